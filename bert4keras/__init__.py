@@ -1,0 +1,34 @@
+"""bert4keras: BERT-family models on Keras 3, with task heads stacked on top in a short script."""
+
+from __future__ import annotations
+
+import importlib
+
+__version__ = "1.0.0.dev0"
+
+# Resolved on first use, so that `import bert4keras` stays quick.
+_EXPORTS = {
+    "TransformerConfig": "config",
+    "build_transformer_model": "models",
+    "register_model": "models",
+    "Backbone": "models",
+    "Transformer": "models",
+    "Tokenizer": "tokenizers",
+    "load_vocab": "tokenizers",
+    "DataGenerator": "data",
+    "sequence_padding": "data",
+    "load": "checkpoints",
+    "save": "checkpoints",
+    "Evaluator": "training",
+}
+__all__ = sorted(_EXPORTS)
+
+
+def __getattr__(name: str):
+    if name in _EXPORTS:
+        return getattr(importlib.import_module(f"{__name__}.{_EXPORTS[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

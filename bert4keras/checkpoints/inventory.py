@@ -1,0 +1,97 @@
+"""Which table fits a checkpoint, and what each of its tensors is in that table."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from bert4keras.checkpoints.errors import CheckpointError
+from bert4keras.checkpoints.readers import Reader
+from bert4keras.checkpoints.table import Ignored, Row, Table
+
+MOST_SHOWN = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Inventory:
+    """The tensors of a checkpoint, sorted by what the table says of them.
+
+    Attributes:
+        table: the table that knows most of the names.
+        names: canonical name -> stored name, of tensors that are weights.
+        ignored: stored name -> reason, of tensors that are none.
+        copies: stored name -> its entry in the table, of tied tensors.
+        unexpected: stored names that the table does not know.
+    """
+
+    table: Table
+    names: Mapping[str, str]
+    ignored: Mapping[str, str]
+    copies: Mapping[str, Ignored]
+    unexpected: tuple[str, ...]
+
+
+def take_inventory(reader: Reader, tables: Sequence[Table]) -> Inventory:
+    """Choose the table by the names in the checkpoint, and sort these names.
+
+    Args:
+        reader: an open checkpoint.
+        tables: candidates, one for every format.
+
+    Returns:
+        The `Inventory` under the table that knows most tensors.
+
+    Raises:
+        CheckpointError: no table knows any tensor, or two tensors are the same one.
+    """
+    sorted_by = [_sort(reader, table) for table in tables]
+    best = max(sorted_by, key=lambda inventory: len(inventory.names), default=None)
+    if best is None or not best.names:
+        known = "; ".join(f"{table.name}: `{table.rows[0].tensor}`" for table in tables)
+        raise CheckpointError(
+            f"{reader.source} holds {some(reader.names)}, which no table knows ({known})."
+        )
+    return best
+
+
+def _sort(reader: Reader, table: Table) -> Inventory:
+    names, ignored, copies, unexpected = {}, {}, {}, []
+    for stored in reader.names:
+        canonical = table.canonical(stored)
+        entry = table.ignored_as(canonical) if canonical else None
+        if canonical is None:
+            unexpected.append(stored)
+        elif entry and not table.of_tensor(canonical):
+            ignored[stored] = entry.reason
+            if entry.copy_of:
+                copies[stored] = entry
+        elif canonical in names:
+            raise CheckpointError(
+                f"{reader.source}: `{names[canonical]}` and `{stored}` both mean `{canonical}`. "
+                "Pass a dict with the one that is wanted."
+            )
+        else:
+            names[canonical] = stored
+    for stored, entry in list(copies.items()):  # exports keep either name of tied tensors
+        if entry.copy_of not in names:
+            names[entry.copy_of] = stored
+            del ignored[stored], copies[stored]
+    return Inventory(table, names, ignored, copies, tuple(unexpected))
+
+
+def some(names: Iterable[str]) -> str:
+    """The first few of many names, for a message."""
+    names = list(names)
+    shown = ", ".join(f"`{name}`" for name in names[:MOST_SHOWN])
+    return shown + (f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else "")
+
+
+def matches(patterns: Iterable[str], *names: str | None) -> bool:
+    """Whether any fnmatch pattern covers any of the names of one weight."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns for name in names if name)
+
+
+def row_label(row: Row, stored: str | None = None) -> str:
+    """How messages name a weight: ours, and theirs."""
+    return f"`{row.weight}` from `{stored or row.tensor}`"

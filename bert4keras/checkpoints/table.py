@@ -1,0 +1,302 @@
+"""The mapping language: which tensor of a checkpoint format is which of our weights.
+
+A `Table` is pure data, a list of `Row`s. Each row pairs the path of a weight
+(`Transformer-{i}-FeedForward/inner/kernel`) with a tensor name
+(`bert/encoder/layer_{i}/intermediate/dense/kernel`) and an invertible `Transform`, so one table
+serves loading, saving and conversion.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
+
+import numpy as np
+
+from bert4keras.checkpoints.errors import CheckpointError
+
+Array = np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """Which slice of a fused tensor: the `index`-th of `count` equal ones along `axis`."""
+
+    index: int
+    count: int
+    axis: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Transform:
+    """A named invertible change of layout between a stored tensor and our weight.
+
+    Attributes:
+        name: identity of the transform; transforms compare by it.
+        forward: stored tensor -> our weight.
+        inverse: our weight -> stored tensor, or -> our slice of it when `part` is set.
+        part: set when the tensor is fused and this weight is one slice of it.
+    """
+
+    name: str
+    forward: Callable[[Array], Array] = dataclasses.field(compare=False)
+    inverse: Callable[[Array], Array] = dataclasses.field(compare=False)
+    part: Part | None = None
+
+    def then(self, other: Transform) -> Transform:
+        """This transform followed by `other`, on the way from the tensor to the weight."""
+        if other.part:
+            raise ValueError(f"a slice must come first: `{other.name}` after `{self.name}`")
+        if self == IDENTITY or other == IDENTITY:
+            return other if self == IDENTITY else self
+        return Transform(
+            f"{self.name}, {other.name}",
+            lambda tensor: other.forward(self.forward(tensor)),
+            lambda weight: self.inverse(other.inverse(weight)),
+            self.part,
+        )
+
+    def shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Shape of the weight made of a tensor of `shape`; no data is touched.
+
+        Raises:
+            ValueError: the transform does not apply to such a tensor.
+        """
+        return self.forward(np.broadcast_to(np.uint8(0), tuple(shape))).shape
+
+
+def _transpose(array: Array) -> Array:
+    if array.ndim != 2:
+        raise ValueError(f"a transposed tensor must be a matrix, not of shape {array.shape}")
+    return array.T
+
+
+IDENTITY = Transform("identity", lambda x: x, lambda x: x)
+TRANSPOSE = Transform("transpose", _transpose, _transpose)
+
+
+def part(index: int, count: int, axis: int) -> Transform:
+    """The `index`-th of `count` equal slices of a fused tensor (such as q, k and v in one)."""
+    return Transform(
+        f"part {index} of {count} along {axis}",
+        lambda tensor: np.split(tensor, count, axis)[index],
+        lambda weight: weight,
+        Part(index, count, axis),
+    )
+
+
+def fuse(tensor: str, pieces: Sequence[tuple[Transform, Array]]) -> Array:
+    """Invert the transforms of all weights that make up one stored tensor.
+
+    Args:
+        tensor: name of the stored tensor, for messages.
+        pieces: (transform, weight) of every weight stored in it.
+
+    Returns:
+        The stored tensor, C-contiguous.
+
+    Raises:
+        CheckpointError: slices are missing, doubled or of mixed kinds.
+    """
+    if len(pieces) == 1 and pieces[0][0].part is None:
+        transform, weight = pieces[0]
+        return np.asarray(transform.inverse(weight), order="C")
+    parts = [transform.part for transform, _ in pieces]
+    count = parts[0].count if parts[0] else 0
+    if None in parts or sorted(p.index for p in parts) != list(range(count)):
+        raise CheckpointError(f"`{tensor}` cannot be put together from {len(pieces)} weights")
+    ordered = sorted(pieces, key=lambda piece: piece[0].part.index)
+    inverted = [transform.inverse(weight) for transform, weight in ordered]
+    return np.concatenate(inverted, axis=parts[0].axis)
+
+
+@functools.cache
+def _pattern(template: str) -> re.Pattern:
+    pieces = re.split(r"\{i[^}]*\}", template)
+    return re.compile(r"(\d+)".join(map(re.escape, pieces)))
+
+
+def _index_in(template: str, name: str) -> dict[str, int] | None:
+    """Fields `{i}` of `template` that give `name`, or None."""
+    found = _pattern(template).fullmatch(name)
+    if not found:
+        return None
+    fields = {"i": int(found[1])} if found.re.groups else {}
+    return fields if template.format(**fields) == name else None  # `layer_03` is not layer 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One correspondence.
+
+    Attributes:
+        weight: our weight path, with `{i}` for the layer index.
+        tensor: their tensor name, with `{i}` for the layer index (`{i:02d}` works too).
+        transform: from the tensor to the weight.
+        per_token: axis 0 of the weight is the vocabulary, so keep_tokens applies.
+    """
+
+    weight: str
+    tensor: str
+    transform: Transform = IDENTITY
+    per_token: bool = False
+
+    def at(self, **fields: int) -> Row:
+        """The row of one layer, with concrete names."""
+        return dataclasses.replace(
+            self, weight=self.weight.format(**fields), tensor=self.tensor.format(**fields)
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Ignored:
+    """Tensors that are known, and known not to be weights of ours.
+
+    Attributes:
+        pattern: fnmatch pattern on the canonical tensor name.
+        reason: why it is not loaded, for the report.
+        copy_of: the tensor of a row which this one must equal (tied weights).
+        used_with: a tensor of the same head: equality matters to models that load it.
+    """
+
+    pattern: str
+    reason: str
+    copy_of: str | None = None
+    used_with: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Rename:
+    """A regular-expression substitution on tensor templates, to derive one table from another.
+
+    Attributes:
+        pattern: searched in the template; every match is replaced.
+        replacement: as for `re.sub`.
+        transform: from the renamed layout to the old one, where they differ.
+    """
+
+    pattern: str
+    replacement: str
+    transform: Transform = IDENTITY
+
+
+# Spellings of the same LayerNorm variables in old and new exports.
+NORM_SPELLINGS = {"gamma": "weight", "beta": "bias", "weight": "gamma", "bias": "beta"}
+WRAPPERS = ("module", "model")  # added by data-parallel training and by wrapping modules
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """All correspondences of one family and one checkpoint format.
+
+    Attributes:
+        name: shown in messages.
+        rows: the correspondences.
+        ignored: tensors that may be present and mean nothing to us.
+        format: `"google"` (names with `/`) or `"huggingface"` (names with `.`).
+        root: first component of the encoder's tensors in this table.
+        roots: other first components that mean the same; no root at all is accepted too.
+    """
+
+    name: str
+    rows: tuple[Row, ...]
+    ignored: tuple[Ignored, ...] = ()
+    format: str = "google"
+    root: str = "bert"
+    roots: tuple[str, ...] = ("roberta",)
+
+    @property
+    def separator(self) -> str:
+        """What separates the components of a tensor name."""
+        return "/" if self.format == "google" else "."
+
+    def of_weight(self, path: str) -> Row | None:
+        """The row of one of our weights, with concrete names.
+
+        Args:
+            path: Keras variable path. A leading model name is skipped.
+        """
+        parts = path.split("/")
+        for start in range(len(parts)):
+            name = "/".join(parts[start:])
+            for row in self.rows:
+                fields = _index_in(row.weight, name)
+                if fields is not None:
+                    return row.at(**fields)
+        return None
+
+    def of_tensor(self, name: str) -> list[Row]:
+        """The rows of one stored tensor, by its canonical name; several if it is fused."""
+        found = ((row, _index_in(row.tensor, name)) for row in self.rows)
+        return [row.at(**fields) for row, fields in found if fields is not None]
+
+    def canonical(self, name: str) -> str | None:
+        """The name under which this table knows a tensor, or None.
+
+        Accepts a TensorFlow `:0`, wrapper prefixes (`module.`), another root (`roberta.`) or none,
+        and LayerNorm variables called gamma and beta or weight and bias.
+        """
+        for candidate in self._candidates(name):
+            if self.of_tensor(candidate) or self.ignored_as(candidate):
+                return candidate
+        return None
+
+    def ignored_as(self, name: str) -> Ignored | None:
+        """The entry of `ignored` that covers a canonical name, unless a row does."""
+        found = (entry for entry in self.ignored if fnmatchcase(name, entry.pattern))
+        return next(found, None)
+
+    def stored_name(self, tensors: Iterable[str]) -> Callable[[str], str]:
+        """How to write names: the Hugging Face encoder without a head has no root."""
+        prefix = self.root + self.separator
+        if self.format == "huggingface" and all(name.startswith(prefix) for name in tensors):
+            return lambda name: name.removeprefix(prefix)
+        return lambda name: name
+
+    def renamed(
+        self,
+        name: str,
+        renames: Iterable[Rename],
+        *,
+        format: str | None = None,
+        ignored: tuple[Ignored, ...] | None = None,
+        root: str | None = None,
+        roots: tuple[str, ...] | None = None,
+    ) -> Table:
+        """Derive a table: same weights, other tensor names and layouts.
+
+        Args:
+            name: of the new table.
+            renames: applied in order to every tensor template.
+            format, ignored, root, roots: of the new table; None keeps the old.
+        """
+        rows = []
+        for row in self.rows:
+            tensor, transform = row.tensor, row.transform
+            for rename in renames:
+                tensor, count = re.subn(rename.pattern, rename.replacement, tensor)
+                if count:
+                    transform = rename.transform.then(transform)
+            rows.append(dataclasses.replace(row, tensor=tensor, transform=transform))
+        changes = {"format": format, "ignored": ignored, "root": root, "roots": roots}
+        changes = {key: value for key, value in changes.items() if value is not None}
+        return dataclasses.replace(self, name=name, rows=tuple(rows), **changes)
+
+    def _candidates(self, name: str) -> Iterator[str]:
+        for rooted in self._rooted(name.removesuffix(":0")):
+            yield rooted
+            head, separator, last = rooted.rpartition(self.separator)
+            if last in NORM_SPELLINGS:
+                yield head + separator + NORM_SPELLINGS[last]
+
+    def _rooted(self, name: str) -> Iterator[str]:
+        head, separator, rest = name.partition(self.separator)
+        yield name
+        yield self.root + self.separator + name
+        if head in self.roots:
+            yield self.root + separator + rest
+        if separator and head in WRAPPERS:
+            yield from self._rooted(rest)

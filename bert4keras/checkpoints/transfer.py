@@ -1,0 +1,355 @@
+"""Load a checkpoint into a model and save a model as a checkpoint, through the name tables."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bert4keras.checkpoints.errors import CheckpointError
+from bert4keras.checkpoints.inventory import (
+    Inventory,
+    matches,
+    row_label,
+    some,
+    take_inventory,
+)
+from bert4keras.checkpoints.readers import Reader, open_checkpoint
+from bert4keras.checkpoints.table import Row, Table, Transform, fuse
+from bert4keras.checkpoints.tables import all_tables
+from bert4keras.checkpoints.vocabulary import Surgery
+from bert4keras.checkpoints.writers import (
+    replacing,
+    write_json,
+    write_safetensors,
+    write_tensorflow,
+)
+
+logger = logging.getLogger(__name__)
+
+FLOATS = ("float64", "float32", "float16", "bfloat16")
+# format -> (suffix of an explicit file, file in a directory, config beside it)
+LAYOUTS = {
+    "huggingface": (".safetensors", "model.safetensors", "config.json"),
+    "google": (".ckpt", "bert_model.ckpt", "bert_config.json"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What became of every weight of the model and every tensor of the checkpoint.
+
+    Attributes:
+        source: where the checkpoint was.
+        table: name of the table that was used.
+        loaded: our weight path -> their tensor name.
+        missing: our weights left as they were because `ignore` allows it (absent or mis-shaped).
+        unexpected: tensors which the table does not know.
+        reshaped: our weights whose vocabulary rows were cut or extended.
+        unused: tensors which are known but have no place in this model, such as heads.
+        ignored: tensors which are no weights -> why.
+        untouched: weights of the model which the table does not know, such as a new head.
+    """
+
+    source: str
+    table: str
+    loaded: Mapping[str, str]
+    missing: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
+    reshaped: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+    ignored: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    untouched: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [f"{self.source} ({self.table})"]
+        for field in dataclasses.fields(self)[2:]:
+            names = getattr(self, field.name)
+            if names:
+                shown = "" if field.name == "loaded" else f"  {some(names)}"
+                lines.append(f"  {field.name:<11}{len(names):>5}{shown}")
+        return "\n".join(lines)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Step:
+    """One weight to fill: the variable, its row, and the stored tensor that fills it."""
+
+    variable: Any
+    row: Row
+    stored: str
+
+
+def load(
+    model: Any,
+    source: Any,
+    ignore: str | Iterable[str] = (),
+    keep_tokens: Sequence[int] | None = None,
+    compound_tokens: Sequence | None = None,
+    tables: Sequence[Table] | None = None,
+    progress: bool = False,
+) -> Report:
+    """Fill the weights of a model from a checkpoint, by name; frozen layers too.
+
+    Names and shapes are checked before anything is assigned. Then one tensor at a time is read;
+    should one of them turn out to be damaged, those before it are already in the model.
+
+    Args:
+        model: a built Keras model whose layers carry our names, alone or among others.
+        source: see `open_checkpoint`.
+        ignore: fnmatch patterns on our weight path or their tensor name; weights that match may
+            be missing or mis-shaped and then keep their value.
+        keep_tokens: old token ids to keep, in the new order.
+        compound_tokens: rows to append, `[id, ...]` or `([id, ...], [weight, ...])` each; ids
+            count after `keep_tokens`, and the new row is the (weighted) mean of theirs.
+        tables: candidates; None means every registered table.
+        progress: show a bar.
+
+    Returns:
+        A `Report`; `print(report)` shows it as a small table.
+
+    Raises:
+        CheckpointError: unreadable source, missing or mis-shaped weights, token ids out of range.
+    """
+    surgery = Surgery.of(keep_tokens, compound_tokens)
+    ignore = (ignore,) if isinstance(ignore, str) else tuple(ignore)
+    with open_checkpoint(source) as reader:
+        inventory = take_inventory(reader, all_tables() if tables is None else tuple(tables))
+        variables, untouched = _known_weights(model, inventory.table)
+        steps, missing = _plan(reader, inventory, variables, surgery, ignore)
+        _check_copies(reader, inventory, {step.stored for step in steps})
+        for step in progress_bar(steps, "loading", progress):
+            _assign(step, reader, surgery)
+    used = {step.stored for step in steps}
+    report = Report(
+        source=reader.source,
+        table=inventory.table.name,
+        loaded={step.row.weight: step.stored for step in steps},
+        missing=missing,
+        unexpected=inventory.unexpected,
+        reshaped=tuple(s.row.weight for s in steps if surgery and s.row.per_token),
+        unused=tuple(name for name in inventory.names.values() if name not in used),
+        ignored=inventory.ignored,
+        untouched=untouched,
+    )
+    if report.unexpected:
+        logger.warning("%s: unexpected %s", report.source, some(report.unexpected))
+    return report
+
+
+def _known_weights(model: Any, table: Table) -> tuple[list[tuple[Any, Row]], tuple[str, ...]]:
+    """Weights of the model with their rows, and the paths of those that have none."""
+    known: dict[str, tuple[Any, Row]] = {}
+    unknown = []
+    for variable in {id(v): v for v in model.weights}.values():  # shared layers appear once
+        row = table.of_weight(variable.path)
+        if row is None:
+            unknown.append(variable.path)
+        elif row.weight in known:
+            raise CheckpointError(
+                f"the model has two weights `{row.weight}`: `{known[row.weight][0].path}` and "
+                f"`{variable.path}`. Load or save each of its encoders by itself."
+            )
+        else:
+            known[row.weight] = variable, row
+    if not known:
+        found = some(unknown) if unknown else "none; build it first"
+        raise CheckpointError(
+            f"the model has no weight that {table.name} knows (such as `{table.rows[0].weight}`); "
+            f"its weights: {found}."
+        )
+    return list(known.values()), tuple(unknown)
+
+
+def _plan(
+    reader: Reader,
+    inventory: Inventory,
+    variables: list[tuple[Any, Row]],
+    surgery: Surgery,
+    ignore: tuple[str, ...],
+) -> tuple[list[_Step], tuple[str, ...]]:
+    """Check every name and shape; nothing is read."""
+    steps, allowed, absent, problems = [], [], [], []
+    for variable, row in variables:
+        stored = inventory.names.get(row.tensor)
+        problem = _shape_problem(reader, variable, row, stored, surgery) if stored else None
+        if stored and not problem:
+            steps.append(_Step(variable, row, stored))
+        elif matches(ignore, row.weight, row.tensor, stored):
+            allowed.append(row.weight)
+        elif stored:
+            problems.append(problem)
+        else:
+            absent.append(f"`{row.weight}` (as `{row.tensor}`)")
+    if absent:
+        text = f"{len(absent)} weights are missing: {'; '.join(absent[:5])}"
+        if inventory.unexpected:
+            text += f". Not known instead: {some(inventory.unexpected)}"
+        problems.append(text)
+    if problems:
+        raise CheckpointError(
+            f"{reader.source} does not fit the model. {'. '.join(problems[:5])}. "
+            'Weights that may keep their initial values go into ignore=["..."].'
+        )
+    return steps, tuple(allowed)
+
+
+def _shape_problem(
+    reader: Reader, variable: Any, row: Row, stored: str, surgery: Surgery
+) -> str | None:
+    """Why a tensor cannot fill a weight, or None."""
+    if _dtype(variable) not in FLOATS:
+        return f"`{row.weight}` is {_dtype(variable)}: load before quantizing"
+    theirs, ours = tuple(reader.shape(stored)), tuple(variable.shape)
+    try:
+        shape = row.transform.shape(theirs)
+    except ValueError as error:
+        return f"{row_label(row, stored)}: {error}"
+    if row.per_token and shape:
+        shape = (surgery.rows(shape[0]), *shape[1:])
+    if shape == ours:
+        return None
+    how = "" if shape == theirs else f" (that is {shape} for us)"
+    text = f"{row_label(row, stored)}: the model has {ours}, the checkpoint {theirs}{how}"
+    if row.per_token and shape[1:] == ours[1:]:
+        text += f". Set vocab_size={shape[0]}, or choose rows with keep_tokens"
+    return text
+
+
+def _check_copies(reader: Reader, inventory: Inventory, used: set[str]) -> None:
+    """A tied tensor that differs from its original would be lost without a word."""
+    for stored, entry in inventory.copies.items():
+        source = inventory.names[entry.copy_of]
+        if inventory.names.get(entry.used_with) not in used:
+            continue
+        if not np.array_equal(reader.read(stored), reader.read(source)):
+            raise CheckpointError(
+                f"{reader.source}: `{stored}` should equal `{source}` but does not. A model with "
+                "untied weights cannot be represented; drop that tensor if it is not needed."
+            )
+
+
+def _assign(step: _Step, reader: Reader, surgery: Surgery) -> None:
+    try:
+        value = step.row.transform.forward(reader.read(step.stored))
+        if step.row.per_token:
+            value = surgery.apply(value)
+        step.variable.assign(np.ascontiguousarray(value))
+    except Exception as error:
+        label = row_label(step.row, step.stored)
+        raise CheckpointError(f"while loading {label}: {error}") from error
+
+
+def _dtype(variable: Any) -> str:
+    return getattr(variable.dtype, "name", str(variable.dtype))
+
+
+def save(
+    model: Any,
+    path: str | Path,
+    format: str = "huggingface",
+    tables: Sequence[Table] | None = None,
+    config: Any = None,
+    ignore: str | Iterable[str] = (),
+) -> list[Path]:
+    """Write the weights of a model as a checkpoint that other programs read.
+
+    What was at `path` is replaced at the end, as a whole; see `bert4keras.checkpoints.writers`.
+
+    Args:
+        model: a built Keras model whose layers carry our names.
+        path: a directory, or a file: `*.safetensors`, or a TensorFlow prefix `*.ckpt`.
+        format: `"huggingface"` (safetensors) or `"google"` (TensorFlow checkpoint).
+        tables: candidates; None means every registered table.
+        config: a mapping, or an object with `to_json_dict()`, for the json beside the weights.
+        ignore: fnmatch patterns on weight paths that are left out.
+
+    Returns:
+        The files written; a TensorFlow checkpoint counts as its prefix.
+
+    Raises:
+        CheckpointError: a weight that the table does not know, an unknown format, or a failure to
+            write, after which the old files are intact.
+    """
+    ignore = (ignore,) if isinstance(ignore, str) else tuple(ignore)
+    table = table_for(format, all_tables() if tables is None else tables, model.weights)
+    variables, unknown = _known_weights(model, table)
+    unknown = [name for name in unknown if not matches(ignore, name)]
+    if unknown:
+        raise CheckpointError(
+            f"{table.name} has no name for {some(unknown)}. Save the encoder alone, or leave them "
+            'out with ignore=["..."]. LoRA or quantized weights must be merged first.'
+        )
+    pieces: dict[str, list[tuple[Transform, np.ndarray]]] = {}
+    for variable, row in variables:
+        if not matches(ignore, row.weight, variable.path):
+            pieces.setdefault(row.tensor, []).append((row.transform, _numpy(variable)))
+    tensors = {name: fuse(name, parts) for name, parts in pieces.items()}
+    return write_checkpoint(path, table, tensors, config)
+
+
+def table_for(format: str, tables: Iterable[Table], weights: Iterable[Any]) -> Table:
+    """The table of a format that knows most of the weights.
+
+    Raises:
+        CheckpointError: no table has this format.
+    """
+    candidates = [table for table in tables if table.format == format]
+    if format not in LAYOUTS or not candidates:
+        raise CheckpointError(f"unknown format {format!r}; known are {', '.join(sorted(LAYOUTS))}")
+    paths = [variable.path for variable in weights]
+    return max(candidates, key=lambda table: sum(table.of_weight(p) is not None for p in paths))
+
+
+def write_checkpoint(
+    path: str | Path, table: Table, tensors: Mapping[str, np.ndarray], config: Any = None
+) -> list[Path]:
+    """Write tensors under the canonical names of a table, and the config beside them.
+
+    Args:
+        path: a directory or an explicit file, see `save`.
+        table: whose names these are; its format decides the kind of file.
+        tensors: arrays by canonical name.
+        config: a mapping or an object with `to_json_dict()`; None writes none.
+
+    Returns:
+        The files written.
+    """
+    suffix, file, config_file = LAYOUTS[table.format]
+    path = Path(path)
+    target = path if path.suffix == suffix else path / file
+    rename = table.stored_name(tensors)
+    tensors = {rename(name): tensor for name, tensor in tensors.items()}
+    write = write_safetensors if table.format == "huggingface" else write_tensorflow
+    try:
+        with replacing(target.parent) as staging:
+            write(staging / target.name, tensors)
+            if config is not None:
+                values = config.to_json_dict() if hasattr(config, "to_json_dict") else config
+                write_json(staging / config_file, values)
+    except OSError as error:
+        raise CheckpointError(f"could not write {target}: {error}") from error
+    return [target] if config is None else [target, target.with_name(config_file)]
+
+
+def _numpy(variable: Any) -> np.ndarray:
+    import keras
+
+    if _dtype(variable) not in FLOATS:
+        raise CheckpointError(f"`{variable.path}` is {_dtype(variable)}: save before quantizing")
+    # Half precisions widen without loss, and every reader knows float32.
+    tensor = keras.ops.convert_to_tensor(variable)
+    return keras.ops.convert_to_numpy(tensor).astype(np.float32, copy=False)
+
+
+def progress_bar(items: Sequence, description: str, enabled: bool) -> Iterable:
+    """`items`, behind a bar if wanted."""
+    if not enabled:
+        return items
+    from tqdm import tqdm
+
+    return tqdm(items, desc=description, unit="tensor", leave=False)

@@ -1,0 +1,41 @@
+"""Getting data into models: padding, batches, text and file helpers. Needs no model code."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bert4keras.data.files import LineFile, open
+from bert4keras.data.generator import DataGenerator
+from bert4keras.data.packing import Packed, pack
+from bert4keras.data.padding import sequence_padding, truncate_sequences
+from bert4keras.data.text import (
+    is_string,
+    longest_common_subsequence,
+    longest_common_substring,
+    lowercase_and_normalize,
+    strQ2B,
+    text_segmentate,
+)
+
+__all__ = [
+    "DataGenerator",
+    "LineFile",
+    "Packed",
+    "is_string",
+    "longest_common_subsequence",
+    "longest_common_substring",
+    "lowercase_and_normalize",
+    "open",
+    "pack",
+    "sequence_padding",
+    "strQ2B",
+    "text_segmentate",
+    "to_array",
+    "truncate_sequences",
+]
+
+
+def to_array(*args) -> np.ndarray | list[np.ndarray]:
+    """Turn arguments into arrays: one array for one argument, else a list of them."""
+    arrays = [np.asarray(a) for a in args]
+    return arrays[0] if len(arrays) == 1 else arrays

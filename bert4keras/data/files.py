@@ -1,0 +1,123 @@
+"""Random access to the lines of a text file that does not fit into memory."""
+
+from __future__ import annotations
+
+import builtins
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from typing import IO
+
+import numpy as np
+
+_BLOCK = 1 << 22  # bytes read at a time while indexing
+
+
+def open(
+    name: str | os.PathLike,
+    mode: str = "r",
+    encoding: str | None = "utf-8",
+    errors: str = "strict",
+    indexable: bool = False,
+) -> IO | LineFile:
+    """`open` with UTF-8 as default, or a file whose lines are items.
+
+    Args:
+        name, mode, encoding, errors: as for the built-in function.
+        indexable: return a `LineFile`; only for reading text.
+    """
+    if not indexable:
+        if "b" in mode:
+            return builtins.open(name, mode)
+        return builtins.open(name, mode, encoding=encoding, errors=errors)
+    if mode not in ("r", "rt"):
+        raise ValueError(f"An indexable file can only be read as text, not opened as {mode!r}.")
+    return LineFile(name, encoding or "utf-8", errors)
+
+
+class LineFile(Sequence):
+    """The lines of a text file as a sequence: `len`, index, slice, iteration.
+
+    Lines end at "\\n" and keep their ending ("\\r\\n" too). Only the offsets are held in memory,
+    8 bytes a line; they are made at first use. Threads may share it, processes may get a copy.
+
+    Args:
+        name: the file.
+        encoding: any in which a newline is the one byte 10 (not UTF-16 or UTF-32).
+        errors: as for `open`.
+    """
+
+    def __init__(self, name: str | os.PathLike, encoding: str = "utf-8", errors: str = "strict"):
+        if "\n".encode(encoding) != b"\n":
+            raise ValueError(f"Lines of a file in {encoding} cannot be indexed; convert to UTF-8.")
+        self.name, self.encoding, self.errors = os.fspath(name), encoding, errors
+        self._file = builtins.open(name, "rb")  # noqa: SIM115 - closed by close()
+        self._lock = threading.Lock()
+        self._starts: np.ndarray | None = None  # offsets of the lines, and the end of the file
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    def __getitem__(self, key: int | slice) -> str | list[str]:
+        if isinstance(key, slice):
+            return [self[i] for i in range(*key.indices(len(self)))]
+        size = len(self)
+        if not -size <= key < size:
+            raise IndexError(f"Line {key} of {self.name}, which has {size} lines.")
+        start, end = (int(offset) for offset in self._offsets[key % size : key % size + 2])
+        with self._lock:
+            self._file.seek(start)
+            line = self._file.read(end - start)
+        return self._decode(line, start)
+
+    def __iter__(self) -> Iterator[str]:
+        with builtins.open(self.name, "rb") as file:  # a handle of its own: loops may be nested
+            start = 0
+            for line in file:
+                yield self._decode(line, start)
+                start += len(line)
+
+    def close(self) -> None:
+        """Close the file; items can no longer be read."""
+        self._file.close()
+
+    def __enter__(self) -> LineFile:
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if "_file" in self.__dict__:  # copies sent to workers are closed by nobody else
+            self._file.close()
+
+    def __getstate__(self) -> dict:
+        return {"name": self.name, "encoding": self.encoding, "errors": self.errors}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__init__(**state)
+
+    @property
+    def _offsets(self) -> np.ndarray:
+        with self._lock:
+            if self._starts is None:
+                self._starts = _line_offsets(self._file)
+            return self._starts
+
+    def _decode(self, line: bytes, start: int) -> str:
+        if start == 0 and self.encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
+            line = line.removeprefix(b"\xef\xbb\xbf")
+        return line.decode(self.encoding, self.errors)
+
+
+def _line_offsets(file: IO[bytes]) -> np.ndarray:
+    file.seek(0)
+    parts, position = [np.zeros(1, "int64")], 0
+    while block := file.read(_BLOCK):
+        ends = np.flatnonzero(np.frombuffer(block, "uint8") == 10)
+        parts.append(ends + (position + 1))
+        position += len(block)
+    if parts[-1].size == 0 or parts[-1][-1] != position:
+        parts.append(np.array([position]))  # a last line without an ending
+    offsets = np.concatenate(parts)
+    return offsets if position else offsets[:1]

@@ -1,0 +1,365 @@
+"""Batches of samples, padded to a few lengths, for `fit`, `evaluate` and `predict`."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random as stdlib_random
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from bert4keras.data.bucketing import choose_buckets, epoch_batches, plain_batches
+from bert4keras.data.collate import Collator, flatten, tuples, unflatten
+from bert4keras.data.padding import round_up
+
+_LOOKAHEAD = 64  # batches searched for one of another shape, see `_varied_start`
+
+
+class DataGenerator(keras.utils.PyDataset):
+    """Makes batches of `data`.
+
+    Two ways to use it:
+
+    1. Give or override `encode(sample)`, which returns the arrays of one sample, for example
+       `((token_ids, segment_ids), label)`; inputs alone are `((token_ids, segment_ids),)`. A
+       list of numbers is data, a list of anything else a structure. Samples are encoded once,
+       sorted into batches of similar length and padded to a few lengths. With `shuffle` set,
+       the object itself goes into `model.fit(generator)`.
+    2. Override `__iter__(self, random=False)`, loop over `self.sample(random)`, which yields
+       (is_end, sample), and yield whole batches `(inputs, labels)`, as tuples or lists.
+
+    Both work with `model.fit(g.forfit(), steps_per_epoch=len(g))`,
+    `model.predict(g.fortest(), steps=len(g))` and `g.as_tf()`.
+
+    Args:
+        data: sequence of samples, or an iterable without length (one pass an epoch).
+        batch_size: samples a batch.
+        buffer_size: samples in the shuffle buffer of data without length; 1000 batches.
+        encode: function sample -> arrays, instead of overriding `encode`.
+        encode_batch: function list of samples -> list of arrays, where that is faster.
+        shuffle: order of `generator[i]`, i.e. of `model.fit(generator)`: True for training,
+            False for evaluation and prediction. There is no default, since either is silently
+            wrong for the other use.
+        seed: of the order; taken from NumPy's generator (`keras.utils.set_random_seed`) if None.
+        buckets: how many padded lengths may occur, chosen to fit the data; or these lengths;
+            or None to pad each batch to its longest sample.
+        pool: batches that are sorted by length together when shuffling; 1 mixes freely.
+        pad_value, label_pad: padding of inputs and of labels that are sequences.
+        cache: keep encoded samples. False encodes anew every time, for random encodings.
+        options: of `keras.utils.PyDataset`: workers, use_multiprocessing, max_queue_size.
+    """
+
+    def __init__(
+        self,
+        data: Sequence | Iterable,
+        batch_size: int = 32,
+        buffer_size: int | None = None,
+        *,
+        encode: Callable[[Any], Any] | None = None,
+        encode_batch: Callable[[list], Sequence] | None = None,
+        shuffle: bool | None = None,
+        seed: int | None = None,
+        buckets: int | Sequence[int] | None = 8,
+        pool: int = 64,
+        pad_value: int = 0,
+        label_pad: int = -1,
+        cache: bool = True,
+        **options: Any,
+    ):
+        super().__init__(**options)
+        if batch_size < 1 or pool < 1:
+            raise ValueError(f"batch_size={batch_size} and pool={pool} must be at least 1.")
+        if hasattr(data, "__len__") and len(data) == 0:
+            raise ValueError("DataGenerator got no data: len(data) is 0.")
+        self.data, self.batch_size = data, batch_size
+        self.buffer_size = buffer_size or 1000 * batch_size
+        self.steps = math.ceil(len(data) / batch_size) if hasattr(data, "__len__") else None
+        self.shuffle, self.pool, self.cache = shuffle, pool, cache
+        self.seed = int(np.random.randint(2**31)) if seed is None else seed
+        if encode is not None:
+            self.encode = encode
+        if encode_batch is not None:
+            self.encode_batch = encode_batch
+        if not (buckets is None or isinstance(buckets, int)):
+            buckets = sorted(buckets)
+        self._buckets = buckets
+        self._collate = Collator(
+            pad_value, label_pad, buckets if isinstance(buckets, list) else None
+        )
+        self._encoded: list | None = None
+        self._lengths: np.ndarray | None = None
+        self._batches: list[np.ndarray] | None = None
+        self._epoch = 0
+        self._lock = threading.RLock()
+
+    # What subclasses override
+
+    def encode(self, sample: Any) -> Any:
+        """Arrays of one sample, e.g. ((token_ids, segment_ids), label); to be overridden."""
+        raise NotImplementedError(
+            f"{type(self).__name__} needs encode(sample), given as encode= or overridden, or its "
+            "own __iter__(random)."
+        )
+
+    def encode_batch(self, samples: list) -> Sequence:
+        """Arrays of each of a list of samples; by default one `encode` after another."""
+        return [self.encode(sample) for sample in samples]
+
+    def __iter__(self, random: bool = False) -> Iterator:
+        """Batches of one epoch, shuffled or in the order of the data."""
+        if self.steps is None:
+            yield from self._stream(random)
+            return
+        self._prepare()
+        batches = self._shuffled(self._next_epoch()) if random else self._ordered()
+        yield from (self._batch(indices) for indices in batches)
+
+    # What users call
+
+    def __len__(self) -> int:
+        if self.steps is None:
+            raise TypeError(
+                "The data has no length, so neither has its generator: give steps_per_epoch."
+            )
+        return self.steps
+
+    @property
+    def num_batches(self) -> int | None:
+        return self.steps
+
+    def __getitem__(self, index: int) -> Any:
+        """The batch at an index of the current epoch."""
+        if type(self).__iter__ is not DataGenerator.__iter__ or self.steps is None:
+            raise TypeError(
+                f"{type(self).__name__} makes its batches in order, one after another: use "
+                "model.fit(generator.forfit(), steps_per_epoch=...)."
+            )
+        if self.shuffle is None:
+            raise ValueError(
+                "Say DataGenerator(..., shuffle=True) to train on the generator itself, or "
+                "shuffle=False to evaluate or predict."
+            )
+        with self._lock:  # workers ask at the same time
+            if self._batches is None:
+                self._prepare()
+                self._batches = self._shuffled(self._epoch) if self.shuffle else self._ordered()
+            indices = self._batches[index]
+        return self._batch(indices)
+
+    def on_epoch_end(self) -> None:
+        """Make a new order for the next epoch; called by Keras."""
+        if self.shuffle:
+            self._epoch += 1
+            self._batches = None
+
+    def sample(self, random: bool = False) -> Iterator[tuple[bool, Any]]:
+        """(is_end, sample) for every sample, is_end telling the last one; for `__iter__`."""
+        samples = self._samples(random)
+        try:
+            current = next(samples)
+        except StopIteration:
+            return
+        for following in samples:
+            yield False, current
+            current = following
+        yield True, current
+
+    def forfit(self, random: bool = True) -> Iterator:
+        """Batches without end, for `model.fit(g.forfit(), steps_per_epoch=len(g))`."""
+        while True:
+            empty = True
+            for batch in _varied_start(tuples(b) for b in self.__iter__(random)):
+                empty = False
+                yield batch
+            if empty:
+                raise ValueError("DataGenerator got no batches: the data is empty or used up.")
+
+    def fortest(self, sort: bool = False) -> Iterator:
+        """Inputs without end, for `model.predict(g.fortest(), steps=len(g))`.
+
+        Each item is the tuple (inputs,), which Keras cannot take for inputs and labels.
+
+        Args:
+            sort: batches of similar length, which is faster; `restore_order` brings the
+                predictions back into the order of the data. Not with an own `__iter__`.
+        """
+        if sort:
+            self._prepare()
+            order = np.argsort(self._lengths, kind="stable")
+            batches = plain_batches(order, self.batch_size)
+        while True:
+            epoch = (self._batch(i) for i in batches) if sort else self.__iter__(False)
+            empty = True
+            for batch in epoch:
+                empty = False
+                batch = tuples(batch)
+                yield (batch[0] if isinstance(batch, tuple) else batch,)
+            if empty:
+                raise ValueError("DataGenerator got no batches: the data is empty or used up.")
+
+    def restore_order(self, predictions: np.ndarray) -> np.ndarray:
+        """Predictions on `fortest(sort=True)`, shape (samples, ...), in the order of the data."""
+        self._prepare()
+        if len(predictions) != len(self._lengths):
+            raise ValueError(f"{len(predictions)} predictions for {len(self._lengths)} samples.")
+        restored = np.empty_like(predictions)
+        restored[np.argsort(self._lengths, kind="stable")] = predictions
+        return restored
+
+    def as_tf(self, random: bool = True):
+        """A tf.data.Dataset of one epoch a pass, whose batches may have any length.
+
+        Args:
+            random: shuffled, anew on every pass.
+        """
+        import tensorflow as tf
+
+        first = [tuples(batch) for batch in itertools.islice(self.__iter__(False), 8)]
+        specs = [
+            tf.TensorSpec(self._open_shape(k, leaves), np.asarray(leaves[0]).dtype)
+            for k, leaves in enumerate(zip(*(flatten(batch) for batch in first), strict=True))
+        ]
+        signature = unflatten(first[0], iter(specs))
+        dataset = tf.data.Dataset.from_generator(
+            lambda: (tuples(batch) for batch in self.__iter__(random)), output_signature=signature
+        )
+        if self.steps is not None:
+            dataset = dataset.apply(tf.data.experimental.assert_cardinality(self.steps))
+        return dataset.prefetch(tf.data.AUTOTUNE)
+
+    # How it works
+
+    def _samples(self, random: bool) -> Iterator:
+        if not random:
+            yield from self.data
+        elif self.steps is not None:
+            for i in self._random(self._next_epoch()).permutation(len(self.data)):
+                yield self.data[int(i)]
+        else:
+            generator = stdlib_random.Random(f"{self.seed} {self._next_epoch()}")
+            buffer: list = []
+            for sample in self.data:
+                if len(buffer) < self.buffer_size:
+                    buffer.append(sample)
+                    continue
+                place = generator.randrange(len(buffer))
+                buffer[place], sample = sample, buffer[place]
+                yield sample
+            generator.shuffle(buffer)
+            yield from buffer
+
+    def _next_epoch(self) -> int:
+        self._epoch += 1
+        return self._epoch - 1
+
+    def _random(self, epoch: int) -> np.random.Generator:
+        return np.random.default_rng((self.seed, epoch))
+
+    def __getstate__(self) -> dict:
+        return {key: value for key, value in self.__dict__.items() if key != "_lock"}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state, _lock=threading.RLock())
+
+    def _prepare(self) -> None:
+        """Encode all data once, to know the lengths and which axes vary."""
+        if self._lengths is not None:
+            return
+        shapes, encoded = [], []
+        for start in range(0, len(self.data), 4096):
+            samples = [self.data[i] for i in range(start, min(start + 4096, len(self.data)))]
+            for sample in self._encode_all(samples):
+                shapes.append([size for leaf in flatten(sample) for size in leaf.shape])
+                if self.cache:
+                    encoded.append(sample)
+        self._lengths = self._collate.lengths(np.array(shapes, "int64"))
+        self._encoded = encoded if self.cache else None
+        if isinstance(self._buckets, int):
+            self._collate.buckets = choose_buckets(self._lengths, self._buckets)
+
+    def _encode_all(self, samples: list) -> list:
+        encoded = [self._collate.pack(sample) for sample in self.encode_batch(samples)]
+        if len(encoded) != len(samples):
+            raise ValueError(f"encode_batch returned {len(encoded)} of {len(samples)} samples.")
+        for sample in encoded:
+            self._collate.observe(flatten(sample))
+        return encoded
+
+    def _shuffled(self, epoch: int) -> list[np.ndarray]:
+        batches = epoch_batches(self._lengths, self.batch_size, self.pool, self._random(epoch))
+        # Keras on TensorFlow takes the shapes of the first two batches for those of all.
+        return _vary_first(batches, self._padded_length)
+
+    def _ordered(self) -> list[np.ndarray]:
+        return plain_batches(np.arange(len(self._lengths)), self.batch_size)
+
+    def _padded_length(self, indices: np.ndarray) -> int:
+        return round_up(int(self._lengths[indices].max()), self._collate.buckets)
+
+    def _batch(self, indices: np.ndarray) -> Any:
+        if self._encoded is not None:
+            return self._collate([self._encoded[i] for i in indices])
+        return self._collate(self._encode_all([self.data[int(i)] for i in indices]))
+
+    def _open_shape(self, k: int, leaves: Sequence[np.ndarray]) -> list[int | None]:
+        """Shape of the k-th array of a batch, None for axes whose size may vary."""
+        shapes = [np.shape(leaf) for leaf in leaves]
+        if self._lengths is not None:  # all samples have been seen
+            varies = [True, *self._collate.varying(k)]
+        else:  # somebody's own batches: axis 1 is nearly always the length
+            varies = [
+                axis < 2 or len({s[axis] for s in shapes}) > 1 for axis in range(len(shapes[0]))
+            ]
+        return [None if v else size for v, size in zip(varies, shapes[0], strict=True)]
+
+    def _stream(self, random: bool) -> Iterator:
+        """Batches of data without length: pools of samples are encoded, sorted and cut."""
+        samples = self._samples(random)
+        while part := list(itertools.islice(samples, self.pool * self.batch_size)):
+            encoded = self._encode_all(part)
+            shapes = [[size for leaf in flatten(s) for size in leaf.shape] for s in encoded]
+            lengths = self._collate.lengths(np.array(shapes, "int64"))
+            if isinstance(self._buckets, int) and self._collate.buckets is None:
+                self._collate.buckets = choose_buckets(lengths, self._buckets)
+            order = np.argsort(lengths, kind="stable") if random else np.arange(len(lengths))
+            batches = plain_batches(order, self.batch_size)
+            if random:
+                self._random(self._next_epoch()).shuffle(batches)
+            yield from (self._collate([encoded[i] for i in batch]) for batch in batches)
+
+
+def _vary_first(batches: list, length: Callable[[Any], Any]) -> list:
+    """Move a batch of another length than the first to the second place, if there is one."""
+    first = length(batches[0])
+    for i in range(1, len(batches)):
+        if length(batches[i]) != first:
+            batches.insert(1, batches.pop(i))
+            break
+    return batches
+
+
+def _varied_start(batches: Iterator) -> Iterator:
+    """The same batches, the second with other shapes than the first if one is found soon.
+
+    Keras on TensorFlow leaves open only those axes in which the first two batches differ.
+    """
+    start = list(itertools.islice(batches, 2))
+    if len(start) == 2:
+        shapes = [_shapes(batch) for batch in start]
+        while shapes[0] == shapes[-1] and len(start) < _LOOKAHEAD:
+            batch = next(batches, None)
+            if batch is None:
+                break
+            start.append(batch)
+            shapes.append(_shapes(batch))
+        start.insert(1, start.pop())
+    yield from start
+    yield from batches
+
+
+def _shapes(batch: Any) -> list[tuple[int, ...]]:
+    return [np.shape(leaf)[1:] for leaf in flatten(batch)]

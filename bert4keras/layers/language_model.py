@@ -1,0 +1,21 @@
+"""Small layers of the masked-language-model head."""
+
+from __future__ import annotations
+
+import keras
+
+from .._serialization import serializable
+
+
+@serializable
+class VocabularyBias(keras.layers.Layer):
+    """Adds one trained number per token to scores (B, T, V); the output bias of BERT's head."""
+
+    def build(self, input_shape):
+        self.bias = self.add_weight(shape=(input_shape[-1],), initializer="zeros", name="bias")
+
+    def call(self, scores):
+        return scores + self.bias
+
+    def compute_output_shape(self, input_shape):
+        return input_shape

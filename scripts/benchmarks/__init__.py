@@ -1,0 +1,1 @@
+"""The benchmark against other implementations; started by scripts/benchmark.py."""

@@ -1,0 +1,103 @@
+"""What is measured, by whom, and what is to be reached."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+
+from .contest import Side
+
+NAMES = ("encode", "train", "epoch", "tokenize", "load", "import")
+BACKENDS = ("tensorflow", "jax", "torch")
+OURS = "bert4keras"
+
+
+@dataclasses.dataclass(frozen=True)
+class Contest:
+    """A case on one backend; the first side is ours.
+
+    Args:
+        case: function of the sides' ``CASES``.
+        title: what the table calls it.
+        unit: what the seconds are for.
+        sides: ours first, then the peers.
+        target: the least ratio peer / ours to reach.
+        judged: labels of the peers that the target speaks of; the others give orientation.
+    """
+
+    case: str
+    title: str
+    unit: str
+    sides: list[Side]
+    target: float
+    judged: tuple[str, ...]
+
+
+def contests(wanted: list[str], backends: list[str], peers: dict[str, str]) -> list[Contest]:
+    """The contests of the wanted cases, with the peers whose environments exist."""
+    makers = {"encode": on_backends, "train": on_backends, "epoch": epoch}
+    makers |= {"tokenize": tokenize, "load": load}
+    found = []
+    for case in wanted:
+        if case in makers:
+            found += makers[case](case, backends, peers)
+    return found
+
+
+def ours(backend: str, label: str = OURS, **fields) -> Side:
+    return Side(label, "ours", sys.executable, backend, **fields)
+
+
+def on_backends(case: str, backends: list[str], peers: dict[str, str]) -> list[Contest]:
+    title, unit = {
+        "encode": ("encode 16x128", "batch"),
+        "train": ("train step 16x128", "step"),
+    }[case]
+    found = []
+    for backend in backends:
+        sides = [ours(backend)]
+        if "keras-hub" in peers:
+            sides.append(Side("keras-hub", "hub", peers["keras-hub"], backend))
+        if backend == "torch" and "transformers" in peers:
+            sides.append(Side("transformers", "hugging_face", peers["transformers"]))
+        if backend == "tensorflow" and "ancestor" in peers:
+            sides.append(Side("ancestor", "ancestor", peers["ancestor"]))
+        judged = tuple(side.label for side in sides[1:])
+        found.append(Contest(case, f"{title}, {backend}", unit, sides, 1.0, judged))
+    return found
+
+
+def epoch(case: str, backends: list[str], peers: dict[str, str]) -> list[Contest]:
+    # The control shows how much of the gain the bucketing alone gives.
+    unbucketed = {"generator": {"buckets": None, "pool": 1}}
+    sides = [ours("tensorflow"), ours("tensorflow", f"{OURS}, no bucketing", options=unbucketed)]
+    if "ancestor" in peers:
+        sides.append(Side("ancestor", "ancestor", peers["ancestor"]))
+    title = "epoch over real lengths, tensorflow"
+    return [Contest(case, title, "epoch", sides, 1.5, ("ancestor",))]
+
+
+def tokenize(case: str, backends: list[str], peers: dict[str, str]) -> list[Contest]:
+    sides = [
+        ours("tensorflow"),
+        ours("tensorflow", f"{OURS}, one thread", case="tokenize_serial"),
+    ]
+    if "ancestor" in peers:
+        sides.append(Side("ancestor", "ancestor", peers["ancestor"]))
+    if "transformers" in peers:
+        sides.append(Side("transformers", "hugging_face", peers["transformers"]))
+    title = "tokenize, ids and offsets"
+    return [Contest(case, title, "line", sides, 8.0, ("ancestor",))]
+
+
+def load(case: str, backends: list[str], peers: dict[str, str]) -> list[Contest]:
+    found = []
+    for backend in backends:
+        floor = ours(backend, "read bytes + build", case="load_floor")
+        sides = [ours(backend), floor]
+        if backend == "torch" and "transformers" in peers:
+            sides.append(Side("transformers", "hugging_face", peers["transformers"]))
+        # at most 1.5 times the floor is a ratio floor / ours of at least 1 / 1.5
+        title = f"load MiniLM, {backend}"
+        found.append(Contest(case, title, "load", sides, 1 / 1.5, (floor.label,)))
+    return found

@@ -1,0 +1,78 @@
+"""The environments of the peers, each its own virtual environment."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import minilm
+
+CACHE = Path(__file__).resolve().parents[2] / ".cache" / "benchmark"
+TORCH = "torch==2.13.0"
+PEERS = {  # name: the pip commands' arguments
+    "keras-hub": [["keras-hub", "tensorflow", "jax", TORCH]],  # brings tensorflow-text itself
+    "transformers": [["transformers", TORCH]],
+    # --no-deps: the ancestor asks for a Keras which no longer installs
+    "ancestor": [["tensorflow", "tf-keras"], ["--no-deps", "bert4keras==0.11.5"]],
+}
+
+
+def python_of(directory: Path) -> Path:
+    return directory / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def interpreters(overrides: list[str]) -> dict[str, str]:
+    """Peer -> interpreter, for the peers that are there.
+
+    Args:
+        overrides: ``PEER=DIRECTORY`` items that replace the default directories.
+
+    Raises:
+        SystemExit: an override that names no peer or no environment.
+    """
+    directories = {name: CACHE / name for name in PEERS}
+    for item in overrides:
+        name, _, directory = item.partition("=")
+        if name not in PEERS:
+            raise SystemExit(f"--env {item}: no such peer; there are {', '.join(PEERS)}.")
+        if not python_of(Path(directory)).exists():
+            raise SystemExit(f"--env {item}: {python_of(Path(directory))} does not exist.")
+        directories[name] = Path(directory)
+    found = {name: python_of(path) for name, path in directories.items()}
+    # not resolved: the link itself is what selects the environment
+    return {name: str(path.absolute()) for name, path in found.items() if path.exists()}
+
+
+def install(names: list[str]) -> None:
+    """Make the environments anew."""
+    for name in names:
+        directory = CACHE / name
+        print(f"installing {name} into {directory}", flush=True)
+        # removed again on failure: half an environment would be taken for a whole one
+        shutil.rmtree(directory, ignore_errors=True)
+        try:
+            subprocess.run([sys.executable, "-m", "venv", str(directory)], check=True)
+            for arguments in PEERS[name]:
+                pip = [str(python_of(directory)), "-m", "pip", "install", "-q", *arguments]
+                subprocess.run(pip, check=True)
+        except (subprocess.CalledProcessError, KeyboardInterrupt):
+            shutil.rmtree(directory, ignore_errors=True)
+            raise
+
+
+def minilm_directory(given: Path | None = None) -> Path:
+    """The directory given, or the one that scripts/minilm.py fetches.
+
+    Raises:
+        SystemExit: it cannot be fetched, or the weights are not those expected.
+    """
+    try:
+        if given is None:
+            return minilm.fetch()
+        minilm.verify(given)
+        return given
+    except minilm.CheckpointError as error:
+        raise SystemExit(f"{error}") from None

@@ -1,0 +1,179 @@
+"""The tables, as text and as docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import platform
+
+from .cases import Contest
+from .contest import Outcome, ratios
+from .imports import IMPORT_TARGET
+
+
+def seconds_text(seconds: float) -> str:
+    if seconds >= 1.0:
+        return f"{seconds:.3g} s"
+    if seconds >= 1e-3:
+        return f"{seconds * 1e3:.3g} ms"
+    return f"{seconds * 1e6:.3g} µs"
+
+
+def ratio_rows(results: list[tuple[Contest, list[Outcome]]]) -> list[list[str]]:
+    """Case, peer, peer / ours with quartiles, target and whether it is reached."""
+    rows = []
+    for contest, outcomes in results:
+        own, peers = outcomes[0], outcomes[1:]
+        for peer in peers:
+            if own.error or peer.error:
+                failed = own.side.label if own.error else peer.side.label
+                rows.append([contest.title, peer.side.label, f"{failed} failed", "-", "**no**"])
+                continue
+            low, middle, high = ratios(peer, own)
+            target = reached = "-"
+            if peer.side.label in contest.judged:
+                target = f">= {contest.target:.2f}"
+                reached = "yes" if middle >= contest.target else "**no**"
+            spread = f"{middle:.2f} ({low:.2f} to {high:.2f})"
+            rows.append([contest.title, peer.side.label, spread, target, reached])
+    return rows
+
+
+def import_rows(rows: list[dict]) -> list[list[str]]:
+    table = []
+    for row in rows:
+        if "error" in row:
+            table.append([row["name"], row["backend"], row["error"], "-", "**no**"])
+            continue
+        reached = "yes" if row["ours"] <= IMPORT_TARGET else "**no**"
+        own, base = f"{row['ours']:.3f} s", f"{row['keras']:.2f} s"
+        table.append([row["name"], row["backend"], own, base, reached])
+    return table
+
+
+def absolute_rows(results: list[tuple[Contest, list[Outcome]]]) -> list[list[str]]:
+    rows = []
+    for contest, outcomes in results:
+        for outcome in outcomes:
+            if outcome.error:
+                continue
+            per_second = f"{1 / outcome.median:,.4g} / s"
+            row = [contest.title, outcome.side.label, contest.unit, seconds_text(outcome.median)]
+            rows.append([*row, per_second, seconds_text(outcome.first)])
+    return rows
+
+
+def failures(results: list[tuple[Contest, list[Outcome]]]) -> list[str]:
+    """A line for each side that raised an error."""
+    lines = []
+    for contest, outcomes in results:
+        for outcome in outcomes:
+            if outcome.error:
+                text = " ".join(outcome.error.split())[:200]
+                lines.append(f"{contest.title}: {outcome.side.label} failed: {text}")
+    return lines
+
+
+def short_rows(results, imports: list[dict]) -> list[str]:
+    """A sentence for each failure and for each target that was missed."""
+    lines = failures(results)
+    for title, peer, ratio, target, reached in ratio_rows(results):
+        if reached == "**no**" and target != "-":
+            lines.append(f"{title} against {peer}: {ratio} where {target} was asked for.")
+    for name, backend, own, _, reached in import_rows(imports):
+        if reached != "yes":
+            lines.append(f"{name}, {backend}: {own} where {IMPORT_TARGET} s was asked for.")
+    return lines
+
+
+def disagreements(results: list[tuple[Contest, list[Outcome]]]) -> list[str]:
+    """Sides on the same weights or texts whose results differ: they did not do the same work."""
+    lines = []
+    for contest, outcomes in results:
+        comparable = {"bert4keras", "transformers"} if contest.case == "encode" else None
+        checks = {
+            outcome.side.label: outcome.check
+            for outcome in outcomes
+            if outcome.check is not None
+            and (comparable is None or outcome.side.label in comparable)
+        }
+        if checks and max(checks.values()) - min(checks.values()) > 1e-3 * max(checks.values()):
+            lines.append(f"{contest.title}: results differ: {checks}")
+    return lines
+
+
+def markdown_table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def plain_table(header: list[str], rows: list[list[str]]) -> str:
+    table = [header, *rows]
+    widths = [max(len(row[i]) for row in table) for i in range(len(header))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    )
+
+
+RATIO_HEADER = ["case", "peer", "peer / ours (quartiles)", "target", "reached"]
+IMPORT_HEADER = ["import", "backend", "on top of keras", "`import keras` itself", "at most 0.3 s"]
+ABSOLUTE_HEADER = ["case", "side", "unit", "median", "rate", "first run"]
+
+
+def print_report(results, imports: list[dict]) -> None:
+    if results:
+        print("\n" + plain_table(RATIO_HEADER, ratio_rows(results)))
+        print("\n" + plain_table(ABSOLUTE_HEADER, absolute_rows(results)))
+    if imports:
+        print("\n" + plain_table(IMPORT_HEADER, import_rows(imports)))
+    for line in failures(results) + disagreements(results):
+        print(f"WARNING  {line}")
+
+
+def markdown(results, imports: list[dict], facts: dict[str, str]) -> str:
+    """The whole page."""
+    versions: dict[str, str] = {}
+    for _, outcomes in results:
+        for outcome in outcomes:
+            versions.update(outcome.versions)
+    facts = {
+        **facts,
+        "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        "versions": ", ".join(f"{name} {version}" for name, version in sorted(versions.items())),
+    }
+    short = short_rows(results, imports) + disagreements(results)
+    parts = [
+        "# Benchmarks",
+        "Written by `scripts/benchmark.py`. Every side runs in a process and an environment of "
+        "its own, with the same cores and number of threads; sides take turns within a round, in "
+        "alternating order, after two uncounted runs. A ratio is the median over the rounds of "
+        "(seconds of the peer) / (seconds of ours): above 1 we are faster.",
+        "## Ratios",
+        markdown_table(RATIO_HEADER, ratio_rows(results)),
+    ]
+    if imports:
+        parts += ["## Import time", markdown_table(IMPORT_HEADER, import_rows(imports))]
+    parts += [
+        "## What fell short",
+        "\n".join(f"- {line}" for line in short) or "Nothing: every target is reached.",
+        "## Absolute medians",
+        "The first run includes tracing and compilation.",
+        markdown_table(ABSOLUTE_HEADER, absolute_rows(results)),
+        "## What is measured",
+        METHOD,
+        "## Conditions",
+        "\n".join(f"- {name}: {value}" for name, value in facts.items()),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+METHOD = """\
+- **encode**: `predict_on_batch` (torch: a call in inference mode) on 16 rows of 64 to 128 tokens
+  padded to 128, sizes of MiniLM-L6-H384 (6 layers, 12 heads, 30,522 tokens).
+- **train step**: the same sizes with a classifier of two classes, dropout 0.1 everywhere, AdamW
+  (the ancestor: Adam), `compile` and `fit` with defaults; transformers: a plain loop.
+- **epoch**: the texts of the sample in batches of 32, encoded beforehand on both sides. Ours:
+  `DataGenerator` with length bucketing; the ancestor: random order, padded to the longest row.
+- **tokenize**: ids and character offsets; the ancestor: `tokenize`, `tokens_to_ids`, `rematch`.
+- **load**: `build_transformer_model(directory)` against reading the file's bytes and building the
+  model from its config; the target, 1.5 times that, is a ratio of at least 0.67.
+- **import**: fresh processes."""

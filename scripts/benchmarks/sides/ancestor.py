@@ -1,0 +1,99 @@
+"""bert4keras 0.11.5 on tf-keras, used as its own examples use it."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+
+import numpy as np
+import tensorflow as tf
+from bert4keras.backend import keras
+
+from benchmarks import inputs
+from benchmarks.sides.keras_common import encode_case, train_case
+from bert4keras.models import build_transformer_model
+from bert4keras.snippets import DataGenerator, sequence_padding
+from bert4keras.tokenizers import Tokenizer
+
+
+def versions() -> dict[str, str]:
+    return {"bert4keras (ancestor)": "0.11.5", "tensorflow": tf.__version__}
+
+
+def backbone():
+    with tempfile.NamedTemporaryFile("w", suffix=".json", delete=False) as file:
+        json.dump(inputs.MINILM_CONFIG, file)
+    try:
+        return build_transformer_model(file.name)
+    finally:
+        os.unlink(file.name)
+
+
+def classifier():
+    bert = backbone()
+    first = keras.layers.Lambda(lambda x: x[:, 0])(bert.output)
+    model = keras.models.Model(bert.input, keras.layers.Dense(2, activation="softmax")(first))
+    model.compile(
+        loss="sparse_categorical_crossentropy",
+        optimizer=keras.optimizers.Adam(inputs.LEARNING_RATE),
+    )
+    return model
+
+
+def encode(options: dict):
+    data = inputs.batch()
+    return encode_case(backbone(), [data["token_ids"], data["segment_ids"]])
+
+
+def train(options: dict):
+    data = inputs.batch(options["steps"])
+    features = [data["token_ids"], data["segment_ids"]]
+    return train_case(classifier(), features, data["labels"], options["steps"])
+
+
+class RandomOrder(DataGenerator):
+    """Batches in random order, padded to their longest row."""
+
+    def __iter__(self, random=False):
+        rows = []
+        for is_end, row in self.sample(random):
+            rows.append(row)
+            if len(rows) == self.batch_size or is_end:
+                tokens, segments, labels = zip(*rows, strict=True)
+                yield [sequence_padding(tokens), sequence_padding(segments)], np.array(labels)
+                rows = []
+
+
+def epoch(options: dict):
+    tokenizer = Tokenizer(options["vocabulary"], do_lower_case=True)
+    texts, labels = inputs.read_samples(options["samples"])
+    data = [
+        (*tokenizer.encode(text, maxlen=inputs.EPOCH_MAXLEN), label)
+        for text, label in zip(texts, labels, strict=True)
+    ]
+    generator = RandomOrder(data, inputs.EPOCH_BATCH)
+    model = classifier()
+
+    def run() -> None:
+        model.fit(generator.forfit(), steps_per_epoch=len(generator), epochs=1, verbose=0)
+
+    return run, 1
+
+
+def tokenize(options: dict):
+    tokenizer = Tokenizer(options["vocabulary"], do_lower_case=True)
+    texts, _ = inputs.read_samples(options["samples"])
+
+    def run() -> float:
+        total = 0
+        for text in texts:
+            tokens = tokenizer.tokenize(text)
+            total += sum(tokenizer.tokens_to_ids(tokens))
+            tokenizer.rematch(text, tokens)
+        return total
+
+    return run, len(texts)
+
+
+CASES = {"encode": encode, "train": train, "epoch": epoch, "tokenize": tokenize}

@@ -1,0 +1,62 @@
+"""Packaging of bert4keras; see CONTRIBUTING.md for how to set up a working copy."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).resolve().parent
+
+
+def version() -> str:
+    """Return `__version__` as written in the package, without importing it."""
+    text = (HERE / "bert4keras" / "__init__.py").read_text(encoding="utf-8")
+    return re.search(r'^__version__ = "([^"]+)"$', text, re.MULTILINE).group(1)
+
+
+def readme() -> str:
+    """Return the English README, the long description of the package."""
+    path = HERE / "README.md"
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+setup(
+    name="bert4keras",
+    version=version(),
+    description="BERT-family models on Keras 3: load a checkpoint, put a task on top, fine-tune.",
+    long_description=readme(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    packages=find_packages(include=["bert4keras", "bert4keras.*"]),
+    package_data={"bert4keras": ["**/*.json"]},
+    python_requires=">=3.10",
+    # Keras runs on any one of three backends, so none of them is forced upon the user:
+    # `pip install bert4keras[tensorflow]` is the default choice, [jax] and [torch] the others.
+    install_requires=[
+        "keras>=3.12",
+        "numpy",
+        "h5py",
+        "tqdm",
+        "tokenizers",
+        "safetensors",
+    ],
+    extras_require={
+        "tensorflow": ["tensorflow>=2.18"],
+        "jax": ["jax"],
+        "torch": ["torch"],
+        "plot": ["matplotlib"],
+        "test": ["pytest", "pytest-xdist", "hypothesis", "ruff"],
+    },
+    keywords="bert transformer keras nlp",
+    classifiers=[
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

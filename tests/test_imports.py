@@ -1,0 +1,208 @@
+"""What may import what: the direction of dependencies, optional backends, sizes of files.
+
+The rules are read off the source with `ast`; each rule is also shown code which breaks it.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(importlib.util.find_spec("bert4keras").origin).parent
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+CHECKPOINT = Path(__file__).resolve().parent / "fixtures" / "bert_gelu"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+BACKENDS = ("tensorflow", "jax", "torch")
+MAX_FILE, MAX_FUNCTION, MAX_EXAMPLE = 400, 75, 150
+
+# A part with a rank may import its own modules and those of a lower rank, nothing of the others.
+RANKS = {"config": 0, "masks": 1, "positions": 1, "layers": 2, "models": 3}
+RANKS |= {"heads": 4, "generation": 4, "training": 5}
+# What a part may not import although the ranks do not forbid it.
+MODEL_CODE = {*RANKS, "checkpoints", "losses", "optimizers"}
+FORBIDDEN = {
+    **{part: MODEL_CODE - {part} for part in ("decoding", "metrics", "tokenizers", "data")},
+    **{part: {"checkpoints"} for part in ("config", "masks", "positions", "layers")},
+    "checkpoints": set(RANKS) - {"config"},
+}
+FACADES = ("backend", "snippets")  # import paths of old, which the core itself never uses
+
+
+def part_of(module: str) -> str:
+    """The part of the package to which a dotted module name belongs; "" for the package."""
+    return (module.split(".") + [""])[1]
+
+
+def imports(tree: ast.AST, module: str, is_package: bool) -> Iterator[tuple[int, str, bool]]:
+    """Yield (line, dotted name, whether it runs on import) of everything `tree` imports."""
+    inside = {
+        id(node)
+        for function in ast.walk(tree)
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        for node in ast.walk(function)
+    }
+    guarded = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.unparse(block.test)
+        for node in ast.walk(block)
+    }
+    for node in ast.walk(tree):
+        if id(node) in guarded:
+            continue
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parents = module.split(".")[: None if is_package else -1]
+                parents = parents[: len(parents) - node.level + 1]
+                base = ".".join([*parents, base] if base else parents)
+            names = [f"{base}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            yield node.lineno, name, id(node) not in inside
+
+
+def import_offences(source: str, module: str, is_package: bool = False) -> list[str]:
+    """Name what module `module` with the text `source` imports against the rules."""
+    found = []
+    part = part_of(module)
+    for line, name, at_import in imports(ast.parse(source), module, is_package):
+        root, target = name.split(".")[0], part_of(name)
+        if root in BACKENDS and at_import:
+            found.append(f"{module}:{line} imports {root} at module top")
+        if name.startswith("keras.src") and part != "_compat":
+            found.append(f"{module}:{line} imports the private {name}")
+        if root != "bert4keras" or target == part or module == "bert4keras":
+            continue
+        if target in FACADES and part not in FACADES:
+            found.append(f"{module}:{line} imports the facade {target}")
+        above = part in RANKS and RANKS.get(target, -1) >= RANKS[part]
+        if above or target in FORBIDDEN.get(part, ()):
+            found.append(f"{module}:{line} imports {target}, which {part} must not know")
+    return found
+
+
+def size_offences(source: str, name: str, max_lines: int = MAX_FILE) -> list[str]:
+    """Name the file, and each function in it, that is too long."""
+    found = []
+    if (lines := len(source.splitlines())) > max_lines:
+        found.append(f"{name} has {lines} lines, over {max_lines}")
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            length = node.end_lineno - node.lineno + 1
+            if length > MAX_FUNCTION:
+                found.append(f"{name}:{node.lineno} {node.name} has {length} lines")
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_structure(path):
+    dotted = ".".join(["bert4keras", *path.relative_to(PACKAGE).with_suffix("").parts])
+    is_package = path.name == "__init__.py"
+    source = path.read_text(encoding="utf-8")
+    module = dotted.removesuffix(".__init__")
+    assert import_offences(source, module, is_package) + size_offences(source, dotted) == []
+
+
+def test_sources_found():
+    assert len(SOURCES) > 10
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
+def test_example_length(path):
+    assert size_offences(path.read_text(encoding="utf-8"), path.name, MAX_EXAMPLE) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "offence"),
+    [
+        ("bert4keras.layers.attention", "from ..models import bert", "imports models"),
+        ("bert4keras.layers.attention", "from .. import models", "imports models"),
+        ("bert4keras.layers.attention", "import bert4keras.heads.crf", "imports heads"),
+        ("bert4keras.masks", "from .positions import Position", "imports positions"),
+        ("bert4keras.models.bert", "from ..training import Evaluator", "imports training"),
+        ("bert4keras.models.bert", "def f():\n  from ..heads import crf", "imports heads"),
+        ("bert4keras.heads.crf", "from bert4keras.generation import loop", "imports generation"),
+        ("bert4keras.checkpoints.transfer", "from ..layers import attention", "imports layers"),
+        ("bert4keras.layers.embeddings", "from .. import checkpoints", "imports checkpoints"),
+        ("bert4keras.data.padding", "from ..config import X", "imports config"),
+        ("bert4keras.tokenizers.wordpiece", "from ..layers import X", "imports layers"),
+        ("bert4keras.metrics", "from .losses import X", "imports losses"),
+        ("bert4keras.models.bert", "from ..backend import keras", "imports the facade backend"),
+        ("bert4keras.layers.attention", "import tensorflow as tf", "tensorflow at module top"),
+        ("bert4keras.data.padding", "try:\n  import jax.numpy\nexcept X: pass", "jax at module"),
+        ("bert4keras.snippets", "class A:\n  from torch import nn", "torch at module top"),
+        ("bert4keras.masks", "from keras.src import backend", "private keras.src.backend"),
+        ("bert4keras.masks", "def f():\n  import keras.src.ops", "private keras.src.ops"),
+    ],
+)
+def test_offending_import_is_found(module, source, offence):
+    (found,) = import_offences(source, module)
+    assert offence in found
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "is_package"),
+    [
+        ("bert4keras.layers", "from .attention import A", True),
+        ("bert4keras.layers.attention", "from ..masks import Mask\nimport keras", False),
+        ("bert4keras.models.bert", "from ..checkpoints import load", False),
+        ("bert4keras.training.gradients", "def f():\n  import tensorflow", False),
+        ("bert4keras.training", "if TYPE_CHECKING:\n  import tensorflow", True),
+        ("bert4keras.checkpoints.readers", "from ..config import X", False),
+        ("bert4keras._compat", "from keras.src import backend", False),
+        ("bert4keras", "from .models import Backbone", True),
+        ("bert4keras.snippets", "from .models import Backbone", False),
+    ],
+)
+def test_proper_import_passes(module, source, is_package):
+    assert import_offences(source, module, is_package) == []
+
+
+def test_excessive_size_is_found():
+    body = "".join(f"    x{i} = 0\n" for i in range(MAX_FUNCTION))
+    (found,) = size_offences(f"def long():\n{body}", "a")
+    assert "long has 76 lines" in found
+    (found,) = size_offences("x = 0\n" * (MAX_FILE + 1), "a")
+    assert "has 401 lines" in found
+    assert size_offences("x = 0\n" * MAX_FILE, "a") == []
+
+
+BLOCKED_IMPORT = """
+import os, sys
+checkpoint, allowed, *blocked = sys.argv[1:]
+sys.modules.update(dict.fromkeys(blocked))  # None makes the import statement raise
+os.environ["KERAS_BACKEND"] = allowed
+import bert4keras
+import numpy as np, keras
+for name in bert4keras.__all__:
+    getattr(bert4keras, name)
+model = bert4keras.build_transformer_model(checkpoint)
+ids = np.array([[2, 5, 6, 3]], "int32")
+outputs = np.asarray(keras.ops.convert_to_numpy(model([ids, ids * 0])))
+assert outputs.shape[:2] == (1, 4) and np.isfinite(outputs).all(), outputs
+print(keras.backend.backend(), *sorted(name for name in blocked if sys.modules.get(name)))
+"""
+
+
+@pytest.mark.parametrize("allowed", BACKENDS)
+def test_runs_without_the_other_backends(allowed):
+    if importlib.util.find_spec(allowed) is None:
+        pytest.skip(f"{allowed} is not installed")
+    blocked = [name for name in BACKENDS if name != allowed]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", BLOCKED_IMPORT, str(CHECKPOINT), allowed, *blocked],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [allowed]
