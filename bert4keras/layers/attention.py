@@ -76,18 +76,18 @@ class MultiHeadAttention(keras.layers.Layer):
             name=name,
         )
 
-    def build(self, input_shape, context_shape=None):
+    def build(self, x_shape, context_shape=None):
         width = self.heads * self.head_size
-        context_shape = context_shape or input_shape
+        context_shape = context_shape or x_shape
         self.query = self.projection("query", width)
         self.key = self.projection("key", width)
         self.value = self.projection("value", width)
         # `output` is a property of every Keras layer, so the attribute needs another name.
-        self.output_projection = self.projection("output", self.output_dim or input_shape[-1])
-        self.query.build(input_shape)
+        self.output_projection = self.projection("output", self.output_dim or x_shape[-1])
+        self.query.build(x_shape)
         self.key.build(context_shape)
         self.value.build(context_shape)
-        self.output_projection.build((*input_shape[:-1], width))
+        self.output_projection.build((*x_shape[:-1], width))
 
     def split_heads(self, x):
         batch, length = ops.shape(x)[:2]

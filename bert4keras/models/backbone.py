@@ -1,0 +1,70 @@
+"""The product: a functional Keras model that remembers what it was built from."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import keras
+
+from .._serialization import serializable
+from ..layers.embeddings import check_token_ids
+from .outputs import Outputs
+from .registry import get_family
+from .transformer import Context, Transformer
+
+
+@serializable
+class Backbone(keras.Model):
+    """A Transformer as a plain functional model.
+
+    Args:
+        transformer: the assembler to run.
+        **kwargs: of `keras.Model`, such as `name`.
+
+    Attributes:
+        transformer: the assembler, with `step` for decoding.
+        config: its `TransformerConfig`.
+        hidden_states: symbolic outputs of the embeddings and of every block, (B, T, D) each.
+    """
+
+    def __init__(self, transformer: Transformer, **kwargs: Any):
+        context = Context(inputs=transformer.get_inputs())
+        output = transformer.forward(context)
+        super().__init__(list(context.inputs.values()), output, **kwargs)
+        self.transformer = transformer
+        self.config = transformer.config
+        self.hidden_states = list(context.hidden_states)
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        # A compiled JAX function answers an id out of range with NaN; say it in words instead.
+        token_ids = x[0] if isinstance(x, (list, tuple)) else x
+        if hasattr(token_ids, "shape"):
+            check_token_ids(token_ids, self.config.vocab_size)
+        return super().predict(x, *args, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        t = self.transformer
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "family": t.config.model_type,
+            "config": t.config.to_dict(),
+            "application": keras.saving.serialize_keras_object(t.mask),
+            "outputs": dataclasses.asdict(t.outputs),
+            "custom_position_ids": t.custom_position_ids,
+            "prefix": t.prefix,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Backbone:
+        config = dict(config)
+        family = get_family(config.pop("family"))
+        transformer = family.transformer(
+            family.transformer.config_class.from_dict(config["config"]),
+            application=config["application"],
+            outputs=Outputs(**config["outputs"]),
+            custom_position_ids=config["custom_position_ids"],
+            prefix=config["prefix"],
+        )
+        return cls(transformer, name=config["name"], trainable=config["trainable"])

@@ -1,0 +1,15 @@
+"""BERT, and what is BERT under another name: Chinese RoBERTa, MiniLM."""
+
+from __future__ import annotations
+
+from ..checkpoints.tables.bert import TABLES
+from .registry import register_model
+from .transformer import Transformer
+
+
+@register_model("bert", "roberta_as_bert", "minilm", tables=TABLES)
+class BERT(Transformer):
+    """Post-norm encoder with learned positions and segments: the base assembler, unchanged.
+
+    Source: Devlin et al., BERT, 2018 (arXiv:1810.04805).
+    """

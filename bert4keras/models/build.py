@@ -1,0 +1,140 @@
+"""From a directory, a json or a config to a model with its weights: `build_transformer_model`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..checkpoints import load
+from ..checkpoints.vocabulary import Surgery
+from ..config import ConfigError, TransformerConfig, read_json
+from ..masks import Mask
+from .backbone import Backbone
+from .outputs import Outputs
+from .registry import get_family
+from .transformer import Transformer
+
+CONFIG_FILES = ("config.json", "bert_config.json", "bert_config_rbt3.json")
+LANGUAGE_MODELS = ("lm", "unilm", "prefix", "permutation")
+
+
+def build_transformer_model(
+    config_path: str | Path | TransformerConfig | None = None,
+    checkpoint_path: Any = None,
+    model: str | type[Transformer] | None = None,
+    application: str | Mask = "encoder",
+    return_keras_model: bool = True,
+    with_pool: bool | str = False,
+    with_nsp: bool | str = False,
+    with_mlm: bool | str = False,
+    keep_tokens: Sequence[int] | None = None,
+    compound_tokens: Sequence | None = None,
+    dropout_rate: float | None = None,
+    custom_position_ids: bool = False,
+    prefix: str = "",
+    layers: dict | None = None,
+    ignore: Sequence[str] = (),
+    name: str | None = None,
+    **config_overrides: Any,
+) -> Backbone | Transformer:
+    """Build a Transformer and load its weights.
+
+    Args:
+        config_path: a directory in Hugging Face or Google layout (its weights are loaded too), a
+            config json (weights stay random without `checkpoint_path`), or a `TransformerConfig`.
+        checkpoint_path: weights; anything that `bert4keras.checkpoints.open_checkpoint` takes.
+        model: family name or a `Transformer` class; None takes `model_type` from the config.
+        application: mask strategy: `"encoder"`, `"lm"`, `"unilm"`, `"prefix"`, `"permutation"`,
+            `"packed"`, or a `Mask`. By name, the language models imply `with_mlm`.
+        return_keras_model: False returns the `Transformer`, built and loaded, whose `.model` is
+            the Keras model.
+        with_pool, with_nsp, with_mlm: heads, see `Outputs`.
+        keep_tokens: old ids of the tokens to keep, in their new order.
+        compound_tokens: rows to append as means of kept ones, see `bert4keras.checkpoints.load`.
+        dropout_rate: replaces the config's, in the attention too unless that is given as well.
+        custom_position_ids: take positions from an extra input `Input-Position`.
+        prefix: put before every layer name.
+        layers: layers by name to share with another model.
+        ignore: patterns of weights that may be missing from the checkpoint.
+        name: name of the Keras model.
+        **config_overrides: fields of the config, in Google's, Hugging Face's or our spelling.
+
+    Returns:
+        A functional `Backbone` with inputs `[token_ids, segment_ids]`, int32 (B, T), followed by
+        those the mask needs.
+
+    Raises:
+        ConfigError: no or an impossible configuration.
+        CheckpointError: weights that cannot be read or do not fit.
+    """
+    if dropout_rate is not None:
+        config_overrides.setdefault("attention_dropout_rate", dropout_rate)
+        config_overrides["dropout_rate"] = dropout_rate
+    values, directory = _read(config_path)
+    family = get_family(model or values.get("model_type", "bert"))
+    config = family.transformer.config_class.from_dict(values, **config_overrides)
+    if family.tables:
+        config = dataclasses.replace(config, model_type=family.name)
+    if checkpoint_path is None:
+        checkpoint_path = directory
+    surgery = Surgery.of(keep_tokens, compound_tokens)
+    _check_vocabulary(directory, config)
+    if surgery:
+        config = dataclasses.replace(config, vocab_size=surgery.rows(config.vocab_size))
+    if isinstance(application, str) and application in LANGUAGE_MODELS:
+        with_mlm = with_mlm or True
+    transformer = family.transformer(
+        config,
+        application=application,
+        outputs=Outputs(with_pool, with_nsp, with_mlm),
+        custom_position_ids=custom_position_ids,
+        prefix=prefix,
+        layers=layers,
+    )
+    transformer.model = Backbone(transformer, name=name)
+    if checkpoint_path is not None:
+        transformer.model.load_report = load(
+            transformer.model,
+            checkpoint_path,
+            ignore=ignore,
+            keep_tokens=keep_tokens,
+            compound_tokens=compound_tokens,
+            tables=family.tables or None,
+        )
+    return transformer.model if return_keras_model else transformer
+
+
+def _read(config_path: Any) -> tuple[dict[str, Any], Path | None]:
+    """Config values, and the directory whose weights belong to them, if one was named."""
+    if config_path is None:
+        return {}, None
+    if isinstance(config_path, TransformerConfig):
+        return config_path.to_dict(), None
+    path = Path(config_path)
+    if path.is_dir():
+        for file in CONFIG_FILES:
+            if (path / file).is_file():
+                return read_json(path / file), path
+        found = ", ".join(sorted(p.name for p in path.iterdir())[:12]) or "nothing"
+        raise ConfigError(f"{path} has no {' or '.join(CONFIG_FILES[:2])}. It holds: {found}.")
+    if not path.exists():
+        raise ConfigError(
+            f"{path} does not exist. Give a checkpoint directory or the path of its config json."
+        )
+    return read_json(path), None
+
+
+def _check_vocabulary(directory: Path | None, config: TransformerConfig) -> None:
+    """A tokenizer that makes ids beyond the embedding would give NaN on JAX, without a word."""
+    vocabulary = directory / "vocab.txt" if directory else None
+    if vocabulary is None or not vocabulary.is_file():
+        return
+    with vocabulary.open(encoding="utf-8", errors="replace", newline="\n") as lines:
+        size = sum(1 for line in lines if line.strip("\r\n"))
+    if size > config.vocab_size:
+        raise ConfigError(
+            f"{vocabulary} has {size} tokens, more than the {config.vocab_size} rows of the "
+            "embedding (`vocab_size`). The vocabulary and the weights do not belong together."
+        )
