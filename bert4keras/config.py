@@ -1,4 +1,4 @@
-"""The one description of a Transformer: a frozen, flat dataclass read from any known json layout."""
+"""The one description of a Transformer: a frozen dataclass read from any known json layout."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def check_token_ids(token_ids, vocab_size: int) -> None:
         ids = np.asarray(token_ids)
     except Exception:  # each backend has its own error for "this is symbolic" or "on a GPU"
         return
-    if ids.dtype == object or not ids.size or (0 <= ids.min() and ids.max() < vocab_size):
+    if ids.dtype == object or not ids.size or (ids.min() >= 0 and ids.max() < vocab_size):
         return
     place = tuple(int(i) for i in np.argwhere((ids < 0) | (ids >= vocab_size))[0])
     raise ValueError(
