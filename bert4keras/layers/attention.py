@@ -31,7 +31,8 @@ class MultiHeadAttention(keras.layers.Layer):
     Call arguments:
         x: (B, T, D), what asks.
         context: (B, S, D), what is looked at; None means `x`.
-        mask: bool, broadcastable to (B, N, T, S), True where attention may look.
+        attention_mask: bool, broadcastable to (B, N, T, S), True where attention may look. (Not
+            `mask`: Keras gives an argument of that name a meaning of its own.)
         bias: finite float, broadcastable to (B, N, T, S), added to the scores.
         positions: (B|1, T) int, only for a `position` that rotates.
         cache: pair of keys and values (B, S, N, H) from earlier steps; the new ones are written
@@ -97,7 +98,7 @@ class MultiHeadAttention(keras.layers.Layer):
         self,
         x,
         context=None,
-        mask=None,
+        attention_mask=None,
         bias=None,
         positions=None,
         cache=None,
@@ -113,7 +114,7 @@ class MultiHeadAttention(keras.layers.Layer):
         if cache is not None:
             key = ops.slice_update(cache[0], (0, start, 0, 0), ops.cast(key, cache[0].dtype))
             value = ops.slice_update(cache[1], (0, start, 0, 0), ops.cast(value, cache[1].dtype))
-        x = self.attend(query, key, value, mask, bias, training)
+        x = self.attend(query, key, value, attention_mask, bias, training)
         batch, length = ops.shape(x)[:2]
         x = self.output_projection(ops.reshape(x, (batch, length, self.heads * self.head_size)))
         return x if cache is None else (x, (key, value))

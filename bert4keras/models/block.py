@@ -20,7 +20,7 @@ def post_norm(transformer: Any, x: Any, name: str, function: Callable[[Any], Any
 def attention(transformer: Any, x: Any, name: str, context: Any) -> Any:
     """Self-attention of this name, with a cache where the context has one."""
     config, position = transformer.config, transformer.position
-    arguments = {"mask": context.mask}
+    arguments = {"attention_mask": context.mask}
     if context.bias is not None:
         arguments["bias"] = context.bias
     if position.rotates:
