@@ -13,7 +13,7 @@ from ..config import ConfigError, TransformerConfig, read_json
 from ..masks import Mask
 from .backbone import Backbone
 from .outputs import Outputs
-from .registry import get_family
+from .registry import FAMILIES, Family, get_family
 from .transformer import Transformer
 
 CONFIG_FILES = ("config.json", "bert_config.json", "bert_config_rbt3.json")
@@ -69,41 +69,39 @@ def build_transformer_model(
         ConfigError: no or an impossible configuration.
         CheckpointError: weights that cannot be read or do not fit.
     """
-    if dropout_rate is not None:
-        config_overrides.setdefault("attention_dropout_rate", dropout_rate)
-        config_overrides["dropout_rate"] = dropout_rate
-    values, directory = _read(config_path)
-    family = get_family(model or values.get("model_type", "bert"))
-    config = family.transformer.config_class.from_dict(values, **config_overrides)
-    if family.tables:
-        config = dataclasses.replace(config, model_type=family.name)
-    if checkpoint_path is None:
-        checkpoint_path = directory
+    family, config, directory = _configure(config_path, model, dropout_rate, config_overrides)
     surgery = Surgery.of(keep_tokens, compound_tokens)
-    _check_vocabulary(directory, config)
     if surgery:
         config = dataclasses.replace(config, vocab_size=surgery.rows(config.vocab_size))
     if isinstance(application, str) and application in LANGUAGE_MODELS:
         with_mlm = with_mlm or True
+    outputs = Outputs(with_pool, with_nsp, with_mlm)
     transformer = family.transformer(
-        config,
-        application=application,
-        outputs=Outputs(with_pool, with_nsp, with_mlm),
-        custom_position_ids=custom_position_ids,
-        prefix=prefix,
-        layers=layers,
+        config, application, outputs, custom_position_ids, prefix, layers
     )
     transformer.model = Backbone(transformer, name=name)
-    if checkpoint_path is not None:
+    source = directory if checkpoint_path is None else checkpoint_path
+    if source is not None:
         transformer.model.load_report = load(
-            transformer.model,
-            checkpoint_path,
-            ignore=ignore,
-            keep_tokens=keep_tokens,
-            compound_tokens=compound_tokens,
-            tables=family.tables or None,
+            transformer.model, source, ignore, keep_tokens, compound_tokens, family.tables or None
         )
     return transformer.model if return_keras_model else transformer
+
+
+def _configure(
+    config_path: Any, model: Any, dropout_rate: float | None, overrides: dict[str, Any]
+) -> tuple[Family, TransformerConfig, Path | None]:
+    """The family, its checked config, and the directory whose weights belong to it, if any."""
+    if dropout_rate is not None:
+        overrides = {"attention_dropout_rate": dropout_rate, **overrides}
+        overrides["dropout_rate"] = dropout_rate
+    values, directory = _read(config_path)
+    family = get_family(model or values.get("model_type", "bert"))
+    config = family.transformer.config_class.from_dict(values, **overrides)
+    if family.name in FAMILIES:
+        config = dataclasses.replace(config, model_type=family.name)
+    _check_vocabulary(directory, config)
+    return family, config, directory
 
 
 def _read(config_path: Any) -> tuple[dict[str, Any], Path | None]:
