@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from .._compat import fused_attention_takes
 from .._serialization import revive, serializable
 from ..positions import Position
 
@@ -134,7 +135,8 @@ class MultiHeadAttention(keras.layers.Layer):
         if bias is not None and mask is not None:
             # Keras' fused attention takes one of the two on torch.
             bias, mask = ops.where(mask, ops.cast(bias, query.dtype), lowest(query.dtype)), None
-        if not (training and self.attention_dropout):
+        dropped = training and self.attention_dropout
+        if not dropped and fused_attention_takes(keras.backend.standardize_dtype(query.dtype)):
             return ops.dot_product_attention(query, key, value, bias=bias, mask=mask, scale=scale)
         scores = ops.einsum("btnh,bsnh->bnts", query * scale, key)
         if bias is not None:
@@ -142,9 +144,10 @@ class MultiHeadAttention(keras.layers.Layer):
         if mask is not None:
             scores = ops.where(mask, scores, lowest(scores.dtype))
         probabilities = ops.cast(ops.softmax(ops.cast(scores, "float32")), value.dtype)
-        probabilities = keras.random.dropout(
-            probabilities, self.attention_dropout, seed=self.seed_generator
-        )
+        if dropped:
+            probabilities = keras.random.dropout(
+                probabilities, self.attention_dropout, seed=self.seed_generator
+            )
         return ops.einsum("bnts,bsnh->btnh", probabilities, value)
 
     def compute_output_spec(self, x, *args, **kwargs):
