@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shutil
 from pathlib import Path
@@ -39,12 +40,16 @@ def absent_paths(text: str) -> list[str]:
     return [name for name in links + SCRIPT.findall(text) if not (ROOT / name).exists()]
 
 
-# TensorFlow's saving and int8's refusal of a few layers warn by way of the backend.
-@pytest.mark.filterwarnings("ignore::UserWarning")
+# Keras says this of every layer that has no weights to quantize.
+@pytest.mark.filterwarnings("ignore:.*does not have a `quantize` method:UserWarning")
 def test_python_runs(tmp_path, monkeypatch, capsys):
     import keras
 
-    shutil.copytree(ROOT / "tests" / "fixtures" / "bert_gelu", tmp_path / "bert")
+    checkpoint = tmp_path / "bert"
+    shutil.copytree(ROOT / "tests" / "fixtures" / "bert_gelu", checkpoint)
+    config = json.loads((checkpoint / "config.json").read_text())
+    config["num_hidden_layers"] = 1  # the README builds many models; one block keeps this quick
+    (checkpoint / "config.json").write_text(json.dumps(config))
     monkeypatch.chdir(tmp_path)
     keras.utils.set_random_seed(0)
     names: dict = {}

@@ -1,0 +1,49 @@
+"""Sentence features from a pretrained encoder, and how similar the sentences are.
+
+Task: features, no training.  Model: MiniLM (Apache-2.0), or any BERT with `--model DIR`.
+Command: python examples/basic_extract_features.py ["a sentence" ...]
+"""
+
+from __future__ import annotations
+
+import common
+import keras
+import numpy as np
+
+from bert4keras.data import sequence_padding
+from bert4keras.layers import MaskedMeanPooling
+from bert4keras.models import build_transformer_model
+from bert4keras.tokenizers import Tokenizer
+
+SENTENCES = (
+    "The cat sleeps on the warm windowsill.",
+    "A kitten is napping by the window in the sun.",
+    "The central bank raised its interest rates again.",
+)
+
+
+def main() -> None:
+    parser = common.arguments(__doc__)
+    parser.add_argument("sentences", nargs="*", default=SENTENCES)
+    options = parser.parse_args()
+    directory = options.model or common.default_model()
+
+    tokenizer = Tokenizer.from_pretrained(directory)
+    bert = build_transformer_model(directory)
+    mean = MaskedMeanPooling()([bert.output, bert.input[0]])
+    model = keras.Model(bert.input, [bert.output, mean])
+
+    token_ids, segment_ids = tokenizer.encode_batch(list(options.sentences), maxlen=128)
+    features, vectors = model.predict(
+        [sequence_padding(token_ids), sequence_padding(segment_ids)], verbose=0
+    )
+    print(f"a vector per token: {features.shape} (sentences, tokens, features)")
+    print(f"first values: {np.round(features[0, 0, :5], 4)}")
+    vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    print("cosine similarity of the mean vectors:")
+    for row, sentence in zip(vectors @ vectors.T, options.sentences, strict=True):
+        print("  " + "  ".join(f"{value:6.3f}" for value in row) + f"  {sentence}")
+
+
+if __name__ == "__main__":
+    main()

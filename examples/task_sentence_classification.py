@@ -1,0 +1,56 @@
+"""Sentence classification: fine-tune a pretrained encoder on texts with a label.
+
+Data: examples/datasets/reviews (English, written for this project, Apache-2.0), or your own TSV,
+`text<TAB>label` with labels 0, 1, ... and an optional header, also xz-compressed.
+Command: python examples/task_sentence_classification.py
+         python examples/task_sentence_classification.py --train train.tsv.xz --valid dev.tsv.xz \
+             --test dev.tsv.xz --epochs 2 --learning-rate 5e-5 --batch-size 32
+"""
+
+from __future__ import annotations
+
+import time
+
+import common
+import keras
+
+from bert4keras.data import DataGenerator
+from bert4keras.layers import MaskedMeanPooling
+from bert4keras.models import build_transformer_model
+from bert4keras.tokenizers import Tokenizer
+
+
+def main() -> None:
+    options = common.arguments(__doc__, data="reviews").parse_args()
+    keras.utils.set_random_seed(options.seed)
+    directory = options.model or common.default_model()
+    tokenizer = Tokenizer.from_pretrained(directory)
+    train, valid, test = (
+        common.read_tsv(path, 2, options.limit)
+        for path in (options.train, options.valid, options.test)
+    )
+
+    def encode_batch(samples):
+        ids, segments = tokenizer.encode_batch([s[0] for s in samples], maxlen=options.maxlen)
+        return [((i, g), s[1]) for i, g, s in zip(ids, segments, samples, strict=True)]
+
+    def batches(rows, shuffle=False):
+        return DataGenerator(
+            rows, options.batch_size, encode_batch=encode_batch, shuffle=shuffle, seed=options.seed
+        )
+
+    bert = build_transformer_model(directory)
+    x = MaskedMeanPooling(name="Mean-Pooling")([bert.output, bert.input[0]])
+    x = keras.layers.Dropout(0.1)(x)
+    classes = 1 + max(label for _, label in train)
+    x = keras.layers.Dense(classes, activation="softmax", name="Classifier")(x)
+    model = keras.Model(bert.input, x)
+
+    started = time.perf_counter()
+    common.fine_tune(model, batches(train, shuffle=True), batches(valid), options)
+    accuracy = model.evaluate(batches(test), verbose=0)[1]
+    print(f"test accuracy {accuracy:.4f}, {time.perf_counter() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
