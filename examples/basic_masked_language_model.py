@@ -1,0 +1,97 @@
+"""Fill in the [MASK]: what a masked language model thinks stands there.
+
+Without an argument a tiny model is trained on the spot, from random weights, on
+examples/datasets/corpus_en.txt (150 sentences written for this project, Apache-2.0): it shows
+how, and knows little. `--model DIR` takes any checkpoint with a masked-language-model head.
+Command: python examples/basic_masked_language_model.py [--model DIR] [--text "A [MASK] day."]
+"""
+
+from __future__ import annotations
+
+import collections
+import re
+
+import common
+import keras
+import numpy as np
+
+from bert4keras.checkpoints import save
+from bert4keras.config import TransformerConfig
+from bert4keras.data import sequence_padding
+from bert4keras.models import build_transformer_model
+from bert4keras.tokenizers import Tokenizer, save_vocab
+
+OUTPUT = common.ROOT / "outputs" / "tiny_masked_language_model"
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+
+def corpus() -> list[str]:
+    lines = (common.DATASETS / "corpus_en.txt").read_text(encoding="utf-8").splitlines()
+    return [line.lower() for line in lines if line.strip()]
+
+
+def train_tiny(epochs: int) -> None:
+    """Train a masked language model on the corpus and save it like any other checkpoint."""
+    keras.utils.set_random_seed(0)
+    texts = corpus()
+    words = collections.Counter(re.findall(r"\w+|[^\w\s]", " ".join(texts)))
+    vocabulary = {token: i for i, token in enumerate([*SPECIAL, *words])}
+    tokenizer = Tokenizer(vocabulary, do_lower_case=True)
+    config = TransformerConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=128,
+        max_position=64,
+    )
+    bert = build_transformer_model(config, with_mlm=True)
+    token_ids = sequence_padding([tokenizer.encode(text, maxlen=48)[0] for text in texts])
+    random = np.random.default_rng(0)
+    # Every epoch hides other words; only hidden ones are learned from (weight 1).
+    copies = np.repeat(token_ids, epochs, axis=0)
+    hidden = (random.random(copies.shape) < 0.15) & (copies >= len(SPECIAL))
+    inputs = np.where(hidden, vocabulary["[MASK]"], copies)
+    bert.compile(keras.optimizers.Adam(2e-3), "sparse_categorical_crossentropy")
+    bert.fit(
+        [inputs, np.zeros_like(inputs)],
+        copies,
+        sample_weight=hidden.astype("float32"),
+        batch_size=32,
+    )
+    save(bert, OUTPUT, config=bert.config)
+    save_vocab(OUTPUT / "vocab.txt", vocabulary)
+
+
+def fill(tokenizer: Tokenizer, bert: keras.Model, text: str, top: int = 5) -> None:
+    """Print the likeliest tokens for every [MASK] of a text."""
+    tokens = ["[CLS]"]
+    for k, piece in enumerate(text.split("[MASK]")):
+        tokens += (["[MASK]"] if k else []) + tokenizer.tokenize(piece)[1:-1]
+    ids = np.array([tokenizer.tokens_to_ids([*tokens, "[SEP]"])], dtype="int32")
+    probabilities = bert.predict([ids, np.zeros_like(ids)], verbose=0)[0]
+    print(text)
+    for place in np.flatnonzero(ids[0] == tokenizer.token_to_id("[MASK]")):
+        best = np.argsort(-probabilities[place])[:top]
+        shown = (f"{tokenizer.id_to_token(int(i))} {probabilities[place, i]:.2f}" for i in best)
+        print("  " + ", ".join(shown))
+
+
+def main() -> None:
+    parser = common.arguments(__doc__)
+    parser.add_argument("--text", help="a text with [MASK] in it")
+    parser.add_argument("--epochs", type=int, default=200, help="of the tiny model")
+    options = parser.parse_args()
+    text = options.text or re.sub(r"\b(\w{4,})\b", "[MASK]", corpus()[0], count=1)
+    if "[MASK]" not in text:
+        parser.error(f"--text has no [MASK]: {text!r}")
+    directory = options.model
+    if directory is None:
+        train_tiny(options.epochs)
+        directory = OUTPUT
+    tokenizer = Tokenizer.from_pretrained(directory)
+    fill(tokenizer, build_transformer_model(directory, with_mlm=True), text)
+
+
+if __name__ == "__main__":
+    main()
