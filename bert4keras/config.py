@@ -37,14 +37,15 @@ INERT_KEYS = frozenset(
     num_labels output_attentions output_hidden_states output_past pooler_fc_size
     pooler_num_attention_heads pooler_num_fc_layers pooler_size_per_head pooler_type
     position_embedding_type problem_type return_dict sep_token_id cls_token_id torch_dtype
-    transformers_version use_cache is_decoder add_cross_attention tie_word_embeddings
-    pruned_heads chunk_size_feed_forward num_hidden_groups""".split()
+    transformers_version use_cache is_decoder is_encoder_decoder add_cross_attention
+    tie_word_embeddings pruned_heads chunk_size_feed_forward num_hidden_groups""".split()
 )
 
 # Values of otherwise inert keys that would ask for another model than the one we build.
 REFUSED_VALUES = {
     "position_embedding_type": lambda value: value not in (None, "absolute"),
     "add_cross_attention": bool,
+    "is_encoder_decoder": bool,
     "pruned_heads": bool,
 }
 

@@ -46,6 +46,11 @@ class Mask(Strategy):
 
     needs = ()
 
+    @property
+    def hides_nothing(self) -> bool:
+        """Whether the rule is known to be empty, so that one row serves all queries."""
+        return type(self) is Mask
+
     def ranks(self, inputs: Inputs) -> Any | None:
         """Visibility rank of each position, int, shape (B|1, S); None: no order."""
         return None
@@ -94,6 +99,10 @@ class And(Mask):
     @property
     def needs(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys((*self.left.needs, *self.right.needs)))
+
+    @property
+    def hides_nothing(self) -> bool:
+        return self.left.hides_nothing and self.right.hides_nothing
 
     def visible(self, inputs, rows, columns, strict=False):
         sides = [m.visible(inputs, rows, columns, strict) for m in (self.left, self.right)]
@@ -272,7 +281,7 @@ class AttentionMask(keras.layers.Layer):
     def compute_output_spec(self, inputs, rows=None, strict=False):
         batch, length = inputs["token_ids"].shape
         queries = length if rows is None else rows.shape[0]
-        if type(self.strategy) is Mask:
+        if self.strategy.hides_nothing:
             queries = 1
         return keras.KerasTensor((batch, 1, queries, length), dtype="bool")
 
