@@ -177,6 +177,8 @@ def test_a_saved_head_is_the_same_in_another_process(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+# Keras says so of the inputs and of every other layer that it cannot quantize.
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method:UserWarning")
 def test_int8_stays_close():
     bert = tiny.build()
     expected = bert.predict(tiny.inputs(), verbose=0)

@@ -63,7 +63,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     before = path.read_bytes()
 
     def broken(target, *args, **kwargs):
-        open(target, "wb").write(b"half")
+        target.write_bytes(b"half")
         raise OSError("disk full")
 
     monkeypatch.setattr(run.model, "save_weights", broken)

@@ -1,0 +1,165 @@
+"""The bricks one by one, against numpy."""
+
+from __future__ import annotations
+
+import math
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from bert4keras.layers import (
+    FeedForward,
+    FirstToken,
+    MaskedMeanPooling,
+    MultiHeadAttention,
+    PositionEmbedding,
+    TokenEmbedding,
+    VocabularyBias,
+    get_activation,
+)
+from helpers import numpy_bert
+
+RNG = np.random.default_rng(5)
+X = RNG.normal(size=(2, 5, 6)).astype("float32")
+CONTEXT = RNG.normal(size=(2, 4, 7)).astype("float32")
+
+
+def value(tensor) -> np.ndarray:
+    return ops.convert_to_numpy(ops.convert_to_tensor(tensor))
+
+
+def dense(x, layer):
+    x = x.astype("float64") @ value(layer.kernel)
+    return x if layer.bias is None else x + value(layer.bias)
+
+
+def attend(layer, x, context, mask=True, bias=0.0):
+    """Attention head by head in float64."""
+    query, key, v = dense(x, layer.query), dense(context, layer.key), dense(context, layer.value)
+    size, out = layer.head_size, []
+    for head in range(layer.heads):
+        part = slice(head * size, (head + 1) * size)
+        scores = query[..., part] @ key[..., part].transpose(0, 2, 1) / math.sqrt(size) + bias
+        scores = np.where(mask, scores, -np.inf)
+        weights = np.exp(scores - scores.max(-1, keepdims=True))
+        out.append(weights / weights.sum(-1, keepdims=True) @ v[..., part])
+    return dense(np.concatenate(out, -1), layer.output_projection)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"output_dim": 9}, {"use_bias": False}, {"attention_dropout": 0.5}],
+)
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("biased", [False, True])
+def test_attention(options, masked, biased):
+    layer = MultiHeadAttention(3, 4, kernel_initializer="random_normal", **options)
+    mask, bias = np.tri(5, dtype=bool), RNG.normal(size=(5, 5)).astype("float32")
+    arguments = {"attention_mask": mask[None, None]} if masked else {}
+    if biased:
+        arguments["bias"] = ops.convert_to_tensor(bias[None, None])
+    found = value(layer(X, **arguments))
+    expected = attend(layer, X, X, mask if masked else True, bias if biased else 0.0)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_cross_attention():
+    layer = MultiHeadAttention(2, 3, kernel_initializer="random_normal")
+    found = value(layer(X, context=CONTEXT))
+    np.testing.assert_allclose(found, attend(layer, X, CONTEXT), atol=1e-6)
+
+
+def test_attention_dropout_works_in_training_only():
+    layer = MultiHeadAttention(2, 3, attention_dropout=0.5)
+    still = value(layer(X))
+    np.testing.assert_array_equal(value(layer(X, training=False)), still)
+    first, second = value(layer(X, training=True)), value(layer(X, training=True))
+    assert np.abs(first - still).max() > 1e-3
+    assert np.abs(first - second).max() > 1e-3
+
+
+def test_projections_start_differently():
+    layer = MultiHeadAttention(2, 3)
+    layer(X)
+    assert np.abs(value(layer.query.kernel) - value(layer.key.kernel)).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["gelu", "gelu_tanh"])
+def test_gelus(name):
+    x = np.linspace(-5, 5, 101).astype("float32")
+    found = value(get_activation(name)(ops.convert_to_tensor(x)))
+    np.testing.assert_allclose(found, getattr(numpy_bert, name)(x), atol=1e-6)
+
+
+def test_the_gelus_differ():
+    x = ops.convert_to_tensor(np.array([2.0], "float32"))
+    assert abs(value(get_activation("gelu")(x)) - value(get_activation("gelu_tanh")(x))) > 5e-5
+
+
+def test_feed_forward():
+    layer = FeedForward(11, activation="gelu_tanh", output_dim=4)
+    found = value(layer(X))
+    expected = dense(numpy_bert.gelu_tanh(dense(X, layer.inner)), layer.outer)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_token_embedding_both_ways():
+    layer = TokenEmbedding(7, 3)
+    ids = np.array([[1, 6], [0, 3]], "int32")
+    vectors = value(layer(ids))
+    table = value(layer.embeddings)
+    np.testing.assert_array_equal(vectors, table[ids])
+    np.testing.assert_allclose(value(layer(vectors, reverse=True)), table[ids] @ table.T, atol=1e-6)
+
+
+@pytest.mark.parametrize("wrong", [7, -1])
+def test_token_embedding_refuses_foreign_ids(wrong):
+    with pytest.raises(ValueError, match=rf"token id {wrong} at \(0, 1\).*vocabulary of 7"):
+        TokenEmbedding(7, 3)(np.array([[1, wrong]], "int32"))
+
+
+def test_position_embedding_refuses_what_it_has_no_row_for():
+    layer = PositionEmbedding(4, 3)
+    assert layer(np.arange(4, dtype="int32")[None]).shape == (1, 4, 3)
+    with pytest.raises(ValueError, match=r"5 tokens is longer than the model's 4.*maxlen=4"):
+        layer(np.arange(5, dtype="int32")[None])
+
+
+def test_pooling():
+    ids = np.array([[3, 1, 2, 0, 0], [0, 0, 0, 0, 0]], "int32")
+    np.testing.assert_array_equal(value(FirstToken()(X)), X[:, 0])
+    mean = value(MaskedMeanPooling()([X, ids]))
+    np.testing.assert_allclose(mean[0], X[0, :3].mean(0), atol=1e-6)
+    np.testing.assert_array_equal(mean[1], np.zeros(6))
+    other = value(MaskedMeanPooling(pad_token_id=2)([X, ids]))
+    np.testing.assert_allclose(other[0], X[0, [0, 1, 3, 4]].mean(0), atol=1e-6)
+
+
+def test_vocabulary_bias():
+    layer = VocabularyBias()
+    layer.build((None, None, 6))
+    layer.bias.assign(np.arange(6, dtype="float32"))
+    np.testing.assert_array_equal(value(layer(X)), X + np.arange(6, dtype="float32"))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        MultiHeadAttention(2, 3, output_dim=4, use_bias=False, attention_dropout=0.1),
+        FeedForward(5, activation="gelu_tanh"),
+        FeedForward(5, activation="gelu", output_dim=3, use_bias=False),
+        TokenEmbedding(7, 3),
+        PositionEmbedding(4, 3),
+        FirstToken(),
+        MaskedMeanPooling(pad_token_id=3),
+        VocabularyBias(),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_configs_round_trip(layer):
+    written = keras.saving.serialize_keras_object(layer)
+    again = keras.saving.deserialize_keras_object(written)
+    assert type(again) is type(layer)
+    assert again.get_config() == layer.get_config()
