@@ -183,8 +183,16 @@ class TransformerConfig:
         return cls.from_dict(read_json(path), **overrides)
 
     def to_dict(self) -> dict[str, Any]:
-        """The config as plain values under our own names, `extra` included."""
-        return {**dataclasses.asdict(self), "extra": dict(self.extra)}
+        """The config as plain values under our own names, `extra` included.
+
+        A size that follows from another is None, so that an override of the other carries over.
+        """
+        values = {**dataclasses.asdict(self), "extra": dict(self.extra)}
+        if self.embedding_size == self.hidden_size:
+            values["embedding_size"] = None
+        if self.attention_head_size * self.num_attention_heads == self.hidden_size:
+            values["attention_head_size"] = None
+        return values
 
     def to_json_dict(self) -> dict[str, Any]:
         """The config under the keys that Google and Hugging Face files share.
@@ -192,10 +200,7 @@ class TransformerConfig:
         Factorised sizes are written only where they differ from what a reader would assume.
         """
         values = {key: value for key, value in self.to_dict().items() if key != "extra"}
-        if values["embedding_size"] == self.hidden_size:
-            del values["embedding_size"]
-        if self.attention_head_size * self.num_attention_heads == self.hidden_size:
-            del values["attention_head_size"]
+        values = {key: value for key, value in values.items() if value is not None}
         theirs = {ours: key for key, ours in ALIASES.items()}
         out = {theirs.get(key, key): value for key, value in values.items()}
         if out["hidden_act"] == "gelu_tanh":

@@ -27,7 +27,6 @@ from helpers import tiny
             {"hidden_size": 9},
             ConfigError,
             "`hidden_size` 9 is not divisible.* 2",
-            marks=pytest.mark.xfail(reason="a size derived from the old hidden_size stays behind"),
         ),
         ({"dropout_rate": 1.0}, ConfigError, r"`dropout_rate` must lie in \[0, 1\)"),
         ({"hidden_act": "gellu"}, ValueError, "unknown activation 'gellu'"),
