@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import keras
 
@@ -16,3 +18,17 @@ def fused_attention_takes(dtype: str) -> bool:
     if dtype != "float16" or keras.backend.backend() != "jax":
         return True
     return not all(device.startswith("cpu") for device in keras.distribution.list_devices())
+
+
+def check_when_run(values: Any, bad: Callable[[Any], Any], check: Callable[[Any], None]) -> None:
+    """Have a compiled JAX function call `check(values)`, which raises, if `bad(values)` holds.
+
+    The other backends raise by themselves what JAX answers with NaN. A function traced for export
+    (its lengths are symbols) cannot carry the check.
+    """
+    if keras.backend.backend() != "jax":
+        return
+    import jax
+
+    if isinstance(values, jax.core.Tracer) and all(isinstance(n, int) for n in values.shape):
+        jax.lax.cond(bad(values), lambda: jax.debug.callback(check, values), lambda: None)

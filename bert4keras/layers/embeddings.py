@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import keras
 import numpy as np
+from keras import ops
 
+from .._compat import check_when_run
 from .._serialization import serializable
 
 
 def check_token_ids(token_ids, vocab_size: int) -> None:
-    """Refuse ids outside `0 .. vocab_size-1`, where the values are at hand.
-
-    Inside a compiled function there are no values to look at, and nothing is checked.
+    """Refuse ids outside `0 .. vocab_size-1`, now or, in a compiled function, when it runs.
 
     Raises:
         ValueError: names the id, its place and the vocabulary size.
@@ -19,6 +19,11 @@ def check_token_ids(token_ids, vocab_size: int) -> None:
     try:
         ids = np.asarray(token_ids)
     except Exception:  # each backend has its own error for "this is symbolic" or "on a GPU"
+        check_when_run(
+            token_ids,
+            lambda ids: ops.logical_or(ops.any(ids < 0), ops.any(ids >= vocab_size)),
+            lambda ids: check_token_ids(ids, vocab_size),
+        )
         return
     if ids.dtype == object or not ids.size or (ids.min() >= 0 and ids.max() < vocab_size):
         return
@@ -42,7 +47,7 @@ class TokenEmbedding(keras.layers.ReversibleEmbedding):
         (B, T, E), or (B, T, V) with `reverse`.
 
     Raises:
-        ValueError: an id out of range, when called on values (see `check_token_ids`).
+        ValueError: an id out of range; from a compiled function the backend's own error type.
     """
 
     def call(self, inputs, reverse=False):
