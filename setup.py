@@ -45,8 +45,9 @@ setup(
         "tensorflow": ["tensorflow>=2.18"],
         "jax": ["jax"],
         "torch": ["torch"],
+        "hub": ["huggingface_hub>=0.30"],
         "plot": ["matplotlib"],
-        "test": ["pytest", "pytest-xdist", "hypothesis", "ruff"],
+        "test": ["huggingface_hub>=0.30", "pytest", "pytest-xdist", "hypothesis", "ruff"],
     },
     keywords="bert transformer keras nlp",
     classifiers=[

@@ -5,18 +5,18 @@ from __future__ import annotations
 import dataclasses
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-# Google and Hugging Face keys, and the ancestor's, that mean one of our fields.
+# Google and Hugging Face keys, and the ancestor's, that mean one of our fields; a family's config
+# class may add its own (`aliases`).
 ALIASES = {
     "max_position_embeddings": "max_position",
     "type_vocab_size": "segment_vocab_size",
     "hidden_dropout_prob": "dropout_rate",
     "attention_probs_dropout_prob": "attention_dropout_rate",
     "layer_norm_eps": "norm_epsilon",
-    "initializer_range": "initializer_range",
 }
 
 # The same function under other names. "gelu" alone is the exact (erf) form.
@@ -38,10 +38,11 @@ INERT_KEYS = frozenset(
     pooler_num_attention_heads pooler_num_fc_layers pooler_size_per_head pooler_type
     position_embedding_type problem_type return_dict sep_token_id cls_token_id torch_dtype
     transformers_version use_cache is_decoder is_encoder_decoder add_cross_attention
-    tie_word_embeddings pruned_heads chunk_size_feed_forward num_hidden_groups""".split()
+    tie_word_embeddings pruned_heads chunk_size_feed_forward""".split()
 )
 
-# Values of otherwise inert keys that would ask for another model than the one we build.
+# Values of otherwise inert keys that would ask for another model than the one we build; a family's
+# config class may lift or add some (`refused`).
 REFUSED_VALUES = {
     "position_embedding_type": lambda value: value not in (None, "absolute"),
     "add_cross_attention": bool,
@@ -71,11 +72,24 @@ class TransformerConfig:
         segment_vocab_size: rows of the segment embedding; 0 drops the segment input.
         embedding_size: width of the embeddings when factorised; None means `hidden_size`.
         attention_head_size: width of a head; None means `hidden_size // num_attention_heads`.
+        attention_key_size: width of queries and keys; None means `attention_head_size`.
         dropout_rate: rate after embeddings and after each sub-block.
         attention_dropout_rate: rate on attention probabilities.
         initializer_range: standard deviation of the truncated normal that starts the weights.
         norm_epsilon: epsilon of every LayerNorm.
-        pad_token_id: token id that counts as padding.
+        pad_token_id: token id that counts as padding; None: no token does.
+        residual_attention_scores: add each block's attention scores to the next one's (RealFormer,
+            arXiv:2012.11747).
+        hierarchical_position: read positions beyond `max_position` off the table as
+            `a u_i + (1 - a) u_j` for position `i max_position + j`; the number is a (usually 0.4;
+            True means that).
+        shared_segment_embeddings: look segment ids up in the token table.
+        custom_position_ids: take positions from an input `Input-Position`.
+        layer_norm_cond: width of a vector per text, from an input `Input-Condition`, that shifts
+            and scales every LayerNorm (conditional layer normalization).
+        layer_norm_cond_hidden_size: width of a dense layer between the condition and the norms.
+        layer_norm_cond_hidden_act: its activation.
+        remat: compute the blocks again in the backward pass rather than keep what they hold.
         model_type: family name, see `bert4keras.models.register_model`.
         extra: keys of the source json that we do not use, kept for the round trip.
 
@@ -93,13 +107,35 @@ class TransformerConfig:
     segment_vocab_size: int = 2
     embedding_size: int | None = None
     attention_head_size: int | None = None
+    attention_key_size: int | None = None
     dropout_rate: float = 0.1
     attention_dropout_rate: float = 0.1
     initializer_range: float = 0.02
     norm_epsilon: float = 1e-12
-    pad_token_id: int = 0
+    pad_token_id: int | None = 0
+    residual_attention_scores: bool = False
+    hierarchical_position: float | bool | None = None
+    shared_segment_embeddings: bool = False
+    custom_position_ids: bool = False
+    layer_norm_cond: int | None = None
+    layer_norm_cond_hidden_size: int | None = None
+    layer_norm_cond_hidden_act: str = "linear"
+    remat: bool = False
     model_type: str = "bert"
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False)
+
+    # What a family's json calls our fields, which of its keys are inert, and which of their values
+    # ask for something else: on top of the tables above. And the fields that no other program
+    # knows, written to a json only where they are used.
+    aliases: ClassVar[Mapping[str, str]] = {}
+    inert: ClassVar[frozenset[str]] = frozenset()
+    refused: ClassVar[Mapping[str, Callable[[Any], bool]]] = {}
+    saved_as: ClassVar[str | None] = None  # `model_type` for other programs, where it differs
+    own_options: ClassVar[frozenset[str]] = frozenset(
+        """residual_attention_scores hierarchical_position shared_segment_embeddings
+        custom_position_ids layer_norm_cond layer_norm_cond_hidden_size layer_norm_cond_hidden_act
+        remat""".split()
+    )
 
     def __post_init__(self):
         set_field = object.__setattr__  # the dataclass is frozen only once it is complete
@@ -124,6 +160,10 @@ class TransformerConfig:
                     "or state `attention_head_size`."
                 )
             set_field(self, "attention_head_size", self.hidden_size // self.num_attention_heads)
+        if self.attention_key_size is None:
+            set_field(self, "attention_key_size", self.attention_head_size)
+        if self.hierarchical_position is True:
+            set_field(self, "hierarchical_position", 0.4)
         for key in ("dropout_rate", "attention_dropout_rate"):
             rate = getattr(self, key)
             if not 0 <= rate < 1:
@@ -133,6 +173,11 @@ class TransformerConfig:
     def fields(cls) -> tuple[str, ...]:
         """Names of the fields that a json key may fill."""
         return tuple(f.name for f in dataclasses.fields(cls) if f.name != "extra")
+
+    @classmethod
+    def all_aliases(cls) -> dict[str, str]:
+        """Keys of json files that mean one of our fields."""
+        return {**ALIASES, **cls.aliases}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], **overrides: Any) -> TransformerConfig:
@@ -148,26 +193,27 @@ class TransformerConfig:
         Raises:
             ConfigError: an override that is no field, or values that do not fit together.
         """
-        known = set(cls.fields())
+        known, aliases = set(cls.fields()), cls.all_aliases()
         fields, extra = {}, dict(values.get("extra") or {})
         for key, value in values.items():
-            name = ALIASES.get(key, key)
+            name = aliases.get(key, key)
             if name in known:
-                fields[name] = value
+                if value is not None:
+                    fields[name] = value
             elif key != "extra":
                 extra[key] = value
         for key, value in overrides.items():
-            name = ALIASES.get(key, key)
+            name = aliases.get(key, key)
             if name not in known:
                 raise ConfigError(
                     f"unknown option `{key}`. Known config fields: {', '.join(sorted(known))}."
                 )
             if value is not None:
                 fields[name] = value
-        for key, refused in REFUSED_VALUES.items():
+        for key, refused in {**REFUSED_VALUES, **cls.refused}.items():
             if key in extra and refused(extra[key]):
                 raise ConfigError(f"config `{key}={extra[key]!r}` asks for a model not built here.")
-        unknown = sorted(set(extra) - INERT_KEYS)
+        unknown = sorted(set(extra) - INERT_KEYS - cls.inert)
         if unknown and "extra" not in values:
             warnings.warn(f"config keys kept but not used: {', '.join(unknown)}", stacklevel=2)
         return cls(**fields, extra=extra)
@@ -192,19 +238,30 @@ class TransformerConfig:
             values["embedding_size"] = None
         if self.attention_head_size * self.num_attention_heads == self.hidden_size:
             values["attention_head_size"] = None
+        if self.attention_key_size == self.attention_head_size:
+            values["attention_key_size"] = None
         return values
 
     def to_json_dict(self) -> dict[str, Any]:
-        """The config under the keys that Google and Hugging Face files share.
+        """The config under the keys that the family's own files use.
 
-        Factorised sizes are written only where they differ from what a reader would assume.
+        What differs from no other program's default, our options and sizes that follow from
+        others, is left out.
         """
+        options = {
+            f.name: f.default for f in dataclasses.fields(self) if f.name in self.own_options
+        }
         values = {key: value for key, value in self.to_dict().items() if key != "extra"}
-        values = {key: value for key, value in values.items() if value is not None}
-        theirs = {ours: key for key, ours in ALIASES.items()}
+        values = {
+            key: value
+            for key, value in values.items()
+            if value is not None and not (key in options and value == options[key])
+        }
+        theirs = {ours: key for key, ours in self.all_aliases().items()}
         out = {theirs.get(key, key): value for key, value in values.items()}
-        if out["hidden_act"] == "gelu_tanh":
-            out["hidden_act"] = "gelu_new"
+        if self.hidden_act == "gelu_tanh":
+            out[theirs.get("hidden_act", "hidden_act")] = "gelu_new"
+        out["model_type"] = self.saved_as or self.model_type
         return {**self.extra, **out}
 
 

@@ -246,7 +246,7 @@ class AttentionMask(keras.layers.Layer):
 
     Args:
         strategy: a `Mask`, its application name, or its serialised form.
-        pad_token_id: token id that counts as padding and is never visible.
+        pad_token_id: token id that counts as padding and is never visible; None: none does.
 
     Call arguments:
         inputs: dict of int tensors (B, S): `token_ids`, what the strategy `needs`, and optionally
@@ -258,7 +258,7 @@ class AttentionMask(keras.layers.Layer):
         bool, shape (B, 1, T, S), or (B, 1, 1, S) where the strategy hides nothing.
     """
 
-    def __init__(self, strategy: Mask | str = "encoder", pad_token_id: int = 0, **kwargs):
+    def __init__(self, strategy: Mask | str = "encoder", pad_token_id: int | None = 0, **kwargs):
         super().__init__(**kwargs)
         self.strategy = get_mask(strategy)
         self.pad_token_id = pad_token_id
@@ -271,7 +271,8 @@ class AttentionMask(keras.layers.Layer):
         if "valid" in inputs:
             valid = ops.cast(inputs["valid"], "bool")
         else:
-            valid = ops.not_equal(token_ids, self.pad_token_id)
+            pad = self.pad_token_id
+            valid = ops.ones_like(token_ids) > 0 if pad is None else ops.not_equal(token_ids, pad)
         columns = ops.arange(ops.shape(token_ids)[1], dtype="int32")
         visible = self.strategy.visible(inputs, columns if rows is None else rows, columns, strict)
         if visible is None:

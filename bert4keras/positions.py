@@ -12,6 +12,7 @@ import dataclasses
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from ._serialization import Strategy, serializable
@@ -24,6 +25,10 @@ class Position(Strategy):
 
     A family names one (`Transformer.position`), and the assembler calls each hook at its place.
     """
+
+    def ids(self, transformer: Any, token_ids: Any) -> Any:
+        """Positions (B|1, S) of token ids (B, S), where the caller gives none."""
+        return transformer.apply(token_ids, PositionIds, name="Position-Ids")
 
     def embed(self, transformer: Any, x: Any, positions: Any) -> Any:
         """Add to the embeddings `x` (B, T, E); may create layers through `transformer.apply`."""
@@ -46,7 +51,10 @@ class Position(Strategy):
 @serializable
 @dataclasses.dataclass(frozen=True)
 class Learned(Position):
-    """A trained vector per position, added to the token embedding (BERT)."""
+    """A trained vector per position, added to the token embedding (BERT).
+
+    With `hierarchical_position` in the config the table reaches further, see `PositionEmbedding`.
+    """
 
     def embed(self, transformer, x, positions):
         config = transformer.config
@@ -55,42 +63,142 @@ class Learned(Position):
             PositionEmbedding,
             name="Embedding-Position",
             input_dim=config.max_position,
-            output_dim=config.embedding_size,
+            output_dim=transformer.embedding_width,
+            hierarchical=config.hierarchical_position,
             embeddings_initializer=transformer.initializer,
         )
         return transformer.apply([x, vectors], keras.layers.Add, name="Embedding-Position-Add")
 
 
 @serializable
+@dataclasses.dataclass(frozen=True)
+class LearnedFromPadding(Learned):
+    """`Learned`, where the first token has the position after the padding id (RoBERTa)."""
+
+    def ids(self, transformer, token_ids):
+        pad_token_id = transformer.config.pad_token_id
+        return transformer.apply(
+            token_ids, PositionIds, name="Position-Ids", pad_token_id=pad_token_id
+        )
+
+
+@serializable
+@dataclasses.dataclass(frozen=True)
+class Rotary(Position):
+    """Queries and keys turned by an angle that grows with the position (RoPE).
+
+    Attributes:
+        base: the slowest angle is about 1 / base per position.
+        interleaved: pair coordinate 2i with 2i + 1 (the author's form); else i with i + H/2.
+
+    Source: Su et al., RoFormer, 2021 (arXiv:2104.09864).
+    """
+
+    base: float = 10000.0
+    interleaved: bool = True
+
+    def rotate(self, query, key, positions):
+        size = query.shape[-1]
+        speeds = self.base ** (-np.arange(0, size, 2, dtype="float64") / size)
+        # Angles in float32: a half cannot tell position 4097 from 4098.
+        angles = ops.cast(positions, "float32")[..., None] * ops.cast(speeds, "float32")
+        sine, cosine = (ops.cast(f(angles), query.dtype)[:, :, None, :] for f in (ops.sin, ops.cos))
+        return self.turn(query, sine, cosine), self.turn(key, sine, cosine)
+
+    def turn(self, x, sine, cosine):
+        """Rotate the pairs of coordinates of (B, T, N, H) by angles (B|1, T, 1, H/2)."""
+        left, right = (x[..., ::2], x[..., 1::2]) if self.interleaved else ops.split(x, 2, axis=-1)
+        turned = (left * cosine - right * sine, left * sine + right * cosine)
+        if self.interleaved:
+            return ops.reshape(ops.stack(turned, axis=-1), ops.shape(x))
+        return ops.concatenate(turned, axis=-1)
+
+
+def sinusoids(count: int, size: int) -> np.ndarray:
+    """Sines and cosines of positions, alternating: float32 (count, size).
+
+    Source: Vaswani et al., Attention Is All You Need, 2017 (arXiv:1706.03762).
+    """
+    speeds = 10000.0 ** (-np.arange(0, size, 2) / size)
+    angles = np.arange(count)[:, None] * speeds
+    return (
+        np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(count, size).astype("float32")
+    )
+
+
+@serializable
 class PositionEmbedding(keras.layers.Embedding):
     """Embedding of positions that refuses a sequence longer than its table, where it can see one.
 
+    Args:
+        hierarchical: a in (0, 1), not 1/2. Position `i n + j`, for a table of n rows, is then read
+            as `a u[i] + (1 - a) u[j]` with `u = (p - a p[0]) / (1 - a)`: the first n positions
+            stay as they were trained, and n * n can be told apart. None: only the n of the table.
+        input_dim, output_dim, **kwargs: of `keras.layers.Embedding`.
+
     Call arguments:
-        inputs: int tensor (B|1, T), positions `0 .. input_dim-1`.
+        inputs: int tensor (B|1, T), positions from 0.
 
     Raises:
         ValueError: the static length exceeds the table (JAX would return NaN, without a word).
+
+    Source: hierarchical: https://kexue.fm/archives/7947.
     """
+
+    def __init__(self, input_dim, output_dim, hierarchical: float | None = None, **kwargs):
+        super().__init__(input_dim, output_dim, **kwargs)
+        if hierarchical is not None and not (0 < hierarchical < 1 and hierarchical != 0.5):
+            raise ValueError(
+                f"hierarchical_position must lie in (0, 1) and not be 0.5, not {hierarchical!r}."
+            )
+        self.hierarchical = hierarchical
 
     def call(self, inputs):
         length = inputs.shape[1]
-        if length is not None and length > self.input_dim:
+        reach = self.input_dim**2 if self.hierarchical else self.input_dim
+        if length is not None and length > reach:
             raise ValueError(
-                f"a sequence of {length} tokens is longer than the model's {self.input_dim} "
-                f"positions. Truncate it: tokenizer.encode(text, maxlen={self.input_dim})."
+                f"a sequence of {length} tokens is longer than the model's {reach} positions. "
+                f"Truncate it: tokenizer.encode(text, maxlen={reach})."
             )
-        return super().call(inputs)
+        if not self.hierarchical:
+            return super().call(inputs)
+        a = self.hierarchical
+        coarse, fine = inputs // self.input_dim, inputs % self.input_dim
+        u = [super(PositionEmbedding, self).call(part) for part in (coarse, fine)]
+        first = super().call(ops.zeros_like(inputs))
+        coarse, fine = ((vectors - a * first) / (1 - a) for vectors in u)
+        return a * coarse + (1 - a) * fine
+
+    def get_config(self):
+        return {**super().get_config(), "hierarchical": self.hierarchical}
 
 
 @serializable
 class PositionIds(keras.layers.Layer):
-    """Positions `0 .. S-1` for token ids of shape (B, S); returns int32 of shape (1, S)."""
+    """Positions of token ids (B, S): `0 .. S-1`, int32 of shape (1, S).
+
+    Args:
+        pad_token_id: count from `pad_token_id + 1` over what is no padding, and give padding
+            `pad_token_id` itself; the result is then (B, S).
+    """
+
+    def __init__(self, pad_token_id: int | None = None, **kwargs):
+        super().__init__(**kwargs)
+        self.pad_token_id = pad_token_id
 
     def build(self, input_shape):
         self.built = True
 
     def call(self, token_ids):
-        return ops.arange(ops.shape(token_ids)[1], dtype="int32")[None, :]
+        if self.pad_token_id is None:
+            return ops.arange(ops.shape(token_ids)[1], dtype="int32")[None, :]
+        counted = ops.cast(ops.not_equal(token_ids, self.pad_token_id), "int32")
+        return ops.cumsum(counted, axis=1) * counted + self.pad_token_id
 
     def compute_output_spec(self, token_ids):
-        return keras.KerasTensor((1, token_ids.shape[1]), dtype="int32")
+        batch = 1 if self.pad_token_id is None else token_ids.shape[0]
+        return keras.KerasTensor((batch, token_ids.shape[1]), dtype="int32")
+
+    def get_config(self):
+        return {**super().get_config(), "pad_token_id": self.pad_token_id}

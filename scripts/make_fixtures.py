@@ -18,7 +18,8 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-SECTIONS = ("bert", "google", "minilm", "wordpiece")  # google is made from what bert wrote
+# In this order: google is made from what bert wrote.
+SECTIONS = ("bert", "families", "google", "minilm", "wordpiece")
 
 
 def main() -> None:

@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from bert4keras.checkpoints.errors import CheckpointError
+from bert4keras.checkpoints.hub import TOKENIZER, is_address, resolve
 from bert4keras.checkpoints.inventory import Inventory, row_label, take_inventory
+from bert4keras.checkpoints.lazy import Lazy, fused
 from bert4keras.checkpoints.readers import Reader, open_checkpoint
-from bert4keras.checkpoints.table import Table, Transform, fuse
+from bert4keras.checkpoints.table import Row, Table, Transform
 from bert4keras.checkpoints.tables import TABLES
-from bert4keras.checkpoints.transfer import LAYOUTS, progress_bar, write_checkpoint
-from bert4keras.checkpoints.writers import replacing
+from bert4keras.checkpoints.transfer import LAYOUTS, write_checkpoint
 
 CONFIGS = ("config.json", "bert_config.json")
 TOKENIZER_FILES = {
-    "huggingface": (
-        "vocab.txt",
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "special_tokens_map.json",
-    ),
-    "google": ("vocab.txt",),
+    "huggingface": TOKENIZER,
+    "google": ("vocab.*", "merges.txt", "*.model"),
 }
 
 
@@ -47,6 +44,13 @@ class Conversion:
     ignored: Mapping[str, str]
     unexpected: tuple[str, ...]
 
+    def __str__(self) -> str:
+        lines = [f"wrote {path}" for path in self.files]
+        lines += [f"{len(self.tensors)} tensors converted"]
+        lines += [f"left out: {name} ({reason})" for name, reason in self.ignored.items()]
+        lines += [f"left out: {name} (NOT KNOWN to any table)" for name in self.unexpected]
+        return "\n".join(lines)
+
 
 def convert(
     source: Any,
@@ -55,10 +59,11 @@ def convert(
     *,
     overwrite: bool = False,
     progress: bool = True,
+    max_shard_size: int | str | None = None,
 ) -> Conversion:
     """Write a checkpoint in another format; config and vocabulary beside it come along.
 
-    The tensors are read one at a time and are all in memory when the result is written.
+    Tensors go through memory one at a time; on the way to TensorFlow, one data file at a time.
 
     Args:
         source: see `open_checkpoint`.
@@ -66,6 +71,8 @@ def convert(
         format: `"google"` or `"huggingface"`.
         overwrite: allow a destination that exists.
         progress: show a bar.
+        max_shard_size: largest size of a file of tensors, in bytes or as text such as `"2GB"`;
+            None means one safetensors file, or TensorFlow data files of 1 GB.
 
     Returns:
         A `Conversion`, which names everything that was left out.
@@ -75,20 +82,28 @@ def convert(
     """
     if format not in LAYOUTS:
         raise CheckpointError(f"unknown format {format!r}; known are {', '.join(sorted(LAYOUTS))}")
+    shard_size = _bytes(max_shard_size)
     destination = Path(destination)
     explicit = destination.suffix == LAYOUTS[format][0]
     folder = destination.parent if explicit else destination
     _refuse_existing(destination, explicit, overwrite)
+    source = resolve(source) if is_address(source) else source
+    beside = _directory_of(source)
+    config = _read_config(beside)
     with open_checkpoint(source) as reader:
-        family, inventory = _family(reader)
+        family, inventory = _family(reader, config)
         target = next((t for t in TABLES[family] if t.format == format), None)
         if target is None:
             raise CheckpointError(f"the family {family!r} has no table for format {format!r}")
-        tensors, origin = _translate(reader, inventory, target, progress)
-    beside = _directory_of(source)
-    config = _config(beside, family, format, tensors)
-    files = write_checkpoint(destination, target, tensors, config)
-    files += _copy(beside, folder, TOKENIZER_FILES[format])
+        tensors, origin = _translate(reader, inventory, target)
+        config = _adapted(config, family, format, tensors)
+        tokenizer = _files(beside, folder, TOKENIZER_FILES[format])
+        bar = tqdm(
+            total=len(tensors), desc="converting", unit="tensor", leave=False, disable=not progress
+        )
+        with bar:
+            tensors = {name: _ticking(tensor, bar) for name, tensor in tensors.items()}
+            files = write_checkpoint(destination, target, tensors, config, shard_size, tokenizer)
     return Conversion(tuple(files), origin, inventory.ignored, inventory.unexpected)
 
 
@@ -105,34 +120,63 @@ def _refuse_existing(destination: Path, explicit: bool, overwrite: bool) -> None
         raise CheckpointError(f"{taken} exists; pass --force (overwrite=True) to replace it")
 
 
-def _family(reader: Reader) -> tuple[str, Inventory]:
-    """The family whose tables know most tensors of the checkpoint."""
-    tables = {table: family for family, group in TABLES.items() for table in group}
+def _family(reader: Reader, config: Mapping | None) -> tuple[str, Inventory]:
+    """The family that the config names, else the one whose tables know most tensors."""
+    named = (config or {}).get("model_type")
+    candidates = {named: TABLES[named]} if named in TABLES else TABLES
+    tables: dict[Table, str] = {}
+    for family, group in candidates.items():
+        for table in group:
+            tables.setdefault(table, family)  # several may share one; the first is the plain one
     inventory = take_inventory(reader, tuple(tables))
     return tables[inventory.table], inventory
 
 
 def _translate(
-    reader: Reader, inventory: Inventory, target: Table, progress: bool
-) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Every known tensor under the names and in the layout of another table."""
-    pieces: dict[str, list[tuple[Transform, np.ndarray]]] = {}
+    reader: Reader, inventory: Inventory, target: Table
+) -> tuple[dict[str, Lazy], dict[str, str]]:
+    """Every known tensor, unread, under the names and in the layout of another table."""
+    pieces: dict[str, list[tuple[Transform, Lazy]]] = {}
     origin = {}
-    for canonical, stored in progress_bar(list(inventory.names.items()), "converting", progress):
-        array = reader.read(stored)
+    for canonical, stored in inventory.names.items():
         for row in inventory.table.of_tensor(canonical):
             theirs = target.of_weight(row.weight)
             if theirs is None:
                 raise CheckpointError(f"{target.name} has no name for {row_label(row, stored)}")
-            try:
-                weight = row.transform.forward(array)
-            except ValueError as error:
-                raise CheckpointError(
-                    f"{reader.source}: {row_label(row, stored)}: {error}"
-                ) from error
+            weight = _weight(reader, row, stored)
             pieces.setdefault(theirs.tensor, []).append((theirs.transform, weight))
             origin[stored] = theirs.tensor
-    return {name: fuse(name, parts) for name, parts in pieces.items()}, origin
+    return {name: fused(name, parts) for name, parts in pieces.items()}, origin
+
+
+def _weight(reader: Reader, row: Row, stored: str) -> Lazy:
+    """What a row makes of a stored tensor."""
+    tensor = Lazy(reader.shape(stored), reader.dtype(stored), lambda: reader.read(stored))
+    try:
+        return tensor.through(row.transform.forward)
+    except ValueError as error:
+        raise CheckpointError(f"{reader.source}: {row_label(row, stored)}: {error}") from error
+
+
+def _ticking(tensor: Lazy, bar: tqdm) -> Lazy:
+    """The tensor, which moves the bar when it is made."""
+
+    def make() -> np.ndarray:
+        bar.update()
+        return tensor.make()
+
+    return dataclasses.replace(tensor, make=make)
+
+
+def _bytes(size: int | str | None) -> int | None:
+    """A size such as `"2GB"` or `"500MiB"` in bytes."""
+    if size is None or isinstance(size, int):
+        return size
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", size.strip(), re.IGNORECASE)
+    if not found:
+        raise CheckpointError(f"{size!r} is no size; write it as 500MB or 2GiB")
+    number, unit, binary = found.groups()
+    return int(float(number) * (1024 if binary else 1000) ** " KMGT".index(unit.upper() or " "))
 
 
 def _directory_of(source: Any) -> Path | None:
@@ -142,18 +186,20 @@ def _directory_of(source: Any) -> Path | None:
     return path if path.is_dir() else path.parent
 
 
-def _config(
-    directory: Path | None, family: str, format: str, tensors: Iterable[str]
-) -> dict | None:
-    """The config beside the source, under the keys that both formats share."""
+def _read_config(directory: Path | None) -> dict | None:
+    """The config beside the source."""
     path = next((p for name in CONFIGS if directory and (p := directory / name).is_file()), None)
     if path is None:
         return None
     try:
-        values = dict(json.loads(path.read_text(encoding="utf-8")))
+        return dict(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise CheckpointError(f"{path} is not a json object: {error}") from error
-    if format == "huggingface":
+
+
+def _adapted(values: dict | None, family: str, format: str, tensors: Iterable[str]) -> dict | None:
+    """The config for another format; both share the other keys."""
+    if values is not None and format == "huggingface":
         values.setdefault("model_type", family)
         if family == "bert":
             values.setdefault("architectures", [_bert_class(tensors)])
@@ -168,11 +214,9 @@ def _bert_class(tensors: Iterable[str]) -> str:
     return "BertForMaskedLM" if heads else "BertModel"
 
 
-def _copy(source: Path | None, destination: Path, names: Sequence[str]) -> list[Path]:
-    found = [source / name for name in names if source and (source / name).is_file()]
-    if source is None or source.resolve() == destination.resolve() or not found:
+def _files(source: Path | None, destination: Path, patterns: Iterable[str]) -> list[Path]:
+    """The files beside the source that go along, unless they are there already."""
+    if source is None or source.resolve() == destination.resolve():
         return []
-    with replacing(destination) as staging:
-        for path in found:
-            shutil.copyfile(path, staging / path.name)
-    return [destination / path.name for path in found]
+    found = {path for pattern in patterns for path in source.glob(pattern) if path.is_file()}
+    return sorted(found)

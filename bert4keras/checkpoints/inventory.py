@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from bert4keras.checkpoints.errors import CheckpointError
 from bert4keras.checkpoints.readers import Reader
 from bert4keras.checkpoints.table import Ignored, Row, Table
+from bert4keras.checkpoints.tables import TABLES
 
 MOST_SHOWN = 5
 
@@ -48,11 +49,37 @@ def take_inventory(reader: Reader, tables: Sequence[Table]) -> Inventory:
     sorted_by = [_sort(reader, table) for table in tables]
     best = max(sorted_by, key=lambda inventory: len(inventory.names), default=None)
     if best is None or not best.names:
-        known = "; ".join(f"{table.name}: `{table.rows[0].tensor}`" for table in tables)
+        known = "; ".join(f"{t.name}: `{t.rows[0].tensor}`" for t in tables[:MOST_SHOWN])
         raise CheckpointError(
-            f"{reader.source} holds {some(reader.names)}, which no table knows ({known})."
+            f"{reader.source} holds {some(reader.names)}, which no table knows ({known}). "
+            f"{guess_family(reader.names)}."
         )
     return best
+
+
+def guess_family(names: Iterable[str]) -> str:
+    """A clause, for messages, on the registered families whose tables know most of the names.
+
+    Args:
+        names: of the tensors of a checkpoint.
+    """
+    names = list(names)
+    scores = {}
+    for family, tables in TABLES.items():
+        # Names in the very spelling of a table decide between families that differ by a prefix.
+        counts = (
+            (
+                sum(table.canonical(name) is not None for name in names),
+                sum(bool(table.of_tensor(name)) for name in names),
+            )
+            for table in tables
+        )
+        scores[family] = max(counts, default=(0, 0))
+    best = max(scores.values(), default=(0, 0))
+    if not best[0]:
+        return f"The names look like none of the registered families: {', '.join(sorted(TABLES))}"
+    likely = " or ".join(family for family, score in scores.items() if score == best)
+    return f"The names look like {likely}: {best[0]} of {len(names)} are known there"
 
 
 def _sort(reader: Reader, table: Table) -> Inventory:

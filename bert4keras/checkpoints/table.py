@@ -119,6 +119,18 @@ def _pattern(template: str) -> re.Pattern:
     return re.compile(r"(\d+)".join(map(re.escape, pieces)))
 
 
+def _skeleton(name: str) -> str:
+    """The name or template with `#` for every number."""
+    return re.sub(r"(?:\d|\{i[^}]*\})+", "#", name)
+
+
+def _by_skeleton(rows: Iterable[Row], field: str) -> dict[str, list[Row]]:
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(_skeleton(getattr(row, field)), []).append(row)
+    return groups
+
+
 def _index_in(template: str, name: str) -> dict[str, int] | None:
     """Fields `{i}` of `template` that give `name`, or None."""
     found = _pattern(template).fullmatch(name)
@@ -199,6 +211,8 @@ class Table:
         format: `"google"` (names with `/`) or `"huggingface"` (names with `.`).
         root: first component of the encoder's tensors in this table.
         roots: other first components that mean the same; no root at all is accepted too.
+        always_rooted: write the root even where nothing stands beside the encoder (a head that is
+            tied altogether leaves no tensor to tell a language model by).
     """
 
     name: str
@@ -207,11 +221,20 @@ class Table:
     format: str = "google"
     root: str = "bert"
     roots: tuple[str, ...] = ("roberta",)
+    always_rooted: bool = False
 
     @property
     def separator(self) -> str:
         """What separates the components of a tensor name."""
         return "/" if self.format == "google" else "."
+
+    @functools.cached_property
+    def _rows_by_weight(self) -> dict[str, list[Row]]:
+        return _by_skeleton(self.rows, "weight")
+
+    @functools.cached_property
+    def _rows_by_tensor(self) -> dict[str, list[Row]]:
+        return _by_skeleton(self.rows, "tensor")
 
     def of_weight(self, path: str) -> Row | None:
         """The row of one of our weights, with concrete names.
@@ -222,7 +245,7 @@ class Table:
         parts = path.split("/")
         for start in range(len(parts)):
             name = "/".join(parts[start:])
-            for row in self.rows:
+            for row in self._rows_by_weight.get(_skeleton(name), ()):
                 fields = _index_in(row.weight, name)
                 if fields is not None:
                     return row.at(**fields)
@@ -230,7 +253,8 @@ class Table:
 
     def of_tensor(self, name: str) -> list[Row]:
         """The rows of one stored tensor, by its canonical name; several if it is fused."""
-        found = ((row, _index_in(row.tensor, name)) for row in self.rows)
+        rows = self._rows_by_tensor.get(_skeleton(name), ())
+        found = ((row, _index_in(row.tensor, name)) for row in rows)
         return [row.at(**fields) for row, fields in found if fields is not None]
 
     def canonical(self, name: str) -> str | None:
@@ -252,9 +276,10 @@ class Table:
     def stored_name(self, tensors: Iterable[str]) -> Callable[[str], str]:
         """How to write names: the Hugging Face encoder without a head has no root."""
         prefix = self.root + self.separator
-        if self.format == "huggingface" and all(name.startswith(prefix) for name in tensors):
-            return lambda name: name.removeprefix(prefix)
-        return lambda name: name
+        rooted = self.format != "huggingface" or self.always_rooted
+        if rooted or not all(name.startswith(prefix) for name in tensors):
+            return lambda name: name
+        return lambda name: name.removeprefix(prefix)
 
     def renamed(
         self,
@@ -284,6 +309,27 @@ class Table:
         changes = {"format": format, "ignored": ignored, "root": root, "roots": roots}
         changes = {key: value for key, value in changes.items() if value is not None}
         return dataclasses.replace(self, name=name, rows=tuple(rows), **changes)
+
+    def without(self, *patterns: str) -> Table:
+        """Derive a table that lacks the rows of some weights.
+
+        Args:
+            *patterns: fnmatch patterns on weight paths.
+        """
+        kept = [row for row in self.rows if not any(fnmatchcase(row.weight, p) for p in patterns)]
+        return dataclasses.replace(self, rows=tuple(kept))
+
+    def extended(self, *rows: Row) -> Table:
+        """Derive a table with more rows."""
+        return dataclasses.replace(self, rows=(*self.rows, *rows))
+
+    def with_weights(self, name: str, pattern: str, replacement: str) -> Table:
+        """Derive a table: same tensors, other weights of ours; arguments as for `re.sub`."""
+        rows = (
+            dataclasses.replace(row, weight=re.sub(pattern, replacement, row.weight))
+            for row in self.rows
+        )
+        return dataclasses.replace(self, name=name, rows=tuple(rows))
 
     def _candidates(self, name: str) -> Iterator[str]:
         for rooted in self._rooted(name.removesuffix(":0")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,15 @@ import numpy as np
 from bert4keras.checkpoints.errors import CheckpointError
 from bert4keras.checkpoints.inventory import (
     Inventory,
+    guess_family,
     matches,
     row_label,
     some,
     take_inventory,
 )
+from bert4keras.checkpoints.lazy import Lazy, fused
 from bert4keras.checkpoints.readers import Reader, open_checkpoint
-from bert4keras.checkpoints.table import Row, Table, Transform, fuse
+from bert4keras.checkpoints.table import Row, Table, Transform
 from bert4keras.checkpoints.tables import all_tables
 from bert4keras.checkpoints.vocabulary import Surgery
 from bert4keras.checkpoints.writers import (
@@ -118,6 +121,7 @@ def load(
     surgery = Surgery.of(keep_tokens, compound_tokens)
     ignore = (ignore,) if isinstance(ignore, str) else tuple(ignore)
     with open_checkpoint(source) as reader:
+        names = reader.names
         inventory = take_inventory(reader, all_tables() if tables is None else tuple(tables))
         variables, untouched = _known_weights(model, inventory.table)
         steps, missing = _plan(reader, inventory, variables, surgery, ignore)
@@ -137,7 +141,8 @@ def load(
         untouched=untouched,
     )
     if report.unexpected:
-        logger.warning("%s: unexpected %s", report.source, some(report.unexpected))
+        guess = guess_family(names)
+        logger.warning("%s: unexpected %s. %s", report.source, some(report.unexpected), guess)
     return report
 
 
@@ -189,7 +194,7 @@ def _plan(
         text = f"{len(absent)} weights are missing: {'; '.join(absent[:5])}"
         if inventory.unexpected:
             text += f". Not known instead: {some(inventory.unexpected)}"
-        problems.append(text)
+        problems.append(f"{text}. {guess_family(reader.names)}")
     if problems:
         raise CheckpointError(
             f"{reader.source} does not fit the model. {'. '.join(problems[:5])}. "
@@ -264,7 +269,8 @@ def save(
         model: a built Keras model whose layers carry our names.
         path: a directory, or a file: `*.safetensors`, or a TensorFlow prefix `*.ckpt`.
         format: `"huggingface"` (safetensors) or `"google"` (TensorFlow checkpoint).
-        tables: candidates; None means every registered table.
+        tables: candidates; None means those of the model's family (`checkpoint_tables`), or every
+            registered table where it does not say.
         config: a mapping, or an object with `to_json_dict()`, for the json beside the weights.
         ignore: fnmatch patterns on weight paths that are left out.
 
@@ -276,7 +282,9 @@ def save(
             write, after which the old files are intact.
     """
     ignore = (ignore,) if isinstance(ignore, str) else tuple(ignore)
-    table = table_for(format, all_tables() if tables is None else tables, model.weights)
+    if tables is None:
+        tables = getattr(model, "checkpoint_tables", None) or all_tables()
+    table = table_for(format, tables, model.weights)
     variables, unknown = _known_weights(model, table)
     unknown = [name for name in unknown if not matches(ignore, name)]
     if unknown:
@@ -284,11 +292,11 @@ def save(
             f"{table.name} has no name for {some(unknown)}. Save the encoder alone, or leave them "
             'out with ignore=["..."]. LoRA or quantized weights must be merged first.'
         )
-    pieces: dict[str, list[tuple[Transform, np.ndarray]]] = {}
+    pieces: dict[str, list[tuple[Transform, Lazy]]] = {}
     for variable, row in variables:
         if not matches(ignore, row.weight, variable.path):
-            pieces.setdefault(row.tensor, []).append((row.transform, _numpy(variable)))
-    tensors = {name: fuse(name, parts) for name, parts in pieces.items()}
+            pieces.setdefault(row.tensor, []).append((row.transform, _lazy(variable)))
+    tensors = {name: fused(name, parts) for name, parts in pieces.items()}
     return write_checkpoint(path, table, tensors, config)
 
 
@@ -299,22 +307,32 @@ def table_for(format: str, tables: Iterable[Table], weights: Iterable[Any]) -> T
         CheckpointError: no table has this format.
     """
     candidates = [table for table in tables if table.format == format]
-    if format not in LAYOUTS or not candidates:
+    if format not in LAYOUTS:
         raise CheckpointError(f"unknown format {format!r}; known are {', '.join(sorted(LAYOUTS))}")
+    if not candidates:
+        names = ", ".join(table.name for table in tables)
+        raise CheckpointError(f"this family has no {format!r} format, only: {names}")
     paths = [variable.path for variable in weights]
     return max(candidates, key=lambda table: sum(table.of_weight(p) is not None for p in paths))
 
 
 def write_checkpoint(
-    path: str | Path, table: Table, tensors: Mapping[str, np.ndarray], config: Any = None
+    path: str | Path,
+    table: Table,
+    tensors: Mapping[str, np.ndarray | Lazy],
+    config: Any = None,
+    max_shard_size: int | None = None,
+    beside: Iterable[Path] = (),
 ) -> list[Path]:
-    """Write tensors under the canonical names of a table, and the config beside them.
+    """Write tensors under the canonical names of a table, and other files beside them.
 
     Args:
         path: a directory or an explicit file, see `save`.
         table: whose names these are; its format decides the kind of file.
-        tensors: arrays by canonical name.
+        tensors: by canonical name; lazy ones are made when they are written.
         config: a mapping or an object with `to_json_dict()`; None writes none.
+        max_shard_size: bytes per file, see `write_safetensors` and `write_tensorflow`.
+        beside: files to copy.
 
     Returns:
         The files written.
@@ -326,24 +344,31 @@ def write_checkpoint(
     tensors = {rename(name): tensor for name, tensor in tensors.items()}
     write = write_safetensors if table.format == "huggingface" else write_tensorflow
     try:
-        with replacing(target.parent) as staging:
-            write(staging / target.name, tensors)
+        with replacing(target.parent, target.name) as staging:
+            files = write(staging / target.name, tensors, max_shard_size=max_shard_size)
             if config is not None:
                 values = config.to_json_dict() if hasattr(config, "to_json_dict") else config
                 write_json(staging / config_file, values)
+                files.append(staging / config_file)
+            files += [Path(shutil.copyfile(file, staging / file.name)) for file in beside]
     except OSError as error:
         raise CheckpointError(f"could not write {target}: {error}") from error
-    return [target] if config is None else [target, target.with_name(config_file)]
+    return [target.with_name(file.name) for file in files]
 
 
-def _numpy(variable: Any) -> np.ndarray:
+def _lazy(variable: Any) -> Lazy:
+    """A weight on its way to a file: copied from its device when its turn comes."""
     import keras
 
     if _dtype(variable) not in FLOATS:
         raise CheckpointError(f"`{variable.path}` is {_dtype(variable)}: save before quantizing")
+
+    def array() -> np.ndarray:
+        tensor = keras.ops.convert_to_tensor(variable)
+        return keras.ops.convert_to_numpy(tensor).astype(np.float32, copy=False)
+
     # Half precisions widen without loss, and every reader knows float32.
-    tensor = keras.ops.convert_to_tensor(variable)
-    return keras.ops.convert_to_numpy(tensor).astype(np.float32, copy=False)
+    return Lazy(tuple(variable.shape), np.dtype(np.float32), array)
 
 
 def progress_bar(items: Sequence, description: str, enabled: bool) -> Iterable:

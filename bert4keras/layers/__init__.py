@@ -4,19 +4,31 @@ from ..masks import AttentionMask
 from ..positions import PositionEmbedding
 from .activations import gelu_tanh, get_activation
 from .attention import MultiHeadAttention
-from .embeddings import TokenEmbedding
+from .embeddings import FactorizedTokenEmbedding, SegmentEmbedding, TokenEmbedding
 from .feed_forward import FeedForward
 from .language_model import VocabularyBias
+from .normalization import (
+    ConditionalLayerNormalization,
+    ConditionalRMSNormalization,
+    UnscaledRMSNormalization,
+)
 from .pooling import FirstToken, MaskedMeanPooling
+from .relative_attention import RelativeAttention
 
 __all__ = [
     "AttentionMask",
+    "ConditionalLayerNormalization",
+    "ConditionalRMSNormalization",
+    "FactorizedTokenEmbedding",
     "FeedForward",
     "FirstToken",
     "MaskedMeanPooling",
     "MultiHeadAttention",
     "PositionEmbedding",
+    "RelativeAttention",
+    "SegmentEmbedding",
     "TokenEmbedding",
+    "UnscaledRMSNormalization",
     "VocabularyBias",
     "gelu_tanh",
     "get_activation",

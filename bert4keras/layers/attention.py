@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from .._compat import fused_attention_takes
+from .._random import DrawnSeed
 from .._serialization import revive, serializable
 from ..positions import Position
 
@@ -17,16 +18,20 @@ from ..positions import Position
 class MultiHeadAttention(keras.layers.Layer):
     """Scaled dot-product attention with several heads.
 
-    Sublayers `query`, `key`, `value` and `output` are plain `Dense`, so LoRA, quantization and
-    sharding work on them as on any other.
+    Sublayers `query`, `key`, `value` and `output` are plain `Dense` (the last one is the attribute
+    `output_projection`), so LoRA, quantization and sharding work on them as on any other.
 
     Args:
         heads: number of heads, N.
         head_size: width of a head, H.
         output_dim: width of the result; None means the width of the input.
+        key_size: width of queries and keys; None means `head_size`.
         use_bias: whether the projections have a bias.
         attention_dropout: rate on the attention probabilities.
+        scaled: whether scores are divided by the root of `key_size` (T5 does not).
         position: strategy whose `rotate` turns queries and keys.
+        return_scores: also return the scores, to be added to those of the next layer.
+        remat: compute the mixing again in the backward pass instead of keeping its (B, N, T, S).
         kernel_initializer: initializer of the projections.
 
     Call arguments:
@@ -35,13 +40,16 @@ class MultiHeadAttention(keras.layers.Layer):
         attention_mask: bool, broadcastable to (B, N, T, S), True where attention may look. (Not
             `mask`: Keras gives an argument of that name a meaning of its own.)
         bias: finite float, broadcastable to (B, N, T, S), added to the scores.
-        positions: (B|1, T) int, only for a `position` that rotates.
+        positions: (B|1, T) int, only for a layer that needs them.
+        key_positions: (B|1, S) int, likewise.
+        scores: (B, N, T, S), those of an earlier layer, added to these.
+        relative: (R, D), vectors of relative positions, for the layers that use them.
         cache: pair of keys and values (B, S, N, H) from earlier steps; the new ones are written
-            at row `start` and the attention runs over all S. The result is then `(x, cache)`.
+            at row `start` and the attention runs over all S.
         start: int scalar, first row of the step.
 
     Returns:
-        (B, T, D), or `((B, T, D), cache)` with a cache.
+        (B, T, D); a tuple of that, with `return_scores` the scores, and with a cache the new one.
 
     Source: Vaswani et al., Attention Is All You Need, 2017 (arXiv:1706.03762).
     """
@@ -51,9 +59,13 @@ class MultiHeadAttention(keras.layers.Layer):
         heads: int,
         head_size: int,
         output_dim: int | None = None,
+        key_size: int | None = None,
         use_bias: bool = True,
         attention_dropout: float = 0.0,
+        scaled: bool = True,
         position: Position | None = None,
+        return_scores: bool = False,
+        remat: bool = False,
         kernel_initializer: Any = "glorot_uniform",
         **kwargs,
     ):
@@ -61,11 +73,26 @@ class MultiHeadAttention(keras.layers.Layer):
         self.heads = heads
         self.head_size = head_size
         self.output_dim = output_dim
+        self.key_size = key_size or head_size
         self.use_bias = use_bias
         self.attention_dropout = attention_dropout
+        self.scaled = scaled
         self.position = revive(position) or Position()
+        self.return_scores = return_scores
+        self.remat = remat
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.seed_generator = keras.random.SeedGenerator()
+
+    @property
+    def scale(self) -> float:
+        """Factor on the scores."""
+        return 1 / math.sqrt(self.key_size) if self.scaled else 1.0
+
+    @property
+    def fusable(self) -> bool:
+        """Whether the mixing may run in one fused operation, which shows neither scores nor
+        probabilities."""
+        return not self.return_scores and type(self).combine is MultiHeadAttention.combine
 
     def projection(self, name: str, units: int) -> keras.layers.Dense:
         """A `Dense` under this layer's options."""
@@ -81,8 +108,8 @@ class MultiHeadAttention(keras.layers.Layer):
     def build(self, x_shape, context_shape=None):
         width = self.heads * self.head_size
         context_shape = context_shape or x_shape
-        self.query = self.projection("query", width)
-        self.key = self.projection("key", width)
+        self.query = self.projection("query", self.heads * self.key_size)
+        self.key = self.projection("key", self.heads * self.key_size)
         self.value = self.projection("value", width)
         # `output` is a property of every Keras layer, so the attribute needs another name.
         self.output_projection = self.projection("output", self.output_dim or x_shape[-1])
@@ -92,8 +119,8 @@ class MultiHeadAttention(keras.layers.Layer):
         self.output_projection.build((*x_shape[:-1], width))
 
     def split_heads(self, x):
-        batch, length = ops.shape(x)[:2]
-        return ops.reshape(x, (batch, length, self.heads, self.head_size))
+        batch, length, width = ops.shape(x)
+        return ops.reshape(x, (batch, length, self.heads, width // self.heads))
 
     def call(
         self,
@@ -102,6 +129,9 @@ class MultiHeadAttention(keras.layers.Layer):
         attention_mask=None,
         bias=None,
         positions=None,
+        key_positions=None,
+        scores=None,
+        relative=None,
         cache=None,
         start=None,
         training=None,
@@ -110,49 +140,108 @@ class MultiHeadAttention(keras.layers.Layer):
         query = self.split_heads(self.query(x))
         key = self.split_heads(self.key(context))
         value = self.split_heads(self.value(context))
-        if positions is not None:
+        if self.position.rotates:
             query, key = self.position.rotate(query, key, positions)
         if cache is not None:
             key = ops.slice_update(cache[0], (0, start, 0, 0), ops.cast(key, cache[0].dtype))
             value = ops.slice_update(cache[1], (0, start, 0, 0), ops.cast(value, cache[1].dtype))
-        x = self.attend(query, key, value, attention_mask, bias, training)
+            cache = (key, value)
+        if scores is not None:
+            bias = scores if bias is None else bias + scores
+        where = (positions, key_positions)
+        x = self.mix(query, key, value, bias, relative, attention_mask, where, training)
+        x, scores = x if self.return_scores else (x, None)
         batch, length = ops.shape(x)[:2]
         x = self.output_projection(ops.reshape(x, (batch, length, self.heads * self.head_size)))
-        return x if cache is None else (x, (key, value))
+        extras = [extra for extra in (scores, cache) if extra is not None]
+        return (x, *extras) if extras else x
 
-    def attend(self, query, key, value, mask=None, bias=None, training=None):
+    def mix(self, query, key, value, bias, relative, mask, where, training):
+        """`attend` with all terms of the bias, and with `remat` recomputed in the backward pass."""
+        rate = self.attention_dropout if training else 0
+        # Drawn out here, so that what is recomputed drops the same probabilities.
+        seed = DrawnSeed(self.seed_generator.next()) if rate else None
+
+        def function(query, key, value, bias=None, relative=None):
+            own = self.own_bias(query, key, where, relative)
+            if own is not None:
+                bias = own if bias is None else bias + own
+            return self.attend(query, key, value, mask, bias, where, rate, seed)
+
+        inputs = {"query": query, "key": key, "value": value, "bias": bias, "relative": relative}
+        if not self.remat:
+            return function(**inputs)
+        # Positional, and nothing differentiable in the closure: TensorFlow would lose its gradient.
+        names = [name for name, tensor in inputs.items() if tensor is not None]
+        positional = keras.remat(lambda *args: function(**dict(zip(names, args, strict=True))))
+        return positional(*(inputs[name] for name in names))
+
+    def own_bias(self, query, key, where, relative) -> Any | None:
+        """Scores that depend on what is asked and where, for a subclass with relative positions.
+
+        Args:
+            query: (B, T, N, K).
+            key: (B, S, N, K).
+            where: positions (B|1, T) and key positions (B|1, S), int.
+            relative: see the class.
+
+        Returns:
+            (B, N, T, S), finite, or None.
+        """
+        return None
+
+    def combine(self, probabilities, value, where):
+        """Mean of the values by (B, N, T, S) probabilities: (B, T, N, H)."""
+        return ops.einsum("bnts,bsnh->btnh", probabilities, value)
+
+    def attend(self, query, key, value, mask, bias, where, rate, seed):
         """Mix values by the similarity of queries and keys.
 
         Args:
-            query: (B, T, N, H).
-            key, value: (B, S, N, H).
-            mask, bias, training: see the class.
+            query: (B, T, N, K).
+            key: (B, S, N, K).
+            value: (B, S, N, H).
+            mask, bias: see the class.
+            where: see `own_bias`.
+            rate, seed: of the dropout on the probabilities.
 
         Returns:
-            (B, T, N, H).
+            (B, T, N, H), and the scores (B, N, T, S) with `return_scores`.
         """
-        scale = 1 / math.sqrt(self.head_size)
-        if bias is not None and mask is not None:
-            # Keras' fused attention takes one of the two on torch.
-            bias, mask = ops.where(mask, ops.cast(bias, query.dtype), lowest(query.dtype)), None
-        dropped = training and self.attention_dropout
-        if not dropped and fused_attention_takes(keras.backend.standardize_dtype(query.dtype)):
-            return ops.dot_product_attention(query, key, value, bias=bias, mask=mask, scale=scale)
-        scores = ops.einsum("btnh,bsnh->bnts", query * scale, key)
-        if bias is not None:
-            scores = scores + bias
-        if mask is not None:
-            scores = ops.where(mask, scores, lowest(scores.dtype))
-        probabilities = ops.cast(ops.softmax(ops.cast(scores, "float32")), value.dtype)
-        if dropped:
-            probabilities = keras.random.dropout(
-                probabilities, self.attention_dropout, seed=self.seed_generator
+        dtype = keras.backend.standardize_dtype(query.dtype)
+        if self.fusable and not rate and fused_attention_takes(dtype):
+            if bias is not None and mask is not None:
+                # Keras' fused attention takes one of the two on torch.
+                bias, mask = ops.where(mask, ops.cast(bias, dtype), lowest(dtype)), None
+            return ops.dot_product_attention(
+                query, key, value, bias=bias, mask=mask, scale=self.scale
             )
-        return ops.einsum("bnts,bsnh->btnh", probabilities, value)
+        scores = ops.einsum("btnh,bsnh->bnts", query * self.scale, key)
+        if bias is not None:
+            scores = scores + ops.cast(bias, scores.dtype)
+        seen = scores if mask is None else ops.where(mask, scores, lowest(scores.dtype))
+        probabilities = ops.cast(ops.softmax(ops.cast(seen, "float32")), value.dtype)
+        if rate:
+            probabilities = keras.random.dropout(probabilities, rate, seed=seed)
+        x = self.combine(probabilities, value, where)
+        return (x, scores) if self.return_scores else x
 
-    def compute_output_spec(self, x, *args, **kwargs):
+    def empty_cache(self, batch: int, length: int) -> tuple[Any, Any]:
+        """Zeroed keys (B, S, N, K) and values (B, S, N, H) for decoding."""
+        shape = (batch, length, self.heads)
+        return tuple(
+            ops.zeros((*shape, size), self.compute_dtype)
+            for size in (self.key_size, self.head_size)
+        )
+
+    def compute_output_spec(self, x, context=None, *args, **kwargs):
         shape = (*x.shape[:-1], self.output_dim or x.shape[-1])
-        return keras.KerasTensor(shape, dtype=self.compute_dtype)
+        spec = keras.KerasTensor(shape, dtype=self.compute_dtype)
+        if not self.return_scores:
+            return spec
+        keys = x if context is None else context
+        shape = (x.shape[0], self.heads, x.shape[1], keys.shape[1])
+        return spec, keras.KerasTensor(shape, dtype=self.compute_dtype)
 
     def get_config(self):
         return {
@@ -160,9 +249,13 @@ class MultiHeadAttention(keras.layers.Layer):
             "heads": self.heads,
             "head_size": self.head_size,
             "output_dim": self.output_dim,
+            "key_size": self.key_size,
             "use_bias": self.use_bias,
             "attention_dropout": self.attention_dropout,
+            "scaled": self.scaled,
             "position": keras.saving.serialize_keras_object(self.position),
+            "return_scores": self.return_scores,
+            "remat": self.remat,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }
 

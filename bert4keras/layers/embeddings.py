@@ -54,3 +54,67 @@ class TokenEmbedding(keras.layers.ReversibleEmbedding):
         if not reverse:
             check_token_ids(inputs, self.input_dim)
         return super().call(inputs, reverse=reverse)
+
+
+@serializable
+class SegmentEmbedding(keras.layers.Embedding):
+    """Vectors of segment ids (B, T): (B, T, E).
+
+    Args:
+        constant: read every id as 0. So ids may tell a mask what is source and what is target,
+            and mean nothing to a model with one segment (RoBERTa).
+        input_dim, output_dim, **kwargs: of `keras.layers.Embedding`.
+    """
+
+    def __init__(self, input_dim, output_dim, constant: bool = False, **kwargs):
+        super().__init__(input_dim, output_dim, **kwargs)
+        self.constant = constant
+
+    def call(self, inputs):
+        return super().call(ops.zeros_like(inputs) if self.constant else inputs)
+
+    def get_config(self):
+        return {**super().get_config(), "constant": self.constant}
+
+
+@serializable
+class FactorizedTokenEmbedding(TokenEmbedding):
+    """`TokenEmbedding` whose vectors of width E are widened by a matrix of its own, both ways.
+
+    Args:
+        width: D, of the vectors returned.
+        input_dim, output_dim, **kwargs: of `TokenEmbedding`.
+
+    Call arguments:
+        inputs: int (B, T), or float (B, T, D) with `reverse`.
+
+    Returns:
+        (B, T, D), or (B, T, V) with `reverse`.
+    """
+
+    def __init__(self, input_dim, output_dim, width: int, **kwargs):
+        super().__init__(input_dim, output_dim, **kwargs)
+        self.width = width
+
+    def build(self, input_shape=None):
+        super().build(input_shape)
+        self.projection = self.add_weight(
+            shape=(self.output_dim, self.width),
+            initializer=self.embeddings_initializer.clone(),
+            name="projection",
+        )
+
+    def call(self, inputs, reverse=False):
+        if reverse:
+            return super().call(ops.matmul(inputs, ops.transpose(self.projection)), reverse=True)
+        return ops.matmul(super().call(inputs), self.projection)
+
+    def compute_output_shape(self, input_shape, reverse=False):
+        return (*input_shape[:-1], self.input_dim) if reverse else (*input_shape, self.width)
+
+    def compute_output_spec(self, inputs, reverse=False):
+        shape = self.compute_output_shape(inputs.shape, reverse)
+        return keras.KerasTensor(shape, dtype=self.compute_dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "width": self.width}

@@ -14,17 +14,22 @@ from .activations import get_activation
 class FeedForward(keras.layers.Layer):
     """Two `Dense` layers, `inner` with an activation and `output` without.
 
+    The attribute of the second one is `outer`, since `output` is a property of every Keras layer.
+
     Args:
         units: inner width.
         activation: name or function, see `get_activation`.
         output_dim: width of the result; None means the width of the input.
-        use_bias: whether both layers have a bias.
-        kernel_initializer: initializer of both kernels.
+        gated: multiply the activated half by a linear one, from a third `Dense`, `gate`.
+        use_bias: whether the layers have a bias.
+        remat: compute the inner half again in the backward pass instead of keeping it.
+        kernel_initializer: initializer of the kernels.
 
     Call arguments:
         x: (B, T, D). Returns (B, T, output_dim).
 
-    Source: Vaswani et al., Attention Is All You Need, 2017 (arXiv:1706.03762).
+    Source: Vaswani et al., Attention Is All You Need, 2017 (arXiv:1706.03762); gated: Shazeer, GLU
+    Variants Improve Transformer, 2020 (arXiv:2002.05202).
     """
 
     def __init__(
@@ -32,7 +37,9 @@ class FeedForward(keras.layers.Layer):
         units: int,
         activation: Any = "gelu",
         output_dim: int | None = None,
+        gated: bool = False,
         use_bias: bool = True,
+        remat: bool = False,
         kernel_initializer: Any = "glorot_uniform",
         **kwargs,
     ):
@@ -40,30 +47,39 @@ class FeedForward(keras.layers.Layer):
         self.units = units
         self.activation = get_activation(activation)
         self.output_dim = output_dim
+        self.gated = gated
         self.use_bias = use_bias
+        self.remat = remat
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
+    def projection(self, name: str, units: int, activation: Any = None) -> keras.layers.Dense:
+        """A `Dense` under this layer's options."""
+        return keras.layers.Dense(
+            units,
+            activation=activation,
+            use_bias=self.use_bias,
+            # A copy: one initializer object drawn from twice gives the same numbers twice.
+            kernel_initializer=self.kernel_initializer.clone(),
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
     def build(self, input_shape):
-        options = {"use_bias": self.use_bias, "dtype": self.dtype_policy}
-        self.inner = keras.layers.Dense(
-            self.units,
-            activation=self.activation,
-            kernel_initializer=self.kernel_initializer.clone(),
-            name="inner",
-            **options,
-        )
-        # `output` is a property of every Keras layer, so the attribute needs another name.
-        self.outer = keras.layers.Dense(
-            self.output_dim or input_shape[-1],
-            kernel_initializer=self.kernel_initializer.clone(),
-            name="output",
-            **options,
-        )
+        self.inner = self.projection("inner", self.units, self.activation)
+        self.gate = self.projection("gate", self.units) if self.gated else None
+        self.outer = self.projection("output", self.output_dim or input_shape[-1])
         self.inner.build(input_shape)
+        if self.gated:
+            self.gate.build(input_shape)
         self.outer.build((*input_shape[:-1], self.units))
 
     def call(self, x):
-        return self.outer(self.inner(x))
+        return keras.remat(self.transform)(x) if self.remat else self.transform(x)
+
+    def transform(self, x):
+        """The layer itself; `call` decides whether the backward pass computes it again."""
+        inner = self.inner(x)
+        return self.outer(inner * self.gate(x) if self.gated else inner)
 
     def compute_output_spec(self, x):
         shape = (*x.shape[:-1], self.output_dim or x.shape[-1])
@@ -75,6 +91,8 @@ class FeedForward(keras.layers.Layer):
             "units": self.units,
             "activation": keras.activations.serialize(self.activation),
             "output_dim": self.output_dim,
+            "gated": self.gated,
             "use_bias": self.use_bias,
+            "remat": self.remat,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }

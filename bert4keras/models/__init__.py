@@ -1,6 +1,7 @@
 """Model families and the one function that builds them."""
 
 from ..config import TransformerConfig
+from . import albert, bert, distilbert, electra, ernie, gpt, nezha, roberta, roformer  # noqa: F401
 from .backbone import Backbone
 from .bert import BERT
 from .build import build_transformer_model

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from .._serialization import serializable
+from ..checkpoints import Table
 from ..layers.embeddings import check_token_ids
 from .outputs import Outputs
 from .registry import get_family
@@ -31,10 +32,16 @@ class Backbone(keras.Model):
     def __init__(self, transformer: Transformer, **kwargs: Any):
         context = Context(inputs=transformer.get_inputs())
         output = transformer.forward(context)
-        super().__init__(list(context.inputs.values()), output, **kwargs)
+        inputs = [*context.inputs.values(), *transformer.additional_inputs]
+        super().__init__(inputs, output, **kwargs)
         self.transformer = transformer
         self.config = transformer.config
         self.hidden_states = list(context.hidden_states)
+
+    @property
+    def checkpoint_tables(self) -> tuple[Table, ...]:
+        """The tables under which this model is saved."""
+        return get_family(self.config.model_type).tables
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         # A compiled JAX function answers an id out of range with NaN; say it in words instead.
@@ -45,6 +52,11 @@ class Backbone(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         t = self.transformer
+        if t.condition is not None:
+            raise ValueError(
+                "this model's condition comes from layers that it cannot describe. To save it, "
+                "wrap it: keras.Model(model.inputs, model.output).save(path)."
+            )
         return {
             "name": self.name,
             "trainable": self.trainable,
@@ -52,7 +64,6 @@ class Backbone(keras.Model):
             "config": t.config.to_dict(),
             "application": keras.saving.serialize_keras_object(t.mask),
             "outputs": dataclasses.asdict(t.outputs),
-            "custom_position_ids": t.custom_position_ids,
             "prefix": t.prefix,
         }
 
@@ -64,7 +75,6 @@ class Backbone(keras.Model):
             family.transformer.config_class.from_dict(config["config"]),
             application=config["application"],
             outputs=Outputs(**config["outputs"]),
-            custom_position_ids=config["custom_position_ids"],
             prefix=config["prefix"],
         )
         return cls(transformer, name=config["name"], trainable=config["trainable"])

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from ..checkpoints.tables.bert import TABLES
 from .registry import register_model
 from .transformer import Transformer
 
 
-@register_model("bert", "roberta_as_bert", "minilm", tables=TABLES)
+@register_model("bert", "roberta_as_bert", "minilm")
 class BERT(Transformer):
     """Post-norm encoder with learned positions and segments: the base assembler, unchanged.
 

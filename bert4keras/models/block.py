@@ -7,56 +7,55 @@ from typing import Any
 
 import keras
 
-from ..layers import FeedForward, MultiHeadAttention
 
-
-def post_norm(transformer: Any, x: Any, name: str, function: Callable[[Any], Any]) -> Any:
+def post_norm(
+    transformer: Any, x: Any, name: str, function: Callable[[Any], Any], context: Any
+) -> Any:
     """`norm(x + dropout(function(x)))`, the order of the original Transformer and of BERT."""
-    y = transformer.dropout(function(x), f"{name}-Dropout")
-    x = transformer.apply([x, y], keras.layers.Add, name=f"{name}-Add")
-    return transformer.norm(x, f"{name}-Norm")
+    return transformer.norm(residual(transformer, x, name, function(x)), f"{name}-Norm", context)
 
 
-def attention(transformer: Any, x: Any, name: str, context: Any) -> Any:
+def pre_norm(
+    transformer: Any, x: Any, name: str, function: Callable[[Any], Any], context: Any
+) -> Any:
+    """`x + dropout(function(norm(x)))`, the order of GPT-2 and T5."""
+    return residual(transformer, x, name, function(transformer.norm(x, f"{name}-Norm", context)))
+
+
+def residual(transformer: Any, x: Any, name: str, y: Any) -> Any:
+    """`x + dropout(y)`."""
+    y = transformer.dropout(y, f"{name}-Dropout")
+    return transformer.apply([x, y], keras.layers.Add, name=f"{name}-Add")
+
+
+def attention(transformer: Any, x: Any, name: str, index: int, context: Any) -> Any:
     """Self-attention of this name, with a cache where the context has one."""
-    config, position = transformer.config, transformer.position
-    arguments = {"attention_mask": context.mask}
-    if context.bias is not None:
-        arguments["bias"] = context.bias
-    if position.rotates:
-        arguments["positions"] = context.positions
-    key = f"{transformer.prefix}{name}"
+    arguments = transformer.attention_arguments(context)
     if context.cache is not None:
-        arguments.update(cache=context.cache[key], start=context.start)
-    x = transformer.apply(
+        arguments.update(cache=context.cache[index], start=context.start)
+    result = transformer.apply(
         x,
-        MultiHeadAttention,
+        transformer.attention_layer,
         name=name,
         arguments=arguments,
-        heads=config.num_attention_heads,
-        head_size=config.attention_head_size,
-        attention_dropout=config.attention_dropout_rate,
-        position=position if position.rotates else None,
-        kernel_initializer=transformer.initializer,
+        **transformer.attention_options(),
     )
+    x, *extras = result if isinstance(result, (list, tuple)) else [result]
     if context.cache is not None:
-        x, context.cache[key] = x
+        context.cache[index] = extras.pop()
+    if extras:
+        context.scores = extras.pop()
     return x
 
 
 def feed_forward(transformer: Any, x: Any, name: str) -> Any:
     """The position-wise sub-block of this name."""
     return transformer.apply(
-        x,
-        FeedForward,
-        name=name,
-        units=transformer.config.intermediate_size,
-        activation=transformer.config.hidden_act,
-        kernel_initializer=transformer.initializer,
+        x, transformer.feed_forward_layer, name=name, **transformer.feed_forward_options()
     )
 
 
-def block(transformer: Any, x: Any, index: int, context: Any, wiring: Callable = post_norm) -> Any:
+def block(transformer: Any, x: Any, index: int, context: Any) -> Any:
     """One Transformer block.
 
     Args:
@@ -64,12 +63,14 @@ def block(transformer: Any, x: Any, index: int, context: Any, wiring: Callable =
         x: (B, T, D).
         index: number of the block, from 0; part of the layer names.
         context: see `Context`.
-        wiring: where norm and residual sit, such as `post_norm`.
 
     Returns:
         (B, T, D).
     """
-    name = f"Transformer-{index}-MultiHeadSelfAttention"
-    x = wiring(transformer, x, name, lambda x: attention(transformer, x, name, context))
-    name = f"Transformer-{index}-FeedForward"
-    return wiring(transformer, x, name, lambda x: feed_forward(transformer, x, name))
+    wiring = transformer.wiring
+    name = transformer.layer_name(index, transformer.attention_name)
+    x = wiring(
+        transformer, x, name, lambda x: attention(transformer, x, name, index, context), context
+    )
+    name = transformer.layer_name(index, "FeedForward")
+    return wiring(transformer, x, name, lambda x: feed_forward(transformer, x, name), context)

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import keras
+
 from ..checkpoints import load
+from ..checkpoints.hub import resolve
 from ..checkpoints.vocabulary import Surgery
 from ..config import ConfigError, TransformerConfig, read_json
 from ..masks import Mask
@@ -28,11 +31,13 @@ def build_transformer_model(
     return_keras_model: bool = True,
     with_pool: bool | str = False,
     with_nsp: bool | str = False,
-    with_mlm: bool | str = False,
+    with_mlm: bool | str | None = None,
+    with_discriminator: bool | str = False,
     keep_tokens: Sequence[int] | None = None,
     compound_tokens: Sequence | None = None,
     dropout_rate: float | None = None,
-    custom_position_ids: bool = False,
+    layer_norm_cond: int | Any | None = None,
+    additional_input_layers: Any = None,
     prefix: str = "",
     layers: dict | None = None,
     ignore: Sequence[str] = (),
@@ -47,19 +52,25 @@ def build_transformer_model(
         checkpoint_path: weights; anything that `bert4keras.checkpoints.open_checkpoint` takes.
         model: family name or a `Transformer` class; None takes `model_type` from the config.
         application: mask strategy: `"encoder"`, `"lm"`, `"unilm"`, `"prefix"`, `"permutation"`,
-            `"packed"`, or a `Mask`. By name, the language models imply `with_mlm`.
+            `"packed"`, or a `Mask`. `"encoder"` is what the family itself is (GPT: `"lm"`); a
+            `Mask()` is bidirectional whatever the family.
         return_keras_model: False returns the `Transformer`, built and loaded, whose `.model` is
             the Keras model.
-        with_pool, with_nsp, with_mlm: heads, see `Outputs`.
+        with_pool, with_nsp, with_mlm, with_discriminator: heads, see `Outputs`. With None,
+            `with_mlm` follows from the application: the language models have it.
         keep_tokens: old ids of the tokens to keep, in their new order.
         compound_tokens: rows to append as means of kept ones, see `bert4keras.checkpoints.load`.
         dropout_rate: replaces the config's, in the attention too unless that is given as well.
-        custom_position_ids: take positions from an extra input `Input-Position`.
+        layer_norm_cond: condition of every norm: its width (the model then has an input
+            `Input-Condition`), or a symbolic tensor (B, C) or (B, T, C).
+        additional_input_layers: `keras.Input` tensors that such a tensor is computed from.
         prefix: put before every layer name.
         layers: layers by name to share with another model.
         ignore: patterns of weights that may be missing from the checkpoint.
         name: name of the Keras model.
-        **config_overrides: fields of the config, in Google's, Hugging Face's or our spelling.
+        **config_overrides: fields of the config, in Google's, Hugging Face's or our spelling;
+            among them the options `custom_position_ids`, `hierarchical_position`,
+            `residual_attention_scores`, `shared_segment_embeddings` and `remat`.
 
     Returns:
         A functional `Backbone` with inputs `[token_ids, segment_ids]`, int32 (B, T), followed by
@@ -69,15 +80,24 @@ def build_transformer_model(
         ConfigError: no or an impossible configuration.
         CheckpointError: weights that cannot be read or do not fit.
     """
+    condition = None
+    if hasattr(layer_norm_cond, "shape"):
+        condition, layer_norm_cond = layer_norm_cond, layer_norm_cond.shape[-1]
+    config_overrides["layer_norm_cond"] = layer_norm_cond
     family, config, directory = _configure(config_path, model, dropout_rate, config_overrides)
     surgery = Surgery.of(keep_tokens, compound_tokens)
     if surgery:
         config = dataclasses.replace(config, vocab_size=surgery.rows(config.vocab_size))
-    if isinstance(application, str) and application in LANGUAGE_MODELS:
-        with_mlm = with_mlm or True
-    outputs = Outputs(with_pool, with_nsp, with_mlm)
+    if with_mlm is None:
+        with_mlm = _is_language_model(application, family)
     transformer = family.transformer(
-        config, application, outputs, custom_position_ids, prefix, layers
+        config,
+        application,
+        Outputs(with_pool, with_nsp, with_mlm, with_discriminator),
+        prefix,
+        layers,
+        condition,
+        keras.tree.flatten(additional_input_layers) if additional_input_layers is not None else (),
     )
     transformer.model = Backbone(transformer, name=name)
     source = directory if checkpoint_path is None else checkpoint_path
@@ -86,6 +106,13 @@ def build_transformer_model(
             transformer.model, source, ignore, keep_tokens, compound_tokens, family.tables or None
         )
     return transformer.model if return_keras_model else transformer
+
+
+def _is_language_model(application: str | Mask, family: Family) -> bool:
+    """Whether what was asked for by name is a language model."""
+    if application == "encoder":
+        application = family.transformer.native_application
+    return isinstance(application, str) and application in LANGUAGE_MODELS
 
 
 def _configure(
@@ -110,7 +137,7 @@ def _read(config_path: Any) -> tuple[dict[str, Any], Path | None]:
         return {}, None
     if isinstance(config_path, TransformerConfig):
         return config_path.to_dict(), None
-    path = Path(config_path)
+    path = resolve(config_path)
     if path.is_dir():
         for file in CONFIG_FILES:
             if (path / file).is_file():

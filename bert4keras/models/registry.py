@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable
 
-from ..checkpoints import Table, register_tables
+from ..checkpoints import TABLES, Table, register_tables
 from .transformer import Transformer
 
 
@@ -22,20 +22,22 @@ FAMILIES: dict[str, Family] = {}
 
 
 def register_model(
-    *names: str, tables: Iterable[Table] = ()
+    *names: str, tables: Iterable[Table] | None = None
 ) -> Callable[[type[Transformer]], type[Transformer]]:
     """Class decorator that makes a `Transformer` known as `model=name` and `model_type`.
 
     Args:
         *names: the family's names; the first is what a saved model says.
-        tables: one checkpoint table per format.
+        tables: one checkpoint table per format; None: those already registered under the first
+            name, if any.
     """
+    if tables is not None:
+        register_tables(names[0], tables)
+    known = TABLES.get(names[0], ())
 
     def register(cls: type[Transformer]) -> type[Transformer]:
         for name in names:
-            FAMILIES[name] = Family(name, cls, tuple(tables))
-        if tables:
-            register_tables(names[0], tables)
+            FAMILIES[name] = Family(name, cls, known)
         return cls
 
     return register

@@ -6,18 +6,25 @@ Legend: B batch, T query length, S key length, D hidden size, E embedding size, 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
 from ..config import TransformerConfig
-from ..layers import AttentionMask, TokenEmbedding
+from ..layers import (
+    AttentionMask,
+    ConditionalLayerNormalization,
+    FeedForward,
+    MultiHeadAttention,
+    SegmentEmbedding,
+    TokenEmbedding,
+)
 from ..masks import Mask, get_mask, input_layer_name
-from ..positions import Learned, Position, PositionIds
-from .block import block
-from .outputs import Outputs
+from ..positions import Learned, Position
+from .block import block, post_norm
+from .outputs import Outputs, language_model, pooler
 
 
 @dataclasses.dataclass
@@ -29,9 +36,12 @@ class Context:
         mask: bool (B, 1, T|1, S).
         bias: finite float (B|1, N, T, S) or None.
         positions: (B|1, T) int.
+        key_positions: (B|1, S) int.
+        condition: (B, C) or (B, T, C), what conditional norms depend on, or None.
+        scores: attention scores of the last block, where the next one adds them.
         hidden_states: output of the embeddings and of each block, (B, T, D) each.
         rows: (T,) int, the rows this pass computes; None means all S.
-        cache: keys and values by layer name, replaced as the pass goes; None without caching.
+        cache: keys and values by block index, replaced as the pass goes; None without caching.
         start: int scalar, first of `rows`.
     """
 
@@ -39,14 +49,17 @@ class Context:
     mask: Any = None
     bias: Any = None
     positions: Any = None
+    key_positions: Any = None
+    condition: Any = None
+    scores: Any = None
     hidden_states: list = dataclasses.field(default_factory=list)
     rows: Any = None
-    cache: dict[str, tuple[Any, Any]] | None = None
+    cache: dict[int, tuple[Any, Any]] | None = None
     start: Any = None
 
 
 class Transformer:
-    """Builds a Transformer; a family overrides one of the four stages.
+    """Builds a Transformer; a family overrides one of the four stages, or one of their bricks.
 
     The stages are `get_inputs`, `apply_embeddings`, `apply_main_layers`, `apply_final_layers`.
     `apply` creates or reuses a layer *by name*, so weights are shared by using a name twice, and
@@ -54,36 +67,54 @@ class Transformer:
 
     Args:
         config: sizes and options.
-        application: mask strategy, by name or as a `Mask`.
+        application: mask strategy, by name or as a `Mask`. `"encoder"` means what the family
+            itself is (`native_application`: a GPT is a language model).
         outputs: which heads follow the last block.
-        custom_position_ids: take the positions from an input `Input-Position`.
         prefix: put before every layer name, to have two encoders in one model.
         layers: layers by name to reuse, e.g. those of another `Transformer`.
+        condition: symbolic tensor (B, C) or (B, T, C) that conditional norms depend on, in place
+            of an input `Input-Condition`.
+        additional_inputs: symbolic inputs that `condition` is computed from.
+
+    Class attributes, for families:
+        config_class: its `TransformerConfig`.
+        position: its `Position` strategy.
+        native_application: the mask it was made for.
+        wiring: order of norm and residual in a block, such as `block.post_norm`.
+        use_bias: whether attention and feed-forward layers have biases.
+        norm_layer, conditional_norm_layer: classes of its norms.
+        attention_layer, attention_name: class and layer name of its attention.
+        feed_forward_layer: class of its feed-forward part.
     """
 
-    position: Position = Learned()
     config_class = TransformerConfig
+    position: Position = Learned()
+    native_application = "encoder"
+    wiring = staticmethod(post_norm)
+    use_bias = True
+    norm_layer: type = keras.layers.LayerNormalization
+    conditional_norm_layer: type = ConditionalLayerNormalization
+    attention_layer: type = MultiHeadAttention
+    attention_name = "MultiHeadSelfAttention"
+    feed_forward_layer: type = FeedForward
 
     def __init__(
         self,
         config: TransformerConfig,
         application: str | Mask = "encoder",
         outputs: Outputs | None = None,
-        custom_position_ids: bool = False,
         prefix: str = "",
         layers: Mapping[str, keras.layers.Layer] | None = None,
+        condition: Any = None,
+        additional_inputs: Sequence[Any] = (),
     ):
         self.config = config
-        self.mask = get_mask(application)
+        self.mask = get_mask(self.native_application if application == "encoder" else application)
         self.outputs = outputs or Outputs()
-        self.custom_position_ids = custom_position_ids
         self.prefix = prefix
         self.layers = dict(layers or {})
-        if "segment_ids" in self.mask.needs and not config.segment_vocab_size:
-            raise ValueError(
-                f"{type(self.mask).__name__} tells source from target by segment ids, but this "
-                "model has no segment input (segment_vocab_size is 0). Use application='prefix'."
-            )
+        self.condition = condition
+        self.additional_inputs = list(additional_inputs)
 
     @property
     def initializer(self) -> keras.initializers.Initializer:
@@ -110,18 +141,26 @@ class Transformer:
             self.layers[name] = layer(name=name, **options)
         return self.layers[name](inputs, **(arguments or {}))
 
+    def layer_name(self, index: int, part: str) -> str:
+        """Name of a block's layer; the same for all blocks where they share weights."""
+        return f"Transformer-{index}-{part}"
+
     def get_inputs(self) -> dict[str, Any]:
-        """Symbolic inputs by name, int32 of shape (B, S) each."""
-        names = ["token_ids"]
-        if self.config.segment_vocab_size:
+        """Symbolic inputs by name: int32 of shape (B, S) each, and float (B, C) conditions."""
+        config, names = self.config, ["token_ids"]
+        if config.segment_vocab_size:
             names.append("segment_ids")
-        if self.custom_position_ids:
+        if config.custom_position_ids:
             names.append("position_ids")
         names += [need for need in self.mask.needs if need not in names]
-        return {
-            name: keras.Input((None,), dtype="int32", name=self.prefix + input_layer_name(name))
-            for name in names
-        }
+        inputs = {name: self.input(name) for name in names}
+        if config.layer_norm_cond and self.condition is None:
+            inputs["condition"] = self.input("condition", (config.layer_norm_cond,), "float32")
+        return inputs
+
+    def input(self, name: str, shape: tuple = (None,), dtype: str = "int32") -> Any:
+        """A symbolic input."""
+        return keras.Input(shape, dtype=dtype, name=self.prefix + input_layer_name(name))
 
     def forward(self, context: Context) -> Any:
         """Embeddings, blocks, heads; the one way through the model.
@@ -139,7 +178,7 @@ class Transformer:
         return self.apply_final_layers(x, context)
 
     def prepare(self, context: Context) -> None:
-        """Work out what every block shares: the mask, the positions and the position bias."""
+        """Work out what every block shares: mask, positions, position bias and condition."""
         inputs, rows = context.inputs, context.rows
         context.mask = self.apply(
             dict(inputs),
@@ -149,12 +188,14 @@ class Transformer:
             strategy=self.mask,
             pad_token_id=self.config.pad_token_id,
         )
-        if "position_ids" in inputs:
-            keys = inputs["position_ids"]
-        else:
-            keys = self.apply(inputs["token_ids"], PositionIds, name="Position-Ids")
+        context.key_positions = keys = (
+            inputs["position_ids"]
+            if "position_ids" in inputs
+            else self.position.ids(self, inputs["token_ids"])
+        )
         context.positions = keys if rows is None else ops.take(keys, rows, axis=1)
         context.bias = self.position.bias(self, context.positions, keys)
+        context.condition = inputs.get("condition", self.condition)
 
     def select(self, context: Context, name: str) -> Any:
         """An input restricted to the rows of this pass, (B, T)."""
@@ -166,49 +207,115 @@ class Transformer:
         config = self.config
         x = self.embed_tokens(self.select(context, "token_ids"))
         if config.segment_vocab_size:
-            segments = self.apply(
-                self.select(context, "segment_ids"),
-                keras.layers.Embedding,
-                name="Embedding-Segment",
-                input_dim=config.segment_vocab_size,
-                output_dim=config.embedding_size,
-                embeddings_initializer=self.initializer,
-            )
+            segments = self.embed_segments(self.select(context, "segment_ids"))
             x = self.apply([x, segments], keras.layers.Add, name="Embedding-Token-Segment")
-        x = self.position.embed(self, x, context.positions)
-        x = self.norm(x, "Embedding-Norm")
-        x = self.dropout(x, "Embedding-Dropout")
-        if config.embedding_size != config.hidden_size:
+        x = self.norm_embeddings(self.embed_positions(x, context), context)
+        if self.embedding_width != config.hidden_size:
             x = self.apply(
                 x,
                 keras.layers.Dense,
                 name="Embedding-Mapping",
                 units=config.hidden_size,
+                use_bias=self.use_bias,
                 kernel_initializer=self.initializer,
             )
         return x
 
-    def embed_tokens(self, x: Any, reverse: bool = False) -> Any:
-        """Ids to vectors, or with `reverse` vectors to scores by the same (tied) table."""
+    @property
+    def embedding_width(self) -> int:
+        """Width in which token, segment and position vectors are summed, E."""
+        return self.config.embedding_size
+
+    def embed_positions(self, x: Any, context: Context) -> Any:
+        """Add what the position strategy adds to the embeddings `x` (B, T, E)."""
+        return self.position.embed(self, x, context.positions)
+
+    def norm_embeddings(self, x: Any, context: Context) -> Any:
+        """Norm and dropout of the summed embeddings."""
+        return self.dropout(self.norm(x, "Embedding-Norm", context), "Embedding-Dropout")
+
+    def embed_segments(self, x: Any) -> Any:
+        """Segment ids (B, T) to vectors (B, T, E)."""
+        if self.config.shared_segment_embeddings:
+            return self.embed_tokens(x)
         return self.apply(
             x,
-            TokenEmbedding,
-            name="Embedding-Token",
-            arguments={"reverse": True} if reverse else {},
-            input_dim=self.config.vocab_size,
-            output_dim=self.config.embedding_size,
+            SegmentEmbedding,
+            name="Embedding-Segment",
+            constant=self.config.segment_vocab_size == 1,
+            input_dim=self.config.segment_vocab_size,
+            output_dim=self.embedding_width,
             embeddings_initializer=self.initializer,
         )
 
-    def norm(self, x: Any, name: str) -> Any:
-        """LayerNorm over the last axis."""
-        return self.apply(
-            x, keras.layers.LayerNormalization, name=name, epsilon=self.config.norm_epsilon
-        )
+    def embed_tokens(self, x: Any, reverse: bool = False) -> Any:
+        """Ids to vectors, or with `reverse` vectors to scores by the same (tied) table."""
+        layer, options = self.token_embedding()
+        arguments = {"reverse": True} if reverse else {}
+        return self.apply(x, layer, name="Embedding-Token", arguments=arguments, **options)
+
+    def token_embedding(self) -> tuple[type, dict[str, Any]]:
+        """Class and arguments of the token embedding."""
+        return TokenEmbedding, {
+            "input_dim": self.config.vocab_size,
+            "output_dim": self.config.embedding_size,
+            "embeddings_initializer": self.initializer,
+        }
+
+    def norm(self, x: Any, name: str, context: Context) -> Any:
+        """The family's norm over the last axis, under the condition if there is one."""
+        options, layer = self.norm_options(), self.norm_layer
+        if context.condition is not None:
+            config, layer = self.config, self.conditional_norm_layer
+            options["hidden_units"] = config.layer_norm_cond_hidden_size
+            options["hidden_activation"] = config.layer_norm_cond_hidden_act
+            x = [x, context.condition]
+        return self.apply(x, layer, name=name, **options)
+
+    def norm_options(self) -> dict[str, Any]:
+        """Arguments of the norm layers."""
+        return {"epsilon": self.config.norm_epsilon}
 
     def dropout(self, x: Any, name: str) -> Any:
         """Dropout at the config's rate."""
         return self.apply(x, keras.layers.Dropout, name=name, rate=self.config.dropout_rate)
+
+    def attention_options(self) -> dict[str, Any]:
+        """Arguments of the attention layers."""
+        config = self.config
+        return {
+            "heads": config.num_attention_heads,
+            "head_size": config.attention_head_size,
+            "key_size": config.attention_key_size,
+            "output_dim": config.hidden_size,
+            "use_bias": self.use_bias,
+            "attention_dropout": config.attention_dropout_rate,
+            "position": self.position if self.position.rotates else None,
+            "return_scores": config.residual_attention_scores,
+            "remat": config.remat,
+            "kernel_initializer": self.initializer,
+        }
+
+    def attention_arguments(self, context: Context) -> dict[str, Any]:
+        """Call arguments of the attention layers."""
+        arguments = {"attention_mask": context.mask}
+        if context.bias is not None:
+            arguments["bias"] = context.bias
+        if self.position.rotates:
+            arguments["positions"] = context.positions
+        if context.scores is not None:
+            arguments["scores"] = context.scores
+        return arguments
+
+    def feed_forward_options(self) -> dict[str, Any]:
+        """Arguments of the feed-forward layers."""
+        return {
+            "units": self.config.intermediate_size,
+            "activation": self.config.hidden_act,
+            "use_bias": self.use_bias,
+            "remat": self.config.remat,
+            "kernel_initializer": self.initializer,
+        }
 
     def apply_main_layers(self, x: Any, context: Context) -> Any:
         """The blocks; families with another wiring override `apply_block`."""
@@ -223,11 +330,23 @@ class Transformer:
 
     def apply_final_layers(self, x: Any, context: Context) -> Any:
         """The heads asked for, else the last hidden state."""
-        return self.outputs.apply(self, x)
+        return self.outputs.apply(self, x, context)
+
+    def apply_pooler(self, x: Any) -> Any:
+        """The head behind `with_pool` and `with_nsp`: (B, D) or (B, 2)."""
+        return pooler(self, x)
+
+    def apply_language_model(self, x: Any, context: Context) -> Any:
+        """The head behind `with_mlm`: (B, T, V)."""
+        return language_model(self, x, context)
+
+    def apply_discriminator(self, x: Any) -> Any:
+        """The head behind `with_discriminator`: (B, T, 1). Few families have one."""
+        raise ValueError(f"{self.config.model_type} has no discriminator; ELECTRA has.")
 
     def step(
-        self, inputs: Mapping[str, Any], rows: Any, cache: Mapping[str, tuple[Any, Any]]
-    ) -> tuple[Any, dict[str, tuple[Any, Any]]]:
+        self, inputs: Mapping[str, Any], rows: Any, cache: Mapping[int, tuple[Any, Any]]
+    ) -> tuple[Any, dict[int, tuple[Any, Any]]]:
         """Run some rows of a sequence on tensors, with the keys and values of earlier rows.
 
         Args:
@@ -242,11 +361,12 @@ class Transformer:
         context = Context(inputs=inputs, rows=rows, cache=dict(cache), start=rows[0])
         return self.forward(context), context.cache
 
-    def empty_cache(self, batch: int, length: int) -> dict[str, tuple[Any, Any]]:
-        """Zeroed keys and values for `step`, (B, S, N, H) per attention layer."""
-        shape = (batch, length, self.config.num_attention_heads, self.config.attention_head_size)
+    def empty_cache(self, batch: int, length: int) -> dict[int, tuple[Any, Any]]:
+        """Zeroed keys and values for `step` by block index, (B, S, N, H) as a rule."""
+        names = {
+            index: self.prefix + self.layer_name(index, self.attention_name)
+            for index in range(self.config.num_hidden_layers)
+        }
         return {
-            name: (ops.zeros(shape, layer.compute_dtype), ops.zeros(shape, layer.compute_dtype))
-            for name, layer in self.layers.items()
-            if hasattr(layer, "attend")
+            index: self.layers[name].empty_cache(batch, length) for index, name in names.items()
         }

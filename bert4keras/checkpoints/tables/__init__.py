@@ -5,9 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bert4keras.checkpoints.table import Table
-from bert4keras.checkpoints.tables import bert
+from bert4keras.checkpoints.tables import (
+    albert,
+    bert,
+    distilbert,
+    electra,
+    ernie,
+    gpt,
+    roberta,
+    roformer,
+)
 
-TABLES: dict[str, tuple[Table, ...]] = {}
+TABLES: dict[str, tuple[Table, ...]] = {
+    "bert": bert.TABLES,
+    "albert": albert.TABLES,
+    "albert_unshared": albert.UNSHARED_TABLES,
+    "albert_zh": albert.CHINESE_TABLES,
+    "roberta": roberta.TABLES,
+    "distilbert": distilbert.TABLES,
+    "electra": electra.TABLES,
+    "electra_generator": electra.GENERATOR_TABLES,
+    "ernie": ernie.TABLES,
+    "nezha": roformer.NEZHA_TABLES,
+    "roformer": roformer.TABLES,
+    "roformer_v2": roformer.V2_TABLES,
+    "gpt": gpt.GPT_TABLES,
+    "gpt2": gpt.GPT2_TABLES,
+    "gpt2_ml": gpt.GPT2_ML_TABLES,
+}
 
 
 def register_tables(family: str, tables: Iterable[Table]) -> None:
@@ -23,6 +48,3 @@ def register_tables(family: str, tables: Iterable[Table]) -> None:
 def all_tables() -> tuple[Table, ...]:
     """Every registered table, in the order of registration."""
     return tuple(dict.fromkeys(table for tables in TABLES.values() for table in tables))
-
-
-register_tables("bert", bert.TABLES)

@@ -1,0 +1,291 @@
+"""Checkpoints by name: `hf://org/name[@revision]`, through `huggingface_hub` and its cache.
+
+Only the config, the files of the tokenizer and safetensors weights are fetched. The library takes
+its settings from the environment when it is imported, by Keras at the latest: `HF_ENDPOINT`,
+`HF_HOME`, `HF_HUB_OFFLINE`, `HF_TOKEN`, `HF_HUB_DISABLE_PROGRESS_BARS`.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePath
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from bert4keras.checkpoints.errors import CheckpointError
+
+SCHEME = "hf://"
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+TOKENIZER = (
+    "tokenizer*.json",
+    "vocab.*",
+    "merges.txt",
+    "*.model",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
+UNSAFE = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.h5", "*.msgpack", "*.ot")
+PAUSES = (1.0, 4.0)  # seconds before the second and the third attempt
+
+
+class Address(NamedTuple):
+    """A repository and a branch, tag or commit of it."""
+
+    repo: str
+    revision: str
+
+    def __str__(self) -> str:
+        return SCHEME + self.repo + ("" if self.revision == "main" else f"@{self.revision}")
+
+
+def is_address(path: Any) -> bool:
+    """Whether a path names a repository rather than a local file."""
+    return isinstance(path, str | PurePath) and _text(path).startswith(SCHEME)
+
+
+def resolve(path: str | os.PathLike, weights: bool = True) -> Path:
+    """The local directory of a checkpoint, fetched if it is a name and not yet in the cache.
+
+    Args:
+        path: `hf://org/name`, `hf://org/name@revision`, or a local path.
+        weights: fetch the weights too, not only config and tokenizer.
+
+    Returns:
+        A local path as it is; else the directory in the cache of `huggingface_hub`.
+
+    Raises:
+        CheckpointError: `huggingface_hub` is absent, there is no such repository, revision or file,
+            access is refused, only pickled weights exist, or the download failed.
+    """
+    if not is_address(path):
+        return Path(path)
+    address = _parse(_text(path))
+    hub = _library(address)
+    with _explained(address, hub):
+        for pause in (*PAUSES, None):
+            try:
+                return _fetch(address, hub, weights)
+            except Exception as error:
+                if pause is None or not _may_pass(error):
+                    raise
+                time.sleep(pause)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _text(path: str | PurePath) -> str:
+    if isinstance(path, PurePath):  # which has dropped a slash
+        return re.sub(r"^hf:/(?!/)", SCHEME, path.as_posix())
+    return path
+
+
+def _parse(text: str) -> Address:
+    found = re.fullmatch(r"hf://([\w.-]+(?:/[\w.-]+)?)(?:@([\w./-]+))?/?", text)
+    if not found:
+        raise CheckpointError(
+            f"{text!r} names no repository; write hf://org/name or hf://org/name@revision, where "
+            "the revision is a branch, a tag or a commit"
+        )
+    return Address(found[1], found[2] or "main")
+
+
+def _library(address: Address) -> ModuleType:
+    try:
+        import huggingface_hub
+        import huggingface_hub.constants
+        import huggingface_hub.errors
+    except ImportError as error:
+        raise CheckpointError(
+            f"{address} needs huggingface_hub: pip install bert4keras[hub]. Or download the files "
+            "of the repository by hand and pass their directory."
+        ) from error
+    return huggingface_hub
+
+
+def _fetch(address: Address, hub: ModuleType, weights: bool) -> Path:
+    """The snapshot in the cache, completed from the server if that can be reached."""
+    repo, revision = address
+    try:
+        info = hub.HfApi().model_info(
+            repo, revision=revision, timeout=hub.constants.HF_HUB_ETAG_TIMEOUT
+        )
+    except Exception as error:
+        cached = None if _is_answer(error, hub) else _cached(address, hub, weights)
+        if cached is None:
+            raise
+        return cached
+    present = {entry.rfilename for entry in info.siblings or ()}
+    files = [name for name in present if _matches(name, "config.json", *TOKENIZER)]
+    files = [name for name in files if not _matches(name, *UNSAFE)]
+    if weights:
+        files += _weights(address, hub, present)
+    # By branch and not by commit: the cache then knows the branch when there is no network.
+    folder = hub.snapshot_download(repo, revision=revision, allow_patterns=sorted(files))
+    return Path(folder)
+
+
+def _cached(address: Address, hub: ModuleType, weights: bool) -> Path | None:
+    """What an earlier download left, if it is whole."""
+    try:
+        folder = hub.snapshot_download(
+            address.repo,
+            revision=address.revision,
+            allow_patterns=["config.json"],
+            local_files_only=True,
+        )
+    except hub.errors.LocalEntryNotFoundError:
+        return None
+    return Path(folder) if not weights or _has_weights(Path(folder)) else None
+
+
+def _has_weights(folder: Path) -> bool:
+    if (folder / WEIGHTS).is_file():
+        return True
+    index = folder / INDEX
+    return index.is_file() and all((folder / shard).is_file() for shard in _shards(index))
+
+
+def _matches(name: str, *patterns: str) -> bool:
+    return "/" not in name and any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _weights(address: Address, hub: ModuleType, present: set[str]) -> list[str]:
+    """The files of the weights, out of those present in the repository."""
+    if WEIGHTS in present:
+        return [WEIGHTS]
+    if INDEX in present:
+        index = hub.hf_hub_download(address.repo, INDEX, revision=address.revision)
+        shards = _shards(Path(index))
+        wrong = sorted(s for s in shards if s not in present or not _matches(s, "*.safetensors"))
+        if wrong:
+            raise CheckpointError(
+                f"{address}: {INDEX} names {wrong[0]!r}, which is no safetensors file of the "
+                "repository. Tell its author, or choose another revision: hf://org/name@revision"
+            )
+        return [INDEX, *shards]
+    unsafe = sorted(name for name in present if any(fnmatchcase(name, p) for p in UNSAFE))
+    if unsafe:
+        raise CheckpointError(
+            f"{address} has no {WEIGHTS}, only {', '.join(unsafe[:5])}. Such files are not "
+            "fetched: unpickling one runs any code its author put there. Many repositories have "
+            f"converted weights as a pull request ({SCHEME}{address.repo}@refs/pr/1), or "
+            "convert them where you trust them: torch.load(file, map_location='cpu', "
+            "weights_only=True), then safetensors.torch.save_file, and pass that directory."
+        )
+    listed = ", ".join(sorted(present)[:12]) or "nothing"
+    raise CheckpointError(
+        f"{address} has neither {WEIGHTS} nor {INDEX}; it holds {listed}. Choose another "
+        "repository, or pass a local directory."
+    )
+
+
+def _shards(index: Path) -> set[str]:
+    try:
+        files = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+        return {str(file) for file in files}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{index} is not an index of shards: {error!r}") from error
+
+
+def _is_answer(error: Exception, hub: ModuleType) -> bool:
+    """Whether the server said no, as opposed to saying nothing."""
+    kinds = (
+        hub.errors.RepositoryNotFoundError,
+        hub.errors.RevisionNotFoundError,
+        hub.errors.HFValidationError,
+    )
+    return isinstance(error, kinds) or _status(error) in (400, 401, 403, 404)
+
+
+def _status(error: Exception) -> int | None:
+    """The HTTP status behind an error, if there was one."""
+    for cause in _causes(error):
+        status = getattr(getattr(cause, "response", None), "status_code", None)
+        if status is not None:
+            return status
+    return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether another attempt makes sense: the server or the line failed in the middle."""
+    if isinstance(error, CheckpointError) or _refers(error, "OfflineModeIsEnabled"):
+        return False
+    status = _status(error)
+    if status is not None:
+        return status >= 500 or status in (408, 429)
+    broken = ("RemoteProtocolError", "ReadError", "ChunkedEncodingError", "ReadTimeout")
+    return _refers(error, *broken) or "Consistency check failed" in str(error)
+
+
+def _refers(error: Exception, *names: str) -> bool:
+    """By name, since the HTTP library behind huggingface_hub is another one in each version."""
+    return any(cls.__name__ in names for cause in _causes(error) for cls in type(cause).__mro__)
+
+
+@contextmanager
+def _explained(address: Address, hub: ModuleType) -> Iterator[None]:
+    """Turns what the library raises into one sentence and a way out."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except Exception as error:
+        raise CheckpointError(f"{address}: {_reason(error, address, hub)}") from error
+
+
+def _reason(error: Exception, address: Address, hub: ModuleType) -> str:
+    errors = hub.errors
+    endpoint = hub.constants.ENDPOINT
+    page = f"{endpoint}/{address.repo}"
+    status = _status(error)
+    if isinstance(error, errors.GatedRepoError):
+        return f"access is granted on request only. Ask for it at {page}, then set HF_TOKEN."
+    if isinstance(error, errors.RevisionNotFoundError):
+        return f"there is no revision {address.revision!r}. See {page}/tree/main for its branches."
+    if isinstance(error, errors.EntryNotFoundError) and status == 404:
+        return (
+            f"a file that the repository lists is not there ({_brief(error)}). Try again later, or "
+            "choose another revision: hf://org/name@revision"
+        )
+    if isinstance(error, errors.RepositoryNotFoundError) or status in (401, 403, 404):
+        return (
+            f"{endpoint} has no such repository or file, or it is private. Check the spelling; for "
+            "a private one set HF_TOKEN to a token that may read it."
+        )
+    if isinstance(error, errors.HFValidationError):
+        return f"that is no name of a repository: {_brief(error)}"
+    if any(getattr(cause, "errno", None) == errno.ENOSPC for cause in _causes(error)):
+        return (
+            f"the disk of the cache {hub.constants.HF_HUB_CACHE} is full. Make room there, or set "
+            "HF_HOME to a directory on another disk."
+        )
+    if _refers(error, "OfflineModeIsEnabled"):
+        return (
+            f"the cache {hub.constants.HF_HUB_CACHE} does not hold all of it, and HF_HUB_OFFLINE "
+            "forbids to fetch it. Unset that variable, or pass a local directory."
+        )
+    if isinstance(error, PermissionError):
+        return f"the cache cannot be written: {_brief(error)}. Set HF_HOME to another directory."
+    return (
+        f"could not be fetched from {endpoint} ({_brief(error)}), and the cache does not hold all "
+        "of it. Files that came whole are kept: try again later, set HF_ENDPOINT to a mirror, or "
+        "pass a local directory."
+    )
+
+
+def _brief(error: BaseException) -> str:
+    lines: Iterable[str] = (line.strip() for line in str(error).splitlines())
+    return f"{type(error).__name__}: {next((line for line in lines if line), 'no message')}"

@@ -1,0 +1,87 @@
+"""Tensors known by their shape and made one at a time, so that a checkpoint is never in memory."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from bert4keras.checkpoints.errors import CheckpointError
+from bert4keras.checkpoints.table import Transform, fuse
+
+
+@dataclasses.dataclass(frozen=True)
+class Lazy:
+    """A tensor to come.
+
+    Attributes:
+        shape: of the tensor.
+        dtype: of the tensor.
+        make: reads or computes it; called once, when its turn to be written comes.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    make: Callable[[], np.ndarray]
+
+    @classmethod
+    def of(cls, tensor: np.ndarray | Lazy) -> Lazy:
+        """The tensor itself if it is lazy, or one that gives the array."""
+        if isinstance(tensor, cls):
+            return tensor
+        array = np.asarray(tensor)
+        return cls(array.shape, array.dtype, lambda: array)
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+    def through(self, change: Callable[[np.ndarray], np.ndarray]) -> Lazy:
+        """This tensor after a change of layout.
+
+        Raises:
+            ValueError: the change does not apply to such a tensor; found out without its data.
+        """
+        result = change(self._blank())
+        return Lazy(result.shape, result.dtype, lambda: change(self.make()))
+
+    def checked(self, name: str) -> np.ndarray:
+        """Make the tensor.
+
+        Raises:
+            CheckpointError: it is not what was announced.
+        """
+        array = np.asarray(self.make())
+        if (array.shape, array.dtype) != (self.shape, self.dtype):
+            raise CheckpointError(
+                f"`{name}` was announced as {self.dtype} {self.shape} and came as {array.dtype} "
+                f"{array.shape}"
+            )
+        return array
+
+    def _blank(self) -> np.ndarray:
+        """Zeros of this shape which take no memory."""
+        return np.broadcast_to(np.zeros((), self.dtype), self.shape)
+
+
+def fused(tensor: str, parts: Sequence[tuple[Transform, Lazy]]) -> Lazy:
+    """The stored tensor that some weights make up, see `fuse`.
+
+    Args:
+        tensor: name of the stored tensor, for messages.
+        parts: (transform, weight) of every weight stored in it.
+
+    Raises:
+        CheckpointError: the weights do not make up one tensor; found out without their data.
+    """
+    if len(parts) == 1 and parts[0][0].part is None:
+        transform, weight = parts[0]
+        return weight.through(transform.inverse)  # not made contiguous: that would be a copy
+    blank = fuse(tensor, [(transform, weight._blank()) for transform, weight in parts])
+    return Lazy(
+        blank.shape,
+        blank.dtype,
+        lambda: fuse(tensor, [(transform, weight.make()) for transform, weight in parts]),
+    )

@@ -1,0 +1,192 @@
+"""Readers of `.safetensors` files and of shards under an index.
+
+The library checks the header; the bytes of a tensor are read when they are asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bert4keras.checkpoints.base import Reader, wide, widened
+from bert4keras.checkpoints.errors import (
+    CRC_KEY,
+    PIECE,
+    CheckpointError,
+    crc32_start,
+    require_finite,
+)
+
+# safetensors dtype -> how the bytes lie in the file.
+DTYPES = {
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    "BF16": "<u2",
+    "I64": "<i8",
+    "I32": "<i4",
+    "I16": "<i2",
+    "I8": "i1",
+    "U64": "<u8",
+    "U32": "<u4",
+    "U16": "<u2",
+    "U8": "u1",
+    "BOOL": "?",
+}
+
+
+class SafetensorsReader(Reader):
+    """One `.safetensors` file, open until `close`."""
+
+    def __init__(self, path: str | Path):
+        self.source = str(path)
+        self._header, self._start = _safetensors_header(Path(path))
+        metadata = self._header.pop("__metadata__", None) or {}
+        self._checksums = _checksums(self.source, metadata, self._header)
+        self._file = open(path, "rb")  # noqa: SIM115 - stays open until close()
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._header)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return tuple(self._header[name]["shape"])
+
+    def dtype(self, name: str) -> np.dtype:
+        return np.dtype("<f4") if self._is_bfloat16(name) else wide(self._stored(name))
+
+    def _is_bfloat16(self, name: str) -> bool:
+        return self._header[name]["dtype"] == "BF16"
+
+    def _stored(self, name: str) -> np.dtype:
+        dtype = self._header[name]["dtype"]
+        if dtype not in DTYPES:
+            raise CheckpointError(
+                f"{self.source}: tensor `{name}` is stored as {dtype}, which cannot be read; "
+                f"known are {', '.join(DTYPES)}. Convert the file to float32 or bfloat16."
+            )
+        return np.dtype(DTYPES[dtype])
+
+    def read(self, name: str) -> np.ndarray:
+        stored, shape = self._stored(name), self.shape(name)
+        widen = _from_bfloat16 if self._is_bfloat16(name) else widened
+        begin, end = self._header[name]["data_offsets"]
+        array = np.empty((end - begin) // stored.itemsize, self.dtype(name))
+        checksum = crc32_start(name, stored, shape)
+        self._file.seek(self._start + begin)
+        # In pieces: a half-precision tensor must not be in memory twice.
+        for start in range(0, array.size, PIECE):
+            piece = np.fromfile(self._file, stored, min(PIECE, array.size - start))
+            if start + piece.size != min(start + PIECE, array.size):
+                raise CheckpointError(f"{self.source} is truncated: tensor `{name}` ends too early")
+            checksum = zlib.crc32(piece.view(np.uint8), checksum)
+            array[start : start + piece.size] = widen(piece)
+        if self._checksums is not None and self._checksums.get(name) != checksum:
+            raise CheckpointError(
+                f"{self.source}: tensor `{name}` does not match its checksum; the file is damaged"
+            )
+        if self._checksums is None:
+            require_finite(name, array, self.source)
+        return array.reshape(shape)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _safetensors_header(path: Path) -> tuple[dict[str, Any], int]:
+    """The header of a file that the library has found to be well-formed, and where data begins."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np"):
+            pass
+        with open(path, "rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(size))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is not a whole safetensors file ({error}). Fetch it again."
+        ) from error
+    return header, 8 + size
+
+
+def _checksums(source: str, metadata: Mapping[str, str], header: Mapping) -> dict | None:
+    """CRC32 by tensor name, if the file has them."""
+    if CRC_KEY not in metadata:
+        return None
+    try:
+        checksums = dict(json.loads(metadata[CRC_KEY]))
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(f"{source}: the list of checksums is damaged ({error})") from error
+    lost = sorted(set(checksums) - set(header))
+    if lost:
+        raise CheckpointError(f"{source} is damaged: the header lost `{lost[0]}`")
+    return checksums
+
+
+class ShardedReader(Reader):
+    """Several `.safetensors` files under one `.index.json`."""
+
+    def __init__(self, path: str | Path):
+        path = Path(path)
+        self.source = str(path)
+        self._shard_of: dict[str, SafetensorsReader] = {}
+        files = self._weight_map(path)
+        with ExitStack() as stack:
+            shards = {}
+            for file in sorted(set(files.values())):
+                shard = path.parent / file
+                if not shard.is_file():
+                    raise CheckpointError(f"{path} names the shard {file}, which is missing")
+                shards[file] = stack.enter_context(SafetensorsReader(shard))
+            contents = {file: set(shard.names) for file, shard in shards.items()}
+            for name, file in files.items():
+                if name not in contents[file]:
+                    raise CheckpointError(f"{path} places `{name}` in {file}, which lacks it")
+                self._shard_of[name] = shards[file]
+            self._handles = stack.pop_all()
+
+    @staticmethod
+    def _weight_map(path: Path) -> dict[str, str]:
+        try:
+            files = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
+            pairs = list(files.items())
+        except FileNotFoundError as error:
+            raise CheckpointError(f"{path} does not exist") from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CheckpointError(f"{path} is not an index of shards: {error!r}") from error
+        for name, file in pairs:
+            inside = isinstance(file, str) and file == Path(file).name and "\\" not in file
+            if not inside or not file.endswith(".safetensors"):
+                raise CheckpointError(
+                    f"{path} places `{name}` in {file!r}; a shard must be a .safetensors file "
+                    "beside the index"
+                )
+        return dict(pairs)
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._shard_of)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return self._shard_of[name].shape(name)
+
+    def dtype(self, name: str) -> np.dtype:
+        return self._shard_of[name].dtype(name)
+
+    def read(self, name: str) -> np.ndarray:
+        return self._shard_of[name].read(name)
+
+    def close(self) -> None:
+        self._handles.close()
+
+
+def _from_bfloat16(bits: np.ndarray) -> np.ndarray:
+    """bfloat16 is the upper half of a float32, and numpy does not know it."""
+    return (bits.astype(np.uint32) << 16).view(np.float32)

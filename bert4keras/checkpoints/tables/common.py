@@ -1,0 +1,39 @@
+"""Rows and entries that tables of several families are made of."""
+
+from __future__ import annotations
+
+from bert4keras.checkpoints.table import IDENTITY, Ignored, Row, Transform
+
+DENSE = ("kernel", "bias")
+NORM = ("gamma", "beta")
+
+_SLOT = "state of the optimizer that wrote the checkpoint"
+# TensorFlow names a slot `<variable>/<slot>`; the last component decides.
+TRAINING_STATE = (
+    *(
+        Ignored(f"*/{slot}", _SLOT)
+        for slot in ("adam_m", "adam_v", "lamb_m", "lamb_v", "Adam", "Adam_[0-9]", "AdamW")
+    ),
+    *(Ignored(f"*/{slot}", _SLOT) for slot in ("AdamW_[0-9]", "Momentum", "LAMB", "LAMB_[0-9]")),
+    Ignored("*beta[12]_power", _SLOT),
+    Ignored("*/ExponentialMovingAverage", "moving average of a weight"),
+    Ignored("global_step", "number of training steps done"),
+)
+
+
+def rows(
+    weight: str,
+    tensor: str,
+    variables: tuple[str, ...] = DENSE,
+    transform: Transform = IDENTITY,
+    separator: str = "/",
+) -> tuple[Row, ...]:
+    """One row for each variable of a layer, under the same variable names on both sides."""
+    return tuple(
+        Row(f"{weight}/{name}", f"{tensor}{separator}{name}", transform) for name in variables
+    )
+
+
+def tied(copy: str, original: str, used_with: str, reason: str) -> Ignored:
+    """A tensor that repeats another one."""
+    return Ignored(copy, reason, copy_of=original, used_with=used_with)

@@ -1,0 +1,16 @@
+"""ERNIE: BERT's names and one more embedding."""
+
+from __future__ import annotations
+
+from bert4keras.checkpoints.table import Rename, Row
+from bert4keras.checkpoints.tables import bert
+
+HUGGINGFACE = bert.HUGGINGFACE.renamed(
+    "ERNIE, Hugging Face names",
+    (Rename(r"^bert\.", "ernie."),),
+    root="ernie",
+    roots=(),
+    ignored=bert.huggingface_ignored("ernie"),
+).extended(Row("Embedding-Task/embeddings", "ernie.embeddings.task_type_embeddings.weight"))
+
+TABLES = (HUGGINGFACE,)

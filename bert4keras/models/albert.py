@@ -1,0 +1,85 @@
+"""ALBERT: one block for all depths, and embeddings narrower than the model."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar
+
+from ..config import TransformerConfig
+from ..layers import FactorizedTokenEmbedding
+from .registry import register_model
+from .transformer import Transformer
+
+
+@dataclasses.dataclass(frozen=True)
+class ALBERTConfig(TransformerConfig):
+    """ALBERT's defaults. Models of several groups or inner groups of blocks are refused."""
+
+    embedding_size: int | None = 128
+    dropout_rate: float = 0.0
+    attention_dropout_rate: float = 0.0
+
+    inert: ClassVar = frozenset(
+        """classifier_dropout_prob down_scale_factor gap_size inner_group_num ln_type
+        net_structure_type num_hidden_groups num_memory_blocks""".split()
+    )
+    refused: ClassVar = {
+        "num_hidden_groups": lambda value: value not in (None, 1),
+        "inner_group_num": lambda value: value not in (None, 1),
+        "ln_type": lambda value: value not in (None, "postln"),
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class ALBERTUnsharedConfig(ALBERTConfig):
+    """ALBERT's, for a model that is saved as what it has become."""
+
+    saved_as: ClassVar = "bert"
+
+
+class OneBlock(Transformer):
+    """Blocks that share their layers, by having the same names at every depth."""
+
+    config_class = ALBERTConfig
+
+    def layer_name(self, index, part):
+        return f"Transformer-{part}"
+
+
+@register_model("albert")
+class ALBERT(OneBlock):
+    """BERT with shared blocks and factorised embeddings.
+
+    Source: Lan et al., ALBERT, 2019 (arXiv:1909.11942).
+    """
+
+
+@register_model("albert_unshared")
+class ALBERTUnshared(Transformer):
+    """ALBERT whose blocks start equal, from the shared one, and are then trained apart.
+
+    It is saved as a BERT with a narrow embedding.
+    """
+
+    config_class = ALBERTUnsharedConfig
+
+
+@register_model("albert_zh")
+class ALBERTChinese(OneBlock):
+    """The first Chinese ALBERT, whose tokens are widened before anything is added to them.
+
+    Source: https://github.com/brightmart/albert_zh (the checkpoints not called `google`).
+    """
+
+    @property
+    def embedding_width(self):
+        return self.config.hidden_size
+
+    def token_embedding(self) -> tuple[type, dict[str, Any]]:
+        layer = FactorizedTokenEmbedding
+        _, options = super().token_embedding()
+        return layer, {
+            **options,
+            "output_dim": self.config.embedding_size,
+            "width": self.config.hidden_size,
+        }

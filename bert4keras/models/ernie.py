@@ -1,0 +1,62 @@
+"""ERNIE: BERT with an embedding of the training task."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar
+
+import keras
+
+from ..config import TransformerConfig
+from ..layers import SegmentEmbedding
+from .registry import register_model
+from .transformer import Transformer
+
+
+@dataclasses.dataclass(frozen=True)
+class ERNIEConfig(TransformerConfig):
+    """ERNIE's defaults.
+
+    Attributes:
+        use_task_id: whether there is a task embedding.
+        task_type_vocab_size: its rows.
+        task_ids_input: read task ids from an input `Input-Task`; else all are 0.
+    """
+
+    use_task_id: bool = False
+    task_type_vocab_size: int = 3
+    task_ids_input: bool = False
+
+    own_options: ClassVar = TransformerConfig.own_options | {"task_ids_input"}
+
+
+@register_model("ernie")
+class ERNIE(Transformer):
+    """ERNIE 2.0 and 3.0 encoders; 1.0 is BERT with relu.
+
+    Source: Sun et al., ERNIE 2.0, 2019 (arXiv:1907.12412).
+    """
+
+    config_class = ERNIEConfig
+
+    def get_inputs(self):
+        inputs = super().get_inputs()
+        if self.config.task_ids_input:
+            inputs["task_ids"] = self.input("task_ids")
+        return inputs
+
+    def embed_positions(self, x: Any, context: Any) -> Any:
+        x = super().embed_positions(x, context)
+        if not self.config.use_task_id:
+            return x
+        given = self.config.task_ids_input
+        tasks = self.apply(
+            self.select(context, "task_ids" if given else "token_ids"),
+            SegmentEmbedding,
+            name="Embedding-Task",
+            constant=not given,
+            input_dim=self.config.task_type_vocab_size,
+            output_dim=self.embedding_width,
+            embeddings_initializer=self.initializer,
+        )
+        return self.apply([x, tasks], keras.layers.Add, name="Embedding-Task-Add")

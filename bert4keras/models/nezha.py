@@ -1,0 +1,49 @@
+"""NEZHA: BERT with fixed vectors of relative positions on keys and values."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar
+
+from ..config import TransformerConfig
+from ..layers import RelativeAttention
+from ..positions import Position
+from .registry import register_model
+from .transformer import Transformer
+
+
+@dataclasses.dataclass(frozen=True)
+class NEZHAConfig(TransformerConfig):
+    """NEZHA's defaults.
+
+    Attributes:
+        max_relative_position: farther distances count as this one.
+    """
+
+    max_relative_position: int = 64
+
+    inert: ClassVar = frozenset({"use_relative_position", "classifier_dropout"})
+    refused: ClassVar = {"use_relative_position": lambda value: value is False}
+
+
+@register_model("nezha")
+class NEZHA(Transformer):
+    """NEZHA.
+
+    Source: Wei et al., NEZHA, 2019 (arXiv:1909.00204).
+    """
+
+    config_class = NEZHAConfig
+    position = Position()
+    attention_layer = RelativeAttention
+
+    def attention_options(self):
+        limit = self.config.max_relative_position
+        return {**super().attention_options(), "max_relative_position": limit}
+
+    def attention_arguments(self, context):
+        return {
+            **super().attention_arguments(context),
+            "positions": context.positions,
+            "key_positions": context.key_positions,
+        }

@@ -1,0 +1,66 @@
+"""RoFormer: rotary positions; its second version: no biases, no gains, norms without weights."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar
+
+import keras
+
+from ..config import ConfigError, TransformerConfig
+from ..layers import UnscaledRMSNormalization
+from ..positions import Rotary
+from .outputs import dense, vocabulary_scores
+from .registry import register_model
+from .transformer import Transformer
+
+
+@dataclasses.dataclass(frozen=True)
+class RoFormerConfig(TransformerConfig):
+    """RoFormer's defaults; `rotary_value` is refused."""
+
+    inert: ClassVar = frozenset({"rotary_value"})
+    refused: ClassVar = {"rotary_value": bool}
+
+
+@register_model("roformer")
+class RoFormer(Transformer):
+    """BERT with rotary position embeddings.
+
+    Source: Su et al., RoFormer, 2021 (arXiv:2104.09864).
+    """
+
+    config_class = RoFormerConfig
+    position = Rotary()
+
+
+@register_model("roformer_v2")
+class RoFormerV2(RoFormer):
+    """RoFormer without biases, and with norms that only divide by the root mean square.
+
+    Source: https://github.com/ZhuiyiTechnology/roformer-v2.
+    """
+
+    use_bias = False
+    norm_layer = UnscaledRMSNormalization
+
+    @property
+    def initializer(self):
+        """Depth-scaled truncated normal, as the authors trained it."""
+        config = self.config
+        stddev = 1.13684723 / (config.hidden_size * config.num_hidden_layers) ** 0.5
+        return keras.initializers.TruncatedNormal(stddev=stddev)
+
+    def norm(self, x, name, context):
+        if context.condition is not None:
+            raise ConfigError("layer_norm_cond: RoFormerV2's norms have no gain to condition.")
+        return super().norm(x, name, context)
+
+    def norm_embeddings(self, x, context):
+        return self.norm(self.dropout(x, "Embedding-Dropout"), "Embedding-Norm", context)
+
+    def apply_language_model(self, x, context):
+        if self.config.embedding_size != self.config.hidden_size:
+            x = dense(self, x, "Output-Mapping", self.config.embedding_size, use_bias=False)
+        x = self.dropout(x, "MLM-Dropout")
+        return vocabulary_scores(self, self.embed_tokens(x, reverse=True))
