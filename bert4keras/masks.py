@@ -247,6 +247,8 @@ class AttentionMask(keras.layers.Layer):
     Args:
         strategy: a `Mask`, its application name, or its serialised form.
         pad_token_id: token id that counts as padding and is never visible; None: none does.
+        start_token: the first position holds a start token, which is visible whatever its id (T5
+            starts its decoder with the padding id).
 
     Call arguments:
         inputs: dict of int tensors (B, S): `token_ids`, what the strategy `needs`, and optionally
@@ -258,10 +260,17 @@ class AttentionMask(keras.layers.Layer):
         bool, shape (B, 1, T, S), or (B, 1, 1, S) where the strategy hides nothing.
     """
 
-    def __init__(self, strategy: Mask | str = "encoder", pad_token_id: int | None = 0, **kwargs):
+    def __init__(
+        self,
+        strategy: Mask | str = "encoder",
+        pad_token_id: int | None = 0,
+        start_token: bool = False,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.strategy = get_mask(strategy)
         self.pad_token_id = pad_token_id
+        self.start_token = start_token
 
     def build(self, input_shape):
         self.built = True
@@ -274,6 +283,8 @@ class AttentionMask(keras.layers.Layer):
             pad = self.pad_token_id
             valid = ops.ones_like(token_ids) > 0 if pad is None else ops.not_equal(token_ids, pad)
         columns = ops.arange(ops.shape(token_ids)[1], dtype="int32")
+        if self.start_token and "valid" not in inputs:
+            valid = ops.logical_or(valid, columns == 0)
         visible = self.strategy.visible(inputs, columns if rows is None else rows, columns, strict)
         if visible is None:
             return valid[:, None, None, :]
@@ -288,4 +299,9 @@ class AttentionMask(keras.layers.Layer):
 
     def get_config(self):
         strategy = keras.saving.serialize_keras_object(self.strategy)
-        return {**super().get_config(), "strategy": strategy, "pad_token_id": self.pad_token_id}
+        return {
+            **super().get_config(),
+            "strategy": strategy,
+            "pad_token_id": self.pad_token_id,
+            "start_token": self.start_token,
+        }

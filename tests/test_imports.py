@@ -19,7 +19,7 @@ EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 CHECKPOINT = Path(__file__).resolve().parent / "fixtures" / "bert_gelu"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 BACKENDS = ("tensorflow", "jax", "torch")
-MAX_FILE, MAX_FUNCTION, MAX_EXAMPLE = 400, 75, 150
+MAX_FILE, MAX_FUNCTION, MAX_EXAMPLE = 400, 60, 150
 
 # A part with a rank may import its own modules and those of a lower rank, nothing of the others.
 RANKS = {"config": 0, "masks": 1, "positions": 1, "layers": 2, "models": 3}
@@ -28,6 +28,7 @@ RANKS |= {"heads": 4, "generation": 4, "training": 5}
 MODEL_CODE = {*RANKS, "checkpoints", "losses", "optimizers"}
 FORBIDDEN = {
     **{part: MODEL_CODE - {part} for part in ("decoding", "metrics", "tokenizers", "data")},
+    "tokenizers": MODEL_CODE - {"tokenizers", "checkpoints"},  # which find a directory on a hub
     **{part: {"checkpoints"} for part in ("config", "masks", "positions", "layers")},
     "checkpoints": set(RANKS) - {"config"},
 }
@@ -98,7 +99,8 @@ def size_offences(source: str, name: str, max_lines: int = MAX_FILE) -> list[str
         found.append(f"{name} has {lines} lines, over {max_lines}")
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            length = node.end_lineno - node.lineno + 1
+            docstring = ast.get_docstring(node, clean=False) or ""
+            length = node.end_lineno - node.lineno + 1 - len(docstring.splitlines())
             if length > MAX_FUNCTION:
                 found.append(f"{name}:{node.lineno} {node.name} has {length} lines")
     return found
@@ -171,7 +173,7 @@ def test_proper_import_passes(module, source, is_package):
 def test_excessive_size_is_found():
     body = "".join(f"    x{i} = 0\n" for i in range(MAX_FUNCTION))
     (found,) = size_offences(f"def long():\n{body}", "a")
-    assert "long has 76 lines" in found
+    assert "long has 61 lines" in found
     (found,) = size_offences("x = 0\n" * (MAX_FILE + 1), "a")
     assert "has 401 lines" in found
     assert size_offences("x = 0\n" * MAX_FILE, "a") == []

@@ -19,7 +19,7 @@ from bert4keras.checkpoints.lazy import Lazy, fused
 from bert4keras.checkpoints.readers import Reader, open_checkpoint
 from bert4keras.checkpoints.table import Row, Table, Transform
 from bert4keras.checkpoints.tables import TABLES
-from bert4keras.checkpoints.transfer import LAYOUTS, write_checkpoint
+from bert4keras.checkpoints.transfer import LAYOUTS, table_for, write_checkpoint
 
 CONFIGS = ("config.json", "bert_config.json")
 TOKENIZER_FILES = {
@@ -92,9 +92,8 @@ def convert(
     config = _read_config(beside)
     with open_checkpoint(source) as reader:
         family, inventory = _family(reader, config)
-        target = next((t for t in TABLES[family] if t.format == format), None)
-        if target is None:
-            raise CheckpointError(f"the family {family!r} has no table for format {format!r}")
+        rows = (row for name in inventory.names for row in inventory.table.of_tensor(name))
+        target = table_for(format, TABLES[family], [row.weight for row in rows])
         tensors, origin = _translate(reader, inventory, target)
         config = _adapted(config, family, format, tensors)
         tokenizer = _files(beside, folder, TOKENIZER_FILES[format])

@@ -157,7 +157,9 @@ class Row:
     per_token: bool = False
 
     def at(self, **fields: int) -> Row:
-        """The row of one layer, with concrete names."""
+        """The row of one layer, with concrete names; of all layers if one tensor serves them."""
+        if not fields:
+            return self
         return dataclasses.replace(
             self, weight=self.weight.format(**fields), tensor=self.tensor.format(**fields)
         )

@@ -22,6 +22,7 @@ from bert4keras.checkpoints.inventory import (
 )
 from bert4keras.checkpoints.lazy import Lazy, fused
 from bert4keras.checkpoints.readers import Reader, open_checkpoint
+from bert4keras.checkpoints.resize import fit_weight
 from bert4keras.checkpoints.table import Row, Table, Transform
 from bert4keras.checkpoints.tables import all_tables
 from bert4keras.checkpoints.vocabulary import Surgery
@@ -95,6 +96,7 @@ def load(
     compound_tokens: Sequence | None = None,
     tables: Sequence[Table] | None = None,
     progress: bool = False,
+    autoresize_weights: bool = False,
 ) -> Report:
     """Fill the weights of a model from a checkpoint, by name; frozen layers too.
 
@@ -111,6 +113,7 @@ def load(
             count after `keep_tokens`, and the new row is the (weighted) mean of theirs.
         tables: candidates; None means every registered table.
         progress: show a bar.
+        autoresize_weights: fit weights of other sizes, but for the vocabulary; see `fit_weight`.
 
     Returns:
         A `Report`; `print(report)` shows it as a small table.
@@ -124,10 +127,10 @@ def load(
         names = reader.names
         inventory = take_inventory(reader, all_tables() if tables is None else tuple(tables))
         variables, untouched = _known_weights(model, inventory.table)
-        steps, missing = _plan(reader, inventory, variables, surgery, ignore)
+        steps, missing = _plan(reader, inventory, variables, surgery, ignore, autoresize_weights)
         _check_copies(reader, inventory, {step.stored for step in steps})
-        for step in progress_bar(steps, "loading", progress):
-            _assign(step, reader, surgery)
+        bar = progress_bar(steps, "loading", progress)
+        reshaped = tuple(step.row.weight for step in bar if _assign(step, reader, surgery))
     used = {step.stored for step in steps}
     report = Report(
         source=reader.source,
@@ -135,7 +138,7 @@ def load(
         loaded={step.row.weight: step.stored for step in steps},
         missing=missing,
         unexpected=inventory.unexpected,
-        reshaped=tuple(s.row.weight for s in steps if surgery and s.row.per_token),
+        reshaped=reshaped,
         unused=tuple(name for name in inventory.names.values() if name not in used),
         ignored=inventory.ignored,
         untouched=untouched,
@@ -176,12 +179,13 @@ def _plan(
     variables: list[tuple[Any, Row]],
     surgery: Surgery,
     ignore: tuple[str, ...],
+    resize: bool,
 ) -> tuple[list[_Step], tuple[str, ...]]:
     """Check every name and shape; nothing is read."""
     steps, allowed, absent, problems = [], [], [], []
     for variable, row in variables:
         stored = inventory.names.get(row.tensor)
-        problem = _shape_problem(reader, variable, row, stored, surgery) if stored else None
+        problem = stored and _shape_problem(reader, variable, row, stored, surgery, resize)
         if stored and not problem:
             steps.append(_Step(variable, row, stored))
         elif matches(ignore, row.weight, row.tensor, stored):
@@ -204,7 +208,7 @@ def _plan(
 
 
 def _shape_problem(
-    reader: Reader, variable: Any, row: Row, stored: str, surgery: Surgery
+    reader: Reader, variable: Any, row: Row, stored: str, surgery: Surgery, resize: bool
 ) -> str | None:
     """Why a tensor cannot fill a weight, or None."""
     if _dtype(variable) not in FLOATS:
@@ -216,7 +220,9 @@ def _shape_problem(
         return f"{row_label(row, stored)}: {error}"
     if row.per_token and shape:
         shape = (surgery.rows(shape[0]), *shape[1:])
-    if shape == ours:
+    # Rows of a vocabulary are tokens: another number of them is another vocabulary.
+    fits = resize and len(shape) == len(ours) and not (row.per_token and shape[0] != ours[0])
+    if shape == ours or fits:
         return None
     how = "" if shape == theirs else f" (that is {shape} for us)"
     text = f"{row_label(row, stored)}: the model has {ours}, the checkpoint {theirs}{how}"
@@ -238,12 +244,16 @@ def _check_copies(reader: Reader, inventory: Inventory, used: set[str]) -> None:
             )
 
 
-def _assign(step: _Step, reader: Reader, surgery: Surgery) -> None:
+def _assign(step: _Step, reader: Reader, surgery: Surgery) -> bool:
+    """Fill a weight; whether the tensor had to be cut, extended or resized for it."""
+    shape = tuple(step.variable.shape)
     try:
         value = step.row.transform.forward(reader.read(step.stored))
-        if step.row.per_token:
-            value = surgery.apply(value)
-        step.variable.assign(np.ascontiguousarray(value))
+        cut = bool(surgery) and step.row.per_token
+        value = surgery.apply(value) if cut else value
+        fitted = fit_weight(step.row.weight, value, shape)
+        step.variable.assign(np.ascontiguousarray(fitted))
+        return cut or fitted is not value
     except Exception as error:
         label = row_label(step.row, step.stored)
         raise CheckpointError(f"while loading {label}: {error}") from error
@@ -284,7 +294,7 @@ def save(
     ignore = (ignore,) if isinstance(ignore, str) else tuple(ignore)
     if tables is None:
         tables = getattr(model, "checkpoint_tables", None) or all_tables()
-    table = table_for(format, tables, model.weights)
+    table = table_for(format, tables, [variable.path for variable in model.weights])
     variables, unknown = _known_weights(model, table)
     unknown = [name for name in unknown if not matches(ignore, name)]
     if unknown:
@@ -300,8 +310,8 @@ def save(
     return write_checkpoint(path, table, tensors, config)
 
 
-def table_for(format: str, tables: Iterable[Table], weights: Iterable[Any]) -> Table:
-    """The table of a format that knows most of the weights.
+def table_for(format: str, tables: Iterable[Table], paths: Sequence[str]) -> Table:
+    """The table of a format that knows most of the weights of these paths.
 
     Raises:
         CheckpointError: no table has this format.
@@ -312,7 +322,6 @@ def table_for(format: str, tables: Iterable[Table], weights: Iterable[Any]) -> T
     if not candidates:
         names = ", ".join(table.name for table in tables)
         raise CheckpointError(f"this family has no {format!r} format, only: {names}")
-    paths = [variable.path for variable in weights]
     return max(candidates, key=lambda table: sum(table.of_weight(p) is not None for p in paths))
 
 

@@ -32,7 +32,6 @@ from bert4keras.checkpoints.safetensors_reader import DTYPES
 
 # bfloat16, foreign to numpy, has its own branch.
 CODES = {np.dtype(layout): code for code, layout in DTYPES.items() if code != "BF16"}
-BLOCK = 1 << 20  # bytes of a tensor that are brought into the order of the file together
 TENSORFLOW_SHARD = 10**9  # bytes in memory while TensorFlow writes, unless the caller says
 
 
@@ -212,27 +211,12 @@ def _header(entries: Mapping, notes: Mapping[str, str], checksums: Mapping[str, 
 def _write_tensor(file: BinaryIO, name: str, tensor: Lazy) -> int:
     """Write the data of one tensor; returns its checksum."""
     stored = np.dtype(DTYPES[_code(name, tensor.dtype)])
-    checksum = crc32_start(name, stored, tensor.shape)
-    for block in _blocks(tensor.checked(name)):
-        bits = (
-            block.view(stored)
-            if tensor.dtype.name == "bfloat16"
-            else block.astype(stored, copy=False)
-        )
-        data = bits.reshape(-1).view(np.uint8)
-        checksum = zlib.crc32(data, checksum)
-        file.write(data)
-    return checksum
-
-
-def _blocks(array: np.ndarray) -> Iterator[np.ndarray]:
-    """The array in C order; one that lies otherwise is copied piece by piece, not as a whole."""
-    if array.flags.c_contiguous:
-        yield array
-        return
-    rows = max(1, BLOCK * len(array) // array.nbytes)
-    for start in range(0, len(array), rows):
-        yield np.ascontiguousarray(array[start : start + rows])
+    array = np.ascontiguousarray(tensor.checked(name)).reshape(-1)
+    if tensor.dtype.name != "bfloat16":  # which is kept as its bits
+        array = array.astype(stored, copy=False)
+    data = array.view(np.uint8)
+    file.write(data)
+    return zlib.crc32(data, crc32_start(name, stored, tensor.shape))
 
 
 def write_tensorflow(

@@ -4,8 +4,11 @@ from ..masks import AttentionMask
 from ..positions import PositionEmbedding
 from .activations import gelu_tanh, get_activation
 from .attention import MultiHeadAttention
+from .cross_attention import CrossAttention
+from .disentangled_attention import DisentangledAttention, MaskedConvolution, RelativeEmbedding
 from .embeddings import FactorizedTokenEmbedding, SegmentEmbedding, TokenEmbedding
 from .feed_forward import FeedForward
+from .gated_attention import GatedAttentionUnit
 from .language_model import VocabularyBias
 from .normalization import (
     ConditionalLayerNormalization,
@@ -19,13 +22,18 @@ __all__ = [
     "AttentionMask",
     "ConditionalLayerNormalization",
     "ConditionalRMSNormalization",
+    "CrossAttention",
+    "DisentangledAttention",
     "FactorizedTokenEmbedding",
     "FeedForward",
     "FirstToken",
+    "GatedAttentionUnit",
+    "MaskedConvolution",
     "MaskedMeanPooling",
     "MultiHeadAttention",
     "PositionEmbedding",
     "RelativeAttention",
+    "RelativeEmbedding",
     "SegmentEmbedding",
     "TokenEmbedding",
     "UnscaledRMSNormalization",

@@ -92,7 +92,9 @@ class MultiHeadAttention(keras.layers.Layer):
     def fusable(self) -> bool:
         """Whether the mixing may run in one fused operation, which shows neither scores nor
         probabilities."""
-        return not self.return_scores and type(self).combine is MultiHeadAttention.combine
+        own, base = type(self), MultiHeadAttention
+        plain = own.combine is base.combine and own.normalize is base.normalize
+        return plain and not self.return_scores
 
     def projection(self, name: str, units: int) -> keras.layers.Dense:
         """A `Dense` under this layer's options."""
@@ -137,9 +139,7 @@ class MultiHeadAttention(keras.layers.Layer):
         training=None,
     ):
         context = x if context is None else context
-        query = self.split_heads(self.query(x))
-        key = self.split_heads(self.key(context))
-        value = self.split_heads(self.value(context))
+        query, key, value, gate = self.project(x, context)
         if self.position.rotates:
             query, key = self.position.rotate(query, key, positions)
         if cache is not None:
@@ -152,9 +152,16 @@ class MultiHeadAttention(keras.layers.Layer):
         x = self.mix(query, key, value, bias, relative, attention_mask, where, training)
         x, scores = x if self.return_scores else (x, None)
         batch, length = ops.shape(x)[:2]
-        x = self.output_projection(ops.reshape(x, (batch, length, self.heads * self.head_size)))
+        x = ops.reshape(x, (batch, length, self.heads * self.head_size))
+        x = self.output_projection(x if gate is None else gate * x)
         extras = [extra for extra in (scores, cache) if extra is not None]
         return (x, *extras) if extras else x
+
+    def project(self, x, context) -> tuple[Any, Any, Any, Any | None]:
+        """Queries (B, T, N, K), keys (B, S, N, K), values (B, S, N, H), and for a subclass with
+        gates a factor (B, T, N H) on what they are mixed into."""
+        query = self.split_heads(self.query(x))
+        return query, *(self.split_heads(f(context)) for f in (self.key, self.value)), None
 
     def mix(self, query, key, value, bias, relative, mask, where, training):
         """`attend` with all terms of the bias, and with `remat` recomputed in the backward pass."""
@@ -190,6 +197,11 @@ class MultiHeadAttention(keras.layers.Layer):
         """
         return None
 
+    def normalize(self, scores, mask):
+        """Probabilities, float32, of scores (B, N, T, S)."""
+        seen = scores if mask is None else ops.where(mask, scores, lowest(scores.dtype))
+        return ops.softmax(ops.cast(seen, "float32"))
+
     def combine(self, probabilities, value, where):
         """Mean of the values by (B, N, T, S) probabilities: (B, T, N, H)."""
         return ops.einsum("bnts,bsnh->btnh", probabilities, value)
@@ -219,8 +231,7 @@ class MultiHeadAttention(keras.layers.Layer):
         scores = ops.einsum("btnh,bsnh->bnts", query * self.scale, key)
         if bias is not None:
             scores = scores + ops.cast(bias, scores.dtype)
-        seen = scores if mask is None else ops.where(mask, scores, lowest(scores.dtype))
-        probabilities = ops.cast(ops.softmax(ops.cast(seen, "float32")), value.dtype)
+        probabilities = ops.cast(self.normalize(scores, mask), value.dtype)
         if rate:
             probabilities = keras.random.dropout(probabilities, rate, seed=seed)
         x = self.combine(probabilities, value, where)

@@ -98,16 +98,21 @@ class FactorizedTokenEmbedding(TokenEmbedding):
 
     def build(self, input_shape=None):
         super().build(input_shape)
-        self.projection = self.add_weight(
-            shape=(self.output_dim, self.width),
-            initializer=self.embeddings_initializer.clone(),
+        # A layer, since an embedding saves no weight of its own but its table.
+        self.projection = keras.layers.Dense(
+            self.width,
+            use_bias=False,
+            kernel_initializer=self.embeddings_initializer.clone(),
+            dtype=self.dtype_policy,
             name="projection",
         )
+        self.projection.build((None, None, self.output_dim))
 
     def call(self, inputs, reverse=False):
-        if reverse:
-            return super().call(ops.matmul(inputs, ops.transpose(self.projection)), reverse=True)
-        return ops.matmul(super().call(inputs), self.projection)
+        if not reverse:
+            return self.projection(super().call(inputs))
+        kernel = ops.cast(self.projection.kernel, inputs.dtype)
+        return super().call(ops.matmul(inputs, ops.transpose(kernel)), reverse=True)
 
     def compute_output_shape(self, input_shape, reverse=False):
         return (*input_shape[:-1], self.input_dim) if reverse else (*input_shape, self.width)

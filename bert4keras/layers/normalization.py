@@ -91,11 +91,11 @@ class ConditionalLayerNormalization(Conditional, keras.layers.LayerNormalization
     """`LayerNormalization` under a condition, see `Conditional`."""
 
     def modulate(self, x, gain, shift):
+        gain = gain + ops.cast(self.gamma, gain.dtype)
+        if self.beta is not None:
+            shift = shift + ops.cast(self.beta, shift.dtype)
         normed = ops.layer_normalization(ops.cast(x, "float32"), epsilon=self.epsilon)
-        normed = ops.cast(normed, x.dtype)
-        return (
-            normed * (ops.cast(self.gamma, x.dtype) + gain) + ops.cast(self.beta, x.dtype) + shift
-        )
+        return ops.cast(normed, gain.dtype) * gain + shift
 
 
 @serializable

@@ -36,7 +36,7 @@ class Backbone(keras.Model):
         super().__init__(inputs, output, **kwargs)
         self.transformer = transformer
         self.config = transformer.config
-        self.hidden_states = list(context.hidden_states)
+        self.hidden_states = tuple(context.hidden_states)  # a list would be made into Keras' own
 
     @property
     def checkpoint_tables(self) -> tuple[Table, ...]:
@@ -45,9 +45,10 @@ class Backbone(keras.Model):
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         # A compiled JAX function answers an id out of range with NaN; say it in words instead.
-        token_ids = x[0] if isinstance(x, (list, tuple)) else x
-        if hasattr(token_ids, "shape"):
-            check_token_ids(token_ids, self.config.vocab_size)
+        arrays = x if isinstance(x, (list, tuple)) else [x]
+        for symbol, array in zip(self.inputs, arrays, strict=False):
+            if symbol.name.endswith("Input-Token") and hasattr(array, "shape"):
+                check_token_ids(array, self.config.vocab_size)
         return super().predict(x, *args, **kwargs)
 
     def get_config(self) -> dict[str, Any]:

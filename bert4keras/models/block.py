@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
+
+from ..layers import CrossAttention
 
 
 def post_norm(
@@ -28,23 +30,45 @@ def residual(transformer: Any, x: Any, name: str, y: Any) -> Any:
     return transformer.apply([x, y], keras.layers.Add, name=f"{name}-Add")
 
 
-def attention(transformer: Any, x: Any, name: str, index: int, context: Any) -> Any:
-    """Self-attention of this name, with a cache where the context has one."""
-    arguments = transformer.attention_arguments(context)
-    if context.cache is not None:
-        arguments.update(cache=context.cache[index], start=context.start)
+def attend(
+    transformer: Any, x: Any, layer: type, name: str, context: Any, arguments: Mapping[str, Any]
+) -> list[Any]:
+    """Call an attention layer: (B, T, D), then what else it returns."""
     result = transformer.apply(
         x,
-        transformer.attention_layer,
+        layer,
         name=name,
-        arguments=arguments,
+        arguments={**transformer.attention_arguments(context), **arguments},
         **transformer.attention_options(),
     )
-    x, *extras = result if isinstance(result, (list, tuple)) else [result]
+    return list(result) if isinstance(result, (list, tuple)) else [result]
+
+
+def attention(transformer: Any, x: Any, name: str, index: int, context: Any) -> Any:
+    """Self-attention of this name, with a cache where the context has one."""
+    arguments = {}
+    if context.cache is not None:
+        arguments = {"cache": context.cache[index], "start": context.start}
+    x, *extras = attend(transformer, x, transformer.attention_layer, name, context, arguments)
     if context.cache is not None:
         context.cache[index] = extras.pop()
     if extras:
         context.scores = extras.pop()
+    return x
+
+
+def cross_attention(transformer: Any, x: Any, name: str, index: int, context: Any) -> Any:
+    """Attention of this name to the source; a cache keeps the source's keys and values."""
+    cross, source = context.cross, context.cross.source
+    if context.cache is not None:
+        key = transformer.depth + index
+        if key not in context.cache:
+            layer = transformer.layers[transformer.full_name(name)]
+            context.cache[key] = layer.keys_and_values(source)
+        source = context.cache[key]
+    x, *scores = attend(transformer, x, CrossAttention, name, cross, {"context": source})
+    if scores:
+        cross.scores = scores.pop()
     return x
 
 
@@ -72,5 +96,14 @@ def block(transformer: Any, x: Any, index: int, context: Any) -> Any:
     x = wiring(
         transformer, x, name, lambda x: attention(transformer, x, name, index, context), context
     )
+    if context.cross is not None:
+        other = transformer.layer_name(index, "MultiHeadCrossAttention")
+        x = wiring(
+            transformer,
+            x,
+            other,
+            lambda x: cross_attention(transformer, x, other, index, context),
+            context,
+        )
     name = transformer.layer_name(index, "FeedForward")
     return wiring(transformer, x, name, lambda x: feed_forward(transformer, x, name), context)

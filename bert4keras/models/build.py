@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ LANGUAGE_MODELS = ("lm", "unilm", "prefix", "permutation")
 
 
 def build_transformer_model(
-    config_path: str | Path | TransformerConfig | None = None,
+    config_path: str | Path | TransformerConfig | Mapping[str, Any] | None = None,
     checkpoint_path: Any = None,
     model: str | type[Transformer] | None = None,
     application: str | Mask = "encoder",
@@ -41,6 +41,7 @@ def build_transformer_model(
     prefix: str = "",
     layers: dict | None = None,
     ignore: Sequence[str] = (),
+    autoresize_weights: bool = False,
     name: str | None = None,
     **config_overrides: Any,
 ) -> Backbone | Transformer:
@@ -48,7 +49,8 @@ def build_transformer_model(
 
     Args:
         config_path: a directory in Hugging Face or Google layout (its weights are loaded too), a
-            config json (weights stay random without `checkpoint_path`), or a `TransformerConfig`.
+            config json (weights stay random without `checkpoint_path`), its content as a dict, a
+            `TransformerConfig`, or `"hf://org/name[@revision]"` (needs bert4keras[hub]).
         checkpoint_path: weights; anything that `bert4keras.checkpoints.open_checkpoint` takes.
         model: family name or a `Transformer` class; None takes `model_type` from the config.
         application: mask strategy: `"encoder"`, `"lm"`, `"unilm"`, `"prefix"`, `"permutation"`,
@@ -67,6 +69,8 @@ def build_transformer_model(
         prefix: put before every layer name.
         layers: layers by name to share with another model.
         ignore: patterns of weights that may be missing from the checkpoint.
+        autoresize_weights: fit weights of other sizes than the config's, see
+            `bert4keras.checkpoints.resize`.
         name: name of the Keras model.
         **config_overrides: fields of the config, in Google's, Hugging Face's or our spelling;
             among them the options `custom_position_ids`, `hierarchical_position`,
@@ -103,7 +107,13 @@ def build_transformer_model(
     source = directory if checkpoint_path is None else checkpoint_path
     if source is not None:
         transformer.model.load_report = load(
-            transformer.model, source, ignore, keep_tokens, compound_tokens, family.tables or None
+            transformer.model,
+            source,
+            ignore,
+            keep_tokens,
+            compound_tokens,
+            family.tables or None,
+            autoresize_weights=autoresize_weights,
         )
     return transformer.model if return_keras_model else transformer
 
@@ -137,6 +147,8 @@ def _read(config_path: Any) -> tuple[dict[str, Any], Path | None]:
         return {}, None
     if isinstance(config_path, TransformerConfig):
         return config_path.to_dict(), None
+    if isinstance(config_path, Mapping):
+        return dict(config_path), None
     path = resolve(config_path)
     if path.is_dir():
         for file in CONFIG_FILES:

@@ -65,8 +65,8 @@ def pooler(transformer: Any, x: Any) -> Any:
 
 def language_model(transformer: Any, x: Any, context: Any) -> Any:
     """BERT's head: dense, norm, tied scores with a bias."""
-    config = transformer.config
-    x = dense(transformer, x, "MLM-Dense", config.embedding_size, config.hidden_act)
+    width, activation = transformer.embedding_width, transformer.config.hidden_act
+    x = dense(transformer, x, "MLM-Dense", width, activation)
     x = transformer.norm(x, "MLM-Norm", context)
     x = transformer.embed_tokens(x, reverse=True)
     return vocabulary_scores(transformer, transformer.apply(x, VocabularyBias, name="MLM-Bias"))

@@ -22,18 +22,19 @@ FAMILIES: dict[str, Family] = {}
 
 
 def register_model(
-    *names: str, tables: Iterable[Table] | None = None
+    *names: str, tables: Iterable[Table] | str | None = None
 ) -> Callable[[type[Transformer]], type[Transformer]]:
     """Class decorator that makes a `Transformer` known as `model=name` and `model_type`.
 
     Args:
         *names: the family's names; the first is what a saved model says.
-        tables: one checkpoint table per format; None: those already registered under the first
-            name, if any.
+        tables: one checkpoint table per format; or the name of a family that has the same ones;
+            None: those already registered under the first name, if any.
     """
-    if tables is not None:
+    shares = tables if isinstance(tables, str) else names[0]
+    if tables is not None and shares is not tables:
         register_tables(names[0], tables)
-    known = TABLES.get(names[0], ())
+    known = TABLES.get(shares, ())
 
     def register(cls: type[Transformer]) -> type[Transformer]:
         for name in names:

@@ -38,11 +38,14 @@ class Context:
         positions: (B|1, T) int.
         key_positions: (B|1, S) int.
         condition: (B, C) or (B, T, C), what conditional norms depend on, or None.
+        relative: (R, D), vectors of relative positions, for the families that have them, or None.
         scores: attention scores of the last block, where the next one adds them.
         hidden_states: output of the embeddings and of each block, (B, T, D) each.
         rows: (T,) int, the rows this pass computes; None means all S.
         cache: keys and values by block index, replaced as the pass goes; None without caching.
         start: int scalar, first of `rows`.
+        source: (B, S, D), what an encoder made, for attention to look at.
+        cross: mask, bias, scores and source of the cross-attention, in a decoder.
     """
 
     inputs: Mapping[str, Any]
@@ -51,11 +54,14 @@ class Context:
     positions: Any = None
     key_positions: Any = None
     condition: Any = None
+    relative: Any = None
     scores: Any = None
     hidden_states: list = dataclasses.field(default_factory=list)
     rows: Any = None
     cache: dict[int, tuple[Any, Any]] | None = None
     start: Any = None
+    source: Any = None
+    cross: Context | None = None
 
 
 class Transformer:
@@ -84,6 +90,7 @@ class Transformer:
         use_bias: whether attention and feed-forward layers have biases.
         norm_layer, conditional_norm_layer: classes of its norms.
         attention_layer, attention_name: class and layer name of its attention.
+        start_token: whether the first token is visible even where it has the padding id.
         feed_forward_layer: class of its feed-forward part.
     """
 
@@ -96,6 +103,7 @@ class Transformer:
     conditional_norm_layer: type = ConditionalLayerNormalization
     attention_layer: type = MultiHeadAttention
     attention_name = "MultiHeadSelfAttention"
+    start_token = False
     feed_forward_layer: type = FeedForward
 
     def __init__(
@@ -136,10 +144,19 @@ class Transformer:
         Returns:
             What the layer returns.
         """
-        name = f"{self.prefix}{name}"
+        name = self.full_name(name)
         if name not in self.layers:
             self.layers[name] = layer(name=name, **options)
         return self.layers[name](inputs, **(arguments or {}))
+
+    def full_name(self, name: str) -> str:
+        """Name of a layer in the model."""
+        return f"{self.prefix}{name}"
+
+    @property
+    def depth(self) -> int:
+        """Number of blocks."""
+        return self.config.num_hidden_layers
 
     def layer_name(self, index: int, part: str) -> str:
         """Name of a block's layer; the same for all blocks where they share weights."""
@@ -160,7 +177,7 @@ class Transformer:
 
     def input(self, name: str, shape: tuple = (None,), dtype: str = "int32") -> Any:
         """A symbolic input."""
-        return keras.Input(shape, dtype=dtype, name=self.prefix + input_layer_name(name))
+        return keras.Input(shape, dtype=dtype, name=self.full_name(input_layer_name(name)))
 
     def forward(self, context: Context) -> Any:
         """Embeddings, blocks, heads; the one way through the model.
@@ -180,14 +197,7 @@ class Transformer:
     def prepare(self, context: Context) -> None:
         """Work out what every block shares: mask, positions, position bias and condition."""
         inputs, rows = context.inputs, context.rows
-        context.mask = self.apply(
-            dict(inputs),
-            AttentionMask,
-            name="Attention-Mask",
-            arguments={} if rows is None else {"rows": rows},
-            strategy=self.mask,
-            pad_token_id=self.config.pad_token_id,
-        )
+        context.mask = self.attention_mask(context, self.mask)
         context.key_positions = keys = (
             inputs["position_ids"]
             if "position_ids" in inputs
@@ -196,6 +206,18 @@ class Transformer:
         context.positions = keys if rows is None else ops.take(keys, rows, axis=1)
         context.bias = self.position.bias(self, context.positions, keys)
         context.condition = inputs.get("condition", self.condition)
+
+    def attention_mask(self, context: Context, strategy: Mask, name: str = "Attention-Mask") -> Any:
+        """What `strategy` and the padding let the rows of this pass see, bool (B, 1, T|1, S)."""
+        return self.apply(
+            dict(context.inputs),
+            AttentionMask,
+            name=name,
+            arguments={} if context.rows is None else {"rows": context.rows},
+            strategy=strategy,
+            pad_token_id=self.config.pad_token_id,
+            start_token=self.start_token,
+        )
 
     def select(self, context: Context, name: str) -> Any:
         """An input restricted to the rows of this pass, (B, T)."""
@@ -319,7 +341,7 @@ class Transformer:
 
     def apply_main_layers(self, x: Any, context: Context) -> Any:
         """The blocks; families with another wiring override `apply_block`."""
-        for index in range(self.config.num_hidden_layers):
+        for index in range(self.depth):
             x = self.apply_block(x, index, context)
             context.hidden_states.append(x)
         return x
@@ -364,8 +386,8 @@ class Transformer:
     def empty_cache(self, batch: int, length: int) -> dict[int, tuple[Any, Any]]:
         """Zeroed keys and values for `step` by block index, (B, S, N, H) as a rule."""
         names = {
-            index: self.prefix + self.layer_name(index, self.attention_name)
-            for index in range(self.config.num_hidden_layers)
+            index: self.full_name(self.layer_name(index, self.attention_name))
+            for index in range(self.depth)
         }
         return {
             index: self.layers[name].empty_cache(batch, length) for index, name in names.items()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from helpers.named_weights import Bag, weight_shapes
+from bert4keras.checkpoints import save
+from helpers.named_weights import Bag, arrays_of, weight_shapes
 
 
 @pytest.fixture
@@ -16,3 +18,10 @@ def model() -> Bag:
 def other() -> Bag:
     """The same weights with other values."""
     return Bag(weight_shapes(), seed=1)
+
+
+@pytest.fixture
+def stored(tmp_path, other) -> dict[str, np.ndarray]:
+    """A Hugging Face state dict of `other`."""
+    save(other, tmp_path / "stored")
+    return arrays_of(tmp_path / "stored")

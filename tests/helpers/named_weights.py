@@ -7,6 +7,8 @@ import dataclasses
 import keras
 import numpy as np
 
+from bert4keras.checkpoints import open_checkpoint
+
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
@@ -94,6 +96,17 @@ class Bag(keras.Model):
         self.holders = [Holder(name, content, rng) for name, content in nested.items()]
         for holder in self.holders:
             holder.build()
+
+
+def bag(seed: int = 0, **sizes) -> Bag:
+    """A BERT of these sizes."""
+    return Bag(weight_shapes(Sizes(**sizes)), seed)
+
+
+def arrays_of(path) -> dict[str, np.ndarray]:
+    """Everything in a checkpoint."""
+    with open_checkpoint(path) as reader:
+        return {name: reader.read(name) for name in reader.names}
 
 
 def values(model: keras.Model) -> dict[str, np.ndarray]:
