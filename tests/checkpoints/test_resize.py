@@ -1,0 +1,75 @@
+"""Weights of another size as a start: `autoresize_weights`."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bert4keras.checkpoints import CheckpointError
+from bert4keras.checkpoints.resize import fit_weight, orthogonally_resize
+from bert4keras.models import build_transformer_model
+from helpers import tiny
+
+
+def test_columns_repeat_in_groups_and_the_norm_stays():
+    array = np.arange(1.0, 9).reshape(2, 4)
+    found = orthogonally_resize(array, (2, 6))
+    grown = array[:, [0, 1, 0, 1, 2, 3]]
+    np.testing.assert_allclose(found, grown * np.linalg.norm(array) / np.linalg.norm(grown))
+    assert np.linalg.norm(found) == pytest.approx(np.linalg.norm(array))
+    cut = orthogonally_resize(array, (2, 3))
+    np.testing.assert_allclose(cut / cut[0, 0], array[:, :3])
+
+
+def test_orthogonal_columns_stay_nearly_so():
+    rng = np.random.default_rng(0)
+    square = np.linalg.qr(rng.normal(size=(64, 64)))[0]
+    grown = orthogonally_resize(square, (128, 128))
+    products = grown.T @ grown
+    off = products - np.diag(np.diag(products))
+    # Half of the columns are the copy of another; all others are orthogonal.
+    assert (np.abs(off) > 1e-9).sum(axis=1).max() == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "shape", "factor"),
+    [
+        ("Transformer-0-MultiHeadSelfAttention/query/kernel", (4, 8), 2**0.25),
+        ("Transformer-0-MultiHeadSelfAttention/key/kernel", (4, 8), 2**0.25),
+        ("Transformer-0-MultiHeadSelfAttention/value/kernel", (4, 8), 1),
+        ("Transformer-0-FeedForward/inner/kernel", (4, 8), 2**0.5),
+        ("Transformer-0-FeedForward/output/kernel", (8, 4), 0.5**0.5),
+        ("Embedding-Token/embeddings", (4, 8), 1),
+    ],
+)
+def test_scales(path, shape, factor):
+    array = np.random.default_rng(1).normal(size=(4, 4))
+    found = fit_weight(path, array, shape)
+    assert found.shape == shape
+    assert np.linalg.norm(found) == pytest.approx(factor * np.linalg.norm(array))
+    assert fit_weight(path, array, (4, 4)) is array
+
+
+@pytest.mark.parametrize(("array", "shape"), [((4, 3), (4, 6)), ((4,), (4, 4))])
+def test_what_cannot_be_resized(array, shape):
+    with pytest.raises(ValueError, match=r"no multiple of 2|not as many axes"):
+        orthogonally_resize(np.zeros(array), shape)
+
+
+def test_a_wider_model_starts_from_a_narrow_one(tmp_path):
+    from bert4keras.checkpoints import save
+
+    narrow = tiny.build()
+    save(narrow, tmp_path, config=narrow.config)
+    larger = {"hidden_size": 16, "intermediate_size": 24, "num_attention_heads": 4}
+    with pytest.raises(CheckpointError, match="does not fit the model"):
+        build_transformer_model(tmp_path, **larger)
+    wide = build_transformer_model(tmp_path, autoresize_weights=True, **larger)
+    assert "Embedding-Token/embeddings" in wide.load_report.reshaped
+    tokens = wide.get_layer("Embedding-Token").get_weights()[0]
+    original = narrow.get_layer("Embedding-Token").get_weights()[0]
+    assert np.linalg.norm(tokens) == pytest.approx(np.linalg.norm(original), rel=1e-5)
+    columns = [0, 1, 0, 1, 2, 3, 2, 3, 4, 5, 4, 5, 6, 7, 6, 7]
+    np.testing.assert_allclose(tokens, original[:, columns] / 2**0.5, rtol=1e-5)
+    with pytest.raises(CheckpointError, match=r"Set vocab_size=20, or choose rows"):
+        build_transformer_model(tmp_path, autoresize_weights=True, vocab_size=30)
