@@ -46,8 +46,16 @@ setup(
         "jax": ["jax"],
         "torch": ["torch"],
         "hub": ["huggingface_hub>=0.30"],
+        "sentencepiece": ["sentencepiece>=0.2.3"],
         "plot": ["matplotlib"],
-        "test": ["huggingface_hub>=0.30", "pytest", "pytest-xdist", "hypothesis", "ruff"],
+        "test": [
+            "huggingface_hub>=0.30",
+            "sentencepiece>=0.2.3",
+            "pytest",
+            "pytest-xdist",
+            "hypothesis",
+            "ruff",
+        ],
     },
     keywords="bert transformer keras nlp",
     classifiers=[

@@ -14,6 +14,7 @@ _EXPORTS = {
     "Backbone": "models",
     "Transformer": "models",
     "Tokenizer": "tokenizers",
+    "SpTokenizer": "tokenizers",
     "load_vocab": "tokenizers",
     "DataGenerator": "data",
     "sequence_padding": "data",

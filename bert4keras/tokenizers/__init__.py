@@ -1,8 +1,18 @@
-"""Tokenizers: WordPiece with character offsets, and vocabulary surgery."""
+"""Tokenizers with character offsets: WordPiece, byte-level BPE, Unigram, SentencePiece."""
 
 from __future__ import annotations
 
+from bert4keras.tokenizers.base import TokenizerBase
+from bert4keras.tokenizers.sentencepiece import SpTokenizer
+from bert4keras.tokenizers.subword import SubwordTokenizer
 from bert4keras.tokenizers.vocabulary import load_vocab, save_vocab
 from bert4keras.tokenizers.wordpiece import Tokenizer
 
-__all__ = ["Tokenizer", "load_vocab", "save_vocab"]
+__all__ = [
+    "SpTokenizer",
+    "SubwordTokenizer",
+    "Tokenizer",
+    "TokenizerBase",
+    "load_vocab",
+    "save_vocab",
+]

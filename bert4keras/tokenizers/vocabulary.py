@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from bert4keras.tokenizers.characters import is_cjk, is_punctuation
 
@@ -80,6 +82,33 @@ def is_redundant(token: str) -> bool:
     """Whether a token of several characters holds one that BERT always splits off."""
     stem = token[2:] if token.startswith("##") else token
     return len(token) > 1 and any(is_cjk(char) or is_punctuation(char) for char in stem)
+
+
+def is_chinese_or_english(token: str) -> bool:
+    """Whether a token has only ASCII, Chinese characters and punctuation."""
+    return all(char.isascii() or is_cjk(char) or is_punctuation(char) for char in token)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; ValueError if it holds none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not valid JSON: {error}.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a JSON {type(content).__name__}, not an object.")
+    return content
+
+
+def check_keep_tokens(keep_tokens: Iterable[int], known: Container[int]) -> list[int]:
+    """Raise ValueError unless the ids are known and each occurs once; return them as a list."""
+    keep_tokens = [int(i) for i in keep_tokens]
+    absent = [i for i in keep_tokens if i not in known]
+    if absent:
+        raise ValueError(f"keep_tokens has ids that no token has: {absent[:5]}.")
+    if len(set(keep_tokens)) != len(keep_tokens):
+        raise ValueError("keep_tokens has the same id twice.")
+    return keep_tokens
 
 
 def _parse(path: Path, encoding: str) -> dict[str, int]:

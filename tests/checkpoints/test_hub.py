@@ -16,6 +16,7 @@ import pytest
 from bert4keras.checkpoints import CheckpointError, convert, load, open_checkpoint, save
 from bert4keras.checkpoints import hub as module
 from bert4keras.checkpoints.hub import is_address, resolve
+from bert4keras.tokenizers import Tokenizer
 from helpers import tiny
 from helpers.hub_server import Hub, commit, serving
 from helpers.named_weights import arrays_of, assert_same, bag, values, weight_shapes
@@ -111,6 +112,15 @@ def test_tokenizer_files_without_the_weights(hub):
     assert "vocab.txt" in contents(folder)
     assert not hub.asked("safetensors")
     assert "model.safetensors" in contents(resolve(f"hf://{NAME}"))
+
+
+def test_a_tokenizer_by_name(hub, fixtures):
+    hub.repos["org/words"] = {"main": contents(fixtures / "bert_gelu")}
+    local = Tokenizer.from_pretrained(fixtures / "bert_gelu")
+    found = Tokenizer.from_pretrained("hf://org/words").encode("good film")
+    assert found == local.encode("good film")
+    assert len(found[0]) == 4
+    assert not hub.asked("safetensors")
 
 
 def test_load_open_and_convert(hub, tmp_path):

@@ -25,9 +25,9 @@ HUGGINGFACE = GOOGLE.renamed(
 )
 
 # No biases, no gains; the head is the embedding table alone.
-V2_GOOGLE = GOOGLE.without(
-    "*/bias", "*/gamma", "*/beta", "Pooler-*", "NSP-*", "MLM-*"
-).renamed("RoFormerV2, Google names", ())
+V2_GOOGLE = GOOGLE.without("*/bias", "*/gamma", "*/beta", "Pooler-*", "NSP-*", "MLM-*").renamed(
+    "RoFormerV2, Google names", ()
+)
 
 TABLES = (HUGGINGFACE, GOOGLE)
 V2_TABLES = (V2_GOOGLE,)

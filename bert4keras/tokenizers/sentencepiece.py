@@ -1,0 +1,187 @@
+"""Tokenizers of SentencePiece model files, on the `sentencepiece` library."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+from bert4keras.tokenizers.base import TokenizerBase
+from bert4keras.tokenizers.sentencepiece_file import keep_pieces
+from bert4keras.tokenizers.texts import Span, tidy_spans, without_surrogates
+from bert4keras.tokenizers.vocabulary import check_keep_tokens
+
+_UNIT = re.compile("``|''|.", re.DOTALL)
+
+
+class SpTokenizer(TokenizerBase):
+    """The tokenizer of a SentencePiece model (spiece.model, sentencepiece.bpe.model, spm.model).
+
+    Ids are exactly those of the `sentencepiece` library, an optional dependency. A blank in
+    front of a word belongs to its token ("▁the") but not to the token's offsets; a token that
+    stands for no character has an empty span.
+
+    Args:
+        sp_model_path: the model file.
+        first_tokens: tokens in front of the pieces of the model, which move there or are added;
+            XLM-R's ids begin with <s> <pad> </s> <unk>.
+        last_tokens: tokens behind the pieces, unless the model has them; XLM-R's ids end with
+            <mask>, T5's with <extra_id_99> ... <extra_id_0>. Added tokens which are not special
+            ones, as these sentinels, are found in texts.
+        keep_tokens: ids of the tokens to keep, numbered anew in this order; texts are cut as by
+            a model that has only these pieces.
+        do_lower_case, strip_accents, plain_quotes: what ALBERT does before: lower-case, take
+            off accents (compatibility forms are decomposed), write `` and '' as ".
+        token_pad, token_unk: by default those of the model.
+        options: see `TokenizerBase`.
+
+    Reference: Kudo and Richardson, SentencePiece (arXiv:1808.06226).
+    """
+
+    def __init__(
+        self,
+        sp_model_path: str | os.PathLike,
+        first_tokens: Sequence[str] = (),
+        last_tokens: Sequence[str] = (),
+        keep_tokens: Sequence[int] | None = None,
+        do_lower_case: bool = False,
+        strip_accents: bool = False,
+        plain_quotes: bool = False,
+        **options,
+    ):
+        self._model = model = _load(Path(sp_model_path))
+        pieces = [model.id_to_piece(i) for i in range(model.get_piece_size())]
+        unknown, pad = pieces[model.unk_id()], model.pad_id()
+        options.setdefault("token_unk", unknown)
+        options.setdefault("token_pad", pieces[pad] if pad >= 0 else "<pad>")
+        tokens = list(dict.fromkeys([*first_tokens, *pieces, *last_tokens]))
+        if keep_tokens is not None:
+            tokens = [tokens[i] for i in check_keep_tokens(keep_tokens, range(len(tokens)))]
+        if unknown not in tokens:
+            raise ValueError(f"keep_tokens must keep the unknown token {unknown}.")
+        super().__init__({token: i for i, token in enumerate(tokens)}, **options)
+        kept = {i for i, piece in enumerate(pieces) if piece in self.vocab}
+        if len(kept) < len(pieces):
+            serialized = keep_pieces(model.serialized_model_proto(), kept)
+            self._model = type(model)(model_proto=serialized)
+        self._ids = [self.vocab[piece] for i, piece in enumerate(pieces) if i in kept]
+        self._blank_id = self.vocab.get("▁")
+        added = set(tokens) - set(pieces)
+        self._always = added | {p for i, p in enumerate(pieces) if _is_technical(model, i)}
+        special = {self.token_pad, self.token_unk, self.token_mask}
+        self._find_added(added - special - {self.token_start, self.token_end})
+        self.do_lower_case = do_lower_case
+        self._prepares = do_lower_case, strip_accents, plain_quotes
+
+    def _find_added(self, added: set[str]) -> None:
+        longest_first = sorted(added, key=len, reverse=True)
+        self._added = re.compile("|".join(map(re.escape, longest_first))) if added else None
+
+    def _cut_texts(self, texts: list[str], offsets: bool) -> list[tuple[list[int], list[Span]]]:
+        cut: list[tuple[list[int], list[Span]]] = [([], []) for _ in texts]
+        stretches = []  # (number of the text, start, stretch or id of an added token)
+        for n, text in enumerate(texts):
+            position = 0
+            for match in self._added.finditer(text) if self._added else ():
+                stretches.append((n, position, text[position : match.start()]))
+                stretches.append((n, match.start(), self.vocab[match[0]]))
+                position = match.end()
+            stretches.append((n, position, text[position:] if position else text))
+        parts = [stretch for *_, stretch in stretches if isinstance(stretch, str)]
+        pieces = iter(self._cut_stretches(parts, offsets))
+        for n, start, stretch in stretches:
+            if isinstance(stretch, str):
+                ids, spans = next(pieces)
+            else:
+                ids, spans = [stretch], [(0, len(self._tokens[stretch]))] if offsets else []
+            cut[n][0].extend(ids)
+            cut[n][1].extend((start + a, start + b) for a, b in spans)
+        return cut
+
+    def _cut_stretches(self, texts: list[str], offsets: bool):
+        prepared = [without_surrogates(text) for text in texts]
+        origins: list = [None] * len(texts)
+        if any(self._prepares):
+            pairs = [_prepare(text, *self._prepares) for text in prepared]
+            prepared, origins = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        if not offsets:
+            return [([self._ids[i] for i in ids], []) for ids in self._model.encode(prepared)]
+        cut = []
+        found = self._model.encode(prepared, out_type="offset_mapping")
+        for text, ready, origin, encoding in zip(texts, prepared, origins, found, strict=True):
+            ids = [self._ids[i] for i in encoding["ids"]]
+            spans = self._filled(ready, ids, encoding["offsets"])
+            if origin is not None:
+                spans = [_back(origin, a, b, len(text)) for a, b in spans]
+            cut.append((ids, tidy_spans(text, ids, spans, self._blank_id)))
+        return cut
+
+    def _filled(self, text: str, ids: list[int], spans: list[Span]) -> list[Span]:
+        """The library gives a character that becomes several ("ﬁ") to the last token of them.
+
+        The others come with an empty span, or with the blank in front of it alone.
+        """
+        filled = []
+        for i, (start, end) in zip(ids, spans, strict=True):
+            token = self._tokens[i]
+            word = token.lstrip("▁")
+            if word and (start == end or (word != token and text[start:end].isspace())):
+                end = min(end + 1, len(text))
+            filled.append((start, end))
+        return filled
+
+    def _join(self, tokens: list[str]) -> str:
+        return self._model.decode_pieces(tokens)
+
+
+def _load(path: Path):
+    try:
+        import sentencepiece
+    except ImportError as error:
+        raise ImportError(
+            f"Reading {path} needs the sentencepiece library: pip install "
+            "bert4keras[sentencepiece]. A tokenizer.json of the same model is read without it."
+        ) from error
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no SentencePiece model file {path}.")
+    try:
+        model = sentencepiece.SentencePieceProcessor()
+        model.LoadFromSerializedProto(path.read_bytes())
+        return model
+    except RuntimeError as error:
+        raise ValueError(f"{path} is not a SentencePiece model: {error}.") from error
+
+
+def _is_technical(model, i: int) -> bool:
+    return model.is_control(i) or model.is_unknown(i) or model.is_byte(i)
+
+
+def _prepare(text: str, lower: bool, accents: bool, quotes: bool) -> tuple[str, list[Span] | None]:
+    """The text as ALBERT prepares it, and where each of its characters comes from.
+
+    None in the place of the latter: all characters stay where they are.
+    """
+    if text.isascii() and not (quotes and ("``" in text or "''" in text)):
+        return (text.lower() if lower else text), None
+    chars: list[str] = []
+    origins: list[Span] = []
+    for match in _UNIT.finditer(text) if quotes else re.finditer(".", text, re.DOTALL):
+        unit = match[0] if len(match[0]) == 1 else '"'
+        if accents:
+            decomposed = unicodedata.normalize("NFKD", unit)
+            unit = "".join(char for char in decomposed if not unicodedata.combining(char))
+        for char in unit:
+            chars.append(char)
+            origins.extend([match.span()] * (len(char.lower()) if lower else 1))
+    joined = "".join(chars)
+    return joined.lower() if lower else joined, origins
+
+
+def _back(origins: list[Span], start: int, end: int, size: int) -> Span:
+    """A span of the prepared text as one of the original."""
+    if start == end:
+        at = origins[start][0] if start < len(origins) else size
+        return at, at
+    return origins[start][0], origins[end - 1][1]

@@ -1,0 +1,51 @@
+"""The file of a SentencePiece model: a protocol buffer whose field 1 is repeated, a piece each."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator
+
+_PIECES = 1
+_FIXED_SIZES = {1: 8, 5: 4}  # wire type -> bytes
+_VARINT, _LENGTH = 0, 2
+
+
+def keep_pieces(model: bytes, kept: Container[int]) -> bytes:
+    """A model with some pieces alone, otherwise equal; they keep order, scores and types.
+
+    Args:
+        model: content of the model file.
+        kept: indices of the pieces to keep.
+    """
+    parts, index = [], -1
+    for field, start, end in _fields(model):
+        index += field == _PIECES
+        if field != _PIECES or index in kept:
+            parts.append(model[start:end])
+    return b"".join(parts)
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """(number, start, end) of each field of a message, tags included."""
+    position = 0
+    while position < len(data):
+        start = position
+        tag, position = _varint(data, position)
+        wire_type = tag & 7
+        if wire_type == _LENGTH:
+            size, position = _varint(data, position)
+            position += size
+        elif wire_type == _VARINT:
+            position = _varint(data, position)[1]
+        else:
+            position += _FIXED_SIZES[wire_type]
+        yield tag >> 3, start, position
+
+
+def _varint(data: bytes, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[position]
+        value |= (byte & 0x7F) << shift
+        position, shift = position + 1, shift + 7
+        if byte < 0x80:
+            return value, position
