@@ -19,7 +19,9 @@ from .outputs import Outputs
 from .registry import FAMILIES, Family, get_family
 from .transformer import Transformer
 
-CONFIG_FILES = ("config.json", "bert_config.json", "bert_config_rbt3.json")
+CONFIG_FILES = ("config.json", "bert_config.json")
+# Not of the model: "tokenizer_config.json", "generation_config.json", ...
+OTHER_CONFIGS = ("tokenizer", "generation", "preprocessor", "sentence", "adapter", "special")
 LANGUAGE_MODELS = ("lm", "unilm", "prefix", "permutation")
 
 
@@ -151,16 +153,26 @@ def _read(config_path: Any) -> tuple[dict[str, Any], Path | None]:
         return dict(config_path), None
     path = resolve(config_path)
     if path.is_dir():
-        for file in CONFIG_FILES:
-            if (path / file).is_file():
-                return read_json(path / file), path
-        found = ", ".join(sorted(p.name for p in path.iterdir())[:12]) or "nothing"
-        raise ConfigError(f"{path} has no {' or '.join(CONFIG_FILES[:2])}. It holds: {found}.")
+        return read_json(_config_file(path)), path
     if not path.exists():
         raise ConfigError(
             f"{path} does not exist. Give a checkpoint directory or the path of its config json."
         )
     return read_json(path), None
+
+
+def _config_file(directory: Path) -> Path:
+    """The json that describes the model: of the usual name, or the only one of its kind."""
+    for file in CONFIG_FILES:
+        if (directory / file).is_file():
+            return directory / file
+    names = sorted(path.name for path in directory.iterdir())
+    likely = [name for name in names if name.endswith(".json") and "config" in name]
+    likely = [name for name in likely if not name.startswith(OTHER_CONFIGS)]
+    if len(likely) == 1:
+        return directory / likely[0]
+    held = ", ".join(names[:12]) or "nothing"
+    raise ConfigError(f"{directory} has no {' or '.join(CONFIG_FILES)}. It holds: {held}.")
 
 
 def _check_vocabulary(directory: Path | None, config: TransformerConfig) -> None:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from bert4keras.checkpoints import CheckpointError
+from bert4keras.checkpoints import CheckpointError, save
 from bert4keras.config import ConfigError
 from bert4keras.masks import LM
 from bert4keras.models import build_transformer_model
@@ -19,7 +19,11 @@ from helpers import tiny
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"model": "bart"}, ValueError, "unknown model 'bart'. Known: albert, .*bert, .*register_model"),
+        (
+            {"model": "bart"},
+            ValueError,
+            "unknown model 'bart'. Known: .*bert, .*register_model",
+        ),
         ({"application": "seq2seq"}, ValueError, "unknown application 'seq2seq'"),
         ({"application": LM}, ValueError, "is a class"),
         ({"hidden_sise": 3}, ConfigError, "unknown option `hidden_sise`. Known config fields"),
@@ -110,3 +114,14 @@ def test_sequence_longer_than_positions():
 def test_unknown_family(name):
     with pytest.raises(ValueError, match="unknown model"):
         get_family(name)
+
+
+def test_a_config_of_another_name(tmp_path):
+    model = tiny.build()
+    save(model, tmp_path, config=model.config)
+    (tmp_path / "config.json").rename(tmp_path / "albert_config_tiny.json")
+    (tmp_path / "tokenizer_config.json").write_text("{}")
+    assert build_transformer_model(tmp_path).config == model.config
+    (tmp_path / "another_config.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"has no config.json or bert_config.json. It holds: al"):
+        build_transformer_model(tmp_path)
