@@ -16,6 +16,7 @@ class DrawnSeed(keras.random.SeedGenerator):
 
     def __init__(self, seed: Any):
         self.seed = seed
+        self._initial_seed = 0  # torch's dropout asks whether there is one
 
     def next(self, ordered: bool = True) -> Any:
         return self.seed
