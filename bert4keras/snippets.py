@@ -1,31 +1,219 @@
-"""The ancestor's import path for text, file and data helpers; the code lives in bert4keras.data."""
+"""The ancestor's import path for text, file and data helpers; most live in bert4keras.data.
+
+Names that are left out on purpose say so, and what to use instead, when they are imported.
+"""
 
 from __future__ import annotations
 
-from bert4keras.data import (
-    DataGenerator,
-    is_string,
-    longest_common_subsequence,
-    longest_common_substring,
-    lowercase_and_normalize,
-    open,
-    sequence_padding,
-    strQ2B,
-    text_segmentate,
-    to_array,
-    truncate_sequences,
-)
+import collections
+import concurrent.futures as futures
+import importlib
+import itertools
+import multiprocessing
+import os
+import pickle
+import random
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
+import numpy as np
+
+# Resolved on first use: a worker of `parallel_apply` imports this module, but needs no Keras.
+_ELSEWHERE = {
+    **dict.fromkeys(
+        """DataGenerator is_string longest_common_subsequence longest_common_substring
+        lowercase_and_normalize open sequence_padding strQ2B text_segmentate to_array
+        truncate_sequences""".split(),
+        "bert4keras.data",
+    ),
+    "orthogonally_resize": "bert4keras.checkpoints.resize",
+}
+_STRINGS = "Python 3 has one kind of string: bytes become one with data.decode('utf-8')"
+_ARGUMENTS = "write the arguments into __init__ and pass the others on with **kwargs"
+_ABSENT = {
+    "AutoRegressiveDecoder": "generating text is not there yet",
+    "ViterbiDecoder": "decoding of label sequences is not there yet",
+    "WebServing": "call model.predict in a handler of any web framework",
+    "convert_to_str": _STRINGS,
+    "convert_to_unicode": _STRINGS,
+    "delete_arguments": _ARGUMENTS,
+    "insert_arguments": _ARGUMENTS,
+}
 __all__ = [
-    "DataGenerator",
-    "is_string",
-    "longest_common_subsequence",
-    "longest_common_substring",
-    "lowercase_and_normalize",
-    "open",
-    "sequence_padding",
-    "strQ2B",
-    "text_segmentate",
-    "to_array",
-    "truncate_sequences",
+    *_ELSEWHERE,
+    "is_one_of",
+    "parallel_apply",
+    "parallel_apply_generator",
+    "softmax",
+    "string_matching",
 ]
+
+
+def __getattr__(name: str):
+    if name in _ELSEWHERE:
+        return getattr(importlib.import_module(_ELSEWHERE[name]), name)
+    raise gone(__name__, name, _ABSENT)
+
+
+def gone(module: str, name: str, reasons: Mapping[str, str]) -> Exception:
+    """The error for a name that a module lacks; an ImportError that says why if it once was there.
+
+    An AttributeError would not do: `from module import name` replaces its message.
+    """
+    if name in reasons:
+        return ImportError(f"{module}.{name} is not part of this version: {reasons[name]}.")
+    return AttributeError(f"module {module!r} has no attribute {name!r}")
+
+
+def is_one_of(x: Any, candidates: Iterable) -> bool:
+    """Whether `x` itself, not an equal object, is among the candidates; right for arrays too."""
+    return any(x is candidate for candidate in candidates)
+
+
+def string_matching(text: str, keywords: Iterable[str]) -> bool:
+    """Whether at least one of the keywords, which are regular expressions, occurs in the text."""
+    return any(re.search(keyword, text) for keyword in keywords)
+
+
+def softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Exponentials that sum to 1 along an axis, in numpy; finite for large values."""
+    x = np.asarray(x)
+    powers = np.exp(x - x.max(axis=axis, keepdims=True))
+    return powers / powers.sum(axis=axis, keepdims=True)
+
+
+def parallel_apply(
+    func: Callable[[Any], Any],
+    iterable: Iterable,
+    workers: int | None = None,
+    max_queue_size: int | None = None,
+    callback: Callable[[Any], Any] | None = None,
+    dummy: bool = False,
+    random_seeds: bool = True,
+    unordered: bool = False,
+    progress: bool = False,
+) -> list | None:
+    """Apply a function to every item, in several processes at once.
+
+    Args:
+        func, iterable, workers, max_queue_size, dummy, random_seeds, unordered: as for
+            `parallel_apply_generator`.
+        callback: called with each result, in this process, instead of collecting them.
+        progress: show a progress bar.
+
+    Returns:
+        The results, in the order of the items unless `unordered`; None if there is a callback.
+
+    Raises:
+        As `parallel_apply_generator`.
+    """
+    results = parallel_apply_generator(
+        func, iterable, workers, max_queue_size, dummy, random_seeds, unordered
+    )
+    if progress:
+        results = _with_progress(results, iterable)
+    if callback is None:
+        return [result for _, result in results]
+    for _, result in results:
+        callback(result)
+    return None
+
+
+def parallel_apply_generator(
+    func: Callable[[Any], Any],
+    iterable: Iterable,
+    workers: int | None = None,
+    max_queue_size: int | None = None,
+    dummy: bool = False,
+    random_seeds: bool = True,
+    unordered: bool = False,
+) -> Iterator[tuple[int, Any]]:
+    """Apply a function to every item in several processes; yields (index, result) as they come.
+
+    The processes are started anew ("spawn"), since a copy of one that uses a GPU or threads may
+    hang: a script that calls this needs `if __name__ == "__main__":` around its main part, and
+    `func` has to be defined at the top of a module.
+
+    Args:
+        func: function of one item; it, the items and the results are sent between processes.
+        iterable: the items; may be a generator, and may have no end.
+        workers: number of processes; by default one for each processor.
+        max_queue_size: items in work or waiting, at most; by default 4 for each worker.
+        dummy: use threads instead of processes.
+        random_seeds: seed `random` and `numpy.random` anew for every item, out of numpy's state
+            here, so that results depend neither on who computes them nor when. Not with `dummy`.
+        unordered: yield what is ready first, not in the order of the items.
+
+    Raises:
+        ValueError: no worker, no room, or a function that cannot be sent to a process.
+        RuntimeError: a worker died. What `func` raises is raised here, with its traceback.
+    """
+    workers = (os.cpu_count() or 1) if workers is None else workers
+    limit = 4 * workers if max_queue_size is None else max_queue_size
+    if workers < 1 or limit < 1:
+        raise ValueError(f"workers={workers} and max_queue_size={limit} must be at least 1.")
+    if not dummy:
+        _check_sendable(func)
+    return _results(func, iterable, workers, limit, dummy, random_seeds, unordered)
+
+
+def _results(func, iterable, workers, limit, dummy, random_seeds, unordered):
+    base = int(np.random.randint(2**31)) if random_seeds and not dummy else None
+    if dummy:
+        pool = futures.ThreadPoolExecutor(workers)
+    else:
+        context = multiprocessing.get_context("spawn")
+        pool = futures.ProcessPoolExecutor(workers, mp_context=context)
+    items, pending = enumerate(iterable), collections.deque()
+    try:
+        while True:
+            for index, item in itertools.islice(items, limit - len(pending)):
+                seed = None if base is None else (base, index)
+                pending.append((index, pool.submit(_call, func, item, seed)))
+            if not pending:
+                return
+            if unordered:
+                futures.wait([f for _, f in pending], return_when=futures.FIRST_COMPLETED)
+                index, future = next(entry for entry in pending if entry[1].done())
+                pending.remove((index, future))
+            else:
+                index, future = pending.popleft()
+            yield index, future.result()
+    except futures.BrokenExecutor as error:
+        raise RuntimeError(
+            "A worker process ended before its work: it ran out of memory, was killed, or could "
+            'not import the script, which needs `if __name__ == "__main__":` around its main part.'
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _call(func: Callable, item: Any, seed: tuple[int, int] | None) -> Any:
+    if seed is not None:
+        random.seed(repr(seed))
+        np.random.seed(np.random.SeedSequence(seed).generate_state(4))
+    return func(item)
+
+
+def _check_sendable(func: Callable) -> None:
+    try:
+        pickle.dumps(func)
+    except Exception as error:
+        raise ValueError(
+            f"{func!r} cannot be sent to another process ({error}): define it with `def` at the "
+            "top of a module, or use threads with dummy=True."
+        ) from error
+
+
+def _with_progress(results: Iterator, iterable: Iterable) -> Iterator:
+    import keras
+
+    total = len(iterable) if hasattr(iterable, "__len__") else None
+    bar = keras.utils.Progbar(total, unit_name="item")
+    done = 0
+    for done, result in enumerate(results, 1):
+        bar.update(done)
+        yield result
+    if total is None and done:
+        bar.update(done, finalize=True)

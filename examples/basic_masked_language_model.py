@@ -1,9 +1,12 @@
 """Fill in the [MASK]: what a masked language model thinks stands there.
 
-Without an argument a tiny model is trained on the spot, from random weights, on
-examples/datasets/corpus_en.txt (150 sentences written for this project, Apache-2.0): it shows
-how, and knows little. `--model DIR` takes any checkpoint with a masked-language-model head.
+Task: masked language modelling. Without an argument a tiny model is trained on the spot, from
+random weights: it shows how, and knows little beyond its 150 sentences. `--model DIR` takes any
+checkpoint with a masked-language-model head.
+Data: examples/datasets/corpus_en.txt (English, written for this project, Apache-2.0).
 Command: python examples/basic_masked_language_model.py [--model DIR] [--text "A [MASK] day."]
+Seen: 0.60 of the words hidden anew in the training text found (always saying the most frequent
+      token: 0.09); 34 s on 4 CPU cores (TensorFlow).
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import numpy as np
 
 from bert4keras.checkpoints import save
 from bert4keras.config import TransformerConfig
-from bert4keras.data import sequence_padding
+from bert4keras.data import mask_tokens, sequence_padding
 from bert4keras.models import build_transformer_model
 from bert4keras.tokenizers import Tokenizer, save_vocab
 
@@ -47,18 +50,23 @@ def train_tiny(epochs: int) -> None:
     )
     bert = build_transformer_model(config, with_mlm=True)
     token_ids = sequence_padding([tokenizer.encode(text, maxlen=48)[0] for text in texts])
-    random = np.random.default_rng(0)
-    # Every epoch hides other words; only hidden ones are learned from (weight 1).
-    copies = np.repeat(token_ids, epochs, axis=0)
-    hidden = (random.random(copies.shape) < 0.15) & (copies >= len(SPECIAL))
-    inputs = np.where(hidden, vocabulary["[MASK]"], copies)
-    bert.compile(keras.optimizers.Adam(2e-3), "sparse_categorical_crossentropy")
-    bert.fit(
-        [inputs, np.zeros_like(inputs)],
-        copies,
-        sample_weight=hidden.astype("float32"),
-        batch_size=32,
-    )
+
+    def hide(ids, seed):
+        rng, special = np.random.default_rng(seed), range(len(SPECIAL))
+        return mask_tokens(ids, rng, len(vocabulary), vocabulary["[MASK]"], special_ids=special)
+
+    # As many copies as epochs, so that every epoch hides other words.
+    hidden, labels = hide(np.repeat(token_ids, epochs, axis=0), seed=0)
+    loss = keras.losses.SparseCategoricalCrossentropy(ignore_class=-1)
+    bert.compile(keras.optimizers.Adam(2e-3), loss)
+    bert.fit([hidden, np.zeros_like(hidden)], labels, batch_size=32)
+
+    hidden, labels = hide(token_ids, seed=1)
+    found = bert.predict([hidden, np.zeros_like(hidden)], verbose=0).argmax(-1)
+    asked = labels >= 0
+    frequent = np.bincount(labels[asked]).max() / asked.sum()
+    print(f"of {asked.sum()} words hidden anew in the training text, found", end=" ")
+    print(f"{(found == labels)[asked].mean():.2f}; by the most frequent token {frequent:.2f}")
     save(bert, OUTPUT, config=bert.config)
     save_vocab(OUTPUT / "vocab.txt", vocabulary)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import csv
 import lzma
+import math
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -19,7 +21,10 @@ def default_model() -> Path:
     sys.path.insert(0, str(ROOT / "scripts"))
     import minilm
 
-    return minilm.fetch()
+    try:
+        return minilm.fetch()
+    except minilm.CheckpointError as error:
+        sys.exit(f"{error} Or name another checkpoint with --model.")
 
 
 def arguments(description: str, data: str | None = None, **defaults) -> argparse.ArgumentParser:
@@ -39,21 +44,46 @@ def arguments(description: str, data: str | None = None, **defaults) -> argparse
     return parser
 
 
-def read_tsv(path: Path, columns: int, limit: int | None = None) -> list[tuple]:
-    """Rows of texts and an integer label, from `*.tsv` or `*.tsv.xz`; a header is skipped.
+def read_tsv(
+    path: Path,
+    columns: Sequence[int],
+    limit: int | None = None,
+    number: Callable[[str], float] = int,
+) -> list[tuple]:
+    """Rows of texts and a label, from `*.tsv` or `*.tsv.xz`; a header is skipped.
+
+    Args:
+        columns: which columns to take, from 0, the label last. Without a gap, (0, 1, 2) say, a
+            file must have just these; otherwise it may have more.
+        limit: take only so many rows.
+        number: reads a label: `int`, or `float` for scores.
 
     Raises:
-        SystemExit: a row of another shape; names the file and the line.
+        SystemExit: no such file, no row, or a row of another shape; names the file and the line.
     """
     opener = lzma.open if path.suffix == ".xz" else open
+    exact = list(columns) == list(range(len(columns)))
     rows = []
-    with opener(path, "rt", encoding="utf-8", newline="") as lines:
-        for number, row in enumerate(csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE), 1):
-            if len(row) == columns and row[-1].lstrip("-").isdigit():
-                rows.append((*(text.strip() for text in row[:-1]), int(row[-1])))
-            elif row and number > 1:
-                sys.exit(f"{path}, line {number}: expected {columns - 1} texts and a label: {row}")
-    return rows[:limit]
+    try:
+        with opener(path, "rt", encoding="utf-8", newline="") as lines:
+            reader = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+            for place, row in enumerate(filter(None, reader), 1):
+                try:
+                    *texts, label = (row[column].strip() for column in columns)
+                    value = number(label)
+                    if (exact and len(row) != len(columns)) or not math.isfinite(value):
+                        raise ValueError
+                    rows.append((*texts, value))
+                except (IndexError, ValueError):
+                    if place > 1:
+                        sys.exit(
+                            f"{path}, line {reader.line_num}: expected {len(columns) - 1} text(s) "
+                            f"and a label of type {number.__name__} in columns {list(columns)}: "
+                            f"{row}"
+                        )
+    except (OSError, UnicodeDecodeError, lzma.LZMAError) as error:
+        sys.exit(f"{path} cannot be read: {error}")
+    return rows[:limit] if rows else sys.exit(f"{path} has no rows of text and label.")
 
 
 def adamw(learning_rate: float, steps: int) -> keras.optimizers.Optimizer:
@@ -67,14 +97,19 @@ def adamw(learning_rate: float, steps: int) -> keras.optimizers.Optimizer:
     return optimizer
 
 
-def fine_tune(model: keras.Model, train, valid, options: argparse.Namespace) -> None:
-    """Compile and fit a classifier, keeping the weights of the best epoch on `valid`."""
+def fine_tune(
+    model: keras.Model,
+    train,
+    evaluate: Callable[[], Mapping[str, float]],
+    options: argparse.Namespace,
+    loss: str = "sparse_categorical_crossentropy",
+) -> None:
+    """Compile and fit a model, keeping the weights of the epoch that `evaluate` finds best."""
     from bert4keras.training import Evaluator
 
     model.compile(
         adamw(options.learning_rate, options.epochs * len(train)),
-        "sparse_categorical_crossentropy",
-        metrics=["accuracy"],
+        loss,
+        metrics=["accuracy"] if loss == "sparse_categorical_crossentropy" else None,
     )
-    evaluator = Evaluator(lambda: {"accuracy": model.evaluate(valid, verbose=0)[1]})
-    model.fit(train, epochs=options.epochs, callbacks=[evaluator])
+    model.fit(train, epochs=options.epochs, callbacks=[Evaluator(evaluate)])

@@ -1,14 +1,20 @@
 """Sentence classification: fine-tune a pretrained encoder on texts with a label.
 
+Task: praise or complaint; with your own files, any number of classes.
 Data: examples/datasets/reviews (English, written for this project, Apache-2.0), or your own TSV,
-`text<TAB>label` with labels 0, 1, ... and an optional header, also xz-compressed.
+`text<TAB>label` with labels 0, 1, ... and an optional header, also xz-compressed, such as SST-2
+(of GLUE, whose terms name no licence for it).
 Command: python examples/task_sentence_classification.py
          python examples/task_sentence_classification.py --train train.tsv.xz --valid dev.tsv.xz \
-             --test dev.tsv.xz --epochs 2 --learning-rate 5e-5 --batch-size 32
+             --test dev.tsv.xz --epochs 2 --learning-rate 5e-5 --batch-size 32 --seed 1
+Seen: reviews, seed 1: test accuracy 0.7875 (most frequent label 0.5000), 44 s on 4 CPU cores
+      (TensorFlow). SST-2 by the second command (the dev set chooses the epoch and is reported):
+      0.8876 after epoch 1 and 0.9025 after epoch 2, 29 min on 4 busy CPU cores (JAX).
 """
 
 from __future__ import annotations
 
+import collections
 import time
 
 import common
@@ -26,7 +32,7 @@ def main() -> None:
     directory = options.model or common.default_model()
     tokenizer = Tokenizer.from_pretrained(directory)
     train, valid, test = (
-        common.read_tsv(path, 2, options.limit)
+        common.read_tsv(path, (0, 1), options.limit)
         for path in (options.train, options.valid, options.test)
     )
 
@@ -46,10 +52,18 @@ def main() -> None:
     x = keras.layers.Dense(classes, activation="softmax", name="Classifier")(x)
     model = keras.Model(bert.input, x)
 
+    def accuracy(rows) -> float:
+        return model.evaluate(rows, verbose=0, return_dict=True)["accuracy"]
+
     started = time.perf_counter()
-    common.fine_tune(model, batches(train, shuffle=True), batches(valid), options)
-    accuracy = model.evaluate(batches(test), verbose=0)[1]
-    print(f"test accuracy {accuracy:.4f}, {time.perf_counter() - started:.0f} s")
+    valid, test_batches = batches(valid), batches(test)
+    common.fine_tune(
+        model, batches(train, shuffle=True), lambda: {"accuracy": accuracy(valid)}, options
+    )
+    frequent = collections.Counter(label for _, label in train).most_common(1)[0][0]
+    guess = sum(label == frequent for _, label in test) / len(test)
+    print(f"test accuracy of the most frequent training label {guess:.4f}")
+    print(f"test accuracy {accuracy(test_batches):.4f}, {time.perf_counter() - started:.0f} s")
 
 
 if __name__ == "__main__":

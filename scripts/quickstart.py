@@ -155,7 +155,7 @@ def run_main_job(arguments: argparse.Namespace) -> None:
 def save(model, checkpoint: Path, output: Path) -> None:
     """Put the model and all that prediction needs beside it into `output`."""
     fresh = output / "model.new.keras"
-    model.save(fresh)
+    model.save(fresh, include_optimizer=False)
     fresh.replace(output / "model.keras")
     shutil.copy(checkpoint / "vocab.txt", output)
     shutil.copy(checkpoint / "tokenizer.json", output)

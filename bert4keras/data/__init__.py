@@ -6,6 +6,7 @@ import numpy as np
 
 from bert4keras.data.files import LineFile, open
 from bert4keras.data.generator import DataGenerator
+from bert4keras.data.masking import join_words, mask_tokens, word_pieces
 from bert4keras.data.packing import Packed, pack
 from bert4keras.data.padding import sequence_padding, truncate_sequences
 from bert4keras.data.text import (
@@ -22,9 +23,11 @@ __all__ = [
     "LineFile",
     "Packed",
     "is_string",
+    "join_words",
     "longest_common_subsequence",
     "longest_common_substring",
     "lowercase_and_normalize",
+    "mask_tokens",
     "open",
     "pack",
     "sequence_padding",
@@ -32,6 +35,7 @@ __all__ = [
     "text_segmentate",
     "to_array",
     "truncate_sequences",
+    "word_pieces",
 ]
 
 

@@ -74,31 +74,40 @@ class Collator:
         """Which axes of the k-th leaf vary in size, as booleans."""
         return self._smallest[k] != self._largest[k]
 
+    def all_varying(self) -> list[np.ndarray]:
+        """`varying` of every leaf."""
+        return [self.varying(k) for k in range(len(self._smallest))]
+
     def lengths(self, shapes: np.ndarray) -> np.ndarray:
         """Length of samples: the largest of their varying axes (columns of `shapes`)."""
-        varies = np.concatenate([self.varying(k) for k in range(len(self._smallest))] or [[]])
+        varies = np.concatenate(self.all_varying() or [[]])
         varies = varies.astype(bool)
         if not varies.any():
             return np.ones(len(shapes), "int64")
         return shapes[:, varies].max(axis=1)
 
-    def __call__(self, samples: Sequence[Any]) -> Any:
-        """Join packed samples to a batch of arrays with a leading axis B."""
+    def __call__(self, samples: Sequence[Any], extra: int = 0) -> Any:
+        """Join packed samples to a batch of arrays with a leading axis B.
+
+        `extra`: by how much more than needed the varying axes are padded.
+        """
         columns = zip(*(flatten(sample) for sample in samples), strict=True)
         values = flatten_values(samples[0], self.value, self.label_value)
         joined = [
-            self._join(column, self.varying(k), value)
+            self._join(column, self.varying(k), value, extra)
             for k, (column, value) in enumerate(zip(columns, values, strict=True))
         ]
         return unflatten(samples[0], iter(joined))
 
-    def _join(self, arrays: Sequence[np.ndarray], varies: np.ndarray, value: int) -> np.ndarray:
+    def _join(
+        self, arrays: Sequence[np.ndarray], varies: np.ndarray, value: int, extra: int
+    ) -> np.ndarray:
         if not varies.any():
             return np.stack(arrays)
         depth = int(np.flatnonzero(varies)[-1]) + 1  # padding is of leading axes
         sizes = np.max([a.shape[:depth] for a in arrays], axis=0)
         length = [
-            round_up(int(n), self.buckets) if v else int(n)
+            round_up(int(n), self.buckets) + extra if v else int(n)
             for n, v in zip(sizes, varies, strict=True)
         ]
         return sequence_padding(arrays, length, value, depth, dtype=arrays[0].dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import multiprocessing
 import random as stdlib_random
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -148,7 +149,7 @@ class DataGenerator(keras.utils.PyDataset):
                 self._prepare()
                 self._batches = self._shuffled(self._epoch) if self.shuffle else self._ordered()
             indices = self._batches[index]
-        return self._batch(indices)
+        return self._batch(indices, extra=int(index == 1 and _asked_for_shapes()))
 
     def on_epoch_end(self) -> None:
         """Make a new order for the next epoch; called by Keras."""
@@ -172,7 +173,8 @@ class DataGenerator(keras.utils.PyDataset):
         """Batches without end, for `model.fit(g.forfit(), steps_per_epoch=len(g))`."""
         while True:
             empty = True
-            for batch in _varied_start(tuples(b) for b in self.__iter__(random)):
+            batches = (tuples(batch) for batch in self.__iter__(random))
+            for batch in _varied_start(batches, self._axes_that_vary):
                 empty = False
                 yield batch
             if empty:
@@ -300,10 +302,16 @@ class DataGenerator(keras.utils.PyDataset):
     def _padded_length(self, indices: np.ndarray) -> int:
         return round_up(int(self._lengths[indices].max()), self._collate.buckets)
 
-    def _batch(self, indices: np.ndarray) -> Any:
+    def _batch(self, indices: np.ndarray, extra: int = 0) -> Any:
         if self._encoded is not None:
-            return self._collate([self._encoded[i] for i in indices])
-        return self._collate(self._encode_all([self.data[int(i)] for i in indices]))
+            return self._collate([self._encoded[i] for i in indices], extra)
+        return self._collate(self._encode_all([self.data[int(i)] for i in indices]), extra)
+
+    def _axes_that_vary(self) -> int:
+        """How many axes of all arrays of a batch vary, as far as known; at least 1."""
+        if self._lengths is None:  # somebody's own batches
+            return 1
+        return max(1, sum(int(varies.sum()) for varies in self._collate.all_varying()))
 
     def _open_shape(self, k: int, leaves: Sequence[np.ndarray]) -> list[int | None]:
         """Shape of the k-th array of a batch, None for axes whose size may vary."""
@@ -332,6 +340,19 @@ class DataGenerator(keras.utils.PyDataset):
             yield from (self._collate([encoded[i] for i in batch]) for batch in batches)
 
 
+def _asked_for_shapes() -> bool:
+    """Whether Keras on TensorFlow wants batches 0 and 1 only to see which axes vary.
+
+    It does so in the thread that calls `fit`; the batches that it uses, it takes in others. An
+    axis that is equal in both may not vary later, so that batch 1 is then padded by one more.
+    """
+    return (
+        keras.backend.backend() == "tensorflow"
+        and threading.current_thread() is threading.main_thread()
+        and multiprocessing.parent_process() is None
+    )
+
+
 def _vary_first(batches: list, length: Callable[[Any], Any]) -> list:
     """Move a batch of another length than the first to the second place, if there is one."""
     first = length(batches[0])
@@ -342,24 +363,26 @@ def _vary_first(batches: list, length: Callable[[Any], Any]) -> list:
     return batches
 
 
-def _varied_start(batches: Iterator) -> Iterator:
+def _varied_start(batches: Iterator, axes_that_vary: Callable[[], int]) -> Iterator:
     """The same batches, the second with other shapes than the first if one is found soon.
 
     Keras on TensorFlow leaves open only those axes in which the first two batches differ.
     """
     start = list(itertools.islice(batches, 2))
     if len(start) == 2:
-        shapes = [_shapes(batch) for batch in start]
-        while shapes[0] == shapes[-1] and len(start) < _LOOKAHEAD:
+        first, wanted = _sizes(start[0]), axes_that_vary()
+        differences = [0, int((_sizes(start[1]) != first).sum())]
+        while differences[-1] < wanted and len(start) < _LOOKAHEAD:
             batch = next(batches, None)
             if batch is None:
                 break
             start.append(batch)
-            shapes.append(_shapes(batch))
-        start.insert(1, start.pop())
+            differences.append(int((_sizes(batch) != first).sum()))
+        start.insert(1, start.pop(int(np.argmax(differences)) or 1))
     yield from start
     yield from batches
 
 
-def _shapes(batch: Any) -> list[tuple[int, ...]]:
-    return [np.shape(leaf)[1:] for leaf in flatten(batch)]
+def _sizes(batch: Any) -> np.ndarray:
+    """The sizes of all arrays of a batch, but for the number of samples."""
+    return np.array([size for leaf in flatten(batch) for size in np.shape(leaf)[1:]])

@@ -93,5 +93,8 @@ class Evaluator(keras.callbacks.Callback):
             # Written beside and moved over, so that an interruption leaves the old file whole.
             self.filepath.parent.mkdir(parents=True, exist_ok=True)
             beside = self.filepath.with_name(f".{self.filepath.name}.new.weights.h5")
-            self.model.save_weights(beside)
-            beside.replace(self.filepath)
+            try:
+                self.model.save_weights(beside)
+                beside.replace(self.filepath)
+            finally:
+                beside.unlink(missing_ok=True)

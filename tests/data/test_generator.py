@@ -153,6 +153,35 @@ def test_epochs_of_a_dataset():
     assert lengths_in(copy[i] for i in range(7)) == epochs[0]
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    "lengths",
+    [
+        [(9, 9)] * 4 + [(3, 5)] * 2 + [(2, 9)],  # the longest first
+        [(3, 9)] * 2 + [(5, 9)] * 2 + [(5, 4)],  # only one of two sequences varies at first
+        [(1, 1)] * 5 + [(8, 8)],
+    ],
+)
+def test_later_batches_may_have_other_shapes(lengths, workers):
+    """In the order of the data, where the first two batches say little of the shapes to come."""
+    data = [([1] * first, [1] * second) for first, second in lengths]
+    generator = DataGenerator(
+        data, 2, encode=lambda sample: (sample, 0.0), shuffle=False, workers=workers
+    )
+    inputs = [keras.Input((None,), dtype="int32") for _ in range(2)]
+    sums = [keras.ops.sum(keras.ops.cast(x, "float32"), axis=1) for x in inputs]
+    same = keras.layers.Dense(2, use_bias=False, kernel_initializer="identity")
+    model = keras.Model(inputs, same(keras.ops.stack(sums, axis=1)))
+    assert model.predict(generator, verbose=0).tolist() == np.array(lengths, "float").tolist()
+    model.compile(keras.optimizers.SGD(0.0), lambda y, out: out[:, 0])
+    expected = np.mean([first for first, _ in lengths])
+    for _ in range(2):
+        assert abs(model.evaluate(generator, verbose=0) - expected) < 1e-6
+    # Batches drawn one after another come in an order that shows Keras what varies.
+    history = fit(model, generator.forfit(random=False), steps_per_epoch=len(generator)).history
+    assert abs(history["loss"][0] - expected) < 1e-6
+
+
 def test_few_shapes_and_little_padding():
     data = [([1] * int(n), 0) for n in np.random.default_rng(1).geometric(0.08, 2000)]
     padded = {}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
+import lzma
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -24,7 +27,7 @@ def run(script: str, *arguments: str) -> subprocess.CompletedProcess:
         ("basic_extract_features.py", [], "cosine similarity"),
         ("basic_masked_language_model.py", ["--text", "a [MASK] day"], "a [MASK] day\n  "),
         ("task_sentence_classification.py", SMALL, "test accuracy"),
-        ("task_sentence_similarity.py", SMALL, "test accuracy"),
+        ("task_sentence_similarity.py", SMALL, "test accuracy after training"),
     ],
 )
 def test_runs(script, arguments, expected):
@@ -33,9 +36,81 @@ def test_runs(script, arguments, expected):
     assert expected in done.stdout
 
 
-def test_a_bad_row_is_named(tmp_path):
+def test_graded_pairs_in_other_columns(tmp_path):
+    """A file in the layout of STS-B, compressed; extra columns do not matter."""
+    path = tmp_path / "pairs.tsv.xz"
+    lines = ["id\tscore\tfirst\tsecond"]
+    lines += [f"{i}\t{i % 6 * 0.9:.1f}\tword {i}\tword {i % 4}\tsource" for i in range(12)]
+    path.write_bytes(lzma.compress("\n".join(lines).encode()))
+    files = [part for split in ("train", "valid", "test") for part in (f"--{split}", path)]
+    columns = ["--columns", 2, 3, 1]
+    done = run("task_sentence_similarity.py", "--model", TINY, *SMALL, *files, *columns)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "test rank correlation before training" in done.stdout
+    assert "test rank correlation after training" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def common():
+    """The module that the examples share."""
+    spec = importlib.util.spec_from_file_location("common", ROOT / "examples" / "common.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"fine\t1\nno label\n", r"bad\.tsv, line 2: .*\['no label'\]"),
+        (b"text\tlabel\n\nfine\t1\nbad\t0.5\n", r"line 4: .*label of type int"),
+        (b"fine\t1\nfine\t1\textra\n", r"line 2: expected 1 text"),
+        (b"text\tlabel\n", "no rows"),
+        (b"", "no rows"),
+        (b"caf\xe9\t1\n", "cannot be read: .*utf-8"),
+        (None, "cannot be read: .*No such file"),
+    ],
+)
+def test_a_bad_file_is_named(common, tmp_path, content, message):
     path = tmp_path / "bad.tsv"
-    path.write_text("fine\t1\nno label\n", encoding="utf-8")
-    done = run("task_sentence_classification.py", "--model", TINY, "--train", path)
-    assert done.returncode != 0
-    assert "bad.tsv, line 2" in done.stderr
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SystemExit, match=message):
+        common.read_tsv(path, (0, 1))
+
+
+def test_rows_of_a_file(common, tmp_path):
+    path = tmp_path / "good.tsv"
+    path.write_text('text\tlabel\n "a" \t1\nb\t0\nc\t2\n', encoding="utf-8")
+    assert common.read_tsv(path, (0, 1)) == [('"a"', 1), ("b", 0), ("c", 2)]
+    assert common.read_tsv(path, (0, 1), limit=1, number=float) == [('"a"', 1.0)]
+
+
+def test_a_bad_argument_ends_in_one_line(tmp_path):
+    done = run("task_sentence_classification.py", "--model", TINY, "--train", tmp_path / "no.tsv")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"{tmp_path / 'no.tsv'} cannot be read")
+
+
+def test_an_absent_default_model_is_named(common, tmp_path, monkeypatch):
+    monkeypatch.setenv("BERT4KERAS_MINILM", str(tmp_path))
+    with pytest.raises(SystemExit, match=r"lacks config\.json.*--model"):
+        common.default_model()
+
+
+def test_threshold_and_rank_correlation(monkeypatch):
+    """By brute force, and by the formula for ranks without ties."""
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    similarity = importlib.import_module("task_sentence_similarity")
+    rng = np.random.default_rng(0)
+    for size in range(1, 9):
+        cosines, same = rng.uniform(-1, 1, size), rng.random(size) < 0.5
+        threshold = similarity.best_threshold(cosines, same)
+        best = max(np.mean((cosines >= cut) == same) for cut in [*cosines, 1.0])
+        assert np.mean((cosines >= threshold) == same) == best
+    x, y = rng.permutation(20), rng.permutation(20)
+    expected = 1 - 6 * np.sum((x - y) ** 2) / (20 * (20**2 - 1))
+    assert abs(similarity.rank_correlation(x, y) - expected) < 1e-12
+    assert abs(similarity.rank_correlation(x, np.exp(x / 3.0)) - 1) < 1e-12
+    # Ranks 1, 2.5, 2.5, 4 against 1, 2, 3, 4: covariance 4.5 over the root of 4.5 * 5.
+    assert abs(similarity.rank_correlation([0, 1, 1, 2], [5, 6, 7, 8]) - 0.9**0.5) < 1e-12

@@ -225,7 +225,6 @@ def test_half_precision_is_near_float32(policy, digits):
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a SavedModel is TensorFlow's")
-@pytest.mark.filterwarnings("ignore")  # of the exporter and of TensorFlow's own protobuf code
 def test_saved_model_gives_the_same_numbers(tmp_path):
     import tensorflow as tf
 

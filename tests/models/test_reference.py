@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from bert4keras.checkpoints import save
 from bert4keras.layers import MaskedMeanPooling
 from bert4keras.models import build_transformer_model
 
@@ -84,6 +85,16 @@ def test_ignored_padding_would_be_noticed(fixtures, load_reference, name):
 
 
 @pytest.mark.parametrize("name", GELUS)
+def test_ignored_segments_would_be_noticed(fixtures, load_reference, name):
+    reference = load_reference(name)
+    real = reference["attention_mask"].astype(bool)
+    ours = run(fixtures / name, {**reference, "segment_ids": 0 * reference["segment_ids"]})
+    second = real & (reference["segment_ids"] == 1)
+    assert gap(ours["hidden_states"][0], reference["hidden_states"][0], second) > 100 * TOLERANCE
+    assert gap(ours["hidden_states"][-1], reference["hidden_states"][-1], real) > 100 * TOLERANCE
+
+
+@pytest.mark.parametrize("name", GELUS)
 @pytest.mark.parametrize(
     ("application", "extra"),
     [
@@ -120,6 +131,35 @@ def test_other_formats_of_the_same_model(fixtures, load_reference, name):
     assert gap(ours["hidden_states"][-1], reference["hidden_states"][-1], real) < TOLERANCE
     assert gap(ours["heads"][0], reference["pooled"]) < TOLERANCE
     assert gap(ours["heads"][1], reference["mlm_logits"], real) < TOLERANCE
+
+
+@pytest.mark.parametrize("name", GELUS)
+@pytest.mark.parametrize(("policy", "digits"), [("mixed_float16", 10), ("mixed_bfloat16", 7)])
+def test_half_precision_stays_within_its_rounding(fixtures, load_reference, name, policy, digits):
+    reference = load_reference(name)
+    real = reference["attention_mask"].astype(bool)
+    keras.config.set_dtype_policy(policy)
+    ours = run(fixtures / name, reference)["hidden_states"]
+    for state, expected in zip(ours, reference["hidden_states"], strict=True):
+        error = (state.astype("float64") - expected)[real]
+        relative = np.sqrt(np.mean(error**2) / np.mean(expected[real] ** 2))
+        # A few roundings of half a unit in the last place, and they are indeed made.
+        assert 0.1 * 2.0**-digits < relative < 4 * 2.0**-digits
+
+
+def test_a_fine_tuned_encoder_saves_without_its_head(fixtures, load_reference, tmp_path):
+    reference = load_reference("bert_gelu")
+    x = [reference["token_ids"], reference["segment_ids"]]
+    bert = build_transformer_model(fixtures / "bert_gelu", with_pool=True, dropout_rate=0.0)
+    model = keras.Model(bert.input, keras.layers.Dense(2, activation="softmax")(bert.output))
+    model.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy")
+    losses = model.fit(x, np.array([0, 1, 0, 1]), epochs=30, verbose=0).history["loss"]
+    assert losses[-1] < min(0.05, 0.1 * losses[0])
+    save(bert, tmp_path / "saved", config=bert.config)
+    again = build_transformer_model(tmp_path / "saved", with_pool=True)
+    found = again.predict(x, verbose=0)
+    np.testing.assert_array_equal(found, bert.predict(x, verbose=0))
+    assert gap(found, reference["pooled"]) > 100 * TOLERANCE
 
 
 def test_minilm(fixtures, minilm):

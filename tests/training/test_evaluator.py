@@ -57,19 +57,21 @@ def test_the_first_of_equal_results_is_the_best():
     assert Counting().fit([0.5, 0.5], verbose=0).best_epoch == 1
 
 
-def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt("disk full")])
+def test_an_interrupted_write_leaves_the_old_file_alone(error, tmp_path, monkeypatch):
     run, path = Counting(), tmp_path / "best.weights.h5"
     run.fit([0.1], filepath=path, verbose=0)
     before = path.read_bytes()
 
     def broken(target, *args, **kwargs):
         target.write_bytes(b"half")
-        raise OSError("disk full")
+        raise error
 
     monkeypatch.setattr(run.model, "save_weights", broken)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(type(error), match="disk full"):
         run.fit([0.9], filepath=path, verbose=0)
     assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_several_numbers_and_the_line(capsys):
