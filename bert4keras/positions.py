@@ -30,6 +30,14 @@ class Position(Strategy):
         """Positions (B|1, S) of token ids (B, S), where the caller gives none."""
         return transformer.apply(token_ids, PositionIds, name="Position-Ids")
 
+    def first(self, config: Any) -> int:
+        """Position of the first token."""
+        return 0
+
+    def reach(self, config: Any) -> int | None:
+        """How many tokens can have a position; None: any number."""
+        return None
+
     def embed(self, transformer: Any, x: Any, positions: Any) -> Any:
         """Add to the embeddings `x` (B, T, E); may create layers through `transformer.apply`."""
         return x
@@ -56,6 +64,10 @@ class Learned(Position):
     With `hierarchical_position` in the config the table reaches further, see `PositionEmbedding`.
     """
 
+    def reach(self, config):
+        rows = config.max_position
+        return (rows**2 if config.hierarchical_position else rows) - self.first(config)
+
     def embed(self, transformer, x, positions):
         config = transformer.config
         vectors = transformer.apply(
@@ -74,6 +86,9 @@ class Learned(Position):
 @dataclasses.dataclass(frozen=True)
 class LearnedFromPadding(Learned):
     """`Learned`, where the first token has the position after the padding id (RoBERTa)."""
+
+    def first(self, config):
+        return config.pad_token_id + 1
 
     def ids(self, transformer, token_ids):
         pad_token_id = transformer.config.pad_token_id
@@ -202,3 +217,113 @@ class PositionIds(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "pad_token_id": self.pad_token_id}
+
+
+@serializable
+@dataclasses.dataclass(frozen=True)
+class T5Buckets(Position):
+    """A trained term of the attention scores, by head and bucket of distances; one for all blocks.
+
+    The number of buckets and the largest distance come from the config
+    (`relative_attention_num_buckets`, `relative_attention_max_distance`).
+
+    Attributes:
+        bidirectional: keys after the query have buckets of their own; else all share one.
+
+    Source: Raffel et al., Exploring the Limits of Transfer Learning, 2019 (arXiv:1910.10683).
+    """
+
+    bidirectional: bool = True
+
+    def bias(self, transformer, q_positions, k_positions):
+        config = transformer.config
+        return transformer.apply(
+            [q_positions, k_positions],
+            BucketEmbedding,
+            name="Embedding-Relative-Position",
+            input_dim=config.relative_attention_num_buckets,
+            output_dim=config.num_attention_heads,
+            max_distance=config.relative_attention_max_distance,
+            bidirectional=self.bidirectional,
+            embeddings_initializer=transformer.initializer,
+        )
+
+
+def distance_buckets(count: int, max_distance: int, bidirectional: bool) -> np.ndarray:
+    """Buckets of the distances `key - query` from `-max_distance` to `max_distance`, int32.
+
+    Half of the buckets of a direction hold one distance each, the others grow geometrically; what
+    lies farther than `max_distance` belongs to the last one. In whole numbers, so that no backend
+    rounds a border to the other side.
+    """
+    distances = np.arange(-max_distance, max_distance + 1)
+    size = count // 2 if bidirectional else count
+    exact = size // 2
+    grown = size - exact
+    # Bucket exact + j starts where distance / exact >= (max_distance / exact) ** (j / grown).
+    borders = [
+        next(
+            d
+            for d in range(exact, max_distance + 1)
+            if d**grown * exact**j >= max_distance**j * exact**grown
+        )
+        for j in range(1, grown)
+    ]
+    starts = [*range(1, exact + 1), *borders]
+    back = np.searchsorted(starts, np.maximum(-distances, 0), side="right")
+    if not bidirectional:
+        return back.astype("int32")
+    ahead = size + np.searchsorted(starts, distances, side="right")
+    return np.where(distances > 0, ahead, back).astype("int32")
+
+
+@serializable
+class BucketEmbedding(keras.layers.Embedding):
+    """A trained number per head for every bucket of distances between a query and a key.
+
+    Args:
+        input_dim: number of buckets.
+        output_dim: number of heads, N.
+        max_distance: where the last bucket starts, see `distance_buckets`.
+        bidirectional: see `T5Buckets`.
+        **kwargs: of `keras.layers.Embedding`.
+
+    Call arguments:
+        inputs: positions of the queries (B|1, T) and of the keys (B|1, S), int.
+
+    Returns:
+        (B|1, N, T, S), to be added to attention scores.
+    """
+
+    def __init__(
+        self,
+        input_dim,
+        output_dim,
+        max_distance: int = 128,
+        bidirectional: bool = True,
+        **kwargs,
+    ):
+        super().__init__(input_dim, output_dim, **kwargs)
+        self.max_distance = max_distance
+        self.bidirectional = bidirectional
+        self.buckets = distance_buckets(input_dim, max_distance, bidirectional)
+
+    def call(self, inputs):
+        queries, keys = inputs
+        distances = keys[:, None, :] - queries[:, :, None]
+        reach = self.max_distance
+        buckets = ops.take(self.buckets, ops.clip(distances, -reach, reach) + reach, axis=0)
+        return ops.transpose(super().call(buckets), (0, 3, 1, 2))
+
+    def compute_output_spec(self, inputs):
+        queries, keys = inputs
+        batch = keys.shape[0] if queries.shape[0] == 1 else queries.shape[0]
+        shape = (batch, self.output_dim, queries.shape[1], keys.shape[1])
+        return keras.KerasTensor(shape, dtype=self.compute_dtype)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "max_distance": self.max_distance,
+            "bidirectional": self.bidirectional,
+        }

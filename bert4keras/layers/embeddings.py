@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
+from collections.abc import Iterator
+
 import keras
 import numpy as np
 from keras import ops
 
 from .._compat import check_when_run
 from .._serialization import serializable
+
+_CHECKED = contextvars.ContextVar("token ids are checked", default=True)
+
+
+@contextlib.contextmanager
+def unchecked_token_ids() -> Iterator[None]:
+    """Within, no embedding looks whether ids are in range: the caller has done so."""
+    token = _CHECKED.set(False)
+    try:
+        yield
+    finally:
+        _CHECKED.reset(token)
 
 
 def check_token_ids(token_ids, vocab_size: int) -> None:
@@ -51,7 +67,7 @@ class TokenEmbedding(keras.layers.ReversibleEmbedding):
     """
 
     def call(self, inputs, reverse=False):
-        if not reverse:
+        if not reverse and _CHECKED.get():
             check_token_ids(inputs, self.input_dim)
         return super().call(inputs, reverse=reverse)
 

@@ -1,13 +1,28 @@
 """Model families and the one function that builds them."""
 
 from ..config import TransformerConfig
-from . import albert, bert, distilbert, electra, ernie, gpt, nezha, roberta, roformer  # noqa: F401
+from . import (  # noqa: F401
+    albert,
+    bert,
+    deberta,
+    distilbert,
+    electra,
+    ernie,
+    gau,
+    gpt,
+    modernbert,
+    nezha,
+    roberta,
+    roformer,
+    t5,
+)
 from .backbone import Backbone
 from .bert import BERT
 from .build import build_transformer_model
 from .outputs import Outputs
 from .registry import FAMILIES, register_model
 from .transformer import Context, Transformer
+from .two_stream import TwoStream
 
 __all__ = [
     "BERT",
@@ -17,6 +32,7 @@ __all__ = [
     "Outputs",
     "Transformer",
     "TransformerConfig",
+    "TwoStream",
     "build_transformer_model",
     "register_model",
 ]

@@ -47,8 +47,12 @@ def attend(
 def attention(transformer: Any, x: Any, name: str, index: int, context: Any) -> Any:
     """Self-attention of this name, with a cache where the context has one."""
     arguments = {}
+    if context.strict:
+        arguments["context"] = context.attended[index]
+    else:
+        context.attended[index] = x
     if context.cache is not None:
-        arguments = {"cache": context.cache[index], "start": context.start}
+        arguments.update(cache=context.cache[index], start=context.start)
     x, *extras = attend(transformer, x, transformer.attention_layer, name, context, arguments)
     if context.cache is not None:
         context.cache[index] = extras.pop()

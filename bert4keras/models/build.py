@@ -18,6 +18,7 @@ from .backbone import Backbone
 from .outputs import Outputs
 from .registry import FAMILIES, Family, get_family
 from .transformer import Transformer
+from .two_stream import TwoStream
 
 CONFIG_FILES = ("config.json", "bert_config.json")
 # Not of the model: "tokenizer_config.json", "generation_config.json", ...
@@ -56,7 +57,7 @@ def build_transformer_model(
         checkpoint_path: weights; anything that `bert4keras.checkpoints.open_checkpoint` takes.
         model: family name or a `Transformer` class; None takes `model_type` from the config.
         application: mask strategy: `"encoder"`, `"lm"`, `"unilm"`, `"prefix"`, `"permutation"`,
-            `"packed"`, or a `Mask`. `"encoder"` is what the family itself is (GPT: `"lm"`); a
+            `"packed"`, or a `Mask`, such as `TwoStream`. `"encoder"` is what the family itself is (GPT: `"lm"`); a
             `Mask()` is bidirectional whatever the family.
         return_keras_model: False returns the `Transformer`, built and loaded, whose `.model` is
             the Keras model.
@@ -80,7 +81,7 @@ def build_transformer_model(
 
     Returns:
         A functional `Backbone` with inputs `[token_ids, segment_ids]`, int32 (B, T), followed by
-        those the mask needs.
+        those the mask needs; an encoder-decoder takes the encoder's token ids before its own.
 
     Raises:
         ConfigError: no or an impossible configuration.
@@ -124,6 +125,8 @@ def _is_language_model(application: str | Mask, family: Family) -> bool:
     """Whether what was asked for by name is a language model."""
     if application == "encoder":
         application = family.transformer.native_application
+    if isinstance(application, TwoStream):
+        return True
     return isinstance(application, str) and application in LANGUAGE_MODELS
 
 

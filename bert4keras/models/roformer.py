@@ -34,6 +34,13 @@ class RoFormer(Transformer):
     position = Rotary()
 
 
+@dataclasses.dataclass(frozen=True)
+class RoFormerV2Config(RoFormerConfig):
+    """RoFormerV2's defaults."""
+
+    norm_epsilon: float = 1e-7
+
+
 @register_model("roformer_v2")
 class RoFormerV2(RoFormer):
     """RoFormer without biases, and with norms that only divide by the root mean square.
@@ -41,6 +48,7 @@ class RoFormerV2(RoFormer):
     Source: https://github.com/ZhuiyiTechnology/roformer-v2.
     """
 
+    config_class = RoFormerV2Config
     use_bias = False
     norm_layer = UnscaledRMSNormalization
 

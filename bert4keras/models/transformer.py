@@ -5,7 +5,6 @@ Legend: B batch, T query length, S key length, D hidden size, E embedding size, 
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,44 +23,9 @@ from ..layers import (
 from ..masks import Mask, get_mask, input_layer_name
 from ..positions import Learned, Position
 from .block import block, post_norm
+from .context import Context
 from .outputs import Outputs, language_model, pooler
-
-
-@dataclasses.dataclass
-class Context:
-    """What one forward pass shares between its layers; never kept on the builder.
-
-    Attributes:
-        inputs: model inputs by name, each over the full length (B, S).
-        mask: bool (B, 1, T|1, S).
-        bias: finite float (B|1, N, T, S) or None.
-        positions: (B|1, T) int.
-        key_positions: (B|1, S) int.
-        condition: (B, C) or (B, T, C), what conditional norms depend on, or None.
-        relative: (R, D), vectors of relative positions, for the families that have them, or None.
-        scores: attention scores of the last block, where the next one adds them.
-        hidden_states: output of the embeddings and of each block, (B, T, D) each.
-        rows: (T,) int, the rows this pass computes; None means all S.
-        cache: keys and values by block index, replaced as the pass goes; None without caching.
-        start: int scalar, first of `rows`.
-        source: (B, S, D), what an encoder made, for attention to look at.
-        cross: mask, bias, scores and source of the cross-attention, in a decoder.
-    """
-
-    inputs: Mapping[str, Any]
-    mask: Any = None
-    bias: Any = None
-    positions: Any = None
-    key_positions: Any = None
-    condition: Any = None
-    relative: Any = None
-    scores: Any = None
-    hidden_states: list = dataclasses.field(default_factory=list)
-    rows: Any = None
-    cache: dict[int, tuple[Any, Any]] | None = None
-    start: Any = None
-    source: Any = None
-    cross: Context | None = None
+from .two_stream import NonEmptyMask, TwoStream, query_stream
 
 
 class Transformer:
@@ -192,7 +156,9 @@ class Transformer:
         x = self.apply_embeddings(context)
         context.hidden_states.append(x)
         x = self.apply_main_layers(x, context)
-        return self.apply_final_layers(x, context)
+        if isinstance(self.mask, TwoStream):
+            x = query_stream(self, context)
+        return self.apply_final_layers(x[:, -1:] if context.last else x, context)
 
     def prepare(self, context: Context) -> None:
         """Work out what every block shares: mask, positions, position bias and condition."""
@@ -209,15 +175,23 @@ class Transformer:
 
     def attention_mask(self, context: Context, strategy: Mask, name: str = "Attention-Mask") -> Any:
         """What `strategy` and the padding let the rows of this pass see, bool (B, 1, T|1, S)."""
-        return self.apply(
-            dict(context.inputs),
-            AttentionMask,
-            name=name,
-            arguments={} if context.rows is None else {"rows": context.rows},
-            strategy=strategy,
-            pad_token_id=self.config.pad_token_id,
-            start_token=self.start_token,
-        )
+
+        def mask(**arguments: Any) -> Any:
+            return self.apply(
+                dict(context.inputs),
+                AttentionMask,
+                name=name,
+                arguments=arguments
+                if context.rows is None
+                else {**arguments, "rows": context.rows},
+                strategy=strategy,
+                pad_token_id=self.config.pad_token_id,
+                start_token=self.start_token,
+            )
+
+        if not context.strict:
+            return mask()
+        return self.apply([mask(strict=True), mask()], NonEmptyMask, name=f"{name}-Query")
 
     def select(self, context: Context, name: str) -> Any:
         """An input restricted to the rows of this pass, (B, T)."""
@@ -367,7 +341,11 @@ class Transformer:
         raise ValueError(f"{self.config.model_type} has no discriminator; ELECTRA has.")
 
     def step(
-        self, inputs: Mapping[str, Any], rows: Any, cache: Mapping[int, tuple[Any, Any]]
+        self,
+        inputs: Mapping[str, Any],
+        rows: Any,
+        cache: Mapping[int, tuple[Any, Any]],
+        last: bool = False,
     ) -> tuple[Any, dict[int, tuple[Any, Any]]]:
         """Run some rows of a sequence on tensors, with the keys and values of earlier rows.
 
@@ -376,11 +354,12 @@ class Transformer:
                 hides may hold anything; `valid` (B, S) may say what is no padding.
             rows: (T,) consecutive int indices of the rows to compute.
             cache: from `empty_cache`, or an earlier step.
+            last: give the output for the last of these rows alone.
 
         Returns:
             The output for those rows, and the new cache.
         """
-        context = Context(inputs=inputs, rows=rows, cache=dict(cache), start=rows[0])
+        context = Context(inputs, rows=rows, cache=dict(cache), start=rows[0], last=last)
         return self.forward(context), context.cache
 
     def empty_cache(self, batch: int, length: int) -> dict[int, tuple[Any, Any]]:

@@ -50,7 +50,7 @@ class Tensors(dict):
         return x * self.draw(f"{name}/gamma", width) + self.draw(f"{name}/beta", width)
 
 
-def rms(x, epsilon=1e-12):
+def rms(x, epsilon=1e-7):
     return x / np.sqrt((x**2).mean(-1, keepdims=True) + epsilon)
 
 

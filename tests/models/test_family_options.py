@@ -122,8 +122,6 @@ def test_keras_file(family, tmp_path):
 
 @pytest.mark.parametrize("family", SINGLE)
 def test_residual_attention_scores(family):
-    if family == "gau_alpha":
-        pytest.skip("a gated attention unit has no such option")
     plain = build(family)
     model = build(family, config={"residual_attention_scores": True})
     model.set_weights(plain.get_weights())
@@ -137,8 +135,6 @@ def test_residual_attention_scores(family):
 
 @pytest.mark.parametrize("family", SINGLE)
 def test_recomputation_changes_nothing(family):
-    if family == "gau_alpha":
-        pytest.skip("a gated attention unit has no such option")
     gradients = []
     for remat in (False, True):
         keras.utils.set_random_seed(0)

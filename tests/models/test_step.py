@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from keras import ops
 
 from helpers import tiny
+from helpers.steps import step_all
 
 LENGTH = 9
 TOKENS, _ = tiny.inputs(batch=2, length=LENGTH, padding=0)
@@ -19,17 +19,6 @@ EXTRA = {
     "permutation": {"rank": np.tile(np.arange(LENGTH, dtype="int32"), (2, 1))},
 }
 STARTS = {"lm": 1, "unilm": 4, "prefix": 4, "permutation": 1}
-
-
-def step_all(transformer, named, first):
-    """The output of all rows: `first` at once, then one by one."""
-    named = {name: ops.convert_to_tensor(value) for name, value in named.items()}
-    cache, outputs = transformer.empty_cache(2, LENGTH), []
-    for rows in [range(first), *([i] for i in range(first, LENGTH))]:
-        rows = ops.convert_to_tensor(np.array(rows, "int32"))
-        out, cache = transformer.step(named, rows, cache)
-        outputs.append(ops.convert_to_numpy(out))
-    return np.concatenate(outputs, axis=1)
 
 
 def build(application):

@@ -1,0 +1,154 @@
+"""DeBERTa, its second and third version: content and position attend to each other."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar
+
+import keras
+
+from ..config import ACTIVATIONS, ConfigError, TransformerConfig
+from ..layers import DisentangledAttention, MaskedConvolution, RelativeEmbedding
+from ..layers.disentangled_attention import TERMS
+from ..positions import Learned, Position
+from .registry import register_model
+from .transformer import Transformer
+
+
+@dataclasses.dataclass(frozen=True)
+class DeBERTaConfig(TransformerConfig):
+    """DeBERTa's defaults, which are those of its files.
+
+    Attributes:
+        position_biased_input: also add a vector per position to the embeddings.
+        max_relative_positions: farther distances count as this one; below 1 means `max_position`.
+        position_buckets: see `layers.disentangled_attention.bucket_table`; below 1 means none.
+        pos_att_type: the terms of the attention scores besides content to content.
+        share_att_key: see `layers.DisentangledAttention`.
+        norm_rel_ebd: `"layer_norm"` or `"none"`, of the vectors of relative positions.
+        conv_kernel_size: width of a convolution beside the first block; 0 means none.
+        conv_act: its activation.
+        relative_attention: no other value than True is built.
+    """
+
+    segment_vocab_size: int = 0
+    norm_epsilon: float = 1e-7
+    position_biased_input: bool = True
+    relative_attention: bool = True
+    max_relative_positions: int = -1
+    position_buckets: int = -1
+    pos_att_type: tuple[str, ...] = TERMS
+    share_att_key: bool = False
+    norm_rel_ebd: str = "none"
+    conv_kernel_size: int = 0
+    conv_act: str = "tanh"
+
+    inert: ClassVar = frozenset(
+        "conv_groups legacy pooler_dropout pooler_hidden_act pooler_hidden_size".split()
+    )
+    refused: ClassVar = {"conv_groups": lambda value: value not in (None, 1)}
+
+    def __post_init__(self):
+        super().__post_init__()
+        terms = self.pos_att_type
+        terms = terms.lower().split("|") if isinstance(terms, str) else terms
+        object.__setattr__(self, "pos_att_type", tuple(sorted(term.strip() for term in terms)))
+        problems = {
+            "relative_attention": not self.relative_attention,
+            "pos_att_type": not set(self.pos_att_type) <= set(TERMS),
+            "norm_rel_ebd": self.norm_rel_ebd not in ("none", "layer_norm"),
+            "conv_kernel_size": self.conv_kernel_size > 0 and self.conv_kernel_size % 2 == 0,
+            "embedding_size": self.embedding_size != self.hidden_size,
+            "position_buckets": self.buckets % 2 or 0 < self.reach - 1 <= self.buckets // 2,
+        }
+        for key in (key for key, problem in problems.items() if problem):
+            raise ConfigError(f"config `{key}={getattr(self, key)!r}` is not built for DeBERTa.")
+
+    @property
+    def reach(self) -> int:
+        """Distance from which on all are alike, in tokens."""
+        return self.max_relative_positions if self.max_relative_positions > 0 else self.max_position
+
+    @property
+    def buckets(self) -> int:
+        """Half of the vectors of relative positions; 0: one per distance."""
+        return max(0, self.position_buckets)
+
+    def to_json_dict(self):
+        # Our tensors carry the names of the head that transformers calls the legacy one.
+        terms = "|".join(self.pos_att_type)
+        return {**super().to_json_dict(), "pos_att_type": terms, "legacy": True}
+
+
+@register_model("deberta-v2")
+class DeBERTa(Transformer):
+    """BERT whose attention keeps content and relative position apart.
+
+    Source: He et al., DeBERTa, 2020 (arXiv:2006.03654) and DeBERTaV3, 2021 (arXiv:2111.09543).
+    """
+
+    config_class = DeBERTaConfig
+    attention_layer = DisentangledAttention
+
+    @property
+    def position(self):
+        """What is added to the embeddings; the attention has its own."""
+        return Learned() if self.config.position_biased_input else Position()
+
+    def prepare(self, context):
+        super().prepare(context)
+        config = self.config
+        x = self.apply(
+            context.inputs["token_ids"],
+            RelativeEmbedding,
+            name="Embedding-Relative",
+            count=2 * (config.buckets or config.reach),
+            width=config.hidden_size,
+            embeddings_initializer=self.initializer,
+        )
+        if config.norm_rel_ebd == "layer_norm":
+            # These vectors belong to no text, so no condition changes their norm.
+            x = self.apply(
+                x, self.norm_layer, name="Embedding-Relative-Norm", **self.norm_options()
+            )
+        context.relative = x
+
+    def attention_options(self):
+        config = self.config
+        return {
+            **super().attention_options(),
+            "reach": config.reach,
+            "buckets": config.buckets,
+            "terms": config.pos_att_type,
+            "share_key": config.share_att_key,
+        }
+
+    def attention_arguments(self, context):
+        return {
+            **super().attention_arguments(context),
+            "positions": context.positions,
+            "key_positions": context.key_positions,
+            "relative": self.dropout(context.relative, "Embedding-Relative-Dropout"),
+        }
+
+    def apply_block(self, x, index, context):
+        embedded, x = x, super().apply_block(x, index, context)
+        if index or self.config.conv_kernel_size < 1:
+            return x
+        arguments = {"attention_mask": context.mask}
+        if context.rows is not None:  # the neighbours of the rows of this pass
+            everything = dataclasses.replace(context, rows=None, positions=context.key_positions)
+            embedded = self.apply_embeddings(everything)
+            arguments["rows"] = context.rows
+        y = self.apply(
+            embedded,
+            MaskedConvolution,
+            name="Transformer-0-Convolution",
+            arguments=arguments,
+            kernel_size=self.config.conv_kernel_size,
+            activation=ACTIVATIONS.get(self.config.conv_act, self.config.conv_act),
+            kernel_initializer=self.initializer,
+        )
+        y = self.dropout(y, "Transformer-0-Convolution-Dropout")
+        x = self.apply([x, y], keras.layers.Add, name="Transformer-0-Convolution-Add")
+        return self.norm(x, "Transformer-0-Convolution-Norm", context)

@@ -1,0 +1,182 @@
+"""ModernBERT: global and local attention in turn, rotary positions, gated feed-forward parts."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from ..config import ACTIVATIONS, ConfigError, TransformerConfig
+from ..layers import VocabularyBias
+from ..masks import Window
+from ..positions import Rotary
+from .block import pre_norm, residual
+from .outputs import dense, vocabulary_scores
+from .registry import register_model
+from .transformer import Transformer
+
+GLOBAL, LOCAL = "full_attention", "sliding_attention"
+THETAS = {GLOBAL: "global_rope_theta", LOCAL: "local_rope_theta"}
+
+
+def alternation(every: int, blocks: int) -> tuple[str, ...]:
+    """Kinds of so many blocks of which every n-th one sees everything."""
+    return tuple(LOCAL if i % every else GLOBAL for i in range(blocks))
+
+
+def period(types: Sequence[str] | None, stated: int | None) -> int | None:
+    """The n whose `alternation` is `types` (the stated one, if it will do), or None."""
+    if not types:
+        return stated
+    candidates = (stated or 1, *range(1, len(types) + 1))
+    return next((n for n in candidates if alternation(n, len(types)) == tuple(types)), None)
+
+
+@dataclasses.dataclass(frozen=True)
+class ModernBERTConfig(TransformerConfig):
+    """ModernBERT's names for our fields, and its defaults.
+
+    Attributes:
+        global_attn_every_n_layers: block 0, n, 2n, ... see everything, the others a window; None
+            where `layer_types` says it.
+        layer_types: `"full_attention"` or `"sliding_attention"` for each block, where no n does.
+        local_attention: width of the window, in tokens.
+        global_rope_theta, local_rope_theta: base of the rotary positions in either kind of block.
+        norm_bias, attention_bias, mlp_bias, classifier_bias, decoder_bias: which parts have one.
+        classifier_activation: activation in the head.
+    """
+
+    hidden_act: str = "gelu"
+    max_position: int = 8192
+    segment_vocab_size: int = 0
+    dropout_rate: float = 0.0
+    attention_dropout_rate: float = 0.0
+    norm_epsilon: float = 1e-5
+    pad_token_id: int | None = 50283
+    global_attn_every_n_layers: int | None = 3
+    layer_types: tuple[str, ...] | None = None
+    local_attention: int = 128
+    global_rope_theta: float = 160000.0
+    local_rope_theta: float = 10000.0
+    norm_bias: bool = False
+    attention_bias: bool = False
+    mlp_bias: bool = False
+    classifier_bias: bool = False
+    decoder_bias: bool = True
+    classifier_activation: str = "gelu"
+
+    aliases: ClassVar = {
+        "hidden_activation": "hidden_act",
+        "mlp_dropout": "dropout_rate",
+        "attention_dropout": "attention_dropout_rate",
+        "norm_eps": "norm_epsilon",
+    }
+    inert: ClassVar = frozenset(
+        """classifier_pooling deterministic_flash_attn embedding_dropout initializer_cutoff_factor
+        reference_compile repad_logits_with_grad sparse_pred_ignore_index sparse_prediction
+        layer_norm_eps""".split()
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        types = self.layer_types and tuple(self.layer_types)
+        if types and (len(types) != self.num_hidden_layers or not set(types) <= {GLOBAL, LOCAL}):
+            raise ConfigError(
+                f"config `layer_types` must say {GLOBAL!r} or {LOCAL!r} for each of the "
+                f"{self.num_hidden_layers} blocks, not {list(types)!r}."
+            )
+        every = period(types, self.global_attn_every_n_layers)
+        if not types and (not isinstance(every, int) or every < 1):
+            raise ConfigError(
+                f"config `global_attn_every_n_layers` must be a positive integer, not {every!r}."
+            )
+        object.__setattr__(self, "layer_types", None if every else types)
+        object.__setattr__(self, "global_attn_every_n_layers", every)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kind of each block."""
+        every = self.global_attn_every_n_layers
+        return self.layer_types or alternation(every, self.num_hidden_layers)
+
+    @classmethod
+    def from_dict(cls, values, **overrides):
+        values = dict(values)
+        for kind, rope in (values.pop("rope_parameters", None) or {}).items():
+            if kind not in THETAS or (rope or {}).get("rope_type", "default") != "default":
+                raise ConfigError(
+                    f"config `rope_parameters` asks for {rope!r} in {kind!r}; "
+                    "only the default rotary positions are built."
+                )
+            values[THETAS[kind]] = float((rope or {}).get("rope_theta", getattr(cls, THETAS[kind])))
+        every = "global_attn_every_n_layers"
+        types = values.get("layer_types")
+        n = period(types, values.get(every))
+        if types and n and len(types) == values.get("num_hidden_layers"):
+            # The short form, in which another depth or another n can be asked for.
+            values = {**values, "layer_types": None, every: n}
+        return super().from_dict(values, **overrides)
+
+    def to_json_dict(self):
+        out = super().to_json_dict()
+        if self.layer_types:
+            out["layer_types"] = list(self.layer_types)
+        return out
+
+
+def pre_norm_but_first(transformer: Any, x: Any, name: str, function: Any, context: Any) -> Any:
+    """`pre_norm`, but the embeddings, which are normed already, go into the first attention."""
+    if name == transformer.layer_name(0, transformer.attention_name):
+        return residual(transformer, x, name, function(x))
+    return pre_norm(transformer, x, name, function, context)
+
+
+@register_model("modernbert")
+class ModernBERT(Transformer):
+    """ModernBERT.
+
+    Source: Warner et al., Smarter, Better, Faster, Longer, 2024 (arXiv:2412.13663).
+    """
+
+    config_class = ModernBERTConfig
+    wiring = staticmethod(pre_norm_but_first)
+    use_bias = False
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.position = Rotary(self.config.global_rope_theta, interleaved=False)
+        local = copy.copy(self)
+        local.position = Rotary(self.config.local_rope_theta, interleaved=False)
+        self.assemblers = {GLOBAL: self, LOCAL: local}
+
+    def norm_options(self):
+        return {**super().norm_options(), "center": self.config.norm_bias}
+
+    def attention_options(self):
+        return {**super().attention_options(), "use_bias": self.config.attention_bias}
+
+    def feed_forward_options(self):
+        return {**super().feed_forward_options(), "gated": True, "use_bias": self.config.mlp_bias}
+
+    def apply_main_layers(self, x, context):
+        window = self.mask & Window(self.config.local_attention // 2)
+        everything = context.mask
+        near = self.attention_mask(context, window, "Attention-Mask-Local")
+        for index, kind in enumerate(self.config.kinds):
+            context.mask = everything if kind == GLOBAL else near
+            x = self.assemblers[kind].apply_block(x, index, context)
+            context.hidden_states.append(x)
+        context.mask = everything
+        context.hidden_states[-1] = x = self.norm(x, "Output-Norm", context)
+        return x
+
+    def apply_language_model(self, x, context):
+        config = self.config
+        activation = ACTIVATIONS.get(config.classifier_activation, config.classifier_activation)
+        bias = config.classifier_bias
+        x = dense(self, x, "MLM-Dense", config.hidden_size, activation, use_bias=bias)
+        x = self.embed_tokens(self.norm(x, "MLM-Norm", context), reverse=True)
+        if config.decoder_bias:
+            x = self.apply(x, VocabularyBias, name="MLM-Bias")
+        return vocabulary_scores(self, x)
