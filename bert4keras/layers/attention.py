@@ -200,6 +200,8 @@ class MultiHeadAttention(keras.layers.Layer):
     def normalize(self, scores, mask):
         """Probabilities, float32, of scores (B, N, T, S)."""
         seen = scores if mask is None else ops.where(mask, scores, lowest(scores.dtype))
+        if seen.shape[-1] == 1:  # one token attends to itself; Keras would warn of such a softmax
+            return ops.ones_like(seen, dtype="float32")
         return ops.softmax(ops.cast(seen, "float32"))
 
     def combine(self, probabilities, value, where):

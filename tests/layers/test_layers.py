@@ -163,3 +163,11 @@ def test_configs_round_trip(layer):
     again = keras.saving.deserialize_keras_object(written)
     assert type(again) is type(layer)
     assert again.get_config() == layer.get_config()
+
+
+def test_a_text_of_one_token_is_no_cause_for_a_warning():
+    layer = MultiHeadAttention(2, 4, return_scores=True)
+    x = np.random.default_rng(0).normal(size=(3, 1, 8)).astype("float32")
+    y, _ = layer(x, attention_mask=np.ones((3, 1, 1, 1), bool))
+    expected = layer.output_projection(layer.value(x))
+    np.testing.assert_allclose(ops.convert_to_numpy(y), ops.convert_to_numpy(expected), atol=1e-5)

@@ -1,0 +1,145 @@
+"""Only certain answers: sequences from a list, or spans of a passage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from .processors import BANNED, Processor, mark
+
+
+class Trie:
+    """Token sequences that may be written, as an automaton of arrays.
+
+    Args:
+        children: for every node a dict token id -> node; node 0 is the start.
+        final: nodes where the answer may end.
+
+    Attributes:
+        tokens: (nodes, K) int32, tokens that may follow; -1 for none.
+        targets: (nodes, K) int32, the node that each of them leads to.
+        final: (nodes,) bool.
+    """
+
+    def __init__(self, children: Sequence[dict[int, int]], final: Iterable[int]):
+        width = max(1, *(len(node) for node in children))
+        self.tokens = np.full((len(children), width), -1, "int32")
+        self.targets = np.zeros((len(children), width), "int32")
+        self.final = np.zeros(len(children), bool)
+        for number, node in enumerate(children):
+            self.tokens[number, : len(node)] = list(node)
+            self.targets[number, : len(node)] = list(node.values())
+        self.final[list(final)] = True
+
+    @classmethod
+    def of(cls, sequences: Iterable[Sequence[int]]) -> Trie:
+        """A trie of whole sequences, such as candidate titles.
+
+        Raises:
+            ValueError: no sequence, or an empty one.
+        """
+        children: list[dict[int, int]] = [{}]
+        final = set()
+        for sequence in sequences:
+            if not len(sequence):
+                raise ValueError("an empty sequence cannot be an answer.")
+            node = 0
+            for token in sequence:
+                if int(token) not in children[node]:
+                    children[node][int(token)] = len(children)
+                    children.append({})
+                node = children[node][int(token)]
+            final.add(node)
+        if not final:
+            raise ValueError("a trie needs at least one sequence.")
+        return cls(children, final)
+
+    @classmethod
+    def of_spans(cls, tokens: Sequence[int]) -> Trie:
+        """All contiguous spans of a passage: its suffix automaton, at most 2 n nodes.
+
+        Source: Blumer et al., The smallest automaton recognizing the subwords of a text, 1985.
+        """
+        if not len(tokens):
+            raise ValueError("an empty passage has no spans.")
+        children: list[dict[int, int]] = [{}]
+        links, lengths, last = [-1], [0], 0
+        for token in map(int, tokens):
+            new = len(children)
+            children.append({})
+            links.append(0)
+            lengths.append(lengths[last] + 1)
+            node = last
+            while node != -1 and token not in children[node]:
+                children[node][token] = new
+                node = links[node]
+            if node != -1:
+                target = children[node][token]
+                if lengths[node] + 1 == lengths[target]:
+                    links[new] = target
+                else:
+                    copy = len(children)
+                    children.append(dict(children[target]))
+                    links.append(links[target])
+                    lengths.append(lengths[node] + 1)
+                    while node != -1 and children[node].get(token) == target:
+                        children[node][token] = copy
+                        node = links[node]
+                    links[target] = links[new] = copy
+            last = new
+        return cls(children, range(1, len(children)))
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
+class Constrained(Processor):
+    """Answers that a trie accepts, followed by `end_id`.
+
+    Args:
+        tries: one for all prompts, or a list of one for each.
+        end_id: allowed where an answer may end, and required where it cannot go on.
+    """
+
+    def __init__(self, tries: Trie | Sequence[Trie], end_id: int):
+        self.shared = isinstance(tries, Trie)
+        tries = [tries] if self.shared else list(tries)
+        if not tries:
+            raise ValueError("Constrained needs a trie.")
+        self.end_id = end_id
+        offsets = np.cumsum([0, *(len(trie) for trie in tries)])
+        self.roots = offsets[:-1].astype("int32")
+        width = max(trie.tokens.shape[1] for trie in tries) + 1
+        # One node more, behind the end: everything is over, and `end_id` repeats.
+        self.tokens = np.full((int(offsets[-1]) + 1, width), -1, "int32")
+        self.targets = np.full_like(self.tokens, offsets[-1])
+        for trie, offset in zip(tries, offsets, strict=False):
+            here = slice(offset, offset + len(trie))
+            self.tokens[here, : width - 1][:, : trie.tokens.shape[1]] = trie.tokens
+            self.targets[here, : trie.tokens.shape[1]] = trie.targets + offset
+            self.tokens[here, -1] = np.where(trie.final, end_id, -1)
+        self.tokens[-1, -1] = end_id
+
+    def start(self, rows: int) -> Any:
+        if self.shared:
+            return ops.zeros((rows,), "int32")
+        if rows % len(self.roots):
+            raise ValueError(f"{len(self.roots)} tries do not fit a batch of {rows} rows.")
+        return ops.convert_to_tensor(np.repeat(self.roots, rows // len(self.roots)))
+
+    def __call__(self, scores, state, history):
+        vocab_size = scores.shape[1]
+        tokens = ops.take(ops.convert_to_tensor(self.tokens), state, axis=0)
+        allowed = mark(ops.where(tokens < 0, vocab_size, tokens), vocab_size)
+        return ops.where(allowed, scores, BANNED)
+
+    def advance(self, state, chosen):
+        tokens = ops.take(ops.convert_to_tensor(self.tokens), state, axis=0)
+        targets = ops.take(ops.convert_to_tensor(self.targets), state, axis=0)
+        taken = ops.cast(tokens == chosen[:, None], "int32")
+        # Nothing taken can only be a row that is over and is fed padding.
+        over = self.tokens.shape[0] - 1
+        return ops.where(ops.any(taken > 0, axis=1), ops.sum(taken * targets, axis=1), over)

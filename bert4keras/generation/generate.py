@@ -1,0 +1,190 @@
+"""Text generation with any language model: one call for a batch of prompts.
+
+Legend: B batch, N new tokens.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from .loop import Search, arrays
+from .processors import Processor
+from .prompts import id_lists, lay_out, right_aligned, round_up
+from .strategies import BeamSearch, Ending, Greedy, Strategy
+
+MOST_SEARCHES = 16  # compiled for one model and kept
+
+
+@dataclasses.dataclass(frozen=True)
+class Generated:
+    """Answers to a batch of prompts.
+
+    Attributes:
+        token_ids: for each prompt its answers, the best first; without the prompt, and without
+            the last end token.
+        scores: sums of log-probabilities, or the scores that the strategy orders by.
+    """
+
+    token_ids: list[list[list[int]]]
+    scores: list[list[float]]
+
+    @property
+    def best(self) -> list[list[int]]:
+        """The best answer to each prompt."""
+        return [answers[0] for answers in self.token_ids]
+
+
+def generate(
+    model: Any,
+    prompts: Any,
+    max_new_tokens: int = 64,
+    end_id: int | None = None,
+    strategy: Strategy | None = None,
+    processors: Sequence[Processor] = (),
+    segment_ids: Sequence[Sequence[int]] | None = None,
+    new_segment_id: int | None = None,
+    min_ends: int = 1,
+    inputs: Mapping[str, Any] | None = None,
+    decoder_prompts: Any = None,
+) -> Generated:
+    """Continue prompts token by token.
+
+    The model runs once over the prompts and then on one token at a time, with the keys and values
+    of all earlier ones in a cache. Prompts are padded to a multiple of 32 columns, so that a call
+    with other lengths rarely compiles anything again.
+
+    Args:
+        model: a `Backbone` with a language-model head: of an encoder under `application="lm"`,
+            `"unilm"`, `"prefix"` or `"permutation"`, a GPT, or a T5.
+        prompts: lists of token ids, of any lengths; or an int array, padded at either end. For an
+            encoder-decoder these are what the encoder reads.
+        max_new_tokens: N.
+        end_id: token that ends an answer; None: all answers have N tokens.
+        strategy: `Greedy()` (the default), `Sample(...)` or `BeamSearch(...)`.
+        processors: what changes the scores, in this order, see `processors` and `constraints`.
+        segment_ids: of the prompts; None: all 0.
+        new_segment_id: of new tokens; None: 1 for UniLM, else that of the prompt's last token.
+        min_ends: how many end tokens an answer has.
+        inputs: further inputs of the model by name, (B, ...), such as `condition`.
+        decoder_prompts: how answers begin, for an encoder-decoder; None: its start token.
+
+    Returns:
+        `Generated`.
+
+    Raises:
+        ValueError: a model without a head, or prompts that it cannot read.
+    """
+    search, state, limit = _begin(**{**locals(), "strategy": strategy or Greedy()})
+    return _collect(search, search.advance(state, ops.convert_to_tensor(limit, "int32")), limit)
+
+
+def stream(
+    model: Any,
+    prompts: Any,
+    max_new_tokens: int = 64,
+    end_id: int | None = None,
+    strategy: Strategy | None = None,
+    processors: Sequence[Processor] = (),
+    segment_ids: Sequence[Sequence[int]] | None = None,
+    new_segment_id: int | None = None,
+    min_ends: int = 1,
+    inputs: Mapping[str, Any] | None = None,
+    decoder_prompts: Any = None,
+) -> Iterator[list[int | None]]:
+    """`generate`, token by token.
+
+    Args:
+        model, ...: as for `generate`; the strategy is `Greedy` or `Sample`.
+
+    Yields:
+        The next token of each row (n rows per prompt with `Sample(n=...)`), None where the answer
+        is over; the end token itself is yielded.
+    """
+    strategy = strategy or Greedy()
+    if isinstance(strategy, BeamSearch):
+        raise ValueError("a beam search changes its mind: use generate, or another strategy.")
+    search, state, limit = _begin(**locals())
+    for step in range(limit):
+        going = ~arrays(state["strategy"]["over"])
+        if not going.any():
+            return
+        state = search.advance(state, ops.convert_to_tensor(step + 1, "int32"))
+        column = arrays(state["tokens"])[:, search.columns + step]
+        yield [int(i) if on else None for i, on in zip(column, going, strict=True)]
+
+
+def _begin(
+    model,
+    prompts,
+    max_new_tokens,
+    end_id,
+    strategy,
+    processors,
+    segment_ids,
+    new_segment_id,
+    min_ends,
+    inputs,
+    decoder_prompts,
+) -> tuple[Search, dict[str, Any], int]:
+    """The search, its state after the prompts were read, and the number of tokens to write."""
+    transformer = getattr(model, "transformer", None)
+    if transformer is None or not transformer.outputs.with_mlm:
+        raise ValueError(
+            "generate needs a model with a language-model head: build_transformer_model(..., "
+            "application='lm') (or 'unilm', 'prefix'), or with_mlm=True."
+        )
+    if max_new_tokens < 1 or min_ends < 1:
+        raise ValueError("max_new_tokens and min_ends must be at least 1.")
+    pad, extra = transformer.config.pad_token_id, dict(inputs or {})
+    lists = id_lists(prompts, pad)
+    if hasattr(type(transformer), "encoder"):
+        extra |= _source(lists, pad or 0)
+        start = transformer.config.extra.get("decoder_start_token_id", pad or 0)
+        given = [[start]] * len(lists) if decoder_prompts is None else decoder_prompts
+        lists = id_lists(given, None if decoder_prompts is None else pad)
+    layout = lay_out(transformer, lists, max_new_tokens, segment_ids, new_segment_id, extra)
+    search = _search(model, strategy, processors, Ending(end_id, min_ends), layout.columns)
+    tensors = {name: ops.convert_to_tensor(value) for name, value in layout.inputs.items()}
+    return search, search.begin(tensors, ops.convert_to_tensor(layout.limit, "int32")), layout.limit
+
+
+def _source(lists: list[list[int]], pad: int) -> dict[str, np.ndarray]:
+    """What an encoder reads, padded at the right end."""
+    columns = round_up(max(map(len, lists)))
+    mirrored = right_aligned([row[::-1] for row in lists], columns, pad)[:, ::-1]
+    lengths = np.array([len(row) for row in lists])[:, None]
+    valid = (np.arange(columns)[None] < lengths).astype("int32")
+    return {"encoder_token_ids": np.ascontiguousarray(mirrored), "encoder_valid": valid}
+
+
+def _search(model, strategy, processors, ending, columns) -> Search:
+    """The compiled search of an earlier call with the same options, or a new one."""
+    known = vars(model.transformer).setdefault("searches", {})
+    key = (strategy, tuple(processors), ending, columns)
+    if key not in known:
+        while len(known) >= MOST_SEARCHES:
+            known.pop(next(iter(known)))
+        known[key] = Search(model, strategy, processors, ending, columns)
+    return known[key]
+
+
+def _collect(search: Search, state: dict[str, Any], limit: int) -> Generated:
+    found = arrays({name: state[name] for name in ("strategy", "tokens", "step")})
+    stopped = int(found["step"]) < limit
+    groups = search.strategy.collect(
+        {**found["strategy"], "stopped": stopped}, found["tokens"], search.columns
+    )
+    end = search.ending.token_id
+    return Generated(
+        [[_without_end(ids, end) for ids, _ in group] for group in groups],
+        [[score for _, score in group] for group in groups],
+    )
+
+
+def _without_end(ids: list[int], end: int | None) -> list[int]:
+    return ids[:-1] if ids and end is not None and ids[-1] == end else ids

@@ -1,0 +1,151 @@
+"""The search as three functions that a backend compiles: begin, go on, and read the result.
+
+The only place of this package where backends differ: how a function is compiled.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from ..layers.embeddings import unchecked_token_ids
+from .processors import History, Processor
+from .strategies import Ending, Strategy
+
+
+class Search:
+    """One strategy on one model, for prompts of one number of columns.
+
+    Args:
+        model: a `Backbone` with a language-model head.
+        strategy: see `strategies`.
+        processors: applied in this order to the logits.
+        ending: when an answer is over.
+        columns: P, columns of the prompts.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        strategy: Strategy,
+        processors: Sequence[Processor],
+        ending: Ending,
+        columns: int,
+    ):
+        self.transformer = with_logits(model.transformer)
+        self.strategy, self.processors = strategy, tuple(processors)
+        self.ending, self.columns = ending, columns
+        self.begin = compiled(self._begin, model)
+        self.advance = compiled(self._advance, model)
+
+    def _begin(self, inputs: Mapping[str, Any], limit: Any) -> dict[str, Any]:
+        """Read the prompts; the state before the first new token."""
+        batch, length = inputs["token_ids"].shape
+        cache = self.transformer.empty_cache(batch, length)
+        rows = ops.arange(self.columns, dtype="int32")
+        with unchecked_token_ids():
+            logits, cache = self.transformer.step(inputs, rows, cache, last=True)
+        state = {"inputs": dict(inputs), "logits": logits[:, 0], "cache": cache}
+        if self.strategy.width > 1:
+            state = keras.tree.map_structure(self._tiled, state)
+        state["tokens"] = state["inputs"].pop("token_ids")
+        state["strategy"] = self.strategy.start(batch, length, limit)
+        count = batch * self.strategy.width
+        state["processors"] = [processor.start(count) for processor in self.processors]
+        state["step"] = ops.zeros((), "int32")
+        return state
+
+    def _tiled(self, x: Any) -> Any:
+        return ops.repeat(x, self.strategy.width, axis=0)
+
+    def _advance(self, state: dict[str, Any], until: Any) -> dict[str, Any]:
+        """Choose tokens until there are `until`, or nothing is left to do."""
+        state = dict(state)
+        inputs = state.pop("inputs")
+        flat = keras.tree.flatten(state)
+
+        def unpack(flat):
+            return keras.tree.pack_sequence_as(state, list(flat))
+
+        def going(*flat):
+            now = unpack(flat)
+            over = self.strategy.finished(now["strategy"], now["step"])
+            return ops.logical_and(now["step"] < until, ops.logical_not(over))
+
+        def body(*flat):
+            return tuple(keras.tree.flatten(self._next(unpack(flat), inputs)))
+
+        with unchecked_token_ids():
+            flat = ops.while_loop(going, body, tuple(flat))
+        return {**unpack(flat), "inputs": inputs}
+
+    def _next(self, state: dict[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Choose one token per row, write it, and compute the logits of the one after it."""
+        index = state["step"] + self.columns
+        history = History(state["tokens"], inputs["valid"], index, state["step"])
+        logits = ops.cast(state["logits"], "float32")
+        memory = state["processors"]
+        for processor, remembered in zip(self.processors, memory, strict=True):
+            logits = processor(logits, remembered, history)
+        chosen, parents, searched = self.strategy.choose(
+            logits, state["strategy"], history, self.ending
+        )
+        tokens, cache = state["tokens"], state["cache"]
+        if parents is not None:
+            tokens, cache, memory = keras.tree.map_structure(
+                lambda x: ops.take(x, parents, axis=0), (tokens, cache, memory)
+            )
+        tokens = ops.slice_update(tokens, (0, index), chosen[:, None])
+        memory = [p.advance(m, chosen) for p, m in zip(self.processors, memory, strict=True)]
+        named = {**inputs, "token_ids": tokens}
+        row = ops.reshape(index, (1,))
+        logits, cache = self.transformer.step(named, row, cache, last=True)
+        return {
+            "logits": ops.cast(logits[:, 0], state["logits"].dtype),
+            "cache": cache,
+            "tokens": tokens,
+            "strategy": searched,
+            "processors": memory,
+            "step": state["step"] + 1,
+        }
+
+
+def with_logits(transformer: Any) -> Any:
+    """The same assembler, whose head gives logits whatever activation its model ends in."""
+    twin = copy.copy(transformer)
+    name = twin.full_name("MLM-Activation")
+    twin.layers = {**transformer.layers, name: keras.layers.Activation("linear", dtype="float32")}
+    return twin
+
+
+def compiled(function: Callable, model: Any) -> Callable:
+    """The function, compiled once per shapes of its arguments; weights are read at every call."""
+    backend = keras.backend.backend()
+    if backend == "jax":
+        import jax
+
+        @jax.jit
+        def run(values, *arguments):
+            with keras.StatelessScope(list(zip(model.variables, values, strict=True))):
+                return function(*arguments)
+
+        return lambda *arguments: run([v.value for v in model.variables], *arguments)
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(function, jit_compile=True, autograph=False)
+    if backend == "torch":
+        import torch
+
+        return torch.no_grad()(function)
+    return function
+
+
+def arrays(tree: Any) -> Any:
+    """Tensors as numpy arrays."""
+    return keras.tree.map_structure(lambda x: np.asarray(ops.convert_to_numpy(x)), tree)

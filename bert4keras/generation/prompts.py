@@ -1,0 +1,151 @@
+"""Prompts of unequal length as one array: the columns of every input over prompt and answer.
+
+Prompts stand at the right end of their part, so that all rows write their next token into the same
+column. Where a token is, and what is padding, is said by explicit positions and validity, never by
+a token id: a model may well emit token 0.
+
+Legend: B batch, P columns of the prompts, N new tokens, S = P + N.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+BUCKET = 32  # columns; so that few shapes are ever compiled
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """What a run of the model reads.
+
+    Attributes:
+        inputs: by name, (B, S) each, or (B, ...) for what has no columns.
+        columns: P.
+        limit: N asked for.
+    """
+
+    inputs: dict[str, np.ndarray]
+    columns: int
+    limit: int
+
+
+def id_lists(prompts: Any, pad_token_id: int | None = None) -> list[list[int]]:
+    """Prompts as lists of ids.
+
+    Args:
+        prompts: a list of lists, taken as they are; or an int array (B, P), whose padding at
+            either end is taken away.
+        pad_token_id: of an array.
+
+    Raises:
+        ValueError: neither, an empty batch or an empty prompt.
+    """
+    if hasattr(prompts, "shape"):
+        rows = np.asarray(prompts)
+        if rows.ndim != 2 or not np.issubdtype(rows.dtype, np.integer):
+            raise ValueError(f"prompts must be integers of shape (B, P), not {rows.shape}.")
+        lists = [_stripped(row, pad_token_id) for row in rows]
+    else:
+        lists = [[int(i) for i in row] for row in prompts]
+    if not lists:
+        raise ValueError("there is no prompt: give a list of lists of token ids.")
+    empty = [number for number, row in enumerate(lists) if not row]
+    if empty:
+        raise ValueError(f"prompt {empty[0]} is empty: give at least a start token.")
+    return lists
+
+
+def _stripped(row: np.ndarray, pad_token_id: int | None) -> list[int]:
+    real = np.flatnonzero(row != pad_token_id) if pad_token_id is not None else np.arange(len(row))
+    return row[real[0] : real[-1] + 1].tolist() if len(real) else []
+
+
+def round_up(size: int, bucket: int = BUCKET) -> int:
+    """The next multiple of `bucket`."""
+    return -(-size // bucket) * bucket
+
+
+def right_aligned(rows: Sequence[Sequence[int]], columns: int, fill: int = 0) -> np.ndarray:
+    """(B, P) int32 with each row at the right end."""
+    out = np.full((len(rows), columns), fill, "int32")
+    for target, row in zip(out, rows, strict=True):
+        target[columns - len(row) :] = row
+    return out
+
+
+def lay_out(
+    transformer: Any,
+    prompts: list[list[int]],
+    limit: int,
+    segment_ids: Sequence[Sequence[int]] | None = None,
+    new_segment_id: int | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Layout:
+    """The inputs of a model over prompts and answers.
+
+    Args:
+        transformer: the assembler, whose mask and config say what inputs there are.
+        prompts: B lists of ids.
+        limit: N, largest number of new tokens.
+        segment_ids: those of the prompts; None: all 0.
+        new_segment_id: that of new tokens; None: 1 where the mask tells source from target by it,
+            else the last one of the prompt.
+        extra: other inputs by name, (B, ...), taken as they are.
+
+    Raises:
+        ValueError: a prompt too long, an id out of range, or an input that is missing.
+    """
+    config, lengths = transformer.config, np.array([len(row) for row in prompts])
+    _check(transformer, prompts, int(lengths.max()) + limit)
+    columns = round_up(int(lengths.max()))
+    length = columns + round_up(limit)
+    valid = np.arange(length)[None] >= (columns - lengths)[:, None]
+    new = np.broadcast_to(np.arange(length) >= columns, valid.shape)
+    tokens = np.zeros((len(prompts), length), "int32")
+    tokens[:, :columns] = right_aligned(prompts, columns)
+    inputs = {"token_ids": tokens, "valid": valid.astype("int32")}
+    first = transformer.position.first(config)
+    inputs["position_ids"] = (np.maximum(valid.cumsum(1) - 1, 0) + first).astype("int32")
+    needs = set(transformer.mask.needs)
+    if config.segment_vocab_size or "segment_ids" in needs:
+        rows = [[0] * len(row) for row in prompts] if segment_ids is None else segment_ids
+        if [len(row) for row in rows] != lengths.tolist():
+            raise ValueError("segment_ids must be as many as the ids of each prompt.")
+        segments = np.zeros_like(tokens)
+        segments[:, :columns] = right_aligned(rows, columns)
+        last = segments[:, columns - 1 : columns]
+        target = int("segment_ids" in needs) if new_segment_id is None else new_segment_id
+        keep = new_segment_id is None and "segment_ids" not in needs
+        inputs["segment_ids"] = np.where(new, last if keep else target, segments).astype("int32")
+    if "prefix" in needs:
+        inputs["prefix"] = (~new).astype("int32")
+    if "rank" in needs:
+        inputs["rank"] = np.cumsum(new, axis=1, dtype="int32")
+    inputs.update({name: np.asarray(value) for name, value in (extra or {}).items()})
+    missing = (needs | ({"condition"} if config.layer_norm_cond else set())) - set(inputs)
+    if missing:
+        names = ", ".join(sorted(missing))
+        raise ValueError(f"the model also needs {names}: pass inputs={{name: array}}.")
+    return Layout(inputs, columns, limit)
+
+
+def _check(transformer: Any, prompts: list[list[int]], longest: int) -> None:
+    config = transformer.config
+    for number, row in enumerate(prompts):
+        wrong = [i for i in row if not 0 <= i < config.vocab_size]
+        if wrong:
+            raise ValueError(
+                f"token id {wrong[0]} of prompt {number} is outside the model's vocabulary of "
+                f"{config.vocab_size} tokens. Tokenizer and model do not belong together, or "
+                "`keep_tokens` was given to only one of them."
+            )
+    reach = transformer.position.reach(config)
+    if reach is not None and longest > reach:
+        raise ValueError(
+            f"prompts and {longest} tokens in all are more than the model's {reach} positions. "
+            "Shorten the prompts (tokenizer.encode(text, maxlen=...)) or ask for fewer new tokens."
+        )
