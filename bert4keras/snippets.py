@@ -27,12 +27,12 @@ _ELSEWHERE = {
         truncate_sequences""".split(),
         "bert4keras.data",
     ),
+    "AutoRegressiveDecoder": "bert4keras.generation",
     "orthogonally_resize": "bert4keras.checkpoints.resize",
 }
 _STRINGS = "Python 3 has one kind of string: bytes become one with data.decode('utf-8')"
 _ARGUMENTS = "write the arguments into __init__ and pass the others on with **kwargs"
 _ABSENT = {
-    "AutoRegressiveDecoder": "generating text is not there yet",
     "ViterbiDecoder": "decoding of label sequences is not there yet",
     "WebServing": "call model.predict in a handler of any web framework",
     "convert_to_str": _STRINGS,

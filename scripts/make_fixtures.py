@@ -19,7 +19,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 # In this order: google is made from what bert wrote.
-SECTIONS = ("bert", "families", "google", "minilm", "tokenizers", "wordpiece")
+SECTIONS = ("bert", "families", "google", "minilm", "text_metrics", "tokenizers", "wordpiece")
 
 
 def main() -> None:

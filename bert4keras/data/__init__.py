@@ -9,6 +9,7 @@ from bert4keras.data.generator import DataGenerator
 from bert4keras.data.masking import join_words, mask_tokens, word_pieces
 from bert4keras.data.packing import Packed, pack
 from bert4keras.data.padding import sequence_padding, truncate_sequences
+from bert4keras.data.permutation import ordered_inputs, permute_tokens, random_ranks
 from bert4keras.data.text import (
     is_string,
     longest_common_subsequence,
@@ -29,7 +30,10 @@ __all__ = [
     "lowercase_and_normalize",
     "mask_tokens",
     "open",
+    "ordered_inputs",
     "pack",
+    "permute_tokens",
+    "random_ranks",
     "sequence_padding",
     "strQ2B",
     "text_segmentate",

@@ -44,7 +44,7 @@ class MultiHeadAttention(keras.layers.Layer):
         key_positions: (B|1, S) int, likewise.
         scores: (B, N, T, S), those of an earlier layer, added to these.
         relative: (R, D), vectors of relative positions, for the layers that use them.
-        cache: pair of keys and values (B, S, N, H) from earlier steps; the new ones are written
+        cache: pair of keys and values (B, N, S, H) from earlier steps; the new ones are written
             at row `start` and the attention runs over all S.
         start: int scalar, first row of the step.
 
@@ -143,9 +143,13 @@ class MultiHeadAttention(keras.layers.Layer):
         if self.position.rotates:
             query, key = self.position.rotate(query, key, positions)
         if cache is not None:
-            key = ops.slice_update(cache[0], (0, start, 0, 0), ops.cast(key, cache[0].dtype))
-            value = ops.slice_update(cache[1], (0, start, 0, 0), ops.cast(value, cache[1].dtype))
-            cache = (key, value)
+            # Kept with the heads outside: read as they lie, at every step.
+            new = (ops.transpose(tensor, (0, 2, 1, 3)) for tensor in (key, value))
+            cache = tuple(
+                ops.slice_update(old, (0, 0, start, 0), ops.cast(tensor, old.dtype))
+                for old, tensor in zip(cache, new, strict=True)
+            )
+            key, value = (ops.transpose(tensor, (0, 2, 1, 3)) for tensor in cache)
         if scores is not None:
             bias = scores if bias is None else bias + scores
         where = (positions, key_positions)
@@ -240,8 +244,8 @@ class MultiHeadAttention(keras.layers.Layer):
         return (x, scores) if self.return_scores else x
 
     def empty_cache(self, batch: int, length: int) -> tuple[Any, Any]:
-        """Zeroed keys (B, S, N, K) and values (B, S, N, H) for decoding."""
-        shape = (batch, length, self.heads)
+        """Zeroed keys (B, N, S, K) and values (B, N, S, H) for decoding."""
+        shape = (batch, self.heads, length)
         return tuple(
             ops.zeros((*shape, size), self.compute_dtype)
             for size in (self.key_size, self.head_size)

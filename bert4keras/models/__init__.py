@@ -19,6 +19,7 @@ from . import (  # noqa: F401
 from .backbone import Backbone
 from .bert import BERT
 from .build import build_transformer_model
+from .filling import fill_gaps
 from .outputs import Outputs
 from .registry import FAMILIES, register_model
 from .transformer import Context, Transformer
@@ -34,5 +35,6 @@ __all__ = [
     "TransformerConfig",
     "TwoStream",
     "build_transformer_model",
+    "fill_gaps",
     "register_model",
 ]

@@ -57,8 +57,8 @@ def build_transformer_model(
         checkpoint_path: weights; anything that `bert4keras.checkpoints.open_checkpoint` takes.
         model: family name or a `Transformer` class; None takes `model_type` from the config.
         application: mask strategy: `"encoder"`, `"lm"`, `"unilm"`, `"prefix"`, `"permutation"`,
-            `"packed"`, or a `Mask`, such as `TwoStream`. `"encoder"` is what the family itself is (GPT: `"lm"`); a
-            `Mask()` is bidirectional whatever the family.
+            `"packed"`, or a `Mask`, among them `TwoStream`. `"encoder"` is what the family itself
+            is (GPT: `"lm"`); a `Mask()` is bidirectional whatever the family.
         return_keras_model: False returns the `Transformer`, built and loaded, whose `.model` is
             the Keras model.
         with_pool, with_nsp, with_mlm, with_discriminator: heads, see `Outputs`. With None,

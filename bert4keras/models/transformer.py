@@ -176,14 +176,14 @@ class Transformer:
     def attention_mask(self, context: Context, strategy: Mask, name: str = "Attention-Mask") -> Any:
         """What `strategy` and the padding let the rows of this pass see, bool (B, 1, T|1, S)."""
 
+        rows = {} if context.rows is None else {"rows": context.rows}
+
         def mask(**arguments: Any) -> Any:
             return self.apply(
                 dict(context.inputs),
                 AttentionMask,
                 name=name,
-                arguments=arguments
-                if context.rows is None
-                else {**arguments, "rows": context.rows},
+                arguments={**rows, **arguments},
                 strategy=strategy,
                 pad_token_id=self.config.pad_token_id,
                 start_token=self.start_token,
@@ -363,7 +363,7 @@ class Transformer:
         return self.forward(context), context.cache
 
     def empty_cache(self, batch: int, length: int) -> dict[int, tuple[Any, Any]]:
-        """Zeroed keys and values for `step` by block index, (B, S, N, H) as a rule."""
+        """Zeroed keys and values for `step` by block index, (B, N, S, H) as a rule."""
         names = {
             index: self.full_name(self.layer_name(index, self.attention_name))
             for index in range(self.depth)

@@ -17,7 +17,8 @@ from keras import ops
 
 from .._serialization import serializable
 from ..config import ConfigError
-from ..masks import And, Mask, Permutation, get_mask
+from ..layers import GatedAttentionUnit
+from ..masks import And, Mask, get_mask
 
 
 @serializable
@@ -41,7 +42,7 @@ class TwoStream(Mask):
     """
 
     query_token_id: int
-    order: Mask = Permutation()
+    order: Mask | str = "permutation"
 
     def __post_init__(self):
         object.__setattr__(self, "order", get_mask(self.order))
@@ -89,16 +90,16 @@ def query_stream(transformer: Any, context: Any) -> Any:
     Raises:
         ConfigError: a head that is not a language model's, or a model with an encoder beside it.
     """
-    token = transformer.mask.query_token_id
-    if not 0 <= token < transformer.config.vocab_size:
-        raise ConfigError(
-            f"TwoStream: {token} is not an id of the model's {transformer.config.vocab_size} tokens."
-        )
+    token, size = transformer.mask.query_token_id, transformer.config.vocab_size
+    if not 0 <= token < size:
+        raise ConfigError(f"TwoStream: {token} is not an id of the model's {size} tokens.")
     heads = dataclasses.asdict(transformer.outputs)
     for name in (name for name, option in heads.items() if option and name != "with_mlm"):
         raise ConfigError(f"TwoStream predicts tokens and has no head {name}; leave it out.")
     if context.cross is not None:
         raise ConfigError("TwoStream is not built for decoders that look at an encoder.")
+    if issubclass(transformer.attention_layer, GatedAttentionUnit):
+        raise ConfigError("TwoStream: a gated attention unit looks at nothing but its own input.")
     query = dataclasses.replace(context, strict=True, scores=None, hidden_states=[])
     transformer.prepare(query)
     inputs = dict(context.inputs)

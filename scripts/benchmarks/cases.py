@@ -7,7 +7,7 @@ import sys
 
 from .contest import Side
 
-NAMES = ("encode", "train", "epoch", "tokenize", "load", "import")
+NAMES = ("encode", "train", "epoch", "tokenize", "generate", "load", "import")
 BACKENDS = ("tensorflow", "jax", "torch")
 OURS = "bert4keras"
 
@@ -36,7 +36,7 @@ class Contest:
 def contests(wanted: list[str], backends: list[str], peers: dict[str, str]) -> list[Contest]:
     """The contests of the wanted cases, with the peers whose environments exist."""
     makers = {"encode": on_backends, "train": on_backends, "epoch": epoch}
-    makers |= {"tokenize": tokenize, "load": load}
+    makers |= {"tokenize": tokenize, "generate": generate, "load": load}
     found = []
     for case in wanted:
         if case in makers:
@@ -88,6 +88,30 @@ def tokenize(case: str, backends: list[str], peers: dict[str, str]) -> list[Cont
         sides.append(Side("transformers", "hugging_face", peers["transformers"]))
     title = "tokenize, ids and offsets"
     return [Contest(case, title, "line", sides, 8.0, ("ancestor",))]
+
+
+def generate(case: str, backends: list[str], peers: dict[str, str]) -> list[Contest]:
+    found = []
+    for backend in backends:
+        title = f"generate 4x64, {backend}"
+        sides = [ours(backend)]
+        if "keras-hub" in peers:
+            sides.append(Side("keras-hub", "hub", peers["keras-hub"], backend))
+            found.append(Contest(case, title, "batch", sides, 1.0, ("keras-hub",)))
+        if backend == "tensorflow" and "ancestor" in peers:
+            sides = [ours(backend), Side("ancestor", "ancestor", peers["ancestor"])]
+            found.append(Contest(case, title, "batch", sides, 7.0, ("ancestor",)))
+        # At most 2.5 times the time of greedy is a ratio greedy / beam of at least 1 / 2.5.
+        greedy = ours(backend, "greedy", case="generate")
+        sides = [ours(backend, f"{OURS}, 4 beams", case="generate_beam"), greedy]
+        found.append(
+            Contest(case, f"beam search 4x64, {backend}", "batch", sides, 1 / 2.5, ("greedy",))
+        )
+        short = ours(backend, "after 32 tokens", case="generate_short")
+        sides = [ours(backend, "after 448 tokens", case="generate_long"), short]
+        title = f"a token late in a text, {backend}"
+        found.append(Contest(case, title, "token", sides, 1 / 1.5, (short.label,)))
+    return found
 
 
 def load(case: str, backends: list[str], peers: dict[str, str]) -> list[Contest]:

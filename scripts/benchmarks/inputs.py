@@ -27,6 +27,7 @@ MINILM_CONFIG = {  # the sizes of MiniLM-L6-H384
 BATCH, LENGTH = 16, 128
 EPOCH_BATCH, EPOCH_MAXLEN = 32, 128
 LEARNING_RATE = 5e-5
+PROMPT, NEW_TOKENS = 32, 64
 
 
 def batch(batches: int = 1) -> dict[str, np.ndarray]:
@@ -43,6 +44,12 @@ def batch(batches: int = 1) -> dict[str, np.ndarray]:
         "mask": mask,
         "labels": rng.integers(0, 2, rows).astype(np.int32),
     }
+
+
+def prompts(length: int = PROMPT) -> np.ndarray:
+    """Random prompts (4, length)."""
+    rng = np.random.default_rng(11)
+    return rng.integers(1000, MINILM_CONFIG["vocab_size"], (4, length)).astype(np.int32)
 
 
 def read_labelled(path: Path, limit: int) -> list[tuple[str, int]]:

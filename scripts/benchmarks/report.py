@@ -174,6 +174,11 @@ METHOD = """\
 - **epoch**: the texts of the sample in batches of 32, encoded beforehand on both sides. Ours:
   `DataGenerator` with length bucketing; the ancestor: random order, padded to the longest row.
 - **tokenize**: ids and character offsets; the ancestor: `tokenize`, `tokens_to_ids`, `rematch`.
+- **generate**: 4 random prompts of 32 tokens, 64 new ones, nothing ends early; greedy. Ours: BERT
+  of MiniLM's size under `application="lm"`; keras-hub: GPT-2 of that size, compiled; the ancestor:
+  its `AutoRegressiveDecoder`. Beam search: ours against our greedy search, where at most 2.5 times
+  the time is a ratio of at least 0.4. A token late in a text: 32 new tokens behind 448 against
+  those behind 32; at most 1.5 times the time is a ratio of at least 0.67.
 - **load**: `build_transformer_model(directory)` against reading the file's bytes and building the
   model from its config; the target, 1.5 times that, is a ratio of at least 0.67.
 - **import**: fresh processes."""

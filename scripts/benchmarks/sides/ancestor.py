@@ -8,12 +8,12 @@ import tempfile
 
 import numpy as np
 import tensorflow as tf
-from bert4keras.backend import keras
 
 from benchmarks import inputs
 from benchmarks.sides.keras_common import encode_case, train_case
+from bert4keras.backend import keras
 from bert4keras.models import build_transformer_model
-from bert4keras.snippets import DataGenerator, sequence_padding
+from bert4keras.snippets import AutoRegressiveDecoder, DataGenerator, sequence_padding
 from bert4keras.tokenizers import Tokenizer
 
 
@@ -96,4 +96,34 @@ def tokenize(options: dict):
     return run, len(texts)
 
 
-CASES = {"encode": encode, "train": train, "epoch": epoch, "tokenize": tokenize}
+def generate(options: dict):
+    """The loop of its examples: one prompt after the other, everything read anew at each step."""
+    with tempfile.NamedTemporaryFile("w", suffix=".json", delete=False) as file:
+        json.dump(inputs.MINILM_CONFIG, file)
+    try:
+        model = build_transformer_model(file.name, application="lm")
+    finally:
+        os.unlink(file.name)
+
+    class Writer(AutoRegressiveDecoder):
+        @AutoRegressiveDecoder.wraps(default_rtype="probas")
+        def predict(self, prompt, output_ids, states):
+            ids = np.concatenate([prompt[0], output_ids], 1)
+            return self.last_token(model).predict([ids, np.zeros_like(ids)], verbose=0)
+
+    writer = Writer(start_id=None, end_id=-1, maxlen=inputs.NEW_TOKENS)
+
+    def run() -> None:
+        for prompt in inputs.prompts():
+            writer.beam_search([[prompt]], topk=1)
+
+    return run, 1
+
+
+CASES = {
+    "encode": encode,
+    "train": train,
+    "epoch": epoch,
+    "tokenize": tokenize,
+    "generate": generate,
+}

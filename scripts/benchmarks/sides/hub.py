@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 import keras_hub
+import numpy as np
 
 from benchmarks import inputs
 from benchmarks.sides.keras_common import encode_case, train_case
@@ -48,4 +49,29 @@ def train(options: dict):
     return train_case(model, features(data), data["labels"], options["steps"])
 
 
-CASES = {"encode": encode, "train": train}
+def generate(options: dict):
+    """GPT-2 of the same sizes, compiled, greedy."""
+    config = inputs.MINILM_CONFIG
+    gpt2 = keras_hub.models.GPT2Backbone(
+        vocabulary_size=config["vocab_size"],
+        num_layers=config["num_hidden_layers"],
+        num_heads=config["num_attention_heads"],
+        hidden_dim=config["hidden_size"],
+        intermediate_dim=config["intermediate_size"],
+        max_sequence_length=config["max_position_embeddings"],
+    )
+    model = keras_hub.models.GPT2CausalLM(gpt2, preprocessor=None)
+    model.compile(sampler="greedy")
+    prompts = inputs.prompts()
+    tokens = np.zeros((len(prompts), inputs.PROMPT + inputs.NEW_TOKENS), "int32")
+    tokens[:, : inputs.PROMPT] = prompts
+    mask = np.arange(tokens.shape[1])[None] < inputs.PROMPT
+    mask = np.broadcast_to(mask, tokens.shape).astype("int32")
+
+    def run() -> None:
+        model.generate({"token_ids": tokens, "padding_mask": mask}, stop_token_ids=None)
+
+    return run, 1
+
+
+CASES = {"encode": encode, "train": train, "generate": generate}

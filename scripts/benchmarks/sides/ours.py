@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 
 from benchmarks import inputs
+from benchmarks.sides import generation
 from benchmarks.sides.keras_common import encode_case, train_case
 from bert4keras import DataGenerator, Tokenizer, build_transformer_model
 
@@ -121,4 +122,5 @@ CASES = {
     "tokenize_serial": tokenize_serial,
     "load": load,
     "load_floor": load_floor,
+    **generation.CASES,
 }

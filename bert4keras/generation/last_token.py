@@ -1,0 +1,63 @@
+"""A model cut down to its output at one token of each row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+
+class LastToken:
+    """Gives a model's outputs (B, T, ...) at the last token only, (B, ...).
+
+    Args:
+        model: functional model.
+
+    Attributes:
+        model: the functional model, with the lengths as one more input.
+
+    Raises:
+        ValueError: a model without inputs of its own, or an output without a token axis.
+    """
+
+    def __init__(self, model: keras.Model):
+        if not getattr(model, "inputs", None):
+            raise ValueError(f"last_token needs a functional model, and {model!r} is not.")
+        for output in model.outputs:
+            if len(output.shape) < 3:
+                raise ValueError(
+                    f"last_token needs outputs (batch, tokens, ...); one of {model.name} has "
+                    f"shape {output.shape}."
+                )
+        lengths = keras.Input((), dtype="int32", name="lengths")
+        outputs = [at_last(output, lengths) for output in model.outputs]
+        outputs = outputs[0] if len(outputs) == 1 else outputs
+        self.model = keras.Model([*model.inputs, lengths], outputs)
+
+    def predict(self, inputs: Any, lengths: Any = None, **options: Any) -> Any:
+        """Outputs at the last token, as numpy.
+
+        Args:
+            inputs: array, or list of arrays, as the model takes them.
+            lengths: int (B,), tokens of each row before its padding; None: no row is padded.
+            **options: of `keras.Model.predict`; nothing is printed unless they say so.
+
+        Returns:
+            Array (B, ...), or a list of them if the model has several outputs.
+        """
+        inputs = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+        rows = len(inputs[0])
+        lengths = np.zeros(rows) if lengths is None else np.asarray(lengths)
+        if lengths.shape != (rows,):
+            raise ValueError(f"lengths has shape {lengths.shape}, but there are {rows} rows.")
+        inputs = [*inputs, lengths.astype("int32")]
+        return self.model.predict(inputs, **{"verbose": 0, **options})
+
+
+def at_last(x: Any, lengths: Any) -> Any:
+    """`x` (B, T, ...) before the place `lengths` (B,), or at its end where that is 0: (B, ...)."""
+    # Place -1 is the last one, on every backend.
+    places = ops.reshape(lengths - 1, (-1,) + (1,) * (len(x.shape) - 1))
+    return ops.squeeze(ops.take_along_axis(x, places, axis=1), axis=1)
