@@ -155,6 +155,7 @@ def markdown(results, imports: list[dict], facts: dict[str, str]) -> str:
     parts += [
         "## What fell short",
         "\n".join(f"- {line}" for line in short) or "Nothing: every target is reached.",
+        CAUSES,
         "## Absolute medians",
         "The first run includes tracing and compilation.",
         markdown_table(ABSOLUTE_HEADER, absolute_rows(results)),
@@ -165,6 +166,14 @@ def markdown(results, imports: list[dict], facts: dict[str, str]) -> str:
     ]
     return "\n\n".join(parts) + "\n"
 
+
+CAUSES = """\
+Causes that were found, and what was tried. On torch, Keras' `Dense` multiplies and adds in two
+operations where transformers has one, and every layer passes through Keras' `__call__`;
+transformers also maps the file of weights into memory and builds no graph, which is most of our
+time to load. On JAX, most of what a train step adds to its matrix products is drawing dropout
+masks, the same for both sides. In single runs of encode, the least times on TensorFlow and JAX are
+level with keras-hub's; the check of token ids that JAX needs costs nothing measurable."""
 
 METHOD = """\
 - **encode**: `predict_on_batch` (torch: a call in inference mode) on 16 rows of 64 to 128 tokens
