@@ -39,18 +39,81 @@ class Generated:
         return [answers[0] for answers in self.token_ids]
 
 
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What `generate` and `stream` are asked for, besides model and prompts.
+
+    Attributes:
+        max_new_tokens: N.
+        end_id: token that ends an answer; None: all answers have N tokens.
+        strategy: `Greedy()` (the default), `Sample(...)` or `BeamSearch(...)`.
+        processors: what changes the scores, in this order, see `processors` and `constraints`.
+        segment_ids: of the prompts; None: all 0.
+        new_segment_id: of new tokens; None: 1 for UniLM, else that of the prompt's last token.
+        min_ends: how many end tokens an answer has.
+        inputs: further inputs of the model by name, (B, ...), such as `condition`.
+        decoder_prompts: how answers begin, for an encoder-decoder; None: its start token.
+    """
+
+    max_new_tokens: int = 64
+    end_id: int | None = None
+    strategy: Strategy | None = None
+    processors: Sequence[Processor] = ()
+    segment_ids: Sequence[Sequence[int]] | None = None
+    new_segment_id: int | None = None
+    min_ends: int = 1
+    inputs: Mapping[str, Any] | None = None
+    decoder_prompts: Any = None
+
+    def __post_init__(self):
+        if self.max_new_tokens < 1 or self.min_ends < 1:
+            raise ValueError("max_new_tokens and min_ends must be at least 1.")
+
+    def begin(self, model: Any, prompts: Any) -> tuple[Search, dict[str, Any]]:
+        """The search, and its state after the prompts were read.
+
+        Raises:
+            ValueError: a model without a language-model head, or prompts that it cannot read.
+        """
+        transformer = getattr(model, "transformer", None)
+        if transformer is None or not transformer.outputs.with_mlm:
+            raise ValueError(
+                "generate needs a model with a language-model head: build_transformer_model(..., "
+                "application='lm') (or 'unilm', 'prefix'), or with_mlm=True."
+            )
+        pad, extra = transformer.config.pad_token_id, dict(self.inputs or {})
+        lists = id_lists(prompts, pad)
+        if hasattr(type(transformer), "encoder"):
+            extra |= _source(lists, pad or 0)
+            start = transformer.config.extra.get("decoder_start_token_id", pad or 0)
+            given = self.decoder_prompts
+            lists = [[start]] * len(lists) if given is None else id_lists(given, pad)
+        layout = lay_out(
+            transformer, lists, self.max_new_tokens, self.segment_ids, self.new_segment_id, extra
+        )
+        search = self.search(model, layout.columns)
+        tensors = {name: ops.convert_to_tensor(value) for name, value in layout.inputs.items()}
+        return search, search.begin(tensors, ops.convert_to_tensor(self.max_new_tokens, "int32"))
+
+    def search(self, model: Any, columns: int) -> Search:
+        """The compiled search of an earlier call with the same options, or a new one."""
+        strategy, ending = self.strategy or Greedy(), Ending(self.end_id, self.min_ends)
+        key = (strategy, tuple(self.processors), ending, columns)
+        known = vars(model.transformer).setdefault("searches", {})
+        if key not in known:
+            while len(known) >= MOST_SEARCHES:
+                known.pop(next(iter(known)))
+            known[key] = Search(model, strategy, self.processors, ending, columns)
+        return known[key]
+
+
 def generate(
     model: Any,
     prompts: Any,
     max_new_tokens: int = 64,
     end_id: int | None = None,
     strategy: Strategy | None = None,
-    processors: Sequence[Processor] = (),
-    segment_ids: Sequence[Sequence[int]] | None = None,
-    new_segment_id: int | None = None,
-    min_ends: int = 1,
-    inputs: Mapping[str, Any] | None = None,
-    decoder_prompts: Any = None,
+    **options: Any,
 ) -> Generated:
     """Continue prompts token by token.
 
@@ -63,15 +126,7 @@ def generate(
             `"unilm"`, `"prefix"` or `"permutation"`, a GPT, or a T5.
         prompts: lists of token ids, of any lengths; or an int array, padded at either end. For an
             encoder-decoder these are what the encoder reads.
-        max_new_tokens: N.
-        end_id: token that ends an answer; None: all answers have N tokens.
-        strategy: `Greedy()` (the default), `Sample(...)` or `BeamSearch(...)`.
-        processors: what changes the scores, in this order, see `processors` and `constraints`.
-        segment_ids: of the prompts; None: all 0.
-        new_segment_id: of new tokens; None: 1 for UniLM, else that of the prompt's last token.
-        min_ends: how many end tokens an answer has.
-        inputs: further inputs of the model by name, (B, ...), such as `condition`.
-        decoder_prompts: how answers begin, for an encoder-decoder; None: its start token.
+        max_new_tokens, end_id, strategy, **options: see `Request`.
 
     Returns:
         `Generated`.
@@ -79,8 +134,10 @@ def generate(
     Raises:
         ValueError: a model without a head, or prompts that it cannot read.
     """
-    search, state, limit = _begin(**{**locals(), "strategy": strategy or Greedy()})
-    return _collect(search, search.advance(state, ops.convert_to_tensor(limit, "int32")), limit)
+    request = Request(max_new_tokens, end_id, strategy, **options)
+    search, state = request.begin(model, prompts)
+    state = search.advance(state, ops.convert_to_tensor(max_new_tokens, "int32"))
+    return _collect(search, state, max_new_tokens)
 
 
 def stream(
@@ -89,68 +146,28 @@ def stream(
     max_new_tokens: int = 64,
     end_id: int | None = None,
     strategy: Strategy | None = None,
-    processors: Sequence[Processor] = (),
-    segment_ids: Sequence[Sequence[int]] | None = None,
-    new_segment_id: int | None = None,
-    min_ends: int = 1,
-    inputs: Mapping[str, Any] | None = None,
-    decoder_prompts: Any = None,
+    **options: Any,
 ) -> Iterator[list[int | None]]:
     """`generate`, token by token.
 
     Args:
-        model, ...: as for `generate`; the strategy is `Greedy` or `Sample`.
+        model, prompts, ...: as for `generate`; the strategy is `Greedy` or `Sample`.
 
     Yields:
         The next token of each row (n rows per prompt with `Sample(n=...)`), None where the answer
         is over; the end token itself is yielded.
     """
-    strategy = strategy or Greedy()
     if isinstance(strategy, BeamSearch):
         raise ValueError("a beam search changes its mind: use generate, or another strategy.")
-    search, state, limit = _begin(**locals())
-    for step in range(limit):
+    request = Request(max_new_tokens, end_id, strategy, **options)
+    search, state = request.begin(model, prompts)
+    for step in range(max_new_tokens):
         going = ~arrays(state["strategy"]["over"])
         if not going.any():
             return
         state = search.advance(state, ops.convert_to_tensor(step + 1, "int32"))
         column = arrays(state["tokens"])[:, search.columns + step]
         yield [int(i) if on else None for i, on in zip(column, going, strict=True)]
-
-
-def _begin(
-    model,
-    prompts,
-    max_new_tokens,
-    end_id,
-    strategy,
-    processors,
-    segment_ids,
-    new_segment_id,
-    min_ends,
-    inputs,
-    decoder_prompts,
-) -> tuple[Search, dict[str, Any], int]:
-    """The search, its state after the prompts were read, and the number of tokens to write."""
-    transformer = getattr(model, "transformer", None)
-    if transformer is None or not transformer.outputs.with_mlm:
-        raise ValueError(
-            "generate needs a model with a language-model head: build_transformer_model(..., "
-            "application='lm') (or 'unilm', 'prefix'), or with_mlm=True."
-        )
-    if max_new_tokens < 1 or min_ends < 1:
-        raise ValueError("max_new_tokens and min_ends must be at least 1.")
-    pad, extra = transformer.config.pad_token_id, dict(inputs or {})
-    lists = id_lists(prompts, pad)
-    if hasattr(type(transformer), "encoder"):
-        extra |= _source(lists, pad or 0)
-        start = transformer.config.extra.get("decoder_start_token_id", pad or 0)
-        given = [[start]] * len(lists) if decoder_prompts is None else decoder_prompts
-        lists = id_lists(given, None if decoder_prompts is None else pad)
-    layout = lay_out(transformer, lists, max_new_tokens, segment_ids, new_segment_id, extra)
-    search = _search(model, strategy, processors, Ending(end_id, min_ends), layout.columns)
-    tensors = {name: ops.convert_to_tensor(value) for name, value in layout.inputs.items()}
-    return search, search.begin(tensors, ops.convert_to_tensor(layout.limit, "int32")), layout.limit
 
 
 def _source(lists: list[list[int]], pad: int) -> dict[str, np.ndarray]:
@@ -160,17 +177,6 @@ def _source(lists: list[list[int]], pad: int) -> dict[str, np.ndarray]:
     lengths = np.array([len(row) for row in lists])[:, None]
     valid = (np.arange(columns)[None] < lengths).astype("int32")
     return {"encoder_token_ids": np.ascontiguousarray(mirrored), "encoder_valid": valid}
-
-
-def _search(model, strategy, processors, ending, columns) -> Search:
-    """The compiled search of an earlier call with the same options, or a new one."""
-    known = vars(model.transformer).setdefault("searches", {})
-    key = (strategy, tuple(processors), ending, columns)
-    if key not in known:
-        while len(known) >= MOST_SEARCHES:
-            known.pop(next(iter(known)))
-        known[key] = Search(model, strategy, processors, ending, columns)
-    return known[key]
 
 
 def _collect(search: Search, state: dict[str, Any], limit: int) -> Generated:

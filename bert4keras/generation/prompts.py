@@ -25,12 +25,10 @@ class Layout:
     Attributes:
         inputs: by name, (B, S) each, or (B, ...) for what has no columns.
         columns: P.
-        limit: N asked for.
     """
 
     inputs: dict[str, np.ndarray]
     columns: int
-    limit: int
 
 
 def id_lists(prompts: Any, pad_token_id: int | None = None) -> list[list[int]]:
@@ -130,7 +128,7 @@ def lay_out(
     if missing:
         names = ", ".join(sorted(missing))
         raise ValueError(f"the model also needs {names}: pass inputs={{name: array}}.")
-    return Layout(inputs, columns, limit)
+    return Layout(inputs, columns)
 
 
 def _check(transformer: Any, prompts: list[list[int]], longest: int) -> None:

@@ -173,7 +173,7 @@ operations where transformers has one, and every layer passes through Keras' `__
 transformers also maps the file of weights into memory and builds no graph, which is most of our
 time to load. On JAX, most of what a train step adds to its matrix products is drawing dropout
 masks, the same for both sides. In single runs of encode, the least times on TensorFlow and JAX are
-level with keras-hub's; the check of token ids that JAX needs costs nothing measurable."""
+level with keras-hub's."""
 
 METHOD = """\
 - **encode**: `predict_on_batch` (torch: a call in inference mode) on 16 rows of 64 to 128 tokens

@@ -230,14 +230,16 @@ def test_repetition(lm):
 
 def test_answers_from_a_list(lm):
     titles = [[3, 4], [3, 4, 5], [7, 8, 9], [2]]
-    found = generate(lm, PROMPTS, 8, 6, BeamSearch(4, n=4), [Constrained(Trie.of(titles), 6)])
+    found = generate(
+        lm, PROMPTS, 8, 6, BeamSearch(4, n=4), processors=[Constrained(Trie.of(titles), 6)]
+    )
     for group, scores in zip(found.token_ids, found.scores, strict=True):
         assert sorted(group) == sorted(titles)
         assert min(scores) > -1e6
     greedy = generate(lm, PROMPTS, 8, 6, processors=[Constrained(Trie.of(titles), 6)]).best
     assert all(ids in titles for ids in greedy)
     own = [Trie.of([[9, 9]]), Trie.of([[8]]), Trie.of([[7, 2, 7]])]
-    found = generate(lm, PROMPTS, 8, 6, BeamSearch(2), [Constrained(own, 6)]).best
+    found = generate(lm, PROMPTS, 8, 6, BeamSearch(2), processors=[Constrained(own, 6)]).best
     assert found == [[9, 9], [8], [7, 2, 7]]
 
 
@@ -247,7 +249,7 @@ def test_spans_of_a_passage(lm):
     trie = Trie.of_spans(passage)
     assert len(trie) <= 2 * len(passage)
     constrained = [Constrained(trie, 6)]
-    found = generate(lm, PROMPTS, 12, 6, Sample(n=50), constrained).token_ids
+    found = generate(lm, PROMPTS, 12, 6, Sample(n=50), processors=constrained).token_ids
     assert all(tuple(ids) in spans for group in found for ids in group)
     assert len({tuple(ids) for group in found for ids in group}) > 10
 

@@ -7,7 +7,7 @@ from keras import ops
 from benchmarks import inputs
 from bert4keras import build_transformer_model
 from bert4keras.generation import BeamSearch, Greedy, generate
-from bert4keras.generation.generate import _begin
+from bert4keras.generation.generate import Request
 
 
 def language_model():
@@ -31,9 +31,7 @@ def after(context: int):
 
     def case(options: dict):
         prompts = inputs.prompts(context).tolist()
-        search, state, _ = _begin(
-            language_model(), prompts, 32, None, Greedy(), (), None, None, 1, None, None
-        )
+        search, state = Request(32).begin(language_model(), prompts)
         until = ops.convert_to_tensor(32, "int32")
 
         def run() -> None:

@@ -14,17 +14,22 @@ def versions() -> dict[str, str]:
     return {"keras-hub": keras_hub.__version__, "keras": keras.__version__}
 
 
-def backbone():
+def sizes() -> dict:
+    """MiniLM's, by keras-hub's names."""
     config = inputs.MINILM_CONFIG
-    return keras_hub.models.BertBackbone(
-        vocabulary_size=config["vocab_size"],
-        num_layers=config["num_hidden_layers"],
-        num_heads=config["num_attention_heads"],
-        hidden_dim=config["hidden_size"],
-        intermediate_dim=config["intermediate_size"],
-        dropout=config["hidden_dropout_prob"],
-        max_sequence_length=config["max_position_embeddings"],
-    )
+    return {
+        "vocabulary_size": config["vocab_size"],
+        "num_layers": config["num_hidden_layers"],
+        "num_heads": config["num_attention_heads"],
+        "hidden_dim": config["hidden_size"],
+        "intermediate_dim": config["intermediate_size"],
+        "dropout": config["hidden_dropout_prob"],
+        "max_sequence_length": config["max_position_embeddings"],
+    }
+
+
+def backbone():
+    return keras_hub.models.BertBackbone(**sizes())
 
 
 def features(data: dict) -> dict:
@@ -51,15 +56,7 @@ def train(options: dict):
 
 def generate(options: dict):
     """GPT-2 of the same sizes, compiled, greedy."""
-    config = inputs.MINILM_CONFIG
-    gpt2 = keras_hub.models.GPT2Backbone(
-        vocabulary_size=config["vocab_size"],
-        num_layers=config["num_hidden_layers"],
-        num_heads=config["num_attention_heads"],
-        hidden_dim=config["hidden_size"],
-        intermediate_dim=config["intermediate_size"],
-        max_sequence_length=config["max_position_embeddings"],
-    )
+    gpt2 = keras_hub.models.GPT2Backbone(**sizes())
     model = keras_hub.models.GPT2CausalLM(gpt2, preprocessor=None)
     model.compile(sampler="greedy")
     prompts = inputs.prompts()
