@@ -20,6 +20,12 @@ HEADS = {
     "with_mlm": "MLM-",
     "with_discriminator": "Discriminator-",
 }
+
+
+def formats(family: str) -> set[str]:
+    return {table.format for table in FAMILIES[family].tables}
+
+
 SAVED = [
     (family, number)
     for family in TABLES
@@ -101,3 +107,23 @@ def test_albert_zh_index(fixtures):
     for path, shape in weights.items():
         row = table.of_weight(path)
         assert row.transform.shape(shapes[row.tensor]) == shape
+
+
+@pytest.mark.parametrize("family", [f for f in TABLES if "huggingface" in formats(f)])
+def test_vocabulary_surgery(family, tmp_path):
+    table = next(t for t in FAMILIES[family].tables if t.format == "huggingface")
+    model = build(family, table, 3)
+    save(model, tmp_path, tables=[table], config=model.config)
+    keep, compounds = [0, 7, 3, 4], [[1, 2]]
+    small = build_transformer_model(
+        tmp_path, model=family, keep_tokens=keep, compound_tokens=compounds
+    )
+    whole, cut = values(model), values(small)
+    rows = [row.weight for row in table.rows if row.per_token and row.weight in cut]
+    assert "Embedding-Token/embeddings" in rows
+    for name in rows:
+        np.testing.assert_array_equal(cut[name][:4], whole[name][keep])
+        np.testing.assert_allclose(cut[name][4], whole[name][[7, 3]].mean(0), rtol=1e-5)
+    others = [n for n in cut if n not in rows and n in whole and "seed" not in n]
+    assert len(others) > 5
+    assert all(cut[name].shape == whole[name].shape for name in others)
