@@ -13,6 +13,7 @@ import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
+from typing import Any
 
 import numpy as np
 
@@ -174,12 +175,14 @@ class Ignored:
         reason: why it is not loaded, for the report.
         copy_of: the tensor of a row which this one must equal (tied weights).
         used_with: a tensor of the same head: equality matters to models that load it.
+        constant: what it holds, by the model's config, where other programs want to find it.
     """
 
     pattern: str
     reason: str
     copy_of: str | None = None
     used_with: str | None = None
+    constant: Callable[[Any], Array] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -307,6 +307,9 @@ def save(
         if not matches(ignore, row.weight, variable.path):
             pieces.setdefault(row.tensor, []).append((row.transform, _lazy(variable)))
     tensors = {name: fused(name, parts) for name, parts in pieces.items()}
+    if hasattr(model, "config"):
+        constants = (entry for entry in table.ignored if entry.constant)
+        tensors |= {entry.pattern: Lazy.of(entry.constant(model.config)) for entry in constants}
     return write_checkpoint(path, table, tensors, config)
 
 

@@ -29,7 +29,6 @@ class GPTConfig(TransformerConfig):
         "n_inner": "intermediate_size",
         "n_positions": "max_position",
         "activation_function": "hidden_act",
-        "afn": "hidden_act",
         "resid_pdrop": "dropout_rate",
         "attn_pdrop": "attention_dropout_rate",
         "layer_norm_epsilon": "norm_epsilon",
@@ -55,11 +54,18 @@ class GPTConfig(TransformerConfig):
 class OpenAIConfig(GPTConfig):
     """GPT's first version, whose "gelu" is the tanh form."""
 
+    aliases: ClassVar = {**GPTConfig.aliases, "afn": "hidden_act"}
+    saved_as: ClassVar = "openai-gpt"
+
     @classmethod
     def from_dict(cls, values, **overrides):
         if values.get("afn") == "gelu":
             values = {**values, "afn": "gelu_tanh"}
         return super().from_dict(values, **overrides)
+
+    def to_json_dict(self):
+        values = super().to_json_dict()
+        return {**values, "afn": "gelu" if self.hidden_act == "gelu_tanh" else self.hidden_act}
 
 
 @register_model("gpt", "openai-gpt")

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from bert4keras.checkpoints.table import Ignored, Rename
 from bert4keras.checkpoints.tables import bert
 
 GOOGLE = bert.GOOGLE.without("Embedding-Position/*").renamed("RoFormer, Google names", ())
 NEZHA_GOOGLE = GOOGLE.renamed("NEZHA, Google names", ())
+
+
+def _sines_then_cosines(config: Any) -> np.ndarray:
+    size = config.attention_head_size
+    angles = np.arange(config.max_position)[:, None] / 10000 ** (np.arange(0, size, 2) / size)
+    return np.concatenate([np.sin(angles), np.cos(angles)], axis=1).astype("float32")
+
 
 HUGGINGFACE = GOOGLE.renamed(
     "RoFormer, Hugging Face names",
@@ -20,7 +31,11 @@ HUGGINGFACE = GOOGLE.renamed(
     roots=(),
     ignored=(
         *bert.huggingface_ignored("roformer"),
-        Ignored("roformer.encoder.embed_positions.weight", "constant sines of the positions"),
+        Ignored(
+            "roformer.encoder.embed_positions.weight",
+            "constant sines of the positions",
+            constant=_sines_then_cosines,
+        ),
     ),
 )
 
