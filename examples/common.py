@@ -27,18 +27,25 @@ def default_model() -> Path:
         sys.exit(f"{error} Or name another checkpoint with --model.")
 
 
-def arguments(description: str, data: str | None = None, **defaults) -> argparse.ArgumentParser:
-    """A parser with `--model`, and with `data` those of a fine-tuning script."""
+def arguments(
+    description: str, data: str | None = None, pretrained: str = "MiniLM", **defaults
+) -> argparse.ArgumentParser:
+    """A parser with `--model`, unless `pretrained` is empty, and with `data` those of training."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
-    parser.add_argument("--model", type=Path, help="checkpoint directory (default: MiniLM)")
+    if pretrained:
+        parser.add_argument(
+            "--model", type=Path, help=f"checkpoint directory (default: {pretrained})"
+        )
     if data:
         for split in ("train", "valid", "test"):
             path = DATASETS / data / f"{split}.tsv"
             parser.add_argument(f"--{split}", type=Path, default=path if path.exists() else None)
         parser.add_argument("--epochs", type=int, default=defaults.get("epochs", 4))
-        parser.add_argument("--learning-rate", type=float, default=1e-4)
-        parser.add_argument("--batch-size", type=int, default=16)
-        parser.add_argument("--maxlen", type=int, default=64)
+        parser.add_argument(
+            "--learning-rate", type=float, default=defaults.get("learning_rate", 1e-4)
+        )
+        parser.add_argument("--batch-size", type=int, default=defaults.get("batch_size", 16))
+        parser.add_argument("--maxlen", type=int, default=defaults.get("maxlen", 64))
         parser.add_argument("--seed", type=int, default=1)
         parser.add_argument("--limit", type=int, help="use only so many rows of each file")
     return parser
@@ -113,3 +120,37 @@ def fine_tune(
         metrics=["accuracy"] if loss == "sparse_categorical_crossentropy" else None,
     )
     model.fit(train, epochs=options.epochs, callbacks=[Evaluator(evaluate)])
+
+
+def splits(options: argparse.Namespace, read: Callable[[Path], list]) -> list[list]:
+    """Rows of `--train`, `--valid` and `--test`.
+
+    A file that is not given is the one of that name beside `--train`; if there is none, the rows
+    are every tenth of the training file, which loses them.
+    """
+    rows, found = read(options.train), []
+    for split in ("valid", "test"):
+        beside = options.train.with_name(f"{split}.tsv")
+        path = getattr(options, split) or (beside if beside.exists() else None)
+        found.append(read(path) if path else rows[::10])
+        rows = rows if path else [row for i, row in enumerate(rows) if i % 10]
+    if not all((rows, *found)):
+        sys.exit(f"{options.train}: there are too few rows to train, choose and test.")
+    return [rows, *found]
+
+
+def unilm_sample(source: Sequence[int], target: Sequence[int], tokenizer) -> tuple:
+    """Inputs and labels for `application="unilm"`: the loss counts the target's tokens alone.
+
+    Args:
+        source: ids from [CLS] to [SEP].
+        target: ids without these.
+
+    Returns:
+        ((token_ids, segment_ids), labels): at every place the token that comes next, if it is of
+        the target or the [SEP] that ends it; -1 elsewhere.
+    """
+    target = [*target, tokenizer.token_end_id]
+    segments = [0] * len(source) + [1] * len(target)
+    labels = [-1] * (len(source) - 1) + [*target, -1]
+    return ([*source, *target], segments), labels

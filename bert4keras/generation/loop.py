@@ -6,6 +6,7 @@ The only place of this package where backends differ: how a function is compiled
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -138,7 +139,10 @@ def compiled(function: Callable, model: Any) -> Callable:
     if backend == "tensorflow":
         import tensorflow as tf
 
-        return tf.function(function, jit_compile=True, autograph=False)
+        # Under a name of its own: TensorFlow takes functions of the same code for one function that
+        # is traced again and again, and warns of it.
+        own = functools.partial(function)
+        return tf.function(own, jit_compile=True, autograph=False)
     if backend == "torch":
         import torch
 

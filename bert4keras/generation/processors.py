@@ -38,6 +38,13 @@ class History:
         columns = ops.arange(self.tokens.shape[1], dtype="int32")[None]
         return ops.logical_and(columns < self.index, ops.cast(self.valid, "bool"))
 
+    def counted(self, prompt: bool) -> Any:
+        """`written`, with or without the prompt."""
+        if prompt:
+            return self.written
+        columns = ops.arange(self.tokens.shape[1], dtype="int32")[None]
+        return ops.logical_and(self.written, columns >= self.index - self.step)
+
 
 class Processor:
     """Base class: changes nothing, remembers nothing."""
@@ -85,25 +92,26 @@ class RepetitionPenalty(Processor):
             raise ValueError(f"penalty must be positive, not {self.penalty!r}.")
 
     def __call__(self, scores, state, history):
-        counted = history.written
-        if not self.prompt:
-            columns = ops.arange(history.tokens.shape[1], dtype="int32")[None]
-            counted = ops.logical_and(counted, columns >= history.index - history.step)
         vocab_size = scores.shape[1]
-        seen = mark(ops.where(counted, history.tokens, vocab_size), vocab_size)
+        seen = mark(ops.where(history.counted(self.prompt), history.tokens, vocab_size), vocab_size)
         changed = ops.where(scores > 0, scores / self.penalty, scores * self.penalty)
         return ops.where(seen, changed, scores)
 
 
 @dataclasses.dataclass(frozen=True)
 class NoRepeatNGram(Processor):
-    """Bans what would repeat a sequence of `size` tokens, the prompt's included.
+    """Bans what would repeat a sequence of `size` tokens.
+
+    Attributes:
+        size: n.
+        prompt: whether the sequences of the prompt count; False leaves them to be copied.
 
     Source: Paulus et al., A Deep Reinforced Model for Abstractive Summarization, 2017
     (arXiv:1705.04304).
     """
 
     size: int
+    prompt: bool = True
 
     def __post_init__(self):
         if self.size < 1:
@@ -112,7 +120,7 @@ class NoRepeatNGram(Processor):
     def __call__(self, scores, state, history):
         tokens, n = history.tokens, self.size
         length = tokens.shape[1]
-        written = history.written
+        written = history.counted(self.prompt)
         # match[:, j]: the n - 1 tokens before column j are those before the next one.
         match = written
         for back in range(1, n):

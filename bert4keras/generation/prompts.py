@@ -99,7 +99,8 @@ def lay_out(
     """
     config, lengths = transformer.config, np.array([len(row) for row in prompts])
     _check(transformer, prompts, int(lengths.max()) + limit)
-    columns = round_up(int(lengths.max()))
+    columns, reach = round_up(int(lengths.max())), transformer.position.reach(config)
+    columns = columns if reach is None else min(columns, reach)
     length = columns + round_up(limit)
     valid = np.arange(length)[None] >= (columns - lengths)[:, None]
     new = np.broadcast_to(np.arange(length) >= columns, valid.shape)

@@ -36,6 +36,87 @@ def test_runs(script, arguments, expected):
     assert expected in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("script", "arguments", "expected"),
+    [
+        ("task_seq2seq_title.py", ["--title", 6], "test: BeamSearch"),
+        ("task_seq2seq_title.py", ["--title", 6, "--model", TINY], "tokens kept"),
+    ],
+)
+def test_seq2seq_runs(script, arguments, expected):
+    done = run(script, *SMALL, *arguments)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert expected in done.stdout
+
+
+FEW = ["--limit", "30", "--epochs", "1"]
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "expected"),
+    [
+        ("basic_language_model_gpt2.py", [*FEW, "--max-new-tokens", "4"], "token by token:"),
+        (
+            "basic_gibbs_sampling_via_mlm.py",
+            ["--model", TINY, "--sweeps", "1", "--tokens", "4"],
+            "sweeps: 1; on average -",
+        ),
+        ("task_language_model.py", FEW, "by the frequency of each token alone"),
+        ("task_language_model.py", [*FEW, "--model", TINY, "--maxlen", "32"], "sampling:"),
+        ("task_conditional_language_model.py", [*SMALL, "--model", TINY], "of 100 reviews written"),
+    ],
+)
+def test_language_models_run(script, arguments, expected, tmp_path):
+    output = ["--output", tmp_path] if script == "basic_language_model_gpt2.py" else []
+    done = run(script, *arguments, *output)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert expected in done.stdout
+
+
+class Conditionals:
+    """A masked language model whose answers are the conditionals of a known joint of two bits."""
+
+    inputs = (None, None)
+    joint = np.array([[0.4, 0.1], [0.2, 0.3]])  # of tokens 3 and 4 at two places
+
+    def predict_on_batch(self, inputs):
+        ids = inputs[0]
+        out = np.full((*ids.shape, 5), 1e-30)
+        for row, place in zip(*np.nonzero(ids == 2), strict=True):
+            given = self.joint if place == 2 else self.joint.T
+            chances = given[ids[row, 3 - place] - 3]
+            out[row, place, 3:] = chances / chances.sum()
+        return out
+
+
+def test_gibbs_sampling_draws_from_the_joint(monkeypatch):
+    """And the pseudo-log-likelihood is that of the table, by hand."""
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    gibbs = importlib.import_module("basic_gibbs_sampling_via_mlm")
+    rng, allowed = np.random.default_rng(0), np.array([3, 4])
+    ids = np.array([[0, 3, 3, 1]] * 20000)
+    found = gibbs.pseudo_log_likelihood(Conditionals(), np.array([[0, 4, 3, 1]]), 2)
+    assert abs(found[0] - (np.log(0.2 / 0.6) + np.log(0.2 / 0.5)) / 2) < 1e-12
+    for _ in range(10):
+        ids = gibbs.sweep(Conditionals(), ids, 2, allowed, rng, temperature=1.0)
+    shares = np.bincount((ids[:, 1] - 3) * 2 + ids[:, 2] - 3, minlength=4) / len(ids)
+    # Four standard errors; the start, and a sampler that ignores the other token, are far off.
+    assert np.abs(shares - Conditionals.joint.ravel()).max() < 4 * 0.5 / len(ids) ** 0.5
+    assert (ids[:, [0, 3]] == [0, 1]).all()
+
+
+def test_word_problems_of_one_file(tmp_path):
+    """A tenth each becomes the others; a problem that is too long is left out."""
+    path = tmp_path / "problems.tsv"
+    rows = [f"{i}个加{i + 9}个是几个？\t{i}+{i + 9}\t{2 * i + 9}\n" for i in range(1, 31)]
+    path.write_text("".join([*rows, f"1个加2个{'是' * 16}几个？\t1+2\t3\n"]), encoding="utf-8")
+    done = run("task_math_word_problem.py", "--train", path, "--epochs", 1, "--maxlen", 16)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "problems.tsv: 30 of 31 rows" in done.stdout
+    assert "test: right values by the usual equation 1.0000" in done.stdout
+    assert "test: right values by BeamSearch" in done.stdout
+
+
 def test_graded_pairs_in_other_columns(tmp_path):
     """A file in the layout of STS-B, compressed; extra columns do not matter."""
     path = tmp_path / "pairs.tsv.xz"

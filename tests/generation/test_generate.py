@@ -224,6 +224,10 @@ def test_repetition(lm):
     for prompt, ids in zip(PROMPTS, bigrams, strict=True):
         pairs = list(itertools.pairwise(prompt + ids))
         assert len(set(pairs)) == len(pairs)
+    copied = generate(lm, PROMPTS, 12, processors=[NoRepeatNGram(1, prompt=False)]).best
+    for ids in copied:
+        assert len(set(ids)) == len(ids)
+    assert any(set(prompt) & set(ids) for prompt, ids in zip(PROMPTS, copied, strict=True))
     harsh = generate(lm, PROMPTS, 8, processors=[RepetitionPenalty(1e6)])
     assert harsh.best != [ids[:8] for ids in free]
 
@@ -269,6 +273,15 @@ def test_other_lengths_compile_nothing_again(lm, monkeypatch):
     assert len(calls) == traced
     generate(lm, [[4] * 33] * 2, 5, **options)  # another bucket
     assert len(calls) > traced
+
+
+@pytest.mark.parametrize(("positions", "prompt"), [(16, 1), (40, 34)])
+def test_a_model_of_few_positions(positions, prompt):
+    sizes = {"max_position": positions, "num_hidden_layers": 1}
+    model = tiny.build(sizes, application="lm", with_mlm="linear")
+    ids = [2 + i % 7 for i in range(prompt)]
+    found = generate(model, [ids, ids[:1]], 4, processors=NO_PADDING).best
+    assert found == [uncached(model, row, 4) for row in (ids, ids[:1])]
 
 
 def test_new_weights_are_used(lm):

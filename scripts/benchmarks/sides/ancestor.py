@@ -115,7 +115,7 @@ def generate(options: dict):
 
     def run() -> None:
         for prompt in inputs.prompts():
-            writer.beam_search([[prompt]], topk=1)
+            writer.beam_search([prompt], topk=1)
 
     return run, 1
 
