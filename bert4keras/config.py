@@ -59,7 +59,8 @@ class ConfigError(ValueError):
 class TransformerConfig:
     """Sizes and options of a Transformer encoder.
 
-    Change a value with `dataclasses.replace(config, dropout_rate=0.3)`.
+    Change a value with `dataclasses.replace(config, dropout_rate=0.3)`; that keeps the sizes which
+    followed from others, so for a size it is `from_dict(config.to_dict(), hidden_size=256)`.
 
     Attributes:
         vocab_size: rows of the token embedding, V.
@@ -245,8 +246,7 @@ class TransformerConfig:
     def to_json_dict(self) -> dict[str, Any]:
         """The config under the keys that the family's own files use.
 
-        What differs from no other program's default, our options and sizes that follow from
-        others, is left out.
+        Left out are our own options where they are not used, and sizes that follow from others.
         """
         options = {
             f.name: f.default for f in dataclasses.fields(self) if f.name in self.own_options

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from .._random import DrawnSeed
+from .._compat import DrawnSeed
 from .processors import BANNED, History
 
 NOTHING = -1e9  # a score below that of everything that was ever found

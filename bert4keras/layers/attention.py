@@ -8,8 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from .._compat import fused_attention_takes
-from .._random import DrawnSeed
+from .._compat import DrawnSeed, fused_attention_takes
 from .._serialization import revive, serializable
 from ..positions import Position
 
