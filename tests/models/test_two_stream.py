@@ -275,6 +275,8 @@ def test_row_by_row_with_a_cache_equals_the_whole(order):
     arrays = named(model, token_ids=tokens, rank=IDENTITY)
     values = dict(zip(model.transformer.get_inputs(), arrays, strict=True))
     np.testing.assert_allclose(step_all(model.transformer, values, 1), whole, atol=2e-5)
+    ends = step_all(model.transformer, values, 3, last=True)
+    np.testing.assert_allclose(ends, whole[:, 2:], atol=2e-5)
 
 
 @pytest.mark.parametrize("application", ["unilm", "prefix", LM() & Window(3)])
