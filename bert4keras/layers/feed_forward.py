@@ -74,7 +74,10 @@ class FeedForward(keras.layers.Layer):
         self.outer.build((*input_shape[:-1], self.units))
 
     def call(self, x):
-        return keras.remat(self.transform)(x) if self.remat else self.transform(x)
+        if not self.remat:
+            return self.transform(x)
+        # A new function each time: JAX keeps a trace per function, and bound methods are equal.
+        return keras.remat(lambda x: self.transform(x))(x)
 
     def transform(self, x):
         """The layer itself; `call` decides whether the backward pass computes it again."""

@@ -91,7 +91,7 @@ class ConditionalLayerNormalization(Conditional, keras.layers.LayerNormalization
     """`LayerNormalization` under a condition, see `Conditional`."""
 
     def modulate(self, x, gain, shift):
-        gain = gain + ops.cast(self.gamma, gain.dtype)
+        gain = gain + (1 if self.gamma is None else ops.cast(self.gamma, gain.dtype))
         if self.beta is not None:
             shift = shift + ops.cast(self.beta, shift.dtype)
         normed = ops.layer_normalization(ops.cast(x, "float32"), epsilon=self.epsilon)

@@ -57,8 +57,8 @@ def build_transformer_model(
         checkpoint_path: weights; anything that `bert4keras.checkpoints.open_checkpoint` takes.
         model: family name or a `Transformer` class; None takes `model_type` from the config.
         application: mask strategy: `"encoder"`, `"lm"`, `"unilm"`, `"prefix"`, `"permutation"`,
-            `"packed"`, or a `Mask`, among them `TwoStream`. `"encoder"` is what the family itself
-            is (GPT: `"lm"`); a `Mask()` is bidirectional whatever the family.
+            `"packed"`, `"branches"`, or a `Mask`, among them `TwoStream`. `"encoder"` is what the
+            family itself is (GPT: `"lm"`); a `Mask()` is bidirectional whatever the family.
         return_keras_model: False returns the `Transformer`, built and loaded, whose `.model` is
             the Keras model.
         with_pool, with_nsp, with_mlm, with_discriminator: heads, see `Outputs`. With None,
@@ -87,38 +87,43 @@ def build_transformer_model(
         ConfigError: no or an impossible configuration.
         CheckpointError: weights that cannot be read or do not fit.
     """
-    condition = None
-    if hasattr(layer_norm_cond, "shape"):
-        condition, layer_norm_cond = layer_norm_cond, layer_norm_cond.shape[-1]
-    config_overrides["layer_norm_cond"] = layer_norm_cond
+    width, condition, sources = _conditioning(layer_norm_cond, additional_input_layers)
+    config_overrides["layer_norm_cond"] = width
     family, config, directory = _configure(config_path, model, dropout_rate, config_overrides)
     surgery = Surgery.of(keep_tokens, compound_tokens)
     if surgery:
         config = dataclasses.replace(config, vocab_size=surgery.rows(config.vocab_size))
     if with_mlm is None:
         with_mlm = _is_language_model(application, family)
+    outputs = Outputs(with_pool, with_nsp, with_mlm, with_discriminator)
     transformer = family.transformer(
-        config,
-        application,
-        Outputs(with_pool, with_nsp, with_mlm, with_discriminator),
-        prefix,
-        layers,
-        condition,
-        keras.tree.flatten(additional_input_layers) if additional_input_layers is not None else (),
+        config, application, outputs, prefix, layers, condition, sources
     )
-    transformer.model = Backbone(transformer, name=name)
-    source = directory if checkpoint_path is None else checkpoint_path
-    if source is not None:
-        transformer.model.load_report = load(
-            transformer.model,
-            source,
+    backbone = transformer.model = Backbone(transformer, name=name)
+    weights = directory if checkpoint_path is None else checkpoint_path
+    if weights is not None:
+        backbone.load_report = load(
+            backbone,
+            weights,
             ignore,
             keep_tokens,
             compound_tokens,
             family.tables or None,
             autoresize_weights=autoresize_weights,
         )
-    return transformer.model if return_keras_model else transformer
+    return backbone if return_keras_model else transformer
+
+
+def _conditioning(
+    layer_norm_cond: Any, additional_input_layers: Any
+) -> tuple[int | None, Any | None, Sequence[Any]]:
+    """Width of the norms' condition, the tensor it is, if one was given, and that one's inputs."""
+    sources = () if additional_input_layers is None else additional_input_layers
+    if hasattr(layer_norm_cond, "shape"):
+        width, condition = layer_norm_cond.shape[-1], layer_norm_cond
+    else:
+        width, condition = layer_norm_cond, None
+    return width, condition, keras.tree.flatten(sources)
 
 
 def _is_language_model(application: str | Mask, family: Family) -> bool:

@@ -155,39 +155,69 @@ def markdown(results, imports: list[dict], facts: dict[str, str]) -> str:
     parts += [
         "## What fell short",
         "\n".join(f"- {line}" for line in short) or "Nothing: every target is reached.",
-        CAUSES,
+        differences(results),
         "## Absolute medians",
         "The first run includes tracing and compilation.",
         markdown_table(ABSOLUTE_HEADER, absolute_rows(results)),
         "## What is measured",
-        METHOD,
+        method(results, imports),
         "## Conditions",
         "\n".join(f"- {name}: {value}" for name, value in facts.items()),
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
-CAUSES = """\
-Causes that were found, and what was tried. On torch, Keras' `Dense` multiplies and adds in two
-operations where transformers has one, and every layer passes through Keras' `__call__`;
-transformers also maps the file of weights into memory and builds no graph, which is most of our
-time to load. On JAX, most of what a train step adds to its matrix products is drawing dropout
-masks, the same for both sides. In single runs of encode, the least times on TensorFlow and JAX are
-level with keras-hub's."""
+# What one side does otherwise than we, by cases and peer; a page has what it measured.
+DIFFERENCES = {
+    (("encode", "train"), "transformers"): """\
+- encode and train step: on torch, Keras' `Dense` multiplies and adds in two operations where
+  transformers has one, and every layer passes through Keras' `__call__`.""",
+    (("load",), "transformers"): """\
+- load: transformers maps the file of weights into memory and builds no graph; reading and building
+  (`read bytes + build`) are most of our time.""",
+    (("generate",), "after 32 tokens"): """\
+- a token late in a text: a step reads 35 MB of keys and values (4 rows of 480 tokens, 6 layers,
+  float32) beside 89 MB of weights, the early one 5 MB: 1.3 times the bytes, whatever the code.""",
+}
 
-METHOD = """\
+METHOD = {
+    "encode": """\
 - **encode**: `predict_on_batch` (torch: a call in inference mode) on 16 rows of 64 to 128 tokens
-  padded to 128, sizes of MiniLM-L6-H384 (6 layers, 12 heads, 30,522 tokens).
-- **train step**: the same sizes with a classifier of two classes, dropout 0.1 everywhere, AdamW
-  (the ancestor: Adam), `compile` and `fit` with defaults; transformers: a plain loop.
+  padded to 128, sizes of MiniLM-L6-H384 (6 layers, 12 heads, 30,522 tokens).""",
+    "train": """\
+- **train step**: a classifier of two classes of MiniLM-L6-H384's sizes on 16 rows of 64 to 128
+  tokens padded to 128, dropout 0.1 everywhere, AdamW (the ancestor: Adam), `compile` and `fit`
+  with defaults; transformers: a plain loop.""",
+    "epoch": """\
 - **epoch**: the texts of the sample in batches of 32, encoded beforehand on both sides. Ours:
-  `DataGenerator` with length bucketing; the ancestor: random order, padded to the longest row.
-- **tokenize**: ids and character offsets; the ancestor: `tokenize`, `tokens_to_ids`, `rematch`.
+  `DataGenerator` with length bucketing; the ancestor: random order, padded to the longest row.""",
+    "tokenize": """\
+- **tokenize**: ids and character offsets; the ancestor: `tokenize`, `tokens_to_ids`, `rematch`.""",
+    "generate": """\
 - **generate**: 4 random prompts of 32 tokens, 64 new ones, nothing ends early; greedy. Ours: BERT
   of MiniLM's size under `application="lm"`; keras-hub: GPT-2 of that size, compiled; the ancestor:
   its `AutoRegressiveDecoder`. Beam search: ours against our greedy search, where at most 2.5 times
   the time is a ratio of at least 0.4. A token late in a text: 32 new tokens behind 448 against
-  those behind 32; at most 1.5 times the time is a ratio of at least 0.67.
+  those behind 32; at most 1.5 times the time is a ratio of at least 0.67.""",
+    "load": """\
 - **load**: `build_transformer_model(directory)` against reading the file's bytes and building the
-  model from its config; the target, 1.5 times that, is a ratio of at least 0.67.
-- **import**: fresh processes."""
+  model from its config; the target, 1.5 times that, is a ratio of at least 0.67.""",
+    "import": "- **import**: fresh processes.",
+}
+
+
+def differences(results: list[tuple[Contest, list[Outcome]]]) -> str:
+    """The lines of `DIFFERENCES` whose case and peer were measured."""
+    measured = {(contest.case, o.side.label) for contest, outcomes in results for o in outcomes}
+    lines = [
+        text
+        for (cases, peer), text in DIFFERENCES.items()
+        if any((case, peer) in measured for case in cases)
+    ]
+    return "\n".join(["What the sides do differently:", "", *lines]) if lines else ""
+
+
+def method(results: list[tuple[Contest, list[Outcome]]], imports: list[dict]) -> str:
+    """The lines of `METHOD` about what was measured."""
+    measured = {contest.case for contest, _ in results} | ({"import"} if imports else set())
+    return "\n".join(text for case, text in METHOD.items() if case in measured)

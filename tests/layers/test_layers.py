@@ -35,16 +35,23 @@ def dense(x, layer):
     return x if layer.bias is None else x + value(layer.bias)
 
 
-def attend(layer, x, context, mask=True, bias=0.0):
-    """Attention head by head in float64."""
-    query, key, v = dense(x, layer.query), dense(context, layer.key), dense(context, layer.value)
-    size, out = layer.head_size, []
+def head_scores(layer, x, context, bias=0.0):
+    """Scores (B, N, T, S) head by head in float64, under a bias that broadcasts to them."""
+    query, key = dense(x, layer.query), dense(context, layer.key)
+    size, out = layer.key_size, []
     for head in range(layer.heads):
         part = slice(head * size, (head + 1) * size)
-        scores = query[..., part] @ key[..., part].transpose(0, 2, 1) / math.sqrt(size) + bias
-        scores = np.where(mask, scores, -np.inf)
-        weights = np.exp(scores - scores.max(-1, keepdims=True))
-        out.append(weights / weights.sum(-1, keepdims=True) @ v[..., part])
+        out.append(query[..., part] @ key[..., part].transpose(0, 2, 1))
+    return np.stack(out, axis=1) / (math.sqrt(size) if layer.scaled else 1) + bias
+
+
+def attend(layer, x, context, mask=True, bias=0.0):
+    """Attention head by head in float64."""
+    scores = np.where(mask, head_scores(layer, x, context, bias), -np.inf)
+    weights = np.exp(scores - scores.max(-1, keepdims=True))
+    weights /= weights.sum(-1, keepdims=True)
+    v, size = dense(context, layer.value), layer.head_size
+    out = [weights[:, n] @ v[..., n * size : (n + 1) * size] for n in range(layer.heads)]
     return dense(np.concatenate(out, -1), layer.output_projection)
 
 
@@ -69,6 +76,35 @@ def test_cross_attention():
     layer = MultiHeadAttention(2, 3, kernel_initializer="random_normal")
     found = value(layer(X, context=CONTEXT))
     np.testing.assert_allclose(found, attend(layer, X, CONTEXT), atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{}, {"scaled": False}, {"key_size": 2}])
+@pytest.mark.parametrize("masked", [False, True])
+def test_scores_are_returned_and_those_of_an_earlier_layer_added(options, masked):
+    initializer = keras.initializers.RandomNormal(stddev=0.5)
+    layer = MultiHeadAttention(3, 4, return_scores=True, kernel_initializer=initializer, **options)
+    mask = np.tri(5, dtype=bool) if masked else np.ones((5, 5), bool)
+    bias = RNG.normal(size=(5, 5)).astype("float32")
+    earlier = RNG.normal(size=(2, 3, 5, 5)).astype("float32")
+    for arguments, added in [
+        ({}, 0.0),
+        ({"scores": earlier}, earlier),
+        ({"scores": earlier, "bias": bias[None, None]}, earlier + bias),
+    ]:
+        tensors = {name: ops.convert_to_tensor(array) for name, array in arguments.items()}
+        x, scores = layer(X, attention_mask=mask[None, None], **tensors)
+        # The mask hides no scores: the next layer has one of its own.
+        np.testing.assert_allclose(value(scores), head_scores(layer, X, X, added), atol=1e-5)
+        np.testing.assert_allclose(value(x), attend(layer, X, X, mask, added), atol=1e-5)
+    assert np.abs(attend(layer, X, X, mask, earlier) - attend(layer, X, X, mask)).max() > 0.1
+
+
+def test_scores_of_an_earlier_layer_where_none_are_returned():
+    layer = MultiHeadAttention(3, 4, kernel_initializer="random_normal")
+    earlier = RNG.normal(size=(2, 3, 5, 4)).astype("float32")
+    found = value(layer(X, context=CONTEXT, scores=ops.convert_to_tensor(earlier)))
+    np.testing.assert_allclose(found, attend(layer, X, CONTEXT, bias=earlier), atol=1e-6)
+    assert np.abs(found - attend(layer, X, CONTEXT)).max() > 1e-3
 
 
 def test_attention_dropout_works_in_training_only():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -114,20 +116,34 @@ def test_residual_attention_scores(family):
 
 # One of each attention layer, and shared blocks.
 @pytest.mark.parametrize("family", ["bert", "albert", "nezha", "deberta-v2", "gau_alpha"])
-def test_recomputation_changes_nothing(family):
+def test_recomputation_changes_nothing(family, monkeypatch):
+    remat_of_keras, recomputed = keras.remat, 0
+
+    def counted(function):
+        nonlocal recomputed
+        recomputed += 1
+        return remat_of_keras(function)
+
+    monkeypatch.setattr(keras, "remat", counted)
+    layers = tiny.SIZES["num_hidden_layers"] * (1 if family == "gau_alpha" else 2)
     gradients = []
     for remat in (False, True):
         keras.utils.set_random_seed(0)
         config = {"remat": remat, "residual_attention_scores": True, "dropout_rate": 0.2}
         model = build(family, config={**config, "attention_dropout_rate": 0.3})
         x, before = inputs(model), model.get_weights()
+        recomputed = 0
+        call(model, x)
+        assert recomputed == (layers if remat else 0)
         model.compile(keras.optimizers.SGD(1.0), "mse")
         y = np.random.default_rng(1).normal(size=(2, LENGTH, tiny.SIZES["hidden_size"]))
         keras.utils.set_random_seed(1)
         for layer in model._flatten_layers():
             if hasattr(layer, "seed_generator"):
                 layer.seed_generator.state.assign([1, 2])
+        recomputed = 0
         model.fit(x, y.astype("float32"), verbose=0)
+        assert bool(recomputed) is remat
         gradients.append([b - a for b, a in zip(before, model.get_weights(), strict=True)])
     assert max(np.abs(g).max() for g in gradients[0]) > 1e-3
     for plain, again in zip(*gradients, strict=True):
@@ -149,7 +165,8 @@ def test_conditional_norms(family):
     for weight in model.weights:
         if weight.path not in values and "hidden_dense" not in weight.path:
             weight.assign(np.full(weight.shape, 0.3))
-    gaps = [np.abs(predict(model, Condition=c) - predict(plain)).max() for c in (one, other)]
+    outputs = [predict(plain), *(predict(model, Condition=c) for c in (one, other))]
+    gaps = [np.abs(a - b).max() for a, b in itertools.combinations(outputs, 2)]
     assert min(gaps) > 1e-3
 
 
