@@ -19,7 +19,16 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 # In this order: google is made from what bert wrote.
-SECTIONS = ("bert", "families", "google", "minilm", "text_metrics", "tokenizers", "wordpiece")
+SECTIONS = (
+    "bert",
+    "entity_metrics",
+    "families",
+    "google",
+    "minilm",
+    "text_metrics",
+    "tokenizers",
+    "wordpiece",
+)
 
 
 def main() -> None:
