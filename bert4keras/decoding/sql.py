@@ -1,0 +1,180 @@
+"""A query on one table, the table, and when two queries say the same.
+
+The queries are those of WikiSQL and TableQA: columns, each with or without an aggregate, and
+conditions that are joined by one connective. There is neither a join nor a subquery.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+AGGREGATES = ("", "AVG", "MAX", "MIN", "COUNT", "SUM")
+OPERATORS = (">", "<", "=", "!=")
+CONNECTIVES = ("", "and", "or")
+
+_PLAIN = re.compile(r"[-+]?(\d{1,3}(,\d{3})+|\d+)?(\.\d+)?")
+
+
+class Condition(NamedTuple):
+    """`column operator value`: the index of a column, one of `OPERATORS`, and a text."""
+
+    column: int
+    operator: str
+    value: str
+
+
+@dataclass(frozen=True)
+class SQL:
+    """`SELECT agg(sel), ... WHERE conds[0] conn conds[1] ...`.
+
+    Args:
+        sel: indices of the columns that are asked for, at least one. One column may stand here
+            more than once, with different aggregates.
+        agg: the aggregate of each, of `AGGREGATES`; "" for none.
+        conds: conditions, `Condition` or (column, operator, value).
+        conn: what joins them, of `CONNECTIVES`; counts only between two or more conditions.
+
+    Raises:
+        ValueError: not as many aggregates as columns, no column, or an unknown word.
+    """
+
+    sel: tuple[int, ...]
+    agg: tuple[str, ...]
+    conds: tuple[Condition, ...] = ()
+    conn: str = ""
+
+    def __post_init__(self):
+        for name in ("sel", "agg"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        conds = tuple(Condition(column, op, str(value)) for column, op, value in self.conds)
+        object.__setattr__(self, "conds", conds)
+        if not self.sel or len(self.sel) != len(self.agg):
+            raise ValueError(
+                f"A query needs columns and an aggregate for each: {self.sel}, {self.agg}."
+            )
+        words = [(a, AGGREGATES) for a in self.agg] + [(c.operator, OPERATORS) for c in conds]
+        for word, known in (*words, (self.conn, CONNECTIVES)):
+            if word not in known:
+                raise ValueError(f"{word!r} is not one of {known}.")
+
+    @property
+    def selected(self) -> tuple[tuple[int, str], ...]:
+        """Pairs of column and aggregate."""
+        return tuple(zip(self.sel, self.agg, strict=True))
+
+    def logical_form(self) -> tuple:
+        """What two queries that say the same have in common.
+
+        Returns:
+            (connective, set of (column, aggregate), set of conditions). Order does not matter,
+            nor the connective of fewer than two conditions; of values `canonical_value` counts.
+        """
+        conds = frozenset((c.column, c.operator, canonical_value(c.value)) for c in self.conds)
+        conn = (self.conn or "and") if len(self.conds) > 1 else ""
+        return conn, frozenset(self.selected), conds
+
+    def text(self, header: Sequence[str]) -> str:
+        """The query as SQL for reading; `sql_execution.statement` is the one that is run."""
+        names = column_names(header)
+        asked = ", ".join(f"{a}({names[c]})" if a else names[c] for c, a in self.selected)
+        where = f" {self.conn or 'and'} ".upper().join(
+            f"{names[c.column]} {c.operator} {quoted(c.value, mark=chr(39))}" for c in self.conds
+        )
+        return f"SELECT {asked}" + (f" WHERE {where}" if where else "")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of which at least the header is known.
+
+    Args:
+        header: names of the columns; they may be empty or occur twice.
+        rows: cells; none where only the header is known.
+        types: "text" or "real" for each column; found out from the rows if not given. A column
+            is real if all its cells that are not empty are numbers.
+        name: of the table, for messages and for SQL.
+
+    Raises:
+        ValueError: no column, a row of another length, or an unknown type.
+    """
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...] = ()
+    types: tuple[str, ...] = ()
+    name: str = "table"
+
+    def __post_init__(self):
+        header, rows = tuple(self.header), tuple(tuple(row) for row in self.rows)
+        if not header:
+            raise ValueError(f"Table {self.name!r} has no column.")
+        for number, row in enumerate(rows, 1):
+            if len(row) != len(header):
+                where = f"Table {self.name!r}, row {number}"
+                raise ValueError(f"{where}: {len(row)} cells for {len(header)} columns.")
+        types = tuple(self.types) or tuple(
+            _type(row[c] for row in rows) for c in range(len(header))
+        )
+        if len(types) != len(header) or not set(types) <= {"text", "real"}:
+            raise ValueError(
+                f"Table {self.name!r} needs the type 'text' or 'real' of each of its "
+                f"{len(header)} columns, not {types}."
+            )
+        for name, value in (("header", header), ("rows", rows), ("types", types)):
+            object.__setattr__(self, name, value)
+
+
+def canonical_value(value: Any) -> str:
+    """A value as it is compared: full-width forms, case and blanks do not matter.
+
+    Numbers count by their value, however written: 3, "3.0" and "１，０００" become "3", "3" and
+    "1000".
+    """
+    text = " ".join(unicodedata.normalize("NFKC", str(value)).lower().split())
+    number = plain_number(text)
+    return text if number is None else f"{number.normalize() + 0:f}"
+
+
+def plain_number(text: str) -> Decimal | None:
+    """The number that a text is, with or without a sign and thousands separators."""
+    if not any(c.isdecimal() for c in text) or not _PLAIN.fullmatch(text):
+        return None
+    return Decimal(text.replace(",", ""))
+
+
+def number_of(value: Any) -> Decimal | None:
+    """The number that a cell or a value stands for, less its currency or percent sign."""
+    text = unicodedata.normalize("NFKC", str(value)).strip()
+    return plain_number(re.sub(r"^[$€£¥]\s*|\s*%$", "", text))
+
+
+def column_names(header: Sequence[str]) -> list[str]:
+    """Names of columns that are quoted, not empty and different from one another.
+
+    SQLite tells names apart by more than their case.
+    """
+    names: list[str] = []
+    taken: set[str] = set()
+    for place, title in enumerate(header, 1):
+        title = str(title).replace("\0", "").strip() or f"column {place}"
+        name, number = title, 1
+        while name.lower() in taken:
+            number += 1
+            name = f"{title} ({number})"
+        taken.add(name.lower())
+        names.append(quoted(name))
+    return names
+
+
+def quoted(text: str, mark: str = '"') -> str:
+    """A name of SQL in quotation marks, or with ' a value of it."""
+    return mark + text.replace(mark, mark * 2) + mark
+
+
+def _type(cells) -> str:
+    filled = [cell for cell in cells if cell is not None and str(cell).strip()]
+    return "real" if filled and all(number_of(cell) is not None for cell in filled) else "text"

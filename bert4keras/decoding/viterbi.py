@@ -1,0 +1,177 @@
+"""The best label sequences under scores per position and scores per pair of neighbours.
+
+Legend: B batch, T length, C labels, K number of sequences asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import numpy as np
+
+ROWS = 256  # sequences worked on at once, which bounds the memory
+Path = tuple[np.ndarray, float]
+
+
+def viterbi(
+    scores: np.ndarray,
+    transitions: np.ndarray,
+    mask: np.ndarray | None = None,
+    start: np.ndarray | None = None,
+    end: np.ndarray | None = None,
+) -> list[np.ndarray]:
+    """The label sequence of the highest score, for each row.
+
+    The score of labels y is `start[y_1] + sum_t scores[t, y_t] + sum_t transitions[y_t-1, y_t] +
+    end[y_n]`, where t runs over the valid positions alone: one that is skipped leaves its
+    neighbours next to each other. Of sequences with equal scores any may be returned.
+
+    Args:
+        scores: (B, T, C).
+        transitions: (C, C), from the row's label to the column's; -inf forbids.
+        mask: boolean (B, T), the positions that have a label; None for all.
+        start: (C,) scores of the first label; None for 0.
+        end: (C,) scores of the last label; None for 0.
+
+    Returns:
+        For each row an int array, as long as the row has valid positions.
+
+    Raises:
+        ValueError: shapes that do not fit, or NaN in the scores.
+
+    Source: Viterbi 1967; Forney, The Viterbi Algorithm, Proceedings of the IEEE 61, 1973.
+    """
+    return [row[0][0] for row in viterbi_k_best(scores, transitions, 1, mask, start, end)]
+
+
+def viterbi_k_best(
+    scores: np.ndarray,
+    transitions: np.ndarray,
+    k: int,
+    mask: np.ndarray | None = None,
+    start: np.ndarray | None = None,
+    end: np.ndarray | None = None,
+) -> list[list[Path]]:
+    """The K label sequences of the highest scores, for each row; arguments as of `viterbi`.
+
+    Returns:
+        For each row at most K pairs of labels and score, the best first: fewer where the row has
+        fewer sequences. A row without valid positions has one, the empty one, of score 0.
+
+    Raises:
+        ValueError: `k` below 1, shapes that do not fit, or NaN in the scores.
+
+    Source: the k-best list Viterbi algorithm, Seshadri and Sundberg, IEEE Trans. Comm. 42, 1994.
+    """
+    if k < 1:
+        raise ValueError(f"k={k} must be at least 1.")
+    found = []
+    for packed, lengths in packed_rows(scores, mask):
+        labels = packed.shape[-1]
+        pairs = _fit("transitions", transitions, (labels, labels))
+        first = packed[:, :1].sum(axis=1) + _fit("start", start, (labels,))
+        last = np.broadcast_to(_fit("end", end, (labels,)), first.shape)
+        found += best_paths(first, partial(_step, packed, pairs), last, lengths, k)
+    return found
+
+
+def best_paths(
+    first: np.ndarray,
+    step: Callable[[int], np.ndarray],
+    last: np.ndarray,
+    lengths: np.ndarray,
+    k: int = 1,
+) -> list[list[Path]]:
+    """The K best sequences under scores of pairs that differ from position to position.
+
+    Args:
+        first: (B, C) scores of the first label.
+        step: gives for position t = 1, 2, ... the scores (B, C, C) of the label before and the
+            label at t, that of position t included.
+        last: (B, C) scores of the last label, on top of the others.
+        lengths: (B,) number of positions of each row.
+        k: K.
+
+    Returns:
+        As `viterbi_k_best`.
+    """
+    batch, labels = first.shape
+    length = int(lengths.max(initial=0))
+    # State label * k + rank: the sequence of that rank among those which end in the label.
+    totals = np.full((batch, labels, k), -np.inf)
+    totals[..., 0] = first
+    pointers = []
+    for t in range(1, length):
+        sums = totals[:, None] + np.swapaxes(step(t), 1, 2)[..., None]
+        sums, pointer = _largest(sums.reshape(batch, labels, -1), k)
+        pointers.append(pointer.reshape(batch, -1).astype(np.int32))
+        totals = np.where((t < lengths)[:, None, None], sums, totals)
+    scores, states = _largest((totals + last[..., None]).reshape(batch, -1), k)
+    paths = np.empty((batch, k, length), np.int32)
+    for t in reversed(range(length)):
+        paths[..., t] = states // k
+        if t:
+            before = np.take_along_axis(pointers[t - 1], states, axis=1)
+            states = np.where((t < lengths)[:, None], before, states)
+    return [
+        [
+            (path[:n], float(score))
+            for rank, (path, score) in enumerate(zip(paths[row], scores[row], strict=True))
+            # A sequence of score -inf is none; the best one is given whatever it is worth.
+            if score > -np.inf or rank == 0
+        ]
+        if n
+        else [(paths[row, 0, :0], 0.0)]
+        for row, n in enumerate(lengths)
+    ]
+
+
+def packed_rows(
+    scores: np.ndarray, mask: np.ndarray | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield (scores, lengths) of some rows at a time, valid positions moved to the front.
+
+    Args:
+        scores: (B, T, C).
+        mask: boolean (B, T); None where all positions are valid.
+
+    Raises:
+        ValueError: shapes that do not fit, or NaN at a valid position.
+    """
+    scores = np.asarray(scores)
+    if scores.ndim != 3 or not scores.shape[-1]:
+        raise ValueError(f"scores must have shape (B, T, C), not {scores.shape}.")
+    mask = np.ones(scores.shape[:2], bool) if mask is None else np.asarray(mask).astype(bool)
+    if mask.shape != scores.shape[:2]:
+        raise ValueError(f"mask {mask.shape} does not fit scores {scores.shape}: (B, T) is asked.")
+    for at in range(0, len(scores), ROWS):
+        part, valid = scores[at : at + ROWS], mask[at : at + ROWS]
+        lengths = valid.sum(axis=1)
+        order = np.argsort(~valid, axis=1, kind="stable")[:, : lengths.max(initial=0)]
+        packed = np.take_along_axis(part, order[..., None], axis=1).astype(np.float64)
+        inside = np.arange(packed.shape[1]) < lengths[:, None]
+        if np.isnan(packed[inside]).any():
+            raise ValueError("scores contain NaN, under which no labels are best.")
+        yield np.where(inside[..., None], packed, 0.0), lengths
+
+
+def _step(packed: np.ndarray, pairs: np.ndarray, t: int) -> np.ndarray:
+    return pairs + packed[:, t, None, :]
+
+
+def _largest(values: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k largest of the last axis, in falling order, and where they are."""
+    if k == 1:
+        index = values.argmax(axis=-1)[..., None]
+    else:
+        index = np.argsort(-values, axis=-1, kind="stable")[..., :k]
+    return np.take_along_axis(values, index, axis=-1), index
+
+
+def _fit(name: str, values: np.ndarray | Sequence | None, shape: tuple[int, ...]) -> np.ndarray:
+    """`values` as an array of the shape; zeros for None."""
+    array = np.zeros(shape) if values is None else np.asarray(values, np.float64)
+    if array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape} where {shape[0]} labels ask for {shape}.")
+    return array
