@@ -207,6 +207,24 @@ class Packed(Mask):
         return ops.take(documents, q_pos, axis=1)[:, :, None] == documents[:, None, :]
 
 
+@serializable
+@dataclasses.dataclass(frozen=True)
+class Branches(Mask):
+    """One text and several that continue it, in one row: a position sees the trunk and its branch.
+
+    `branch_ids` is 0 on the trunk and 1, 2, ... on the branches, which see one another as little
+    as the trunk sees them. With positions that start anew in each branch (`custom_position_ids`),
+    a branch gets the vectors it would get as the only one, at the cost of reading the trunk once.
+    """
+
+    needs = ("branch_ids",)
+
+    def allowed(self, q_pos, k_pos, inputs):
+        branches = inputs["branch_ids"]
+        key, query = branches[:, None, :], ops.take(branches, q_pos, axis=1)[:, :, None]
+        return ops.logical_or(key == 0, key == query)
+
+
 APPLICATIONS = {
     "encoder": Mask,
     "lm": LM,
@@ -214,6 +232,7 @@ APPLICATIONS = {
     "prefix": PrefixLM,
     "permutation": Permutation,
     "packed": Packed,
+    "branches": Branches,
 }
 
 

@@ -9,11 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 
+from bert4keras.data import branch
 from bert4keras.masks import (
     APPLICATIONS,
     LM,
     And,
     AttentionMask,
+    Branches,
     Mask,
     Packed,
     Permutation,
@@ -31,17 +33,24 @@ SEGMENTS = np.array([[0, 0, 0, 1, 1, 1, 1, 1], [0, 0, 1, 1, 1, 0, 0, 0], [0] * 8
 PREFIX = np.array([[1, 1, 1, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0, 0]])
 RANK = np.array([[3, 0, 7, 1, 5, 2, 6, 4], [0, 0, 2, 1, 3, 5, 6, 7], list(range(8))])
 DOCUMENTS = np.array([[1, 1, 1, 2, 2, 3, 3, 3], [1, 1, 2, 2, 2, 0, 0, 0], [1] + [0] * 7])
+BRANCHES = np.array([[0, 0, 1, 1, 1, 2, 2, 3], [0, 1, 1, 2, 2, 0, 0, 0], [0] * 8])
 INPUTS = {
     "token_ids": TOKENS,
     "segment_ids": SEGMENTS,
     "prefix": PREFIX,
     "rank": RANK,
     "document_ids": DOCUMENTS,
+    "branch_ids": BRANCHES,
 }
 
 
 def source(b, i):
     return SEGMENTS[b, : i + 1].sum() == 0
+
+
+def on_branch(b, q, k):
+    trunk, same = BRANCHES[b, k] == 0, BRANCHES[b, q] == BRANCHES[b, k]
+    return trunk or same
 
 
 def in_prefix(b, i):
@@ -67,6 +76,8 @@ CASES = {
         Window(4) & Permutation() & LM(),
         lambda b, q, k: abs(q - k) <= 4 and RANK[b, k] <= RANK[b, q] and k <= q,
     ),
+    "branches": (Branches(), on_branch),
+    "branches-lm": (Branches() & LM(), lambda b, q, k: on_branch(b, q, k) and k <= q),
     "and-nothing": (Mask() & Mask(), lambda b, q, k: True),
 }
 
@@ -163,6 +174,8 @@ MODEL_CASES = {
     "prefix": PrefixLM(),
     "permutation": Permutation(),
     "packed": Packed(),
+    # What holds for one block holds for two: the trunk does not look at the branches.
+    "branches": "branches",
     # Two blocks see twice as far as the window, so one block is looked at.
     "window": Window(2),
 }
@@ -182,6 +195,55 @@ def test_one_token_moves_exactly_the_positions_that_see_it(name):
     moved = np.abs(out[1:] - out[0]).max(-1) > 1e-5
     expected = brute_force(rule)[0].T | np.eye(LENGTH, dtype=bool)
     np.testing.assert_array_equal(moved, expected)
+
+
+TRUNK, CONTINUATIONS = [2, 5, 6, 3], [[7, 8, 3], [9, 3], [10, 11, 12, 3]]
+
+
+def branching_bert():
+    return tiny.build(application="branches", custom_position_ids=True)
+
+
+def vectors_of(model, *rows):
+    """Vectors (B, T, D) of rows of `branch`, whose fields come as the model takes them."""
+    return model.predict([np.stack(column) for column in [*zip(*rows, strict=True)][:4]], verbose=0)
+
+
+def test_a_branch_is_read_as_if_it_were_the_only_one():
+    model = branching_bert()
+    row = branch(TRUNK, CONTINUATIONS)
+    (together,) = vectors_of(model, row)
+    for start, tokens in zip(row.starts, CONTINUATIONS, strict=True):
+        (alone,) = vectors_of(model, branch(TRUNK, [tokens]))
+        found = np.concatenate([together[:4], together[start : start + len(tokens)]])
+        np.testing.assert_allclose(found[:4], alone[:4], atol=1e-5)
+        np.testing.assert_allclose(found, alone, atol=1e-5)
+    # Positions that run on through all branches would give the second another reading.
+    running = row._replace(position_ids=np.arange(len(row.token_ids), dtype="int32"))
+    (moved,) = vectors_of(model, running)
+    np.testing.assert_allclose(moved[:7], together[:7], atol=1e-5)
+    assert np.abs(moved[7:] - together[7:]).max(-1).min() > 1e-2
+
+
+def test_a_branch_moves_itself_alone_and_the_trunk_moves_all():
+    model, row = branching_bert(), branch(TRUNK, CONTINUATIONS)
+    places = [*range(len(row.token_ids))]
+    changed = [
+        row._replace(token_ids=row.token_ids + 4 * np.eye(len(places), dtype="int32")[i])
+        for i in places
+    ]
+    before, *after = vectors_of(model, row, *changed)
+    for i, out in zip(places, after, strict=True):
+        moved = np.abs(out - before).max(-1) > 1e-5
+        same = row.branch_ids == row.branch_ids[i]
+        np.testing.assert_array_equal(moved, same | (row.branch_ids[i] == 0))
+
+
+def test_a_model_of_branches_is_saved_and_read(tmp_path):
+    model, row = branching_bert(), branch(TRUNK, CONTINUATIONS)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(vectors_of(again, row), vectors_of(model, row))
 
 
 def test_and_joins_needs_once_and_nests():

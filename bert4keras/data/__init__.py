@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bert4keras.data.branching import Branched, branch
 from bert4keras.data.files import LineFile, open
 from bert4keras.data.generator import DataGenerator
 from bert4keras.data.masking import join_words, mask_tokens, word_pieces
@@ -20,9 +21,11 @@ from bert4keras.data.text import (
 )
 
 __all__ = [
+    "Branched",
     "DataGenerator",
     "LineFile",
     "Packed",
+    "branch",
     "is_string",
     "join_words",
     "longest_common_subsequence",

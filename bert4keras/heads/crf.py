@@ -1,0 +1,168 @@
+"""Conditional random field: the labels of a text are one choice, not one per token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from .._serialization import serializable
+from .sequence_labelling import (
+    SequenceLabelling,
+    boundary_scores,
+    pack_labels,
+    pack_scores,
+    read_scores,
+    unpack,
+)
+
+
+@serializable
+class ConditionalRandomField(SequenceLabelling):
+    """A linear-chain CRF behind a `Dense` of one score per label: (B, T, C) to the same.
+
+    With emissions f (T, C), transitions g (C, C), and the labels y of the n valid positions,
+
+        score(y) = sum_t f_t[y_t] + sum_t g[y_t-1, y_t]
+        loss     = -log P(y) = log Z - score(y),     Z = sum over all y' of exp score(y')
+
+    The layer returns the emissions as they are, in float32, and owns g. Train it with
+    `model.compile(loss=crf.loss)`, on labels (B, T) which are negative where there is none:
+    padding, [CLS] and [SEP], pieces of a word behind the first. Such positions may stand anywhere;
+    the transition then leads from the label before to the label behind. A file compiled with that
+    loss is read back by `keras.models.load_model(path, compile=False)`.
+
+    The gradient of the loss is the expected features minus those of the gold labels. Forward and
+    backward recursion give it in one scan of T steps, through which nothing is differentiated, so
+    only first derivatives are right. A label of C or more makes the loss of its row NaN.
+
+    Args:
+        lr_multiplier: the transitions learn this many times as fast as the optimizer's learning
+            rate says (under Adam and its kin). Weight files hold the true transitions.
+        allowed: boolean arrays start (C,), transitions (C, C) and end (C,), as from
+            `decoding.allowed_transitions`, or transitions alone. What is not allowed is never
+            decoded where there is another way, and has no part in Z; gold labels which break the
+            rules cost 100,000 each time.
+        use_start_end: learn a score of each label as the first and as the last of a sequence.
+
+    Source: Lafferty, McCallum and Pereira, Conditional Random Fields, ICML 2001; the multiplied
+    learning rate: https://kexue.fm/archives/7196.
+    """
+
+    def __init__(
+        self,
+        lr_multiplier: float = 1.0,
+        allowed: Sequence[Any] | np.ndarray | None = None,
+        use_start_end: bool = False,
+        **kwargs: Any,
+    ):
+        super().__init__(lr_multiplier, allowed, **kwargs)
+        self.use_start_end = use_start_end
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self._transitions = self.add_scores("transitions", self.labels, self.labels)
+        if self.use_start_end:
+            self._start = self.add_scores("start", self.labels)
+            self._end = self.add_scores("end", self.labels)
+
+    @property
+    def transitions(self) -> Any:
+        """Scores (C, C) of a label, the row's, and the next one, the column's."""
+        return self.scaled(self._transitions)
+
+    def start_and_end(self) -> tuple[Any, Any]:
+        if self.use_start_end:
+            return self.scaled(self._start), self.scaled(self._end)
+        return super().start_and_end()
+
+    def row_losses(self, labels: Any, mask: Any, scores: Any) -> Any:
+        """-log P of the labels; arguments as of the base."""
+        matrix = self.transition_matrix()
+        fixed, fixed_matrix = centred(scores, mask), ops.stop_gradient(matrix)
+        log_norm, unary, pairs = expectations(fixed, mask, fixed_matrix)
+        gold, gold_pairs = gold_features(labels, mask, scores.shape[-1])
+        value = log_norm - total(gold, fixed) - total(gold_pairs, fixed_matrix)
+        # Linear in scores and matrix: its gradient is that of the loss.
+        slope = total(ops.stop_gradient(unary - gold), scores)
+        slope = slope + total(ops.stop_gradient(pairs - gold_pairs), matrix)
+        return ops.stop_gradient(value) + (slope - ops.stop_gradient(slope))
+
+    def marginals(self, scores: Any, mask: Any | None = None) -> Any:
+        """The probability of each label at each position, over all label sequences.
+
+        Args:
+            scores: (B, T, C), as the layer returns them.
+            mask: boolean (B, T), the positions that have a label; None for all.
+
+        Returns:
+            float32 (B, T, C); zeros where the mask is False. Not differentiable.
+        """
+        scores, mask = read_scores(scores, mask)
+        matrix = ops.stop_gradient(self.transition_matrix())
+        return expectations(centred(scores, mask), mask, matrix)[1]
+
+    def get_config(self):
+        return {**super().get_config(), "use_start_end": self.use_start_end}
+
+
+def centred(scores: Any, mask: Any) -> Any:
+    """Scores as constants, with no part that the labels of a position share; 0 where masked.
+
+    That part cancels out of every probability, and without it sums over a long text stay small.
+    """
+    scores = ops.stop_gradient(scores)
+    scores = scores - ops.logsumexp(scores, axis=-1, keepdims=True)
+    return ops.where(mask[..., None], scores, 0.0)
+
+
+def total(features: Any, scores: Any) -> Any:
+    """Score of the features of each row: (B, ., .) and (., .) or (B, ., .) to (B,)."""
+    return ops.sum(features * scores, axis=(1, 2))
+
+
+def gold_features(labels: Any, mask: Any, count: int) -> tuple[Any, Any]:
+    """The labels in one-hot form (B, T, C), the number of each transition (B, C + 1, C + 1)."""
+    packed = pack_labels(labels, mask, count)
+    before = ops.pad(packed, [[0, 0], [1, 0]], constant_values=count)
+    after = ops.pad(packed, [[0, 0], [0, 1]], constant_values=count)
+    before, after = ops.one_hot(before, count + 1), ops.one_hot(after, count + 1)
+    return ops.one_hot(labels, count), ops.einsum("bti,btj->bij", before, after)
+
+
+def expectations(scores: Any, mask: Any, matrix: Any) -> tuple[Any, Any, Any]:
+    """Forward-backward: log Z, and how often each label and each transition is expected.
+
+    Args:
+        scores: (B, T, C), 0 where masked.
+        mask: boolean (B, T).
+        matrix: (C + 1, C + 1), with the boundary as the last label.
+
+    Returns:
+        log Z (B,), probabilities of the labels (B, T, C), expected number of the transitions
+        (B, C + 1, C + 1).
+    """
+    steps = pack_scores(scores, mask)
+    begin = ops.zeros_like(steps[0]) + boundary_scores(steps.shape[1])[:, None]
+    begin = ops.stack([begin, begin], axis=1)
+    # One scan for both directions: the second reads the text and the matrix the other way round.
+    both = ops.stack([steps, ops.flip(steps, axis=0)], axis=2)  # (T, C + 1, 2, B)
+    pairs = ops.stack([matrix, ops.transpose(matrix)], axis=2)[..., None]  # (from, to, 2, 1)
+
+    def step(before, read):
+        return ops.logsumexp(before[:, None] + pairs, axis=0) + read, before
+
+    last, befores = ops.scan(step, begin, both)
+    # forward[t]: all that is before position t; backward[t]: position t and all behind it.
+    forward = ops.concatenate([befores[:, :, 0], last[None, :, 0]], axis=0)
+    backward = ops.concatenate([last[None, :, 1], ops.flip(befores[:, :, 1], axis=0)], axis=0)
+    log_norm = ops.logsumexp(last[:, 0] + matrix[:, -1:], axis=0)
+    # The transition into position t, the last one into the end: (T + 1, from, to, B).
+    used = (forward[:, :, None] + matrix[..., None]) + (backward - log_norm)[:, None]
+    # Processors are slow with numbers that are almost too small for float32.
+    used = ops.exp(ops.maximum(used, -80.0))
+    unary = ops.transpose(ops.sum(used[:-1], axis=1), (2, 0, 1))[..., :-1]
+    unary = ops.where(mask[..., None], unpack(unary, mask), 0.0)
+    return log_norm, unary, ops.transpose(ops.sum(used, axis=0), (2, 0, 1))

@@ -1,0 +1,24 @@
+"""Loss functions that Keras lacks: pure functions of labels and scores, for `compile(loss=...)`."""
+
+from __future__ import annotations
+
+from .focal import binary_focal_crossentropy, sparse_categorical_focal_crossentropy
+from .similarity import CoSENT, cosent, in_batch_negatives
+from .zlpr import (
+    globalpointer_crossentropy,
+    multilabel_categorical_crossentropy,
+    sparse_globalpointer_crossentropy,
+    sparse_multilabel_categorical_crossentropy,
+)
+
+__all__ = [
+    "CoSENT",
+    "binary_focal_crossentropy",
+    "cosent",
+    "globalpointer_crossentropy",
+    "in_batch_negatives",
+    "multilabel_categorical_crossentropy",
+    "sparse_categorical_focal_crossentropy",
+    "sparse_globalpointer_crossentropy",
+    "sparse_multilabel_categorical_crossentropy",
+]
