@@ -38,8 +38,8 @@ def arguments(
         )
     if data:
         for split in ("train", "valid", "test"):
-            path = DATASETS / data / f"{split}.tsv"
-            parser.add_argument(f"--{split}", type=Path, default=path if path.exists() else None)
+            path = next((DATASETS / data).glob(f"{split}.*"), None)
+            parser.add_argument(f"--{split}", type=Path, default=path)
         parser.add_argument("--epochs", type=int, default=defaults.get("epochs", 4))
         parser.add_argument(
             "--learning-rate", type=float, default=defaults.get("learning_rate", 1e-4)
@@ -125,12 +125,12 @@ def fine_tune(
 def splits(options: argparse.Namespace, read: Callable[[Path], list]) -> list[list]:
     """Rows of `--train`, `--valid` and `--test`.
 
-    A file that is not given is the one of that name beside `--train`; if there is none, the rows
-    are every tenth of the training file, which loses them.
+    A file that is not given is the one of that name, with the same endings, beside `--train`; if
+    there is none, the rows are every tenth of the training file, which loses them.
     """
     rows, found = read(options.train), []
     for split in ("valid", "test"):
-        beside = options.train.with_name(f"{split}.tsv")
+        beside = options.train.with_name("".join([split, *options.train.suffixes]))
         path = getattr(options, split) or (beside if beside.exists() else None)
         found.append(read(path) if path else rows[::10])
         rows = rows if path else [row for i, row in enumerate(rows) if i % 10]

@@ -108,7 +108,7 @@ class Collator:
         sizes = np.max([a.shape[:depth] for a in arrays], axis=0)
         length = [
             round_up(int(n), self.buckets) + extra if v else int(n)
-            for n, v in zip(sizes, varies, strict=True)
+            for n, v in zip(sizes, varies[:depth], strict=True)
         ]
         return sequence_padding(arrays, length, value, depth, dtype=arrays[0].dtype)
 

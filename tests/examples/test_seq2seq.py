@@ -158,4 +158,4 @@ def test_a_bad_row_of_titles_is_named(example, tmp_path):
     path = tmp_path / "bad.tsv"
     path.write_text("title\ttext\ntitle alone\n", encoding="utf-8")
     with pytest.raises(SystemExit, match=r"bad\.tsv, row 2: expected title<TAB>text"):
-        example("task_seq2seq_title").read(path, None)
+        example("titles").read(path, None)
