@@ -10,24 +10,36 @@ Command: python examples/task_sentence_classification.py
 Seen: reviews, seed 1: test accuracy 0.7875 (most frequent label 0.5000), 44 s on 4 CPU cores
       (TensorFlow). SST-2 by the second command (the dev set chooses the epoch and is reported):
       0.9025, and 0.8911 and 0.9048 with seeds 2 and 3; 30 min each on 4 busy CPU cores (JAX).
+Against overfitting: --label-smoothing 0.1, --focal 2 (Keras' focal loss), --dropout-samples 5.
 """
 
 from __future__ import annotations
 
+import argparse
 import collections
 import time
 
 import common
 import keras
+import numpy as np
 
 from bert4keras.data import DataGenerator
+from bert4keras.heads import MultiSampleDropout
 from bert4keras.layers import MaskedMeanPooling
 from bert4keras.models import build_transformer_model
 from bert4keras.tokenizers import Tokenizer
 
 
+def read_arguments() -> argparse.Namespace:
+    parser = common.arguments(__doc__, data="reviews")
+    parser.add_argument("--dropout-samples", type=int, default=1, help="masks a training step")
+    parser.add_argument("--label-smoothing", type=float, default=0.0, help="0 to 1")
+    parser.add_argument("--focal", type=float, default=0.0, help="gamma of the focal loss")
+    return parser.parse_args()
+
+
 def main() -> None:
-    options = common.arguments(__doc__, data="reviews").parse_args()
+    options = read_arguments()
     keras.utils.set_random_seed(options.seed)
     directory = options.model or common.default_model()
     tokenizer = Tokenizer.from_pretrained(directory)
@@ -36,9 +48,18 @@ def main() -> None:
         for path in (options.train, options.valid, options.test)
     )
 
+    classes = 1 + max(label for _, label in (*train, *valid, *test))
+    loss, targets = "sparse_categorical_crossentropy", np.arange(classes)
+    if options.label_smoothing or options.focal:
+        # With gamma 0 it is the cross entropy.
+        loss = keras.losses.CategoricalFocalCrossentropy(
+            alpha=1.0, gamma=options.focal, label_smoothing=options.label_smoothing
+        )
+        targets = np.eye(classes)
+
     def encode_batch(samples):
         ids, segments = tokenizer.encode_batch([s[0] for s in samples], maxlen=options.maxlen)
-        return [((i, g), s[1]) for i, g, s in zip(ids, segments, samples, strict=True)]
+        return [((i, g), targets[s[1]]) for i, g, s in zip(ids, segments, samples, strict=True)]
 
     def batches(rows, shuffle=False):
         return DataGenerator(
@@ -47,18 +68,17 @@ def main() -> None:
 
     bert = build_transformer_model(directory)
     x = MaskedMeanPooling(name="Mean-Pooling")([bert.output, bert.input[0]])
-    x = keras.layers.Dropout(0.1)(x)
-    classes = 1 + max(label for _, label in train)
-    x = keras.layers.Dense(classes, activation="softmax", name="Classifier")(x)
+    x = MultiSampleDropout(classes, options.dropout_samples, rate=0.1, name="Classifier")(x)
     model = keras.Model(bert.input, x)
 
-    def accuracy(rows) -> float:
-        return model.evaluate(rows, verbose=0, return_dict=True)["accuracy"]
+    def accuracy(rows: DataGenerator) -> float:
+        found = model.predict(rows, verbose=0).argmax(axis=1)
+        return np.mean(found == [label for _, label in rows.data])
 
     started = time.perf_counter()
     valid, test_batches = batches(valid), batches(test)
     common.fine_tune(
-        model, batches(train, shuffle=True), lambda: {"accuracy": accuracy(valid)}, options
+        model, batches(train, shuffle=True), lambda: {"accuracy": accuracy(valid)}, options, loss
     )
     frequent = collections.Counter(label for _, label in train).most_common(1)[0][0]
     guess = sum(label == frequent for _, label in test) / len(test)

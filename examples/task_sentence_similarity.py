@@ -29,6 +29,7 @@ import numpy as np
 
 from bert4keras.data import DataGenerator
 from bert4keras.layers import MaskedMeanPooling
+from bert4keras.metrics import spearman
 from bert4keras.models import build_transformer_model
 from bert4keras.tokenizers import Tokenizer
 
@@ -57,16 +58,6 @@ def best_threshold(cosines: np.ndarray, same: np.ndarray) -> float:
     k = int(right.argmax())
     edges = [-1.0, *cosines[order], 1.0]
     return float(edges[k] + edges[k + 1]) / 2
-
-
-def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
-    """Spearman's rank correlation; equal values share their mean rank."""
-
-    def ranks(values):
-        _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-        return (np.cumsum(counts) - (counts - 1) / 2)[place]
-
-    return float(np.corrcoef(ranks(x), ranks(y))[0, 1])
 
 
 def read_arguments() -> argparse.Namespace:
@@ -106,7 +97,7 @@ def main() -> None:
         found = cosine.predict(batches(rows), verbose=0)[:, 0]
         labels = np.array([label for *_, label in rows])
         if graded:
-            return rank_correlation(found, labels)
+            return spearman(found, labels)
         return np.mean((found >= threshold) == (labels > highest / 2))
 
     def learned_threshold() -> float:
