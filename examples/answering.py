@@ -20,23 +20,26 @@ LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class
 class Reader:
     """A model and its tokenizer; the base class of those that answer.
 
-    Without `options.model` it is a small BERT with random weights, save those of `begin_alike`.
-
     Args:
         train: rows, whose characters make the vocabulary (of a pretrained model they are kept).
         application: the mask of the model.
+        small: makes a small model for so many tokens, which takes the place of `options.model`.
     """
 
-    def __init__(self, train: Sequence[Row], options: argparse.Namespace, application: str):
+    def __init__(
+        self,
+        train: Sequence[Row],
+        options: argparse.Namespace,
+        application: str,
+        small: Callable[[int], keras.Model],
+    ):
         texts = [text for row in train for text in (row.question, row.context)]
         if options.model:
             made = pretrained(options.model, texts, application)
             self.model, self.tokenizer = made
         else:
             self.tokenizer = tokenizer_of(texts, [*SPECIAL, "[MASK]"])
-            size = self.tokenizer.vocab_size
-            self.model = small_bert(size, application)
-            begin_alike(self.model)
+            self.model = small(self.tokenizer.vocab_size)
         self.options, self.end = options, self.tokenizer.token_end_id
 
     def passages(self, rows: Sequence[Row], room: int) -> tuple[list, list]:
@@ -49,6 +52,13 @@ class Reader:
     def tokens(self, text: str, room: int) -> list[int]:
         """The tokens of a text, at most `room`, without special ones."""
         return self.tokenizer.encode(text, maxlen=room + 2)[0][1:-1]
+
+
+def writing_bert(vocab_size: int) -> keras.Model:
+    """A small UniLM with random weights, save those of `begin_alike`."""
+    model = small_bert(vocab_size)
+    begin_alike(model)
+    return model
 
 
 def parse(doc: str, **defaults) -> argparse.Namespace:

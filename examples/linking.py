@@ -6,9 +6,11 @@ import json
 import lzma
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from bert4keras.decoding import AliasTrie
 from bert4keras.metrics import linking_scores
@@ -50,23 +52,25 @@ def opened(path: Path) -> Iterator[str]:
     try:
         with (lzma.open if path.suffix == ".xz" else open)(path, "rt", encoding="utf-8") as lines:
             yield from (line.rstrip("\n") for line in lines)
-    except (OSError, UnicodeDecodeError, lzma.LZMAError) as error:
+    except (EOFError, OSError, UnicodeDecodeError, lzma.LZMAError) as error:
         sys.exit(f"{path} cannot be read: {error}")
 
 
-def objects(path: Path, needed: tuple[str, ...]) -> Iterator[dict]:
-    """The json objects of a file, one a line; each must have the keys `needed`."""
+def objects(path: Path, read: Callable[[dict], Any]) -> Iterator:
+    """What `read` makes of the json object of each line; a line that it cannot read is named."""
     for number, line in enumerate(opened(path), 1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+            made = read(row)
+        except KeyError as error:
+            sys.exit(f"{path}, line {number}: no {error} in {line[:100]}")
+        except json.JSONDecodeError as error:
             sys.exit(f"{path}, line {number}: not json: {error}")
-        missing = [key for key in needed if not isinstance(row, dict) or key not in row]
-        if missing:
-            sys.exit(f"{path}, line {number}: no {', '.join(missing)} in {line[:100]}")
-        yield row
+        except (AttributeError, TypeError, ValueError) as error:
+            sys.exit(f"{path}, line {number}: {error}")
+        yield made
 
 
 class KnowledgeBase:
@@ -84,19 +88,62 @@ class KnowledgeBase:
     def __init__(self, path: Path):
         self.names: dict[str, list[str]] = {}
         self.texts: dict[str, str] = {}
-        for row in objects(path, ("subject_id", "subject", "alias", "data")):
-            entity = str(row["subject_id"])
-            names = [row["subject"], *row["alias"]]
-            self.names[entity] = list(dict.fromkeys(name for name in names if name.strip()))
-            facts = [(str(fact["predicate"]), str(fact["object"])) for fact in row["data"]]
-            facts.sort(key=lambda fact: fact[0] in ("摘要", "abstract"))
-            self.texts[entity] = "; ".join([row["subject"], *(": ".join(fact) for fact in facts)])
+        for entity, names, text in objects(path, self._entity):
+            self.names[entity], self.texts[entity] = names, text
         if not self.names:
             sys.exit(f"{path} has no entity.")
+
+    @staticmethod
+    def _entity(row: dict) -> tuple[str, list[str], str]:
+        if not isinstance(row["alias"], list):
+            raise ValueError(f"alias is a list of names, not {row['alias']!r}")
+        names = [row["subject"], *row["alias"]]
+        names = list(dict.fromkeys(name for name in names if name.strip()))
+        facts = [(str(fact["predicate"]), str(fact["object"])) for fact in row["data"]]
+        facts.sort(key=lambda fact: fact[0] in ("摘要", "abstract"))
+        text = "; ".join([row["subject"], *(": ".join(fact) for fact in facts)])
+        return str(row["subject_id"]), names, text
 
     def candidates(self, entities: tuple[str, ...]) -> list[Candidate]:
         """What is known of some entities."""
         return [Candidate(entity, self.texts[entity]) for entity in entities]
+
+
+class WordVectors:
+    """Vectors of words, and which word each character of a text is in, by maximal matching.
+
+    Args:
+        path: a line a word, "word 0.1 -0.2 ...", the text format of word2vec; *.xz too.
+
+    Attributes:
+        vectors: float32 (words + 1, width), row 0 for no word.
+    """
+
+    def __init__(self, path: Path):
+        self._numbers: dict[str, int] = {}
+        rows = []
+        for number, line in enumerate(opened(path), 1):
+            word, *values = line.rstrip().split(" ")
+            if (number == 1 and len(values) == 1) or not word:  # the sizes; no word
+                continue
+            try:
+                rows.append(np.array(values, "float32"))
+            except ValueError as error:
+                sys.exit(f"{path}, line {number}: {error}")
+            if not values or len(values) != len(rows[0]):
+                sys.exit(f"{path}, line {number}: {len(values)} numbers for {word!r}")
+            self._numbers.setdefault(word, len(rows))
+        if not rows:
+            sys.exit(f"{path} has no word.")
+        self.vectors = np.stack([np.zeros_like(rows[0]), *rows])
+        self._trie = AliasTrie({word: [word] for word in self._numbers})
+
+    def numbers(self, text: str) -> np.ndarray:
+        """For each character the row of its word, 0 if there is none: int32 (len(text),)."""
+        found = np.zeros(len(text), "int32")
+        for mention in self._trie.find(text):
+            found[mention.start : mention.end] = self._numbers[mention.candidates[0]]
+        return found
 
 
 def read_ccks(path: Path, limit: int | None = None) -> list[Text]:
@@ -104,16 +151,19 @@ def read_ccks(path: Path, limit: int | None = None) -> list[Text]:
 
     A mention whose offset does not fit its text is an error, with file and line.
     """
-    found = []
-    for row in objects(path, ("text", "mention_data")):
-        mentions = []
-        for item in row["mention_data"]:
-            start, name = int(item["offset"]), item["mention"]
-            if row["text"][start : start + len(name)].casefold() != name.casefold():
-                sys.exit(f"{path}: {name!r} does not stand at {start} of {row['text']!r}")
-            mentions.append(Mention(start, start + len(name), [], str(item["kb_id"])))
-        found.append(Text(row["text"], "", mentions))
+    found = list(objects(path, _ccks_text))
     return found[:limit] if found else sys.exit(f"{path} has no text.")
+
+
+def _ccks_text(row: dict) -> Text:
+    mentions = []
+    for item in row["mention_data"]:
+        start, name, entity = int(item["offset"]), item["mention"], str(item["kb_id"])
+        there = row["text"][max(0, start) : start + len(name)]
+        if start < 0 or not name or there.casefold() != name.casefold():
+            raise ValueError(f"{name!r} does not stand at {start} of {row['text']!r}")
+        mentions.append(Mention(start, start + len(name), [], entity))
+    return Text(row["text"], "", mentions)
 
 
 def read_aida(path: Path, conll: Path, split: str, limit: int | None = None) -> list[Text]:
@@ -130,28 +180,40 @@ def read_aida(path: Path, conll: Path, split: str, limit: int | None = None) -> 
         The sentences, the first of a document as the topic of the others.
     """
     documents = [d for name in ("train", "testa", "testb") for d in conll_documents(conll, name)]
-    found = []
-    for row in objects(path, ("doc", "split", "mentions")):
+
+    def texts(row: dict) -> list[Text]:
+        number, found = row["doc"], {}
         if row["split"] != split:
-            continue
-        sentences, of = documents[row["doc"] - 1], {}
+            return []
+        if not 0 < number <= len(documents):
+            raise ValueError(f"there is no document {number} of {len(documents)}")
+        sentences = documents[number - 1]
         for item in row["mentions"]:
-            if item["gold"] is None or item["span"] is None:
-                continue
-            number, first, last = item["span"]
-            tokens = sentences[number]
-            start = sum(len(token) + 1 for token in tokens[:first])
-            end = start + len(" ".join(tokens[first:last]))
-            total = sum(cand[1] + 1 for cand in item["cands"])
-            candidates = [
-                Candidate(title, title.replace("_", " "), math.log((links + 1) / total))
-                for title, links, *_ in item["cands"]
-            ]
-            of.setdefault(number, []).append(Mention(start, end, candidates, item["gold"]))
-        for number, mentions in of.items():
-            topic = " ".join(sentences[0]) if number else ""
-            found.append(Text(" ".join(sentences[number]), topic, mentions))
+            known = item["gold"] is not None and item["span"] is not None
+            if known and item["cands"]:
+                found.setdefault(item["span"][0], []).append(_aida_mention(item, sentences))
+        return [
+            Text(" ".join(sentences[k]), " ".join(sentences[0]) if k else "", mentions)
+            for k, mentions in found.items()
+        ]
+
+    found = [text for some in objects(path, texts) for text in some]
     return found[:limit] if found else sys.exit(f"{path} has no document of {split}.")
+
+
+def _aida_mention(item: dict, sentences: list[list[str]]) -> Mention:
+    number, first, last = item["span"]
+    if not (0 <= number < len(sentences) and 0 <= first < last <= len(sentences[number])):
+        raise ValueError(f"the document has no tokens {item['span']}")
+    tokens = sentences[number]
+    start = sum(len(token) + 1 for token in tokens[:first])
+    end = start + len(" ".join(tokens[first:last]))
+    total = sum(cand[1] + 1 for cand in item["cands"])
+    candidates = [
+        Candidate(title, title.replace("_", " "), math.log((links + 1) / total))
+        for title, links, *_ in item["cands"]
+    ]
+    return Mention(start, end, candidates, item["gold"])
 
 
 def conll_documents(directory: Path, split: str) -> list[list[list[str]]]:
@@ -162,10 +224,12 @@ def conll_documents(directory: Path, split: str) -> list[list[list[str]]]:
         sys.exit(f"{directory} has no eng.{split} or eng.{split}.xz.")
     documents: list[list[list[str]]] = []
     tokens: list[str] = []
-    for line in [*opened(path), ""]:
+    for number, line in enumerate([*opened(path), ""], 1):
         if line.startswith("-DOCSTART-"):
             documents.append([])
         elif line.strip():
+            if not documents:
+                sys.exit(f"{path}, line {number}: a token before the first -DOCSTART-")
             tokens.append(line.split()[0])
         elif tokens:
             documents[-1].append(tokens)
@@ -202,9 +266,11 @@ def load(options) -> tuple[list[list[Text]], list[list[Text]]]:
 
 
 def scores(gold: list[Text], texts: list[Text], entities: list[str]) -> dict[str, float]:
-    """Micro precision, recall and F1 of place and entity; NIL is no entity."""
+    """Micro F1, precision and recall of place and entity; NIL is no entity."""
     entities = iter(entities)
     found = [[(m.start, m.end, next(entities)) for m in text.mentions] for text in texts]
     wanted = [[(m.start, m.end, m.gold) for m in text.mentions] for text in gold]
     known = [[[x for x in row if x[2] != NIL] for row in rows] for rows in (found, wanted)]
-    return dict(zip(("precision", "recall", "f1"), linking_scores(*known), strict=False))
+    score = linking_scores(*known)
+    # F1 first: the first one chooses the epoch.
+    return {name: getattr(score, name) for name in ("f1", "precision", "recall")}

@@ -111,6 +111,29 @@ def nearest(context: str, text: str, start: int) -> int:
     return min(places, key=lambda place: abs(place - start), default=-1) if text else -1
 
 
+def mark_shared(
+    segments: Sequence[int], ids: Sequence[int], asked: range, passage: range
+) -> list[int]:
+    """Segment ids that tell which tokens of the passage are in the question too.
+
+    A pretrained model sees that for itself; one with random weights takes long to learn it.
+
+    Args:
+        segments, ids: of a sequence, T of each.
+        asked, passage: the places of the question and of the passage.
+
+    Returns:
+        T segment ids: 2 in place of a token that both have, 3 if they have it in a run of two.
+    """
+    tokens = [ids[i] for i in asked]
+    known, marked = {*tokens, *itertools.pairwise(tokens)}, list(segments)
+    for i in passage:
+        if ids[i] in known:
+            pairs = {tuple(ids[i - 1 : i + 1]), tuple(ids[i : i + 2])}
+            marked[i] = 3 if pairs & known else 2
+    return marked
+
+
 def splits(options: argparse.Namespace) -> list[list[Row]]:
     """Rows of `--train`, `--valid` and `--test`, see `common.splits`; no passage is divided."""
 

@@ -11,7 +11,8 @@ Command: python examples/task_ner_crf.py
          python examples/task_ner_crf.py --train eng.train --valid eng.testa --test eng.testb \
              --epochs 3 --learning-rate 1e-4 --batch-size 32 --maxlen 128
          ... --check tells which entities the tags cannot give back, and trains nothing.
-Seen: SEEN
+Seen: entities, seed 1: test F1 0.9256 (the longest match with the training entities: 0.5667); 75 s
+      on one CPU core (JAX).
 """
 
 from __future__ import annotations

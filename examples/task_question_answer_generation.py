@@ -20,7 +20,7 @@ import time
 
 import common
 import reading
-from answering import LOSS, Reader, parse
+from answering import LOSS, Reader, parse, writing_bert
 
 from bert4keras.data import DataGenerator
 from bert4keras.generation import BannedTokens, BeamSearch, Greedy, Sample, generate
@@ -35,7 +35,7 @@ class Asker(Reader):
     """
 
     def __init__(self, train, options):
-        super().__init__(train, options, "unilm")
+        super().__init__(train, options, "unilm", writing_bert)
         names = ("pad", "unk", "start", "mask")
         never = [getattr(self.tokenizer, f"token_{name}_id") for name in names]
         self.banned = BannedTokens(tuple(never))

@@ -16,13 +16,13 @@ Command: python examples/task_reading_comprehension.py
 
 from __future__ import annotations
 
-import itertools
 import time
 
 import common
 import comprehension
 import keras
 from characters import tokenizer_of
+from reading import mark_shared
 
 from bert4keras.config import TransformerConfig
 from bert4keras.data import DataGenerator, sequence_padding
@@ -74,13 +74,8 @@ class Reader:
         """Token ids, segment ids (if the model has any) and the mask of the passage."""
         segments = list(window.segment_ids)
         if self.marks:
-            ids, begin = window.token_ids, window.begin
-            asked = ids[1 : begin - 1]
-            known = {*asked, *itertools.pairwise(asked)}
-            for i in range(begin, window.end):
-                if ids[i] in known:
-                    pairs = {(ids[i - 1], ids[i]), (ids[i], ids[i + 1])}
-                    segments[i] = 3 if pairs & known else 2
+            asked, passage = range(1, window.begin - 1), range(window.begin, window.end)
+            segments = mark_shared(segments, window.token_ids, asked, passage)
         return (window.token_ids, *([segments] if self.segments else ()), window.mask)
 
     def samples(self, rows) -> list[tuple]:

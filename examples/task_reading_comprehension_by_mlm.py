@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import numpy as np
 from answering import Reader, train_and_report
+from characters import small_bert
 from keras import ops
+from reading import mark_shared
 
 from bert4keras.data import sequence_padding
 
@@ -50,7 +52,9 @@ class Filler(Reader):
     """A model that fills in answers."""
 
     def __init__(self, train, options):
-        super().__init__(train, options, "encoder")
+        sizes = {"segment_vocab_size": 4}
+        small = lambda size: small_bert(size, "encoder", "roformer", **sizes)  # noqa: E731
+        super().__init__(train, options, "encoder", small)
 
     def inputs(self, rows) -> tuple[list, list, list, list]:
         """[CLS] question [SEP] [MASK]... [SEP] passage [SEP] of each row and its segments; the
@@ -64,7 +68,14 @@ class Filler(Reader):
         seconds = [[*passage, self.end] for passage in passages]
         pairs = list(zip(firsts, seconds, strict=True))
         segments = [[0] * len(first) + [1] * len(second) for first, second in pairs]
-        return [first + second for first, second in pairs], segments, passages, spans
+        ids = [first + second for first, second in pairs]
+        if not options.model:
+            begin = len(masks) + 2
+            segments = [
+                mark_shared(some, row, range(begin, len(first) - 1), range(len(first), len(row)))
+                for some, row, (first, _) in zip(segments, ids, pairs, strict=True)
+            ]
+        return ids, segments, passages, spans
 
     def encode(self, row):
         """Inputs and labels of a row: the answer and one [SEP] where there are masks."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 import dataclasses
 
 import common
-from answering import Reader, train_and_report
+from answering import Reader, train_and_report, writing_bert
 from keras import ops
 
 from bert4keras.generation import Greedy, Processor, generate
@@ -69,7 +69,7 @@ class Generator(Reader):
     """A model that writes answers."""
 
     def __init__(self, train, options):
-        super().__init__(train, options, "unilm")
+        super().__init__(train, options, "unilm", writing_bert)
         self.only = SpansOfPrompt(self.end, options.answer)
 
     def prompts(self, rows) -> tuple[list, list, list]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import common
 from characters import pretrained, small_bert, tokenizer_of
-from titles import Writer, train_and_report
+from titles import Writer, arguments, train_and_report
 
 
 class UniLM(Writer):
@@ -39,7 +39,8 @@ def make(rows, options) -> UniLM:
 
 
 def main() -> None:
-    train_and_report(make, __doc__, epochs=15, learning_rate=1e-3, maxlen=100)
+    defaults = {"epochs": 15, "learning_rate": 1e-3, "maxlen": 100}
+    train_and_report(make, arguments(__doc__, **defaults).parse_args())
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ Command: python examples/task_seq2seq_title_t5.py [--model DIR --learning-rate 2
 from __future__ import annotations
 
 from characters import SIZES, pretrained, tokenizer_of
-from titles import Writer, train_and_report
+from titles import Writer, arguments, train_and_report
 
 from bert4keras.models import build_transformer_model
 
@@ -38,7 +38,8 @@ def make(rows, options) -> EncoderDecoder:
 
 
 def main() -> None:
-    train_and_report(make, __doc__, epochs=15, learning_rate=1e-3, maxlen=100)
+    defaults = {"epochs": 15, "learning_rate": 1e-3, "maxlen": 100}
+    train_and_report(make, arguments(__doc__, **defaults).parse_args())
 
 
 if __name__ == "__main__":

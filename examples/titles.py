@@ -80,20 +80,37 @@ def scores(titles: list[str], rows: Sequence[Row]) -> dict[str, float]:
     return {**rouge(titles, wanted), "bleu": bleu(titles, wanted)}
 
 
+def arguments(doc: str, data: str = "titles", **defaults) -> argparse.ArgumentParser:
+    """The arguments of a script that writes."""
+    parser = common.arguments(doc, data, "none, random weights", **defaults)
+    parser.set_defaults(valid=None, test=None)
+    parser.add_argument("--title", type=int, default=32, help="longest text written, in tokens")
+    return parser
+
+
+def first_words(train: Sequence[Row], texts: Sequence[str]) -> dict[str, list[str]]:
+    """What one might take for a title without a model."""
+    size = round(sum(len(title) for title, _ in train) / len(train))
+    return {
+        "first sentence": [re.split(r"[。！？!?]", text, maxsplit=1)[0] for text in texts],
+        f"first {size} characters": [text[:size] for text in texts],
+    }
+
+
 def train_and_report(
-    make: Callable[[list[Row], argparse.Namespace], Writer], doc: str, **defaults
+    make: Callable[[list[Row], argparse.Namespace], Writer],
+    options: argparse.Namespace,
+    read: Callable[[Path, int | None], list[Row]] = read,
+    baselines: Callable[[list[Row], list[str]], dict[str, list[str]]] = first_words,
 ) -> None:
     """What the scripts do: train a writer, and print its scores beside those of baselines.
 
     Args:
         make: makes a writer for the rows to train on.
-        doc: docstring of the script.
-        defaults: of its arguments.
+        options: of `arguments`.
+        read: reads a file.
+        baselines: texts written without a model, of the rows to train on and the test texts.
     """
-    parser = common.arguments(doc, "titles", "none, random weights", **defaults)
-    parser.set_defaults(valid=None, test=None)
-    parser.add_argument("--title", type=int, default=32, help="longest title, in tokens")
-    options = parser.parse_args()
     keras.utils.set_random_seed(options.seed)
     train, valid, test = common.splits(options, lambda path: read(path, options.limit))
     started, writer = time.perf_counter(), make(train, options)
@@ -104,9 +121,7 @@ def train_and_report(
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1)
     common.fine_tune(writer.model, batches, evaluate, options, loss)
 
-    size = round(sum(len(title) for title, _ in train) / len(train))
-    found = {"first sentence": [re.split(r"[。！？!?]", text, maxsplit=1)[0] for text in texts]}
-    found[f"first {size} characters"] = [text[:size] for text in texts]
+    found = baselines(train, texts)
     found |= {str(way): writer.write(texts, way) for way in (Greedy(), BeamSearch(4))}
     for name, titles in found.items():
         figures = ", ".join(f"{key} {value:.4f}" for key, value in scores(titles, test).items())
