@@ -35,7 +35,7 @@ def find_triples(text: str, triples: Iterable[tuple[str, Any, str]]) -> list[Tri
     What occurs several times is taken where it first stands between blanks or other signs, or
     else where it first stands at all.
     """
-    places = {}
+    places, triples = {}, list(triples)
     for string in {part for subject, _, object in triples for part in (subject, object)}:
         word = re.search(rf"(?<!\w){re.escape(string)}(?!\w)", text)
         start = word.start() if word else text.find(string)

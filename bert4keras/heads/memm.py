@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from .._serialization import serializable
-from ..decoding.viterbi import best_paths, packed_rows
+from ..decoding.viterbi import best_paths, packed_rows, rows_last
 from .sequence_labelling import SequenceLabelling, pack_labels, to_numpy
 
 
@@ -126,7 +126,7 @@ class MaximumEntropyMarkovModel(SequenceLabelling):
             if self.bidirectional:
                 last = _log_softmax(ends + last, axis=1)
             first = _log_softmax(packed[:, 0] + matrix[-1, :-1], axis=1)
-            step = partial(_local_step, packed, matrix[:-1, :-1], self.bidirectional)
+            step = partial(_local_step, rows_last(packed), matrix[:-1, :-1], self.bidirectional)
             found += best_paths(first, step, last, lengths)
         return [row[0][0] for row in found]
 
@@ -135,10 +135,11 @@ class MaximumEntropyMarkovModel(SequenceLabelling):
         return {**super().get_config(), **config}
 
 
-def _local_step(packed: np.ndarray, pairs: np.ndarray, both: bool, t: int) -> np.ndarray:
-    """log P of label t given the one before, plus that of the one before given t: (B, C, C)."""
-    forward = _log_softmax(packed[:, t, None, :] + pairs, axis=2)
-    return forward + _log_softmax(packed[:, t - 1, :, None] + pairs, axis=1) if both else forward
+def _local_step(steps: np.ndarray, pairs: np.ndarray, both: bool, t: int) -> np.ndarray:
+    """log P of label t given the one before, plus that of the one before given t: (C, C, B)."""
+    pairs = pairs[..., None]
+    forward = _log_softmax(steps[t] + pairs, axis=1)
+    return forward + _log_softmax(steps[t - 1][:, None] + pairs, axis=0) if both else forward
 
 
 def _log_softmax(x: np.ndarray, axis: int) -> np.ndarray:

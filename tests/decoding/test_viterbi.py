@@ -117,17 +117,19 @@ def test_many_rows_are_worked_on_in_parts(monkeypatch):
 
 
 def test_pairs_that_differ_from_position_to_position():
-    pairs, lengths = RNG.normal(size=(T, 2, 3, 3)), np.array([T, 3])
+    pairs, lengths = RNG.normal(size=(T, 3, 3, 2)), np.array([T, 3])
     first, last = RNG.normal(size=(2, 3)), RNG.normal(size=(2, 3))
     found = best_paths(first, lambda t: pairs[t], last, lengths, k=4)
+    alone = best_paths(first, lambda t: pairs[t], last, lengths)
     for row, n in enumerate(lengths):
         paths = every(3, n)
         values = first[row, paths[:, 0]] + last[row, paths[:, -1]]
         for t in range(1, n):
-            values = values + pairs[t, row, paths[:, t - 1], paths[:, t]]
+            values = values + pairs[t, paths[:, t - 1], paths[:, t], row]
         order = np.argsort(-values)[:4]
         np.testing.assert_array_equal([path for path, _ in found[row]], paths[order])
         np.testing.assert_allclose([score for _, score in found[row]], values[order])
+        np.testing.assert_array_equal(alone[row][0][0], paths[order[0]])
 
 
 @pytest.mark.parametrize(
