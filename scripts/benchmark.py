@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Measure against keras-hub, transformers and the ancestor, as ratios within one run.
+"""Measure against keras-hub, transformers, pytorch-crf and the ancestor, as ratios in one run.
 
     python scripts/benchmark.py --install            # the peers' environments, once
     python scripts/benchmark.py                      # everything; writes docs/benchmarks.md

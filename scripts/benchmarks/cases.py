@@ -7,7 +7,7 @@ import sys
 
 from .contest import Side
 
-NAMES = ("encode", "train", "epoch", "tokenize", "generate", "load", "import")
+NAMES = ("encode", "train", "epoch", "tokenize", "generate", "crf", "memm", "load", "import")
 BACKENDS = ("tensorflow", "jax", "torch")
 OURS = "bert4keras"
 
@@ -36,7 +36,7 @@ class Contest:
 def contests(wanted: list[str], backends: list[str], peers: dict[str, str]) -> list[Contest]:
     """The contests of the wanted cases, with the peers whose environments exist."""
     makers = {"encode": on_backends, "train": on_backends, "epoch": epoch}
-    makers |= {"tokenize": tokenize, "generate": generate, "load": load}
+    makers |= {"tokenize": tokenize, "generate": generate, "crf": crf, "memm": memm, "load": load}
     found = []
     for case in wanted:
         if case in makers:
@@ -111,6 +111,38 @@ def generate(case: str, backends: list[str], peers: dict[str, str]) -> list[Cont
         sides = [ours(backend, "after 448 tokens", case="generate_long"), short]
         title = f"a token late in a text, {backend}"
         found.append(Contest(case, title, "token", sides, 1 / 1.5, (short.label,)))
+    return found
+
+
+def crf(case: str, backends: list[str], peers: dict[str, str]) -> list[Contest]:
+    others = [
+        Side(name, module, peers[name])
+        for name, module in (("ancestor", "ancestor"), ("pytorch-crf", "pytorch_crf"))
+        if name in peers
+    ]
+    judged = tuple(side.label for side in others)
+
+    def contest(case: str, title: str, unit: str, backend: str) -> Contest:
+        return Contest(case, title, unit, [ours(backend), *others], 2.0, judged)
+
+    found = [contest("crf_decode", "CRF Viterbi 32x128x9, numpy", "batch", "tensorflow")]
+    for backend in backends:
+        found += [
+            contest("crf_loss", f"CRF loss and gradient 32x128x9, {backend}", "step", backend),
+            contest("crf_train", f"CRF train step 32x128x9, {backend}", "step", backend),
+            contest("crf_viterbi", f"CRF Viterbi 32x128x9, {backend}", "batch", backend),
+        ]
+    return found
+
+
+def memm(case: str, backends: list[str], peers: dict[str, str]) -> list[Contest]:
+    found = []
+    for backend in backends:
+        for part, title in (("head", "head alone 32x128x9"), ("model", "MiniLM's size 16x128")):
+            softmax = ours(backend, "softmax", case=f"softmax_{part}")
+            sides, title = [ours(backend), softmax], f"MEMM train step, {title}, {backend}"
+            # At most 1.05 times the time of the softmax is a ratio of at least 1 / 1.05.
+            found.append(Contest(f"memm_{part}", title, "step", sides, 1 / 1.05, (softmax.label,)))
     return found
 
 

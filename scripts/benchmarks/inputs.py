@@ -28,6 +28,8 @@ BATCH, LENGTH = 16, 128
 EPOCH_BATCH, EPOCH_MAXLEN = 32, 128
 LEARNING_RATE = 5e-5
 PROMPT, NEW_TOKENS = 32, 64
+LABELLED_BATCH, LABELS = 32, 9
+HEAD_STEPS = 4  # times as many steps an epoch for a head alone, whose steps are short
 
 
 def batch(batches: int = 1) -> dict[str, np.ndarray]:
@@ -43,6 +45,18 @@ def batch(batches: int = 1) -> dict[str, np.ndarray]:
         "segment_ids": np.zeros((rows, LENGTH), np.int32),
         "mask": mask,
         "labels": rng.integers(0, 2, rows).astype(np.int32),
+    }
+
+
+def labelling(batches: int = 1) -> dict[str, np.ndarray]:
+    """Random features (B, 128, 64), scores of 9 labels, labels, and scores of label pairs."""
+    rng = np.random.default_rng(13)
+    shape = (LABELLED_BATCH * batches, LENGTH)
+    return {
+        "features": rng.normal(size=(*shape, 64)).astype(np.float32),
+        "emissions": rng.normal(size=(*shape, LABELS)).astype(np.float32),
+        "labels": rng.integers(0, LABELS, shape).astype(np.int32),
+        "transitions": rng.normal(size=(LABELS, LABELS)).astype(np.float32),
     }
 
 

@@ -199,6 +199,21 @@ METHOD = {
   its `AutoRegressiveDecoder`. Beam search: ours against our greedy search, where at most 2.5 times
   the time is a ratio of at least 0.4. A token late in a text: 32 new tokens behind 448 against
   those behind 32; at most 1.5 times the time is a ratio of at least 0.67.""",
+    "crf_decode": """\
+- **CRF Viterbi, numpy**: `decode` of 32 rows of 128 random scores of 9 labels; pytorch-crf's
+  `decode` of the batch, the ancestor's `ViterbiDecoder` row by row. All have the same scores.""",
+    "crf_loss": """\
+- **CRF loss and gradient**: mean loss on those scores and random labels and its gradient by scores
+  and weights, compiled (torch and pytorch-crf: eager).""",
+    "crf_train": """\
+- **CRF train step**: `fit` with Adam of a `Dense` of 9 labels on 64 random features a token, and
+  the CRF; 32 rows of 128 tokens; pytorch-crf: a plain loop.""",
+    "crf_viterbi": """\
+- **CRF Viterbi, by backend**: as in numpy, but ours is `viterbi`, compiled (torch: eager).""",
+    "memm_head": """\
+- **MEMM train step**: `fit` with a MEMM against a softmax per token; at most 1.05 times the time is
+  a ratio of at least 0.95. Head alone: as the CRF train step. MiniLM's size: as the train step,
+  9 labels a token.""",
     "load": """\
 - **load**: `build_transformer_model(directory)` against reading the file's bytes and building the
   model from its config; the target, 1.5 times that, is a ratio of at least 0.67.""",

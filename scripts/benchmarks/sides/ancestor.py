@@ -12,8 +12,14 @@ import tensorflow as tf
 from benchmarks import inputs
 from benchmarks.sides.keras_common import encode_case, train_case
 from bert4keras.backend import keras
+from bert4keras.layers import ConditionalRandomField
 from bert4keras.models import build_transformer_model
-from bert4keras.snippets import AutoRegressiveDecoder, DataGenerator, sequence_padding
+from bert4keras.snippets import (
+    AutoRegressiveDecoder,
+    DataGenerator,
+    ViterbiDecoder,
+    sequence_padding,
+)
 from bert4keras.tokenizers import Tokenizer
 
 
@@ -120,10 +126,57 @@ def generate(options: dict):
     return run, 1
 
 
+def crf_loss(options: dict):
+    data, steps = inputs.labelling(), options["steps"]
+    crf, labels = ConditionalRandomField(), tf.constant(data["labels"])
+    crf.build(data["emissions"].shape)
+    crf.set_weights([data["transitions"]])
+    emissions = tf.constant(data["emissions"])
+
+    @tf.function
+    def step(emissions):
+        with tf.GradientTape() as tape:
+            tape.watch(emissions)
+            loss = tf.reduce_mean(crf.sparse_loss(labels, emissions))
+        return loss, tape.gradient(loss, [emissions, *crf.trainable_weights])
+
+    def run() -> float:
+        for _ in range(steps):
+            loss, _ = step(emissions)
+        return float(loss)
+
+    return run, steps
+
+
+def crf_train(options: dict):
+    steps = options["steps"] * inputs.HEAD_STEPS
+    data, crf = inputs.labelling(steps), ConditionalRandomField()
+    features = keras.layers.Input(data["features"].shape[1:])
+    model = keras.models.Model(features, crf(keras.layers.Dense(inputs.LABELS)(features)))
+    model.compile(keras.optimizers.Adam(inputs.LEARNING_RATE), loss=crf.sparse_loss)
+    return train_case(model, data["features"], data["labels"], steps, inputs.LABELLED_BATCH)
+
+
+def crf_decode(options: dict):
+    data, steps = inputs.labelling(), options["steps"]
+    decoder = ViterbiDecoder(data["transitions"])
+
+    def run() -> float:
+        for _ in range(steps):
+            rows = [decoder.decode(row) for row in data["emissions"]]
+        return sum(int(row.sum()) for row in rows)
+
+    return run, steps
+
+
 CASES = {
     "encode": encode,
     "train": train,
     "epoch": epoch,
     "tokenize": tokenize,
     "generate": generate,
+    "crf_loss": crf_loss,
+    "crf_train": crf_train,
+    "crf_decode": crf_decode,
+    "crf_viterbi": crf_decode,
 }

@@ -20,10 +20,10 @@ def encode_case(model, features):
     return run, 1
 
 
-def train_case(model, features, labels, steps: int):
+def train_case(model, features, labels, steps: int, batch: int = inputs.BATCH):
     """One epoch of ``fit`` over ``steps`` batches; the unit is a step."""
 
     def run() -> None:
-        model.fit(features, labels, batch_size=inputs.BATCH, epochs=1, shuffle=False, verbose=0)
+        model.fit(features, labels, batch_size=batch, epochs=1, shuffle=False, verbose=0)
 
     return run, steps

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 
 from benchmarks import inputs
-from benchmarks.sides import generation
+from benchmarks.sides import generation, labelling
 from benchmarks.sides.keras_common import encode_case, train_case
 from bert4keras import DataGenerator, Tokenizer, build_transformer_model
 
@@ -123,4 +123,5 @@ CASES = {
     "load": load,
     "load_floor": load_floor,
     **generation.CASES,
+    **labelling.CASES,
 }
