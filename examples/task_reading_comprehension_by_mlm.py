@@ -100,7 +100,7 @@ class Filler(Reader):
 
 
 def main() -> None:
-    train_and_report(Filler, __doc__, epochs=12, learning_rate=1e-3, maxlen=180)
+    train_and_report(Filler, __doc__, epochs=30, learning_rate=1e-3, maxlen=180)
 
 
 if __name__ == "__main__":

@@ -223,6 +223,8 @@ def test_english_columns_with_a_pretrained_model(tmp_path):
     (tmp_path / "eng").write_text(COLUMNS * 8, encoding="utf-8")
     command = [sys.executable, str(EXAMPLES / "task_ner_crf.py"), "--train", tmp_path / "eng"]
     command += ["--model", TINY, "--epochs", "1", "--maxlen", "16", "--scheme", "BIOES"]
+    command += ["--picture", tmp_path / "transitions.png"]
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "  ORG: precision" in done.stdout
+    assert (tmp_path / "transitions.png").read_bytes().startswith(b"\x89PNG")
