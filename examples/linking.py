@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import lzma
 import math
+import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +18,7 @@ from bert4keras.decoding import AliasTrie
 from bert4keras.metrics import linking_scores
 
 NIL = "NIL"
+_TOKEN = re.compile(r"[0-9A-Za-z\u00c0-\u024f]+|\S")
 
 
 class Candidate(NamedTuple):
@@ -263,6 +266,52 @@ def load(options) -> tuple[list[list[Text]], list[list[Text]]]:
     dropped = trie.prune([text.text for text in gold[0]], spans)
     print(f"{len(trie)} names; dropped, being mostly ordinary words: {', '.join(dropped) or '-'}")
     return gold, [with_candidates(texts, base, trie) for texts in gold]
+
+
+def tokens(text: str) -> list[tuple[int, int]]:
+    """Start and end of each character of a text, of words in Latin letters and of numbers."""
+    return [token.span() for token in _TOKEN.finditer(text)]
+
+
+def shared_tokens(text: str, description: str) -> np.ndarray:
+    """Which tokens of a text, and which pairs of them, a description has, too.
+
+    Returns:
+        float32 (T, 2), 1 at the first token of what both have.
+    """
+    own, others = (_TOKEN.findall(part.lower()) for part in (text, description))
+    columns = []
+    for n in (1, 2):
+        runs = {tuple(others[i : i + n]) for i in range(len(others) - n + 1)}
+        columns.append([tuple(own[i : i + n]) in runs for i in range(len(own))])
+    return np.array(columns, "float32").T
+
+
+def frequent_tokens(texts: list[Text], count: int) -> list[str]:
+    """Tokens met at least so often in the texts without their names, and in the descriptions.
+
+    So the names of the training texts are as unknown to a model as those it will meet.
+    """
+    known = {c.text for text in texts for m in text.mentions for c in m.candidates}
+    counts = Counter(token for text in known for token in _TOKEN.findall(text))
+    for text in texts:
+        ends = [0, *(place for m in text.mentions for place in m[:2]), None]
+        for start, end in zip(ends[::2], ends[1::2], strict=True):
+            counts.update(_TOKEN.findall(text.text[start:end]))
+    return sorted(token for token, times in counts.items() if times >= count)
+
+
+def likely(found: list[tuple[str, float]], threshold: float) -> list[str]:
+    """Of pairs of an entity and its probability the entities likely enough, NIL for the others."""
+    return [entity if chance >= threshold else NIL for entity, chance in found]
+
+
+def best_threshold(
+    gold: list[Text], texts: list[Text], found: list[tuple[str, float]]
+) -> tuple[float, dict[str, float]]:
+    """The probability that links should have for the highest F1, and the scores with it."""
+    tried = [(t / 20, scores(gold, texts, likely(found, t / 20))) for t in range(1, 20)]
+    return max(tried, key=lambda pair: pair[1]["f1"])
 
 
 def scores(gold: list[Text], texts: list[Text], entities: list[str]) -> dict[str, float]:

@@ -10,6 +10,9 @@ Data: examples/datasets/reading (Chinese, made from templates for this project, 
       out. Of one file given as --train, a tenth each becomes the other two.
 Command: python examples/task_question_answer_generation.py [--model DIR --learning-rate 5e-5]
              [--train train.json --valid dev.json --test dev.json --maxlen 512] [--epochs N]
+Seen: reading, seed 1: of questions for the right answer ROUGE-L 0.510, BLEU 0.270 (the sentence of
+      the answer: 0.426, 0.145). So small a model hardly copies: of 300 answers drawn 8 stand in
+      their passage. 4 min on one CPU core (JAX).
 """
 
 from __future__ import annotations

@@ -4,13 +4,16 @@ Task: the model reads question, a fixed number of [MASK]s and passage, and fills
       pass: the answer, then [SEP]s. Nothing is written step by step, so the characters of an answer
       do not know of one another; what holds them together is that only spans of the passage are
       candidates. Of each, the product of its probabilities, with a [SEP] behind it, is compared.
-      The empty answer, [SEP] alone, says that there is none. Without an argument a small BERT
-      is trained from random weights, whose vocabulary is the characters of the training text.
+      The empty answer, [SEP] alone, says that there is none. Without an argument a small RoFormer
+      is trained from random weights, whose vocabulary is the characters of the training text and
+      whose segment ids also tell what the passage has in common with the question.
 Data: examples/datasets/reading (Chinese, made from templates for this project, Apache-2.0), or
       files of SQuAD or CMRC 2018 (CC BY-SA 4.0), *.xz too. Of one file given as --train, a tenth
       each becomes the other two.
 Command: python examples/task_reading_comprehension_by_mlm.py [--model DIR --learning-rate 5e-5]
              [--train train.json --valid dev.json --test dev.json --maxlen 256] [--epochs N]
+Seen: reading, seed 1: EM 0.3229, F1 0.3733 (what the question lacks of its nearest sentence:
+      0.0229, 0.1363); 27 min on one very busy CPU core (JAX).
 """
 
 from __future__ import annotations

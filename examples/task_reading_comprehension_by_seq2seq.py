@@ -9,6 +9,8 @@ Data: examples/datasets/reading (Chinese, made from templates for this project, 
       each becomes the other two.
 Command: python examples/task_reading_comprehension_by_seq2seq.py [--model DIR --learning-rate 5e-5]
              [--train train.json --valid dev.json --test dev.json --maxlen 512] [--epochs N]
+Seen: reading, seed 1: EM 0.2200, F1 0.3253 (what the question lacks of its nearest sentence:
+      0.0229, 0.1363); 206 s on one CPU core (JAX).
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ Task: seq2seq by an encoder-decoder with relative positions. Without an argument
 Data: as task_seq2seq_title.py, which does the same with one BERT.
 Command: python examples/task_seq2seq_title_t5.py [--model DIR --learning-rate 2e-4]
              [--train train.tsv.xz --valid val.tsv.xz --test test.tsv.xz] [--epochs N]
+Seen: titles, seed 1, beam search: ROUGE-L 0.778, BLEU 0.625 (the first sentence: 0.211, 0.124); 221
+      s on one CPU core (JAX).
 """
 
 from __future__ import annotations

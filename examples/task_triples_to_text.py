@@ -11,6 +11,9 @@ Command: python examples/task_triples_to_text.py
          python examples/task_triples_to_text.py --model MINILM --train train_triples.json.xz \
              --valid dev_triples.json.xz --test test_triples.json.xz --limit 2500 --epochs 4 \
              --learning-rate 3e-4 --batch-size 32 [--random-weights]
+Seen: relations, seed 1, beam search: BLEU 0.4188, ROUGE-L 0.606 (the triples themselves: 0.2919,
+      0.553); 4 min on one CPU core (JAX). WebNLG by the second command: BLEU 0.168, ROUGE-L 0.361;
+      with random weights 0.023, 0.226; the triples themselves 0.009, 0.245.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from .crf import ConditionalRandomField
 from .dgcnn import DGCNN, AttentionPooling, DilatedGatedConvolution, build_dgcnn, match_features
 from .entity_linking import CandidateRanking
 from .global_pointer import EfficientGlobalPointer, GlobalPointer
+from .joint_linking import BiLSTM, DescriptionMatching, MentionPointer, build_joint_linking
 from .memm import MaximumEntropyMarkovModel
 from .nl2sql import NL2SQL
 from .relation import CasRel, GPLinker
@@ -27,20 +28,24 @@ __all__ = [
     "DGCNN",
     "NL2SQL",
     "AttentionPooling",
+    "BiLSTM",
     "CandidateRanking",
     "CasRel",
     "ConditionalRandomField",
     "Cosine",
+    "DescriptionMatching",
     "DilatedGatedConvolution",
     "EfficientGlobalPointer",
     "GPLinker",
     "GlobalPointer",
     "InBatchNegatives",
     "MaximumEntropyMarkovModel",
+    "MentionPointer",
     "MultiSampleDropout",
     "SegmentMeans",
     "SpanExtraction",
     "build_dgcnn",
+    "build_joint_linking",
     "contrastive_model",
     "cosine_model",
     "cross_encoder",
