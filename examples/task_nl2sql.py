@@ -8,7 +8,8 @@ Data: examples/datasets/tables (English, made from templates for this project, A
 Command: python examples/task_nl2sql.py
          python examples/task_nl2sql.py --train train.jsonl.xz --valid dev.jsonl.xz \
              --test test.jsonl.xz --epochs 1 --batch-size 32 --maxlen 80
-Seen: SEEN
+Seen: tables, seed 1: logical form 0.4313, execution 0.4562; execution-guided 0.4938, 0.5750 (a rule
+      that looks for names of columns and cells: 0.1625, 0.2062). 225 s on one CPU core (JAX).
 """
 
 from __future__ import annotations
