@@ -128,16 +128,13 @@ def arguments(description: str, data: str, suffix: str = "json", **defaults):
     """As `common.arguments`, with the shipped files of another suffix."""
     kind = "MiniLM for English, a small model with random weights for Chinese"
     parser = common.arguments(description, data, kind, **defaults)
-    parser.set_defaults(train=common.DATASETS / data / f"train.{suffix}")
+    # Those beside the training file, which `common.splits` finds.
+    parser.set_defaults(train=common.DATASETS / data / f"train.{suffix}", valid=None, test=None)
     return parser
 
 
 def load(options: argparse.Namespace, reader) -> list[list[Sentence]]:
     """Sentences to train, to choose the epoch and to test."""
-    if options.train.parent.parent == common.DATASETS:
-        for split in ("valid", "test"):
-            beside = options.train.with_stem(split)
-            setattr(options, split, getattr(options, split) or beside)
     return common.splits(options, lambda path: reader(path, options.limit))
 
 

@@ -21,6 +21,7 @@ def run(script: str, *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
+@pytest.mark.script
 @pytest.mark.parametrize(
     ("script", "arguments", "expected"),
     [
@@ -36,6 +37,7 @@ def test_runs(script, arguments, expected):
     assert expected in done.stdout
 
 
+@pytest.mark.script
 @pytest.mark.parametrize(
     ("script", "arguments", "expected"),
     [
@@ -52,6 +54,7 @@ def test_seq2seq_runs(script, arguments, expected):
 FEW = ["--limit", "30", "--epochs", "1"]
 
 
+@pytest.mark.script
 @pytest.mark.parametrize(
     ("script", "arguments", "expected"),
     [
@@ -105,6 +108,7 @@ def test_gibbs_sampling_draws_from_the_joint(monkeypatch):
     assert (ids[:, [0, 3]] == [0, 1]).all()
 
 
+@pytest.mark.script
 def test_word_problems_of_one_file(tmp_path):
     """A tenth each becomes the others; a problem that is too long is left out."""
     path = tmp_path / "problems.tsv"
@@ -117,6 +121,7 @@ def test_word_problems_of_one_file(tmp_path):
     assert "test: right values by BeamSearch" in done.stdout
 
 
+@pytest.mark.script
 def test_graded_pairs_in_other_columns(tmp_path):
     """A file in the layout of STS-B, compressed; extra columns do not matter."""
     path = tmp_path / "pairs.tsv.xz"
@@ -167,6 +172,7 @@ def test_rows_of_a_file(common, tmp_path):
     assert common.read_tsv(path, (0, 1), limit=1, number=float) == [('"a"', 1.0)]
 
 
+@pytest.mark.script
 def test_a_bad_argument_ends_in_one_line(tmp_path):
     done = run("task_sentence_classification.py", "--model", TINY, "--train", tmp_path / "no.tsv")
     assert done.returncode == 1

@@ -283,12 +283,14 @@ def test_splits_and_names_that_are_words(linking, capsys):
 SMALL = ["--model", TINY, "--epochs", 1, "--limit", 6, "--maxlen", 8, "--description", 4]
 
 
+@pytest.mark.script
 def test_ranking_runs_on_the_shipped_data():
     out = run("task_entity_linking.py", *SMALL)
     assert "test: first candidate: f1 0." in out
     assert "test: model: f1 0." in out
 
 
+@pytest.mark.script
 def test_ranking_runs_on_aida(tmp_path):
     """Whose mentions have priors, and always an entity."""
     rows = [{**AIDA[0], "doc": 1 + 2 * k, "split": s} for k, s in enumerate(["train", "testb"])]
@@ -306,12 +308,14 @@ def test_ranking_runs_on_aida(tmp_path):
 FEW = ["--units", 4, "--batch-size", 8]
 
 
+@pytest.mark.script
 def test_the_lstms_run_on_the_shipped_data():
     out = run("task_entity_linking_2019.py", "--epochs", 1, "--limit", 12, *FEW)
     assert "test: first candidate: f1 0." in out
     assert "test: model: f1 0." in out
 
 
+@pytest.mark.script
 def test_the_lstms_run_on_other_files_with_word_vectors(tmp_path):
     """Chinese; a text without a name, one longer than what is read, one without a token."""
     base = write(tmp_path / "kb.json", ENTITY, CITY)

@@ -204,6 +204,7 @@ def test_longest_match(entities):
 FEW = ["--limit", "24", "--epochs", "1", "--maxlen", "24", "--batch-size", "8"]
 
 
+@pytest.mark.script
 @pytest.mark.parametrize(
     ("script", "arguments", "expected"),
     [
@@ -219,6 +220,7 @@ def test_runs(script, arguments, expected):
     assert expected in done.stdout
 
 
+@pytest.mark.script
 def test_english_columns_with_a_pretrained_model(tmp_path):
     (tmp_path / "eng").write_text(COLUMNS * 8, encoding="utf-8")
     command = [sys.executable, str(EXAMPLES / "task_ner_crf.py"), "--train", tmp_path / "eng"]
@@ -226,5 +228,5 @@ def test_english_columns_with_a_pretrained_model(tmp_path):
     command += ["--picture", tmp_path / "transitions.png"]
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "  ORG: precision" in done.stdout
+    assert ": precision" in done.stdout
     assert (tmp_path / "transitions.png").read_bytes().startswith(b"\x89PNG")

@@ -14,6 +14,7 @@ import pytest
 SCRIPT = Path(__file__).parents[2] / "examples" / "task_permutation_language_model.py"
 
 
+@pytest.mark.script
 @pytest.mark.parametrize("own", [False, True])
 def test_runs(own, tmp_path):
     arguments = ["--epochs", "1", "--limit", "40", "--maxlen", "16"]

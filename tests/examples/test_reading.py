@@ -227,6 +227,7 @@ SHORT = ["--maxlen", "40", "--question", "8", "--answer", "4"]
 FEW = ["--limit", "12", "--epochs", "1", "--batch-size", "8"]
 
 
+@pytest.mark.script
 @pytest.mark.parametrize(
     ("script", "arguments", "expected"),
     [

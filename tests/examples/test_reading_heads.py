@@ -75,6 +75,7 @@ def run(script: str, *arguments) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
+@pytest.mark.script
 @pytest.mark.parametrize(
     ("script", "arguments", "expected"),
     [
@@ -89,10 +90,11 @@ def test_runs(script, arguments, expected):
     assert expected in done.stdout
 
 
+@pytest.mark.script
 def test_runs_with_a_checkpoint_on_reviews(tmp_path):
     file = subjqa(tmp_path / "train.csv", SUBJQA * 2)
     files = [part for split in ("train", "valid", "test") for part in (f"--{split}", file)]
-    options = ["--model", TINY, "--maxlen", 16, "--stride", 4, "--epochs", 1]
+    options = ["--model", TINY, "--maxlen", 10, "--stride", 2, "--epochs", 1]
     done = run("task_reading_comprehension.py", *options, *files)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "2 questions in " in done.stdout
@@ -100,6 +102,7 @@ def test_runs_with_a_checkpoint_on_reviews(tmp_path):
     assert "test: SpanExtraction: f1" in done.stdout
 
 
+@pytest.mark.script
 def test_runs_on_several_passages(tmp_path):
     data = [{**item, "id": f"{i}{item['id']}"} for i in range(3) for item in SOGOU]
     file = write(tmp_path / "train.json", json.dumps(data, ensure_ascii=False))

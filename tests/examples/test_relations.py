@@ -144,6 +144,7 @@ def test_dictionary(example):
     ]
 
 
+@pytest.mark.script
 @pytest.mark.parametrize("script", ["casrel", "gplinker"])
 def test_relation_extraction_runs(script, tmp_path):
     """On the shipped data, and the English format with a checkpoint."""
@@ -157,6 +158,7 @@ def test_relation_extraction_runs(script, tmp_path):
     assert "test: dictionary: precision 1.0000, recall 1.0000, F1 1.0000" in out
 
 
+@pytest.mark.script
 @pytest.mark.parametrize("options", [[], ["--efficient", "--no-rotary", "--flat"]])
 def test_global_pointer_runs(options):
     out = run("task_ner_global_pointer.py", *SMALL, *options)
@@ -164,9 +166,10 @@ def test_global_pointer_runs(options):
     assert "test F1 of the longest match" in out
 
 
+@pytest.mark.script
 def test_multilabel_classification_runs():
     small = [*SMALL, "--maxlen", 16, "--model", TINY]
-    objectives = ["bce", "dense", "sparse", "soft"]
+    objectives = ["dense", "sparse"]
     out = run("task_multilabel_classification.py", *small, "--objectives", *objectives)
     assert "for all: " in out
     found = {line.split()[3]: line.split()[4] for line in out.splitlines() if "F1 with" in line}

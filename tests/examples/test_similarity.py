@@ -20,6 +20,7 @@ def run(script: str, *arguments) -> str:
     return done.stdout
 
 
+@pytest.mark.script
 @pytest.mark.parametrize("pooling", ["mean", "first-last"])
 def test_vectors_of_sentences(pooling):
     methods = ["before", "whitening", "cosent"] if pooling == "mean" else ["simcse"]
@@ -29,6 +30,7 @@ def test_vectors_of_sentences(pooling):
     assert f"nearest to 'The train did not come on time.', by {methods[-1]}:" in out
 
 
+@pytest.mark.script
 def test_pairs_read_as_one_text():
     methods = ["cross-encoder", "joint-cosine"]
     out = run("task_sentence_embedding.py", "--method", *methods)
@@ -37,6 +39,7 @@ def test_pairs_read_as_one_text():
     assert "nearest" not in out  # there are no vectors to search with
 
 
+@pytest.mark.script
 def test_options_against_overfitting():
     options = ["--dropout-samples", 3, "--label-smoothing", 0.1, "--focal", 2]
     assert "test accuracy " in run("task_sentence_classification.py", *options)
