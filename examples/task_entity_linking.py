@@ -11,6 +11,8 @@ Data: examples/datasets/knowledge_base (English, made from templates, Apache-2.0
 Command: python examples/task_entity_linking.py [--kb FILE --train FILE --valid FILE --test FILE]
          python examples/task_entity_linking.py --aida aida_mentions_candidates.jsonl.xz \
              --conll conll2003_en --epochs 1 --batch-size 32
+Seen: knowledge_base, seed 1: test F1 0.7285 (first candidate of each name: 0.2700); 14 min on one
+      busy CPU core (JAX).
 """
 
 from __future__ import annotations
