@@ -149,7 +149,12 @@ class DataGenerator(keras.utils.PyDataset):
                 self._prepare()
                 self._batches = self._shuffled(self._epoch) if self.shuffle else self._ordered()
             indices = self._batches[index]
-        return self._batch(indices, extra=int(index == 1 and _asked_for_shapes()))
+            first = self._batches[0]
+        if index != 1 or not _asked_for_shapes():
+            return self._batch(indices)
+        # The least padding with which no axis that may vary is as long as in the first batch.
+        taken = _sizes(self._batch(first)) - _sizes(self._batch(indices))
+        return self._batch(indices, next(n for n in itertools.count(1) if n not in taken))
 
     def on_epoch_end(self) -> None:
         """Make a new order for the next epoch; called by Keras."""
@@ -344,7 +349,7 @@ def _asked_for_shapes() -> bool:
     """Whether Keras on TensorFlow wants batches 0 and 1 only to see which axes vary.
 
     It does so in the thread that calls `fit`; the batches that it uses, it takes in others. An
-    axis that is equal in both may not vary later, so that batch 1 is then padded by one more.
+    axis that is equal in both may not vary later, so that batch 1 is then padded more than needed.
     """
     return (
         keras.backend.backend() == "tensorflow"

@@ -160,6 +160,7 @@ def test_epochs_of_a_dataset():
         [(9, 9)] * 4 + [(3, 5)] * 2 + [(2, 9)],  # the longest first
         [(3, 9)] * 2 + [(5, 9)] * 2 + [(5, 4)],  # only one of two sequences varies at first
         [(1, 1)] * 5 + [(8, 8)],
+        [(9, 9)] * 2 + [(8, 8)] * 2 + [(3, 3)] * 2,  # the second is shorter by one
     ],
 )
 def test_later_batches_may_have_other_shapes(lengths, workers):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -19,6 +17,7 @@ from bert4keras.heads import (
     build_dgcnn,
     match_features,
 )
+from helpers.fresh_process import fresh_outputs, outputs
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(3, 9, 4)).astype("float32")
@@ -224,28 +223,14 @@ def test_overfits_eight_samples():
     assert not any(found[1::2])  # a passage without an answer says nothing
 
 
-RELOAD = """
-import sys, keras, numpy as np
-import bert4keras.heads
-path, data, out = sys.argv[1:]
-model = keras.models.load_model(path, compile=False)
-with np.load(data) as arrays:
-    np.save(out, model.predict([arrays[k] for k in sorted(arrays)], verbose=0))
-"""
-
-
 def test_reload_in_a_fresh_process(tmp_path):
     vectors = RNG.normal(size=(5, 3)).astype("float32")
     model = noisy(build_dgcnn(10, 2, vectors, **SMALL))
     inputs = [QUESTION, PASSAGE, QUESTION % 5, PASSAGE % 5, FEATURES]
     model.compile("adam", loss=model.get_layer("DGCNN").loss)
     model.fit(inputs, np.ones((3, 6, 2)), verbose=0)
-    model.save(tmp_path / "model.keras")
-    np.savez(tmp_path / "data.npz", **dict(zip("abcde", inputs, strict=True)))
-    files = [str(tmp_path / name) for name in ("model.keras", "data.npz", "out.npy")]
-    subprocess.run([sys.executable, "-W", "ignore", "-c", RELOAD, *files], check=True)
-    wanted = model.predict(inputs, verbose=0)
-    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), wanted)
+    found = fresh_outputs(tmp_path, {"dgcnn": (model, inputs)})["dgcnn"]
+    np.testing.assert_array_equal(found, outputs(model, inputs))
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])

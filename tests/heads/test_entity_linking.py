@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -13,6 +10,7 @@ from keras import ops
 from bert4keras.data import DataGenerator, branch
 from bert4keras.heads import CandidateRanking
 from helpers import tiny
+from helpers.fresh_process import fresh_outputs, outputs
 
 RNG = np.random.default_rng(2)
 X = RNG.normal(size=(3, 7, 4)).astype("float32")
@@ -167,34 +165,17 @@ def test_a_row_longer_than_the_model_is_refused():
         predict(model, batch([branch([2] * 5, [[3] * 4])]))
 
 
-RELOAD = """
-import sys, keras, numpy as np
-import bert4keras.heads, bert4keras.models
-for path in sys.argv[1:]:
-    model = keras.models.load_model(path + ".keras", compile=False)
-    with np.load(path + ".npz") as arrays:
-        y = model([arrays[f"arr_{i}"] for i in range(len(model.inputs))], training=False)
-    np.save(path + ".npy", keras.ops.convert_to_numpy(y))
-"""
-
-
 def test_a_new_process_loads_and_predicts_the_same(tmp_path):
     """A float32 model, and a half precision one, whose policy the new process does not share."""
-    expected = {}
+    models = {}
     for policy in ("float32", "mixed_float16"):
         keras.config.set_dtype_policy(policy)
         head, model = ranker()
         noisy(head)
         model.compile("adam", loss=head.loss)
-        inputs = batch(ROWS)
-        expected[policy] = predict(model, inputs)
-        model.save(tmp_path / f"{policy}.keras", include_optimizer=False)
-        np.savez(tmp_path / f"{policy}.npz", *inputs)
-    command = [sys.executable, "-W", "ignore", "-c", RELOAD, *(str(tmp_path / p) for p in expected)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
-    for policy, scores in expected.items():
-        np.testing.assert_array_equal(np.load(tmp_path / f"{policy}.npy"), scores)
+        models[policy] = model, batch(ROWS)
+    for policy, scores in fresh_outputs(tmp_path, models).items():
+        np.testing.assert_array_equal(scores, outputs(*models[policy]))
 
 
 def test_mixed_precision():

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -20,6 +17,7 @@ from bert4keras.decoding import (
 )
 from bert4keras.heads import CasRel, EfficientGlobalPointer, GlobalPointer, GPLinker
 from helpers import tiny
+from helpers.fresh_process import fresh_outputs, outputs
 
 HEADS = {
     "global_pointer": lambda n: GlobalPointer(n, 8, name="head"),
@@ -57,31 +55,14 @@ def found(head, bert, model, ids, **options) -> list:
     return head.decode(scores(model, inputs("", ids)), **options)
 
 
-RELOAD = """
-import sys, keras, numpy as np
-import bert4keras.heads, bert4keras.models
-for path in sys.argv[1:]:
-    model = keras.models.load_model(path + ".keras", compile=False)
-    with np.load(path + ".npz") as arrays:
-        y = model([arrays[f"arr_{i}"] for i in range(len(model.inputs))], training=False)
-    np.save(path + ".npy", keras.ops.convert_to_numpy(y))
-"""
-
-
 def test_a_new_process_loads_and_predicts_the_same(tmp_path):
-    expected = {}
+    models = {}
     for name in HEADS:
         head, _, model = build(name)
         model.compile("adam", loss=head.loss)
-        x = inputs(name, tiny.inputs()[0])
-        expected[name] = scores(model, x)
-        model.save(tmp_path / f"{name}.keras", include_optimizer=False)
-        np.savez(tmp_path / f"{name}.npz", *x)
-    command = [sys.executable, "-W", "ignore", "-c", RELOAD, *(str(tmp_path / n) for n in HEADS)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
-    for name, y in expected.items():
-        np.testing.assert_array_equal(np.load(tmp_path / f"{name}.npy"), y)
+        models[name] = model, inputs(name, tiny.inputs()[0])
+    for name, y in fresh_outputs(tmp_path, models).items():
+        np.testing.assert_array_equal(y, outputs(*models[name]))
 
 
 @pytest.mark.parametrize("name", HEADS)

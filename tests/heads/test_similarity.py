@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -22,6 +19,7 @@ from bert4keras.heads import (
 )
 from bert4keras.losses import cosent, in_batch_negatives
 from helpers import tiny
+from helpers.fresh_process import fresh_outputs, outputs
 
 RNG = np.random.default_rng(8)
 
@@ -192,30 +190,13 @@ def test_half_precision_and_odd_texts():
     assert (score.dtype, score.shape) == (np.float32, (1, 1))
 
 
-RELOAD = """
-import sys
-import keras, numpy as np
-import bert4keras.heads, bert4keras.models
-data = np.load(sys.argv[2])
-model = keras.models.load_model(sys.argv[1] + ".keras")
-np.save(sys.argv[1] + ".npy", model.predict([data[k] for k in data.files], verbose=0))
-"""
-
-
 def test_saved_models_say_the_same_in_a_fresh_process(tmp_path):
     inputs, _ = pairs(5)
-    encoder = sentence_encoder(tiny.build(), "first-last")
-    np.savez(tmp_path / "inputs.npz", *inputs)
-    model = contrastive_model(encoder, symmetric=True)
+    model = contrastive_model(sentence_encoder(tiny.build(), "first-last"), symmetric=True)
     model.compile("sgd")
     model.fit(inputs, verbose=0)
-    expected = model.predict(inputs, verbose=0)
-    model.save(tmp_path / "model.keras")
-    path = str(tmp_path / "model")
-    command = [sys.executable, "-c", RELOAD, path, str(tmp_path / "inputs.npz")]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    np.testing.assert_allclose(np.load(path + ".npy"), expected, atol=1e-6)
+    found = fresh_outputs(tmp_path, {"model": (model, inputs)})["model"]
+    np.testing.assert_allclose(found, outputs(model, inputs), atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["cosine", "cross", "joint", "whitened"])

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -14,6 +11,7 @@ from bert4keras.decoding import read_answers, read_windows
 from bert4keras.heads import SpanExtraction
 from bert4keras.tokenizers import Tokenizer
 from helpers import tiny
+from helpers.fresh_process import fresh_outputs, outputs
 
 RNG = np.random.default_rng(0)
 MASK = np.array([[0, 0, 1, 1, 1, 0], [0, 1, 1, 0, 0, 0], [0, 0, 0, 0, 0, 0]], "int32")
@@ -140,27 +138,14 @@ def test_overfits_eight_samples():
     assert spans == [[pair] for pair in labels]
 
 
-RELOAD = """
-import sys, keras, numpy as np
-import bert4keras.heads
-path, data, out = sys.argv[1:]
-model = keras.models.load_model(path, compile=False)
-with np.load(data) as arrays:
-    np.save(out, model.predict([arrays[k] for k in sorted(arrays)], verbose=0))
-"""
-
-
 def test_reload_in_a_fresh_process(tmp_path):
     model, head = reader(no_answer=False, kernel_initializer="random_normal")
     model.compile("adam", loss=head.loss)
     ids, segments = tiny.inputs()
-    model.fit([ids, segments, segments], np.array([[5, 6]] * 3), verbose=0)
-    model.save(tmp_path / "model.keras")
-    np.savez(tmp_path / "data.npz", a=ids, b=segments, c=segments)
-    files = [str(tmp_path / name) for name in ("model.keras", "data.npz", "out.npy")]
-    subprocess.run([sys.executable, "-W", "ignore", "-c", RELOAD, *files], check=True)
-    wanted = model.predict([ids, segments, segments], verbose=0)
-    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), wanted)
+    inputs = [ids, segments, segments]
+    model.fit(inputs, np.array([[5, 6]] * 3), verbose=0)
+    found = fresh_outputs(tmp_path, {"span": (model, inputs)})["span"]
+    np.testing.assert_array_equal(found, outputs(model, inputs))
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
