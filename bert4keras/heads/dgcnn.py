@@ -264,7 +264,7 @@ class DGCNN(keras.layers.Layer):
         """
         return [
             best_spans(row, top, max_length, row > threshold, np.multiply)
-            for row in np.asarray(scores, "float64")
+            for row in ops.convert_to_numpy(scores).astype("float64")
         ]
 
     def compute_output_shape(self, input_shape):

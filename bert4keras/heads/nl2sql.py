@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from .._serialization import serializable
@@ -137,7 +136,7 @@ class NL2SQL(keras.layers.Layer):
         """
         if execution and tables is None:
             raise ValueError("execution=True needs tables to run the queries on.")
-        scores = {name: np.asarray(part) for name, part in scores.items()}
+        scores = {name: ops.convert_to_numpy(part) for name, part in scores.items()}
         found = []
         for i, (question, one) in enumerate(zip(questions, encoded, strict=True)):
             table = tables[i] if tables is not None else None

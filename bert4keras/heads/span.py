@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import keras
-import numpy as np
 from keras import ops
 
 from .._serialization import serializable
@@ -94,7 +93,7 @@ class SpanExtraction(keras.layers.Layer):
             scores minus that of "no answer" (if there is such a thing). Empty: no answer.
         """
         found = []
-        for row in np.asarray(scores, "float64"):
+        for row in ops.convert_to_numpy(scores).astype("float64"):
             allowed = row > CLOSED / 2
             none = float(row[0].sum()) if self.no_answer else 0.0
             if self.no_answer:

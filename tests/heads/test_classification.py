@@ -30,20 +30,20 @@ def losses(layer, smoothing: float) -> tuple[float, float, float]:
     found = layer(X, training=True)
     loss = keras.losses.CategoricalCrossentropy(label_smoothing=smoothing)
     target = np.eye(3)[LABELS]
-    each = [float(loss(target, ops.softmax(layer.dense(x)))) for x in masked]
+    each = [float(value(loss(target, ops.softmax(layer.dense(x))))) for x in masked]
     assert len(each) == layer.samples == len(set(each))  # masks that differ
-    plain = float(loss(target, found))
-    return plain + float(sum(layer.losses)), float(np.mean(each)), plain
+    plain = float(value(loss(target, found)))
+    return plain + float(value(sum(layer.losses))), float(np.mean(each)), plain
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_the_loss_is_the_mean_over_the_masks(smoothing):
     layer = MultiSampleDropout(3, samples=4, rate=0.5)
     layer.build(X.shape)
-    layer.dense.kernel.assign(RNG.normal(size=(8, 3)))
+    layer.dense.kernel.assign(RNG.normal(size=(8, 3), scale=0.4))  # Keras clips probabilities
     found, expected, without = losses(layer, smoothing)
     assert found == pytest.approx(expected, rel=1e-5)
-    assert without < expected - 0.05  # so the part that the layer adds is needed
+    assert without < expected - 0.01  # so the part that the layer adds is needed
 
 
 @pytest.mark.parametrize("samples", [1, 5])
@@ -79,8 +79,8 @@ def test_it_trains_and_is_saved(policy, tmp_path):
     keras.config.set_dtype_policy(policy)
     layer = MultiSampleDropout(3, samples=3, rate=0.2)
     model = keras.Sequential([keras.Input((8,)), layer])
-    model.compile(keras.optimizers.Adam(0.3), "sparse_categorical_crossentropy")
-    model.fit(X, LABELS, epochs=60, verbose=0)
+    model.compile(keras.optimizers.Adam(0.1), "sparse_categorical_crossentropy")
+    model.fit(X, LABELS, epochs=200, verbose=0)
     found = model.predict(X, verbose=0)
     assert (found.argmax(1) == LABELS).all()
     model.save(tmp_path / "model.keras")
@@ -92,7 +92,7 @@ def test_it_trains_and_is_saved(policy, tmp_path):
 def test_one_class_and_one_text():
     layer = MultiSampleDropout(1, samples=2, activation=None)
     assert value(layer(X[:1], training=True)).shape == (1, 1)
-    assert abs(float(layer.losses[0])) < 1e-6
+    assert abs(value(layer.losses[0])) < 1e-6
 
 
 @pytest.mark.parametrize("wrong", [{"samples": 0}, {"units": 0}])

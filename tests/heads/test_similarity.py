@@ -134,9 +134,9 @@ def test_simcse_sees_two_dropouts():
         pair = value(model([ids, segments], training=True))
         np.testing.assert_allclose(value(model([ids, segments])), np.ones((8, 1)), atol=1e-5)
         model.compile(keras.optimizers.Adam(1e-2))
-        losses[rate] = model.fit((ids, segments), epochs=8, verbose=0).history["loss"]
+        losses[rate] = model.fit((ids, segments), epochs=40, verbose=0).history["loss"]
         assert (pair.max() < 0.999) == (rate > 0)
-    assert losses[0.3][-1] < losses[0.3][0]  # without labels
+    assert np.mean(losses[0.3][-10:]) < np.mean(losses[0.3][:10])  # without labels
 
 
 def pairs(count: int = 8):
