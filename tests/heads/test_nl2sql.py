@@ -154,7 +154,7 @@ def test_overfits_eight_samples_and_survives_a_fresh_process(tmp_path):
     ]
     batches = DataGenerator(rows, 8, encode=lambda row: row, shuffle=True, seed=0)
     model.compile(keras.optimizers.Adam(5e-3), head.loss)
-    model.fit(batches, epochs=60, verbose=0)
+    model.fit(batches, epochs=200, verbose=0)
     scores = {name: value(part) for name, part in model.predict(inputs, verbose=0).items()}
     found = head.decode(scores, questions, encoded)
     assert [sql.logical_form() for sql in found] == [sql.logical_form() for sql in wanted]
