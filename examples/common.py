@@ -1,14 +1,17 @@
-"""What the example scripts share: arguments, reading TSV files, warm-up and decay."""
+"""What the example scripts share: arguments, reading files, warm-up and decay."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
+import json
 import lzma
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
 import keras
 
@@ -51,6 +54,21 @@ def arguments(
     return parser
 
 
+@contextlib.contextmanager
+def opened(path: Path, **options) -> Iterator[TextIO]:
+    """A UTF-8 file, `*.xz` too, open for reading; `options` are those of `open`.
+
+    Raises:
+        SystemExit: it, or JSON in it, cannot be read; names the file.
+    """
+    try:
+        opener = lzma.open if path.suffix == ".xz" else open
+        with opener(path, "rt", encoding="utf-8", **options) as file:
+            yield file
+    except (OSError, EOFError, UnicodeDecodeError, lzma.LZMAError, json.JSONDecodeError) as error:
+        sys.exit(f"{path} cannot be read: {error}")
+
+
 def read_tsv(
     path: Path,
     columns: Sequence[int],
@@ -68,28 +86,23 @@ def read_tsv(
     Raises:
         SystemExit: no such file, no row, or a row of another shape; names the file and the line.
     """
-    opener = lzma.open if path.suffix == ".xz" else open
     exact = list(columns) == list(range(len(columns)))
     rows = []
-    try:
-        with opener(path, "rt", encoding="utf-8", newline="") as lines:
-            reader = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-            for place, row in enumerate(filter(None, reader), 1):
-                try:
-                    *texts, label = (row[column].strip() for column in columns)
-                    value = number(label)
-                    if (exact and len(row) != len(columns)) or not math.isfinite(value):
-                        raise ValueError
-                    rows.append((*texts, value))
-                except (IndexError, ValueError):
-                    if place > 1:
-                        sys.exit(
-                            f"{path}, line {reader.line_num}: expected {len(columns) - 1} text(s) "
-                            f"and a label of type {number.__name__} in columns {list(columns)}: "
-                            f"{row}"
-                        )
-    except (OSError, UnicodeDecodeError, lzma.LZMAError) as error:
-        sys.exit(f"{path} cannot be read: {error}")
+    with opened(path, newline="") as lines:
+        reader = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+        for place, row in enumerate(filter(None, reader), 1):
+            try:
+                *texts, label = (row[column].strip() for column in columns)
+                value = number(label)
+                if (exact and len(row) != len(columns)) or not math.isfinite(value):
+                    raise ValueError
+                rows.append((*texts, value))
+            except (IndexError, ValueError):
+                if place > 1:
+                    sys.exit(
+                        f"{path}, line {reader.line_num}: expected {len(columns) - 1} text(s) and "
+                        f"a label of type {number.__name__} in columns {list(columns)}: {row}"
+                    )
     return rows[:limit] if rows else sys.exit(f"{path} has no rows of text and label.")
 
 

@@ -10,7 +10,6 @@ import ast
 import csv
 import itertools
 import json
-import lzma
 import math
 import re
 import sys
@@ -55,19 +54,21 @@ def read_subjqa(path: Path, limit: int | None = None) -> list[Row]:
     Reviews end in ANSWERNOTFOUND, which is taken off, and so is that answer.
     """
     found: dict[tuple[str, str], dict] = {}
-    try:
-        with _open(path, newline="") as lines:
-            reader = csv.DictReader(lines)
+    with common.opened(path, newline="") as lines:
+        reader = csv.DictReader(lines)
+        try:
             for item in reader:
                 context = item["review"].removesuffix("ANSWERNOTFOUND")
                 start, end = ast.literal_eval(item["human_ans_indices"])
                 answers = found.setdefault((item["question"], context), {})
                 if 0 <= start < end <= len(context):
                     answers[context[start:end], start] = None
-    except (OSError, EOFError, lzma.LZMAError, csv.Error, UnicodeDecodeError) as error:
-        sys.exit(f"{path} cannot be read: {error}")
-    except (KeyError, ValueError, SyntaxError, AttributeError, TypeError) as error:
-        sys.exit(f"{path}, line {reader.line_num}: not the format of SubjQA: {error!r}")
+        except UnicodeDecodeError:
+            raise  # also a ValueError, but not one of the format
+        except csv.Error as error:
+            sys.exit(f"{path} cannot be read: {error}")
+        except (KeyError, ValueError, SyntaxError, AttributeError, TypeError) as error:
+            sys.exit(f"{path}, line {reader.line_num}: not the format of SubjQA: {error!r}")
     rows = []
     for (question, context), answers in found.items():
         texts, starts = zip(*answers, strict=True) if answers else ((), ())
@@ -99,7 +100,7 @@ def read_webqa(path: Path, items: list, limit: int | None = None) -> list[Row]:
             for passage, answers in pairs:
                 answers = [answer for answer in dict.fromkeys(answers) if answer != "no_answer"]
                 # Each with its places, or with none at all.
-                marked = [(a, i) for a in answers for i in (_places(a, passage) or [-1])]
+                marked = [(a, i) for a in answers for i in (reading.places(a, passage) or [-1])]
                 texts, starts = zip(*marked, strict=True) if marked else ((), ())
                 rows.append(Row(str(name), question, passage, texts, starts))
         except (KeyError, TypeError) as error:
@@ -238,24 +239,12 @@ def _terms(text: str) -> Iterator[str]:
     yield from (a + b for a, b in itertools.pairwise(tokens))
 
 
-def _places(text: str, passage: str) -> list[int]:
-    return [match.start() for match in re.finditer(f"(?={re.escape(text)})", passage)]
-
-
-def _open(path: Path, **options):
-    opener = lzma.open if path.suffix == ".xz" else open
-    return opener(path, "rt", encoding="utf-8", **options)
-
-
 def _webqa_items(path: Path) -> list | None:
     """The questions of WebQA or SogouQA: a list of objects, or an object a line; else None."""
-    try:
-        with _open(path) as file:
-            first = file.readline()
-            if first.lstrip().startswith("["):
-                return json.loads(first + file.read())
-            if first.startswith(('{"q_key"', '{"id"', '{"question')):
-                return [json.loads(line) for line in itertools.chain([first], file) if line.strip()]
-    except (OSError, ValueError, EOFError, lzma.LZMAError) as error:
-        sys.exit(f"{path} cannot be read: {error}")
+    with common.opened(path) as file:
+        first = file.readline()
+        if first.lstrip().startswith("["):
+            return json.loads(first + file.read())
+        if first.startswith(('{"q_key"', '{"id"', '{"question')):
+            return [json.loads(line) for line in itertools.chain([first], file) if line.strip()]
     return None

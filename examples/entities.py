@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import collections
 import json
-import lzma
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -53,11 +52,8 @@ def read(path: Path, limit: int | None = None) -> list[Sentence]:
     Raises:
         SystemExit: names the file and the line that cannot be read.
     """
-    try:
-        with (lzma.open if path.suffix == ".xz" else open)(path, "rt", encoding="utf-8") as file:
-            lines = file.read().split("\n")
-    except (OSError, UnicodeDecodeError, lzma.LZMAError) as error:
-        sys.exit(f"{path} cannot be read: {error}")
+    with common.opened(path) as file:
+        lines = file.read().split("\n")
     first = next((line for line in lines if line.strip()), "")
     parse = read_json if first.startswith("{") else read_columns
     try:

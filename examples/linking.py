@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import lzma
 import math
 import re
 import sys
@@ -12,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import common
 import numpy as np
 
 from bert4keras.decoding import AliasTrie
@@ -50,18 +50,15 @@ class Text(NamedTuple):
     mentions: list[Mention]
 
 
-def opened(path: Path) -> Iterator[str]:
+def lines_of(path: Path) -> Iterator[str]:
     """The lines of a file, *.xz too, without their ends."""
-    try:
-        with (lzma.open if path.suffix == ".xz" else open)(path, "rt", encoding="utf-8") as lines:
-            yield from (line.rstrip("\n") for line in lines)
-    except (EOFError, OSError, UnicodeDecodeError, lzma.LZMAError) as error:
-        sys.exit(f"{path} cannot be read: {error}")
+    with common.opened(path) as lines:
+        yield from (line.rstrip("\n") for line in lines)
 
 
 def objects(path: Path, read: Callable[[dict], Any]) -> Iterator:
     """What `read` makes of the json object of each line; a line that it cannot read is named."""
-    for number, line in enumerate(opened(path), 1):
+    for number, line in enumerate(lines_of(path), 1):
         if not line.strip():
             continue
         try:
@@ -125,7 +122,7 @@ class WordVectors:
     def __init__(self, path: Path):
         self._numbers: dict[str, int] = {}
         rows = []
-        for number, line in enumerate(opened(path), 1):
+        for number, line in enumerate(lines_of(path), 1):
             word, *values = line.rstrip().split(" ")
             if (number == 1 and len(values) == 1) or not word:  # the sizes; no word
                 continue
@@ -227,7 +224,7 @@ def conll_documents(directory: Path, split: str) -> list[list[list[str]]]:
         sys.exit(f"{directory} has no eng.{split} or eng.{split}.xz.")
     documents: list[list[list[str]]] = []
     tokens: list[str] = []
-    for number, line in enumerate([*opened(path), ""], 1):
+    for number, line in enumerate([*lines_of(path), ""], 1):
         if line.startswith("-DOCSTART-"):
             documents.append([])
         elif line.strip():

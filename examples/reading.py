@@ -6,7 +6,6 @@ import argparse
 import dataclasses
 import itertools
 import json
-import lzma
 import re
 import sys
 from collections.abc import Sequence
@@ -60,11 +59,8 @@ def read(path: Path, limit: int | None = None) -> list[Row]:
     Raises:
         SystemExit: no such file, or one of another format; names the file and the place.
     """
-    try:
-        with (lzma.open if path.suffix == ".xz" else open)(path, "rt", encoding="utf-8") as file:
-            content = json.load(file)
-    except (OSError, ValueError, EOFError, lzma.LZMAError) as error:
-        sys.exit(f"{path} cannot be read: {error}")
+    with common.opened(path) as file:
+        content = json.load(file)
     rows, where = [], "the whole"
     try:
         for i, article in enumerate(content["data"]):
@@ -105,10 +101,14 @@ def _text(value: object) -> str:
     return value
 
 
+def places(text: str, context: str) -> list[int]:
+    """Where a text stands in a context, overlapping places too; nowhere if it is empty."""
+    return [match.start() for match in re.finditer(f"(?={re.escape(text)})", context) if text]
+
+
 def nearest(context: str, text: str, start: int) -> int:
     """Where a text stands in a context: at `start`, else at the place nearest to that, else -1."""
-    places = [match.start() for match in re.finditer(f"(?={re.escape(text)})", context)]
-    return min(places, key=lambda place: abs(place - start), default=-1) if text else -1
+    return min(places(text, context), key=lambda place: abs(place - start), default=-1)
 
 
 def mark_shared(

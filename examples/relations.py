@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import json
-import lzma
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -40,15 +39,12 @@ def read(path: Path, limit: int | None = None) -> list[Sample]:
     Raises:
         SystemExit: a file that cannot be read, or a row that is wrong; names file and row.
     """
-    try:
-        with (lzma.open if path.suffix == ".xz" else open)(path, "rt", encoding="utf-8") as file:
-            text = file.read()
+    with common.opened(path) as file:
+        text = file.read()
         if text.lstrip().startswith("["):
             rows = json.loads(text)
         else:
             rows = [json.loads(line) for line in text.split("\n") if line.strip()]
-    except (OSError, ValueError, lzma.LZMAError) as error:
-        sys.exit(f"{path} cannot be read: {error}")
     found = []
     for number, row in enumerate(rows[:limit], 1):
         try:

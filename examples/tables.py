@@ -5,12 +5,13 @@ from __future__ import annotations
 import collections
 import contextlib
 import json
-import lzma
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+import common
 
 from bert4keras.decoding import SQL, Table
 from bert4keras.decoding.sql import canonical_value
@@ -139,17 +140,14 @@ def _beside(path: Path) -> Path:
 
 def _lines(path: Path) -> Iterator[tuple[str, dict]]:
     """Objects of a file, and where each stands."""
-    try:
-        with (lzma.open if path.suffix == ".xz" else open)(path, "rt", encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    where = f"{path}, line {number}"
-                    try:
-                        yield where, json.loads(line)
-                    except ValueError as error:
-                        sys.exit(f"{where}: no JSON object: {error}")
-    except (OSError, UnicodeDecodeError, lzma.LZMAError) as error:
-        sys.exit(f"{path} cannot be read: {error}")
+    with common.opened(path) as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                where = f"{path}, line {number}"
+                try:
+                    yield where, json.loads(line)
+                except ValueError as error:
+                    sys.exit(f"{where}: no JSON object: {error}")
 
 
 @contextlib.contextmanager

@@ -15,11 +15,11 @@ Seen: segmentation, seed 1: test F1 0.9950, new words 0.9677 (the longest match 
 
 from __future__ import annotations
 
-import lzma
 import sys
 import time
 from pathlib import Path
 
+import common
 import entities
 import keras
 from keras import ops
@@ -31,11 +31,8 @@ from bert4keras.metrics import segmentation_scores
 
 def read(path: Path, limit: int | None = None) -> list[entities.Sentence]:
     """Lines of words; a word is an entity without a type."""
-    try:
-        with (lzma.open if path.suffix == ".xz" else open)(path, "rt", encoding="utf-8") as lines:
-            rows = [words for line in lines if (words := line.split())]
-    except (OSError, UnicodeDecodeError, lzma.LZMAError) as error:
-        sys.exit(f"{path} cannot be read: {error}")
+    with common.opened(path) as lines:
+        rows = [words for line in lines if (words := line.split())]
     found = []
     for words in rows[:limit]:
         text, places = "", []

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import collections
 import json
-import lzma
 import re
 import time
 from fractions import Fraction
@@ -40,7 +39,7 @@ LONGEST = 24  # tokens of an equation
 def read(path: Path, options) -> list[tuple[list[str], list[str], list[str], Fraction]]:
     """Problem and equation as tokens, the numbers, and the answer, of rows that hold together."""
     if ".jsonl" in path.suffixes:
-        with (lzma.open if path.suffix == ".xz" else open)(path, "rt", encoding="utf-8") as lines:
+        with common.opened(path) as lines:
             found = [json.loads(line) for line in lines if line.strip()]
         rows = [[str(row[key]) for key in ("question", "equation", "answer")] for row in found]
         rows = [(text, equation, value(answer)) for text, equation, answer in rows]

@@ -13,7 +13,6 @@ Seen: topics, seed 1: test F1 0.9587 by ZLPR, 0.9535 by the binary cross-entropy
 from __future__ import annotations
 
 import collections
-import lzma
 import sys
 import time
 from pathlib import Path
@@ -42,11 +41,8 @@ LOSSES = {
 
 def read(path: Path, limit: int | None) -> list[tuple[str, list[str]]]:
     """Texts and their labels."""
-    try:
-        with (lzma.open if path.suffix == ".xz" else open)(path, "rt", encoding="utf-8") as lines:
-            rows = [line.rstrip("\n").split("\t") for line in lines if line.strip()]
-    except (OSError, UnicodeDecodeError, lzma.LZMAError) as error:
-        sys.exit(f"{path} cannot be read: {error}")
+    with common.opened(path) as lines:
+        rows = [line.rstrip("\n").split("\t") for line in lines if line.strip()]
     for number, row in enumerate(rows, 1):
         if len(row) != 2 or not row[0].strip():
             sys.exit(f"{path}, row {number}: expected text<TAB>label, label, ..., not {row}")

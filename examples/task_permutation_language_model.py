@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import collections
 import json
-import lzma
 import time
 from pathlib import Path
 
@@ -41,7 +40,7 @@ READINGS = {
 
 def read(path: Path) -> list[str]:
     """The texts of a file; of a table its columns of text."""
-    with (lzma.open if path.suffix == ".xz" else open)(path, "rt", encoding="utf-8") as lines:
+    with common.opened(path) as lines:
         rows = [line.strip() for line in lines if line.strip()]
     if rows and rows[0].startswith("{"):
         return ["".join(json.loads(row)["paragraphs"]) for row in rows]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import lzma
 import re
 import sys
 import time
@@ -23,11 +22,8 @@ Row = tuple[str, str]  # title, text
 
 def read(path: Path, limit: int | None) -> list[Row]:
     """Titles and texts."""
-    try:
-        with (lzma.open if path.suffix == ".xz" else open)(path, "rt", encoding="utf-8") as lines:
-            rows = [line.rstrip("\n").split("\t") for line in lines if line.strip()]
-    except (OSError, UnicodeDecodeError, lzma.LZMAError) as error:
-        sys.exit(f"{path} cannot be read: {error}")
+    with common.opened(path) as lines:
+        rows = [line.rstrip("\n").split("\t") for line in lines if line.strip()]
     for number, row in enumerate(rows, 1):
         if len(row) != 2 or not all(part.strip() for part in row):
             sys.exit(f"{path}, row {number}: expected title<TAB>text, not {row}")
