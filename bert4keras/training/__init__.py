@@ -1,5 +1,6 @@
 """What Keras' own training loop does not bring along."""
 
 from .evaluator import Evaluator
+from .theseus import ModuleReplacement, Theseus
 
-__all__ = ["Evaluator"]
+__all__ = ["Evaluator", "ModuleReplacement", "Theseus"]
