@@ -16,7 +16,7 @@ PEERS = {  # name: the pip commands' arguments
     "keras-hub": [["keras-hub", "tensorflow", "jax", TORCH]],  # brings tensorflow-text itself
     "transformers": [["transformers", TORCH]],
     # --no-deps: the ancestor asks for a Keras which no longer installs
-    "pytorch-crf": [[TORCH], ["pytorch-crf"]],
+    "pytorch-crf": [[TORCH, "numpy"], ["pytorch-crf"]],
     "ancestor": [["tensorflow", "tf-keras"], ["--no-deps", "bert4keras==0.11.5"]],
 }
 
