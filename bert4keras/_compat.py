@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -32,6 +32,97 @@ def check_when_run(values: Any, bad: Callable[[Any], Any], check: Callable[[Any]
 
     if isinstance(values, jax.core.Tracer) and all(isinstance(n, int) for n in values.shape):
         jax.lax.cond(bad(values), lambda: jax.debug.callback(check, values), lambda: None)
+
+
+def assign_where(predicate: Any, assign: Callable[[], None], variables: Sequence[Any]) -> None:
+    """Run `assign()` in the branch where a scalar holds; else all variables stay as they are.
+
+    TensorFlow and torch can assign in a branch. JAX' branches are pure functions, so there the
+    values of all `variables` that `assign` reads or writes go in and come out.
+    """
+    if keras.backend.backend() != "jax":
+        keras.ops.cond(predicate, assign, lambda: None)
+        return
+
+    def branch() -> list[Any]:
+        with keras.StatelessScope(state_mapping=list(zip(variables, before, strict=True))) as scope:
+            assign()
+        return [scope.get_current_value(variable) for variable in variables]
+
+    before = [variable.value for variable in variables]
+    after = keras.ops.cond(predicate, branch, lambda: before)
+    for variable, value in zip(variables, after, strict=True):
+        variable.assign(value)
+
+
+def full_precision() -> Any:
+    """A context within which variables are read as they are, whatever a mixed policy says.
+
+    Inside a model's `call` Keras hands out half-precision copies; layers that want them open their
+    own context.
+    """
+    from keras.src.backend import AutocastScope
+
+    return AutocastScope(None)
+
+
+def is_functional(model: Any) -> bool:
+    """Whether a model has a graph of layers to run."""
+    from keras.src.models import Functional
+
+    return isinstance(model, Functional)
+
+
+def calls(model: Any) -> list[tuple[Any, Any, Any]]:
+    """The calls of a functional model in the order they run: layer, first argument, output."""
+    nodes = [
+        node for _, nodes in sorted(model._nodes_by_depth.items(), reverse=True) for node in nodes
+    ]
+    return [
+        (node.operation, node.input_tensors[0], node.outputs[0])
+        for node in nodes
+        if not node.is_input
+    ]
+
+
+def run_graph(
+    model: Any, inputs: Any, call: Callable[[Any, Callable[[], Any], Any], Any], training: bool
+) -> Any:
+    """The outputs of a functional model some of whose calls give something else.
+
+    Args:
+        model: the model.
+        inputs: its inputs, in its structure.
+        call: gets a layer, a function that runs it, and the first argument, in the order of
+            `calls`; returns what the model goes on with.
+        training: as of `keras.Model.__call__`.
+    """
+    from keras.src.models.functional import operation_fn
+
+    def operation(layer: Any) -> Callable[..., Any]:
+        run = operation_fn(layer, training=training)
+        return lambda *args, **kwargs: call(
+            layer, lambda: run(*args, **kwargs), keras.tree.flatten((args, kwargs))[0]
+        )
+
+    outputs = model._run_through_graph(model._standardize_inputs(inputs), operation)
+    single = isinstance(outputs, (list, tuple)) and len(outputs) == 1
+    return outputs[0] if single else outputs
+
+
+def flat_inputs(model: Any, inputs: Any) -> list[Any]:
+    """The inputs of a functional model as tensors, in the order of `model.inputs`."""
+    return model._standardize_inputs(inputs)
+
+
+def with_implicit_mask(layer: Any, ids: Any, vectors: Any) -> Any:
+    """Vectors with the mask that an embedding layer with `mask_zero` puts on what it looked up."""
+    from keras.src.backend import set_keras_mask
+
+    mask = layer.compute_mask(ids, None) if layer.supports_masking else None
+    if mask is not None:
+        set_keras_mask(vectors, mask)
+    return vectors
 
 
 class DrawnSeed(keras.random.SeedGenerator):

@@ -1,0 +1,60 @@
+"""What Keras' optimizers lack; docs/optimizers.md says what composes with what."""
+
+from __future__ import annotations
+
+from .adam import Adam
+from .ancestor import (
+    extend_with_exponential_moving_average,
+    extend_with_gradient_accumulation,
+    extend_with_layer_adaptation,
+    extend_with_lazy_optimization,
+    extend_with_lookahead,
+    extend_with_parameter_wise_lr,
+    extend_with_piecewise_linear_lr,
+    extend_with_weight_decay,
+)
+from .averages import EMA, Lookahead
+from .evaluation import WithEMA, apply_ema_weights, ema_weights
+from .extended import Extended
+from .extension import Extension, GradientTransform
+from .lamb import LAMB
+from .layerwise import layerwise_decay
+from .paths import NORMS_AND_BIASES, group_by_path
+from .schedules import PiecewiseLinear, warm_up
+from .transforms import Clip, Noise, Normalize, Transform
+from .updates import Accumulate, LayerAdaptation, LazyRows, RateByPath, WeightDecay
+
+__all__ = [
+    "EMA",
+    "LAMB",
+    "NORMS_AND_BIASES",
+    "Accumulate",
+    "Adam",
+    "Clip",
+    "Extended",
+    "Extension",
+    "GradientTransform",
+    "LayerAdaptation",
+    "LazyRows",
+    "Lookahead",
+    "Noise",
+    "Normalize",
+    "PiecewiseLinear",
+    "RateByPath",
+    "Transform",
+    "WeightDecay",
+    "WithEMA",
+    "apply_ema_weights",
+    "ema_weights",
+    "extend_with_exponential_moving_average",
+    "extend_with_gradient_accumulation",
+    "extend_with_layer_adaptation",
+    "extend_with_lazy_optimization",
+    "extend_with_lookahead",
+    "extend_with_parameter_wise_lr",
+    "extend_with_piecewise_linear_lr",
+    "extend_with_weight_decay",
+    "group_by_path",
+    "layerwise_decay",
+    "warm_up",
+]

@@ -1,0 +1,155 @@
+"""Functions of the gradient of one variable: clip, normalize, add noise, or your own."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+from keras import ops
+
+from .._serialization import revive, serializable
+from .extension import GradientTransform, Step
+
+
+def norm(gradient: Any) -> Any:
+    return ops.sqrt(ops.sum(ops.square(gradient)))
+
+
+@serializable
+@dataclasses.dataclass(frozen=True)
+class Clip(GradientTransform):
+    """Shorten each tensor's gradient to a norm, if it is longer: g min(1, norm / ||g||).
+
+    Args:
+        norm: the greatest length of one variable's gradient. All gradients as one vector are
+            clipped by the inner optimizer's `global_clipnorm`.
+        paths: regular expressions on the paths of the variables it concerns; None: all.
+
+    Raises:
+        ValueError: a norm that is not positive.
+
+    Source: Pascanu et al., On the difficulty of training recurrent neural networks, 2013,
+    https://arxiv.org/abs/1211.5063; per tensor: https://kexue.fm/archives/6418.
+    """
+
+    norm: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.norm > 0:
+            raise ValueError(f"Clip: norm must be above 0, not {self.norm!r}")
+
+    def transform(self, state: Any, step: Step, path: str, gradient: Any) -> Any:
+        return gradient * (self.norm / ops.maximum(norm(gradient), self.norm))
+
+
+@serializable
+@dataclasses.dataclass(frozen=True)
+class Normalize(GradientTransform):
+    """Give each tensor's gradient length 1: g / ||g||; a gradient of 0 stays.
+
+    Args:
+        paths: regular expressions on the paths of the variables it concerns; None: all.
+
+    Source: https://kexue.fm/archives/6418.
+    """
+
+    def transform(self, state: Any, step: Step, path: str, gradient: Any) -> Any:
+        length = norm(gradient)
+        return gradient / ops.where(length > 0, length, 1.0)
+
+
+@serializable
+@dataclasses.dataclass(frozen=True)
+class Noise(GradientTransform):
+    """Add normal noise whose standard deviation is stddev / (1 + t)^(decay / 2) at update t.
+
+    Args:
+        stddev: of the noise at the first update, t = 0; the paper has 0.1, 0.55 and 1.0.
+        decay: 0 keeps it the same.
+        seed: of the noise, whose state is saved with the optimizer.
+        paths: regular expressions on the paths of the variables it concerns; None: all.
+
+    Raises:
+        ValueError: a negative `stddev` or `decay`.
+
+    Source: Neelakantan et al., Adding Gradient Noise Improves Learning for Very Deep Networks,
+    2015, https://arxiv.org/abs/1511.06807.
+    """
+
+    stddev: float = 0.1
+    decay: float = 0.55
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("stddev", "decay"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"Noise: {name} must be 0 or more, not {getattr(self, name)!r}")
+
+    def build(self, optimizer: Any) -> Any:
+        generator = keras.random.SeedGenerator(self.seed, name="noise")
+        optimizer.track(generator.state)
+        return super().build(optimizer), generator
+
+    def concerns(self, state: Any, index: int) -> bool:
+        return super().concerns(state[0], index)
+
+    def transform(self, state: Any, step: Step, path: str, gradient: Any) -> Any:
+        t = ops.cast(step.optimizer.updates, gradient.dtype)
+        deviation = self.stddev * ops.power(1.0 + t, -self.decay / 2)
+        noise = keras.random.normal(ops.shape(gradient), dtype=gradient.dtype, seed=state[1])
+        return gradient + deviation * noise
+
+
+@serializable
+@dataclasses.dataclass(frozen=True)
+class Transform(GradientTransform):
+    """Any function of a variable's path and its gradient; `Extended` takes the bare function too.
+
+    Args:
+        function: `(path, gradient) -> gradient`, of `keras.ops`. To be saved with the model it
+            must be registered by `keras.saving.register_keras_serializable`.
+        paths: regular expressions on the paths of the variables it concerns; None: all.
+
+    Raises:
+        TypeError: not a function.
+        ValueError: a function that is not registered, when it is saved.
+
+    Example:
+        >>> Extended("adam", [Transform(lambda path, g: -g if "adversary" in path else g)])
+    """
+
+    function: Callable[[str, Any], Any]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.function, Mapping):
+            object.__setattr__(self, "function", revive(self.function))
+        if not callable(self.function):
+            raise TypeError(f"Transform: {self.function!r} is not a function (path, gradient)")
+
+    def transform(self, state: Any, step: Step, path: str, gradient: Any) -> Any:
+        changed = ops.convert_to_tensor(self.function(path, gradient))
+        if tuple(changed.shape) != tuple(gradient.shape):
+            raise ValueError(
+                f"Transform: the function made a gradient {tuple(changed.shape)} of "
+                f"{tuple(gradient.shape)} for {path!r}"
+            )
+        return changed
+
+    def get_config(self) -> dict[str, Any]:
+        if (
+            keras.saving.get_registered_object(keras.saving.get_registered_name(self.function))
+            is None
+        ):
+            raise ValueError(
+                f"Transform: {self.function!r} cannot be saved; register a named function by "
+                "keras.saving.register_keras_serializable"
+            )
+        return {
+            **super().get_config(),
+            "function": keras.saving.serialize_keras_object(self.function),
+        }

@@ -1,0 +1,274 @@
+"""Extensions that change what an update does to the weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from keras import ops
+
+from .._serialization import serializable
+from .extension import Extension, Step
+from .lamb import trust_ratio
+from .paths import as_patterns, excluded, group_by_path, matching
+
+
+@serializable
+@dataclasses.dataclass(frozen=True)
+class Accumulate(Extension):
+    """Update once in `steps` calls, with the mean of their gradients.
+
+    Everything else counts updates: schedules, the moments' bias correction, Lookahead, EMA. The
+    mean is that of the losses' gradients; where a batch's loss is a mean over its labelled tokens,
+    batches with few of them weigh more than in one large batch, as in any accumulation.
+
+    Args:
+        steps: micro-batches an update, 2 or more.
+
+    Raises:
+        ValueError: another number of steps.
+
+    Source: https://kexue.fm/archives/6794.
+    """
+
+    steps: int
+
+    stage: ClassVar[int] = 0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 2:
+            raise ValueError(f"Accumulate: steps must be an integer of 2 or more: {self.steps!r}")
+
+    def build(self, optimizer: Any) -> Any:
+        return optimizer.variables_like("accumulated")
+
+
+@serializable
+@dataclasses.dataclass(frozen=True)
+class WeightDecay(Extension):
+    """Decoupled weight decay, w - learning_rate rate w, of variables chosen by their path.
+
+    The learning rate is the present one, times the factor of `RateByPath`, if any. Keras' own
+    exclusion looks at a variable's name (`kernel`, `gamma`), never at the layer's.
+
+    Args:
+        rate: lambda, 0 or more.
+        exclude: regular expressions on paths; None: norms and biases; () excludes nothing.
+        include: what decays, too, as a check: every variable must then match either `include` or
+            `exclude`. None: all that is not excluded.
+
+    Raises:
+        ValueError: a negative rate; a pattern that matches nothing; with `include`, a variable in
+            both groups or in none.
+
+    Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019,
+    https://arxiv.org/abs/1711.05101.
+    """
+
+    rate: float = 0.01
+    exclude: Sequence[str] | None = None
+    include: Sequence[str] | None = None
+
+    stage: ClassVar[int] = 2
+    moves_weights: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_factor(self.rate, "WeightDecay: rate")
+        object.__setattr__(self, "exclude", as_patterns(self.exclude))
+        object.__setattr__(self, "include", as_patterns(self.include))
+
+    def build(self, optimizer: Any) -> Any:
+        paths = optimizer.paths
+        without = excluded(paths, self.exclude, "WeightDecay, exclude")
+        if self.include is not None:
+            groups = {"include": self.include, "exclude": exactly(paths, without)}
+            group_by_path(paths, groups, owner="WeightDecay")
+        return set(range(len(paths))) - without
+
+    def begin(self, state: Any, step: Step) -> None:
+        rate = step.optimizer.learning_rate
+        for index in sorted(state & step.gradients.keys()):
+            variable = step.variable(index)
+            variable.assign(variable * (1 - ops.cast(rate * self.rate, variable.dtype)))
+
+
+@serializable
+@dataclasses.dataclass(frozen=True)
+class LayerAdaptation(Extension):
+    """Scale each variable's update to the length of its weights, as LAMB does with Adam's.
+
+    With h the inner optimizer's update (and weight decay) divided by the learning rate,
+    w - learning_rate ||w|| / ||h|| h; the ratio is 1 where a norm is 0. `LAMB` says the same of
+    Adam in one class, with less rounding.
+
+    Args:
+        exclude: regular expressions on paths, whose ratio is 1; None: norms and biases; () none.
+
+    Raises:
+        ValueError: a pattern that matches nothing.
+
+    Source: You et al., LAMB, 2020, https://arxiv.org/abs/1904.00962.
+    """
+
+    exclude: Sequence[str] | None = None
+
+    stage: ClassVar[int] = 3
+    moves_weights: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "exclude", as_patterns(self.exclude))
+
+    def build(self, optimizer: Any) -> Any:
+        without = excluded(optimizer.paths, self.exclude, "LayerAdaptation, exclude")
+        return set(range(len(optimizer.paths))) - without
+
+    def begin(self, state: Any, step: Step) -> None:
+        # Behind the inner optimizer a schedule would give the rate of the next update.
+        step.notes[type(self)] = step.optimizer.learning_rate
+        step.keep(state & step.gradients.keys())
+
+    def end(self, state: Any, step: Step) -> None:
+        rate = step.notes[type(self)]
+        rate = ops.where(rate > 0, rate, 1.0)
+        for index in sorted(state & step.gradients.keys()):
+            old = step.old(index)
+            update = step.value(index) - old
+            ratio = trust_ratio(old, update / ops.cast(rate, update.dtype))
+            step.assign(index, old + ops.cast(ratio, update.dtype) * update)
+
+
+@serializable
+@dataclasses.dataclass(frozen=True)
+class RateByPath(Extension):
+    """Learning rates of single variables: their update, decay included, times a factor.
+
+    w = old + factor (new - old), which is the learning rate times the factor in every optimizer
+    whose update is proportional to it, all of Keras' but ScheduleFreeAdamW.
+
+    Args:
+        factors: `{"regular expression": factor}`, 0 (frozen) or more. Variables that match none
+            keep the optimizer's rate.
+        multiply: multiply the factors where a variable matches several expressions; otherwise
+            that is an error.
+
+    Raises:
+        ValueError: a negative factor, none at all; an expression that matches nothing; a variable
+            in two groups.
+
+    Source: https://kexue.fm/archives/6418, `extend_with_parameter_wise_lr` of bert4keras 0.11.
+
+    Example:
+        >>> Extended("adam", [RateByPath({"^Embedding-": 0.1, "^Classifier/": 10.0})])
+    """
+
+    factors: Mapping[str, float]
+    multiply: bool = False
+
+    stage: ClassVar[int] = 4
+    moves_weights: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if not self.factors:
+            raise ValueError("RateByPath: factors is empty: give {'regular expression': factor}")
+        for pattern, factor in self.factors.items():
+            check_factor(factor, f"RateByPath: the factor of {pattern!r}")
+        object.__setattr__(self, "factors", dict(self.factors))
+
+    def build(self, optimizer: Any) -> Any:
+        paths, factors = optimizer.paths, {}
+        if not self.multiply:
+            group_by_path(paths, {p: [p] for p in self.factors}, total=False, owner="RateByPath")
+        for pattern, factor in self.factors.items():
+            for index in matching(pattern, paths, "RateByPath"):
+                factors[index] = factors.get(index, 1.0) * factor
+        return {index: factor for index, factor in factors.items() if factor != 1}
+
+    def begin(self, state: Any, step: Step) -> None:
+        step.keep(state.keys() & step.gradients.keys())
+
+    def end(self, state: Any, step: Step) -> None:
+        for index in sorted(state.keys() & step.gradients.keys()):
+            old = step.old(index)
+            step.assign(index, old + state[index] * (step.value(index) - old))
+
+
+@serializable
+@dataclasses.dataclass(frozen=True)
+class LazyRows(Extension):
+    """Leave rows of embeddings alone whose gradient is all zero: tokens that no sample has.
+
+    Momentum and weight decay would move them all the same. Which rows these are is read off the
+    gradient before any transform. A matrix that is also the output layer has no such rows.
+
+    Args:
+        paths: regular expressions on the paths of the matrices (rows, ...).
+        moments: `"decay"`, the author's form: the optimizer's moments of the rows go on as if it
+            had seen a gradient of 0; `"keep"`: they stay, too, as in sparse Adam (the bias
+            correction still counts all updates).
+
+    Raises:
+        ValueError: a pattern that matches nothing or a vector; other `moments`; with `"keep"` an
+            optimizer whose moments have no rows, such as Adafactor.
+
+    Source: https://kexue.fm/archives/6869; `"keep"`: `torch.optim.SparseAdam`.
+    """
+
+    paths: Sequence[str]
+    moments: str = "decay"
+
+    stage: ClassVar[int] = 5
+    moves_weights: ClassVar[bool] = True
+    reads_gradients: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "paths", as_patterns(self.paths))
+        if not self.paths:
+            raise ValueError("LazyRows: paths is empty: name embeddings, ['Embedding-Token']")
+        if self.moments not in ("decay", "keep"):
+            raise ValueError(f"LazyRows: moments is 'decay' or 'keep', not {self.moments!r}")
+
+    def build(self, optimizer: Any) -> Any:
+        found = {i for p in self.paths for i in matching(p, optimizer.paths, "LazyRows")}
+        slots = optimizer.inner_slots() if self.moments == "keep" else {}
+        for index in found:
+            path, shape = optimizer.paths[index], optimizer.model_variables[index].shape
+            if len(shape) < 2:
+                raise ValueError(f"LazyRows: {path!r} has no rows, its shape is {tuple(shape)}")
+            for slot in slots.get(index, ()):
+                if tuple(slot.shape) != tuple(shape):
+                    raise ValueError(
+                        f"LazyRows: {slot.name!r} of {type(optimizer.inner_optimizer).__name__} "
+                        f"has the shape {tuple(slot.shape)}, so no rows of {path!r} can be kept; "
+                        "take moments='decay'"
+                    )
+        return {index: slots.get(index, []) for index in sorted(found)}
+
+    def begin(self, state: Any, step: Step) -> None:
+        step.keep(state.keys() & step.gradients.keys())
+        step.notes[type(self)] = {
+            index: [ops.copy(slot) for slot in slots]
+            for index, slots in state.items()
+            if index in step.gradients
+        }
+
+    def end(self, state: Any, step: Step) -> None:
+        for index, old_slots in step.notes[type(self)].items():
+            gradient = step.gradients[index]
+            axes = tuple(range(1, len(gradient.shape)))
+            seen = ops.any(gradient != 0, axis=axes, keepdims=True)
+            step.assign(index, ops.where(seen, step.value(index), step.old(index)))
+            for slot, old in zip(state[index], old_slots, strict=True):
+                slot.assign(ops.where(seen, ops.convert_to_tensor(slot), old))
+
+
+def check_factor(value: float, name: str) -> None:
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"{name} must be 0 or more, not {value!r}")
+
+
+def exactly(paths: Sequence[str], indices: set[int]) -> list[str]:
+    """Patterns for just these paths."""
+    return [f"^{re.escape(paths[index])}$" for index in sorted(indices)]
