@@ -196,7 +196,7 @@ class Extended(keras.optimizers.Optimizer):
                     means[index] = ops.cast(mean, gradient.dtype)
             self._update(means)
             for total in sums.values():
-                total.assign(ops.zeros_like(total))
+                total.assign(ops.zeros(total.shape, total.dtype))
 
         full = self._iterations % self._accumulation_steps == self._accumulation_steps - 1
         assign_where(full, update, [*self.model_variables, *self.variables])
