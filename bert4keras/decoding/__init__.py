@@ -9,6 +9,9 @@ from .display import (
     plot_attention,
     plot_history,
     plot_transitions,
+    plot_weights,
+    weights_to_ansi,
+    weights_to_html,
 )
 from .mentions import AliasTrie, Mention, match_flags
 from .span_matrix import decode_spans, dense_pairs, span_pairs, sparse_pairs
@@ -97,6 +100,7 @@ __all__ = [
     "plot_attention",
     "plot_history",
     "plot_transitions",
+    "plot_weights",
     "read_answers",
     "read_windows",
     "span_pairs",
@@ -109,4 +113,6 @@ __all__ = [
     "viterbi",
     "viterbi_k_best",
     "vote",
+    "weights_to_ansi",
+    "weights_to_html",
 ]

@@ -1,4 +1,4 @@
-"""Looking at results: entities in colour, and transitions, attention and training as pictures.
+"""Looking at results: texts in colour, and transitions, attention and training as pictures.
 
 The pictures need matplotlib: `pip install bert4keras[plot]`.
 """
@@ -24,6 +24,9 @@ _COLOURS = (
     (123, "#87ffff"),
     (252, "#d0d0d0"),
 )
+# Grounds of what spoke for (reds) and against (blues), from weak to strong.
+_FOR, _AGAINST = (224, 217, 210, 203, 196), (195, 153, 117, 81, 39)
+_RED, _BLUE = "214,39,40", "31,119,180"
 # Fonts with Chinese letters, of which matplotlib takes the first that is installed.
 _FONTS = ("Noto Sans CJK SC", "Source Han Sans SC", "PingFang SC", "Microsoft YaHei", "SimHei")
 
@@ -60,6 +63,57 @@ def entities_to_html(
 
     drawn = _draw(text, 0, len(text), entities, mark, html.escape, [])
     return f"<span>{drawn}</span>"
+
+
+def weights_to_ansi(text: str, weights: Iterable[tuple[int, int, float]]) -> str:
+    """The text for a terminal: on red ground what has a positive weight, on blue a negative one.
+
+    Args:
+        text: the text.
+        weights: (start, end, weight) in characters, such as tokens with their attributions. The
+            ground of the largest weight is the strongest; below a tenth of it there is none.
+
+    Raises:
+        ValueError: a piece beyond the text.
+    """
+    pieces = _checked(text, weights)
+    limit = _largest(weight for *_, weight in pieces)
+
+    def mark(inner: str, weight: float, around: list[str]) -> str:
+        if abs(weight) < limit / 10:
+            return inner
+        level = min(4, int(abs(weight) / limit * 5))
+        return f"\x1b[30;48;5;{(_FOR if weight > 0 else _AGAINST)[level]}m{inner}\x1b[0m"
+
+    return _draw(text, 0, len(text), pieces, mark, str, [])
+
+
+def weights_to_html(text: str, weights: Iterable[tuple[int, int, float]]) -> str:
+    """The text as a piece of HTML, coloured as by `weights_to_ansi`; weights show as tooltips."""
+    pieces = _checked(text, weights)
+    limit = _largest(weight for *_, weight in pieces)
+
+    def mark(inner: str, weight: float, around: list[str]) -> str:
+        colour = f"rgba({_RED if weight > 0 else _BLUE},{abs(weight) / limit:.2f})"
+        return f'<span style="background:{colour}" title="{weight:+.4f}">{inner}</span>'
+
+    return f"<span>{_draw(text, 0, len(text), pieces, mark, html.escape, [])}</span>"
+
+
+def plot_weights(tokens: Sequence[str], weights: np.ndarray, axes: Any = None) -> Any:
+    """Bars of the weights of tokens, from the first at the top: red for positive, blue else.
+
+    Args:
+        tokens: T names.
+        weights: (T,).
+        axes: as in `plot_transitions`, as are what is returned and raised.
+    """
+    axes, places = _axes(axes), np.arange(len(tokens))
+    axes.barh(places, weights, color=np.where(np.asarray(weights) > 0, "#d62728", "#1f77b4"))
+    axes.set_yticks(places, tokens)
+    axes.invert_yaxis()
+    axes.axvline(0, color="black", linewidth=0.8)
+    return axes
 
 
 def plot_transitions(transitions: np.ndarray, tags: Sequence[str], axes: Any = None) -> Any:
@@ -135,6 +189,10 @@ def _checked(text: str, entities: Iterable[tuple[int, int, str]]) -> list[Entity
 def _colours(entities: Iterable[Entity], labels: Sequence[str] | None) -> dict[str, tuple]:
     names = dict.fromkeys([*(labels or ()), *sorted({entity.label for entity in entities})])
     return {name: _COLOURS[number % len(_COLOURS)] for number, name in enumerate(names)}
+
+
+def _largest(weights: Iterable[float]) -> float:
+    return max((abs(weight) for weight in weights), default=0.0) or 1.0
 
 
 def _draw(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import sys
 import types
@@ -15,6 +16,9 @@ from bert4keras.decoding import (
     plot_attention,
     plot_history,
     plot_transitions,
+    plot_weights,
+    weights_to_ansi,
+    weights_to_html,
 )
 
 TEXT = "<Li> at Bank of China"
@@ -49,6 +53,34 @@ def test_of_two_that_cross_the_second_has_the_rest():
     assert plain(entities_to_ansi("abcde", [(0, 3, "A"), (2, 5, "B")])) == "abc/Ade/B"
     assert plain(entities_to_ansi("ab", [(0, 2, "A"), (0, 2, "B")])) == "ab/B/A"
     assert plain(entities_to_ansi("abcd", [(0, 3, "A"), (1, 4, "B"), (1, 3, "C")])) == "abc/C/Ad/B"
+
+
+WEIGHTS = [(0, 3, 2.0), (4, 7, -1.0), (8, 9, 0.1), (9, 10, 0.0)]
+
+
+def test_weights_in_ansi():
+    """Red and blue, the strongest for the largest; what is below a tenth of it is left alone."""
+    red, blue = "\x1b[30;48;5;196m", "\x1b[30;48;5;117m"
+    assert weights_to_ansi("bad but <>", WEIGHTS) == f"{red}bad\x1b[0m {blue}but\x1b[0m <>"
+    assert weights_to_ansi("a", [(0, 1, 0.0)]) == weights_to_ansi("a", []) == "a"
+
+
+def test_weights_in_html():
+    drawn = weights_to_html("bad but <>", WEIGHTS)
+    grounds = re.findall(r"rgba\((\d+),\d+,\d+,([\d.]+)\)", drawn)
+    assert grounds == [("214", "1.00"), ("31", "0.50"), ("214", "0.05"), ("31", "0.00")]
+    assert html.unescape(re.sub("<[^>]*>", "", drawn)) == "bad but <>"
+    assert 'title="-1.0000">but<' in drawn
+
+
+def test_bars_of_weights():
+    pytest.importorskip("matplotlib").use("agg")
+    axes = plot_weights(["bad", "but"], [2.0, -1.0])
+    assert [bar.get_width() for bar in axes.patches] == [2.0, -1.0]
+    red, blue = (bar.get_facecolor() for bar in axes.patches)
+    assert red[0] > red[2]
+    assert blue[0] < blue[2]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["bad", "but"]
 
 
 def test_an_entity_beyond_the_text_is_refused():
