@@ -1,7 +1,24 @@
 """What Keras' own training loop does not bring along."""
 
+from .adversarial import FGM, PGD, GradientPenalty
 from .attributions import Attributions, IntegratedGradients
+from .consistency import VAT, RDrop
 from .evaluator import Evaluator
+from .mixup import Mixup
+from .regularized import Regularized
 from .theseus import ModuleReplacement, Theseus
 
-__all__ = ["Attributions", "Evaluator", "IntegratedGradients", "ModuleReplacement", "Theseus"]
+__all__ = [
+    "FGM",
+    "PGD",
+    "VAT",
+    "Attributions",
+    "Evaluator",
+    "GradientPenalty",
+    "IntegratedGradients",
+    "Mixup",
+    "ModuleReplacement",
+    "RDrop",
+    "Regularized",
+    "Theseus",
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any, ClassVar
 
 import keras
@@ -30,7 +31,7 @@ class Mixup(Objective):
             `"Transformer-2-FeedForward-Norm"` or that of a pooling; None: the looked-up vectors.
 
     Raises:
-        ValueError: an alpha that is not positive.
+        ValueError: an alpha below 0.01.
 
     Source: Zhang et al., mixup: Beyond Empirical Risk Minimization, 2018 (arXiv:1710.09412);
     https://kexue.fm/archives/5693; in hidden layers: Verma et al., Manifold Mixup, 2019
@@ -43,7 +44,7 @@ class Mixup(Objective):
     own_loss: ClassVar[bool] = True
 
     def __post_init__(self):
-        self.require(alpha=1e-3)
+        self.require(alpha=0.01)
 
     def prepare(self, step: Any) -> None:
         count = ops.shape(step.inputs[0])[0]
@@ -55,10 +56,15 @@ class Mixup(Objective):
         }
 
     def draw(self, seed: Any) -> Any:
-        """r, a float32 scalar."""
-        if self.alpha == 1:
-            return keras.random.uniform((), seed=seed)
-        return keras.random.beta((), self.alpha, self.alpha, seed=seed)
+        """r, a float32 scalar.
+
+        By Student's t with 2 alpha degrees of freedom (Bailey, 1994): compiled TensorFlow cannot
+        draw from a Beta distribution.
+        """
+        u = keras.random.uniform((), 1e-12, 1.0, seed=seed)
+        cosine = ops.cos(2 * math.pi * keras.random.uniform((), seed=seed))
+        square = (u ** (-1 / self.alpha) - 1) * cosine**2
+        return 0.5 + 0.5 * ops.sign(cosine) / ops.sqrt(1 + 1 / ops.maximum(square, 1e-30))
 
     def change(self, step: Any, layer: Any, output: Any) -> Any:
         if layer.name != (self.layer or step.embedding.name):
