@@ -127,7 +127,7 @@ class LayerAdaptation(Extension):
 
     def begin(self, state: Any, step: Step) -> None:
         # Behind the inner optimizer a schedule would give the rate of the next update.
-        step.notes[type(self)] = step.optimizer.learning_rate
+        step.notes[type(self)] = ops.convert_to_tensor(step.optimizer.learning_rate)
         step.keep(state & step.gradients.keys())
 
     def end(self, state: Any, step: Step) -> None:

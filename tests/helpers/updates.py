@@ -13,6 +13,8 @@ SHAPES = {
     "Classifier/bias": (2,),
 }
 UPDATES = 20
+# torch runs Keras' optimizers as they are, and JAX would compile each branch at each eager call.
+MODES = {"jax": [True], "torch": [False]}.get(keras.backend.backend(), [False, True])
 
 
 def first_weights() -> dict[str, np.ndarray]:
@@ -59,7 +61,7 @@ def apply_function(optimizer, variables, compiled: bool):
     """A function of one list of gradients that has the optimizer apply them."""
     backend = keras.backend.backend()
     optimizer.build(variables)
-    if not compiled or backend == "torch":  # where Keras' optimizers run as they are
+    if not compiled:
         return lambda grads: optimizer.apply([ops.convert_to_tensor(g) for g in grads], variables)
     if backend == "tensorflow":
         import tensorflow as tf
@@ -80,7 +82,7 @@ def apply_function(optimizer, variables, compiled: bool):
     return apply
 
 
-def run(optimizer, gradients, compiled: bool = False, weights=None, look=None, **options):
+def run(optimizer, gradients, compiled: bool = MODES[0], weights=None, look=None, **options):
     """Apply all gradients; returns what `look()`, or else the weights, are after each."""
     variables = make_variables(weights, **options)
     apply, seen = apply_function(optimizer, variables, compiled), []

@@ -29,7 +29,7 @@ from bert4keras.optimizers import (
     WeightDecay,
 )
 from helpers import numpy_optimizers as formulas
-from helpers.updates import first_weights, furthest, means, run, some_gradients
+from helpers.updates import MODES, first_weights, furthest, means, run, some_gradients
 
 RATE, WEIGHTS = 0.02, first_weights()
 EMBEDDING = "Embedding-Token/embeddings"
@@ -178,8 +178,12 @@ def extended(make, extensions, micro=1):
     return Extended(make(), [*extensions, *more]) if extensions or more else make()
 
 
-@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
-@pytest.mark.parametrize("micro", [1, 3], ids=["alone", "accumulated"])
+@pytest.mark.parametrize(
+    ("micro", "compiled"),
+    # TensorFlow has two modes, but one of them is enough for accumulation: 16 s less.
+    [(1, compiled) for compiled in MODES] + [(3, MODES[-1])],
+    ids=lambda x: {True: "compiled", False: "eager", 1: "alone"}.get(x, "accumulated"),
+)
 @pytest.mark.parametrize("case", CASES)
 def test_equals_its_formula(case, micro, compiled):
     make, extensions, formula, wrong = CASES[case]
@@ -195,8 +199,8 @@ def test_equals_its_formula(case, micro, compiled):
 
 
 @pytest.mark.parametrize("corrected", [True, False])
-@pytest.mark.parametrize(("micro", "compiled"), [(1, False), (3, True)])
-def test_averages_equal_their_formula(corrected, micro, compiled):
+@pytest.mark.parametrize("micro", [1, 3])
+def test_averages_equal_their_formula(corrected, micro):
     momentum, gradients = 0.8, some_gradients(micro=micro)
     optimizer = extended(keras_adam, [EMA(momentum, bias_correction=corrected)], micro)
 
@@ -205,7 +209,7 @@ def test_averages_equal_their_formula(corrected, micro, compiled):
             return None
         return dict(zip(optimizer.paths, optimizer.average_values().values(), strict=True))
 
-    found = run(optimizer, gradients, compiled, look=look)
+    found = run(optimizer, gradients, MODES[-1], look=look)
     start = None if corrected else WEIGHTS
     history = adam()(WEIGHTS, means(gradients, micro))
     expected = formulas.averages(history, momentum, corrected, start)
@@ -236,16 +240,14 @@ def test_schedule_is_asked_once_per_update():
 
     class Notes(keras.optimizers.schedules.LearningRateSchedule):
         def __call__(self, step):
-            asked.append(int(step))
+            if keras.backend.backend() != "jax":  # where the step is a symbol
+                asked.append(int(step))
             return 0.01
 
     optimizer = Extended(keras.optimizers.SGD(Notes()), [Accumulate(3)])
     run(optimizer, some_gradients(2, micro=3))
-    if keras.backend.backend() == "jax":  # traces the branch at every call
-        assert max(asked) == 1
-    else:
-        assert asked == [0, 1]
     assert int(optimizer.iterations) == 2
+    assert keras.backend.backend() == "jax" or asked == [0, 1]
 
 
 def test_gradients_of_one_large_batch():
