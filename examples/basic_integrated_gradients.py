@@ -1,0 +1,138 @@
+"""Integrated gradients: which words a classifier of reviews went by, as a coloured text.
+
+Task: explain praise and complaint, after fine-tuning as in task_sentence_classification.py.
+Data: examples/datasets/reviews (English, written for this project, Apache-2.0), or your own TSV,
+`text<TAB>label` with labels 0, 1, ..., also xz-compressed.
+Command: python examples/basic_integrated_gradients.py
+         python examples/basic_integrated_gradients.py --text "The food was fine, the bill was not."
+         python examples/basic_integrated_gradients.py --picture words.png   # or words.html
+Seen: not measured yet.
+
+Red words speak for the class that the model chose, blue ones against it; every word is compared
+with [MASK]. To measure what the colours are worth, in each test review the word with the largest
+part is hidden, and a word at random: how much does the probability of the class fall?
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import common
+import keras
+import numpy as np
+
+from bert4keras.data import DataGenerator, sequence_padding
+from bert4keras.decoding import plot_weights, weights_to_ansi, weights_to_html
+from bert4keras.layers import MaskedMeanPooling
+from bert4keras.models import build_transformer_model
+from bert4keras.tokenizers import Tokenizer
+from bert4keras.training import Attributions, IntegratedGradients
+
+
+def read_arguments() -> argparse.Namespace:
+    parser = common.arguments(__doc__, data="reviews", epochs=3)
+    parser.add_argument("--text", nargs="+", help="explain these in place of test reviews")
+    parser.add_argument("--steps", type=int, default=16, help="nodes of the integral")
+    parser.add_argument("--explain", type=int, default=40, help="test reviews to measure on")
+    parser.add_argument("--picture", type=Path, help="write .html, or .png or .svg (matplotlib)")
+    return parser.parse_args()
+
+
+class Encoder:
+    """Texts to the inputs of the model."""
+
+    def __init__(self, tokenizer: Tokenizer, maxlen: int):
+        self.tokenizer, self.maxlen = tokenizer, maxlen
+
+    def batch(self, samples: list[tuple[str, int]]) -> list[tuple]:
+        texts, labels = zip(*samples, strict=True)
+        ids, segments = self.tokenizer.encode_batch(list(texts), maxlen=self.maxlen)
+        return list(zip(zip(ids, segments, strict=True), labels, strict=True))
+
+    def inputs(self, texts: list[str]) -> tuple[list[np.ndarray], list]:
+        """Padded arrays, and the place of every token in its text."""
+        *ids, spans = self.tokenizer.encode_batch(texts, maxlen=self.maxlen, return_offsets=True)
+        return [sequence_padding(column) for column in ids], spans
+
+
+def train(options: argparse.Namespace, encoder: Encoder, rows: list[list]) -> keras.Model:
+    """A fine-tuned classifier."""
+
+    def batches(rows: list, shuffle: bool = False) -> DataGenerator:
+        order = {"shuffle": shuffle, "seed": options.seed}
+        return DataGenerator(rows, options.batch_size, encode_batch=encoder.batch, **order)
+
+    def accuracy() -> dict[str, float]:
+        found = model.predict(valid, verbose=0).argmax(axis=1)
+        return {"accuracy": np.mean(found == [label for _, label in valid.data])}
+
+    bert = build_transformer_model(options.model)
+    x = MaskedMeanPooling(name="Mean-Pooling")([bert.output, bert.input[0]])
+    classes = 1 + max(label for split in rows for _, label in split)
+    x = keras.layers.Dense(classes, activation="softmax", name="Classifier")(x)
+    model, valid = keras.Model(bert.input, x), batches(rows[1])
+    common.fine_tune(model, batches(rows[0], shuffle=True), accuracy, options)
+    return model
+
+
+def fall(model: keras.Model, inputs: list, found: Attributions, places, mask: int) -> float:
+    """How far the probability falls, on average, when the token in this place is hidden."""
+    ids, every = inputs[0].copy(), np.arange(len(inputs[0]))
+    ids[every, places] = mask
+    after = model.predict([ids, *inputs[1:]], verbose=0)[every, found.targets]
+    return float(np.mean(found.outputs - after))
+
+
+def draw(path: Path, tokens: list[str], text: str, weights: list, title: str) -> None:
+    """Write one text as HTML, or its words as bars."""
+    if path.suffix == ".html":
+        html = weights_to_html(text, weights)
+        path.write_text(f'<meta charset="utf-8"><p>{title}</p><p>{html}</p>\n', encoding="utf-8")
+    else:
+        axes = plot_weights(tokens, [weight for *_, weight in weights])
+        axes.set(xlabel="part in the probability", title=title)
+        axes.figure.savefig(path)
+
+
+def main() -> None:
+    options, started = read_arguments(), time.perf_counter()
+    keras.utils.set_random_seed(options.seed)
+    options.model = options.model or common.default_model()
+    encoder = Encoder(Tokenizer.from_pretrained(options.model), options.maxlen)
+    rows = common.splits(options, lambda path: common.read_tsv(path, (0, 1), options.limit))
+    model = train(options, encoder, rows)
+
+    tokenizer = encoder.tokenizer
+    mask = tokenizer.token_mask_id
+    kept = [tokenizer.token_start_id, tokenizer.token_end_id]
+    explain = IntegratedGradients(model, baseline=mask, kept=kept, batch_size=options.steps + 2)
+    texts = options.text or [text for text, _ in rows[2][: options.explain]]
+    inputs, spans = encoder.inputs(texts)
+    found = explain(inputs, steps=options.steps)
+    for row, text in enumerate(texts[:5]):
+        pieces = [
+            (start, end, weight)
+            for (start, end), weight in zip(spans[row], found.scores[row], strict=False)
+            if start < end
+        ]
+        title = f"class {found.targets[row]} with {found.outputs[row]:.3f}"
+        print(f"{title}, gap {found.gaps[row]:+.4f}: {weights_to_ansi(text, pieces)}")
+        if options.picture and row == 0:
+            draw(options.picture, [text[a:b] for a, b, _ in pieces], text, pieces, title)
+    change = np.abs(found.outputs - found.baseline_outputs).mean()
+    gap = np.abs(found.gaps).mean()
+    print(f"what the parts lack on average: {gap:.4f} of a change of {change:.4f}")
+
+    rng = np.random.default_rng(options.seed)
+    words = [np.flatnonzero([start < end for start, end in row]) for row in spans]
+    best = [w[found.scores[row][w].argmax()] for row, w in enumerate(words)]
+    chance = [rng.choice(w) for w in words]
+    falls = [fall(model, inputs, found, places, mask) for places in (best, chance)]
+    print(f"one hidden word takes {falls[0]:.4f} of the probability, at random {falls[1]:.4f}")
+    print(f"{time.perf_counter() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
