@@ -159,3 +159,24 @@ def loss_scale(optimizer: Any, state: Sequence[Any]) -> Any:
     values = zip(optimizer.variables, state[0][2], strict=True)
     with keras.StatelessScope(state_mapping=list(values)):
         return optimizer.scale_loss(one)
+
+
+def random_state() -> list[Any]:
+    """The random state that no Keras variable holds: torch's own, from which its dropout draws."""
+    if keras.backend.backend() != "torch":
+        return []
+    import torch
+
+    cuda = torch.cuda.is_available() and torch.cuda.is_initialized()
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if cuda else [])]
+
+
+def set_random_state(state: Sequence[Any]) -> None:
+    """Go on from a `random_state`, so that the same numbers are drawn again."""
+    if not state:
+        return
+    import torch
+
+    torch.set_rng_state(state[0])
+    if len(state) > 1:
+        torch.cuda.set_rng_state(state[1])

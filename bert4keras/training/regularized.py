@@ -132,6 +132,11 @@ class Regularized(keras.Model):
             kwargs["weighted_metrics"], metrics = metrics, None
         super().compile(optimizer, loss, *args, metrics=metrics, **kwargs)
 
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None:
+            self.optimizer.build(self.trainable_variables)
+
     @property
     def _with_unlabelled(self) -> bool:
         return any(technique.role == "virtual" for technique in self.techniques)

@@ -10,7 +10,13 @@ from keras import ops
 
 from .._compat import flat_inputs, run_graph, with_implicit_mask
 from .adversarial import moved
-from .gradients import constant_gradients, value_and_grad, variable_values
+from .gradients import (
+    constant_gradients,
+    random_state,
+    set_random_state,
+    value_and_grad,
+    variable_values,
+)
 from .techniques import Objective, Technique
 
 Gradients = tuple[tuple[Any, Any], list[Any], list[Any]]
@@ -46,6 +52,7 @@ class Step:
         self.scale, self.training = scale, training
         self.objective: Objective = model.technique("objective") or Objective()
         self.objective.prepare(self)
+        self.random_state = random_state()
 
     def look_up(self) -> list[Any]:
         """The vectors of the batch, (B, T, E) each: one tensor for each time that ids are read."""
@@ -86,6 +93,7 @@ class Step:
                 output = run()
             return self.objective.change(self, layer, output)
 
+        set_random_state(self.random_state)
         with self.model.state(values) as state:
             inputs = keras.tree.pack_sequence_as(self.model.input, self.inputs)
             outputs = run_graph(self.model, inputs, call, self.training)
@@ -146,7 +154,8 @@ class Step:
                 lambda *vectors: self.scaled(*self.evaluate(vectors)), vectors, has_aux=True
             )
             gradients = self.unscaled(gradients)
-            return value / self.scale * clean + penalty.penalty(gradients), rest, gradients
+            term = finite_part(penalty.penalty(gradients))
+            return value / self.scale * clean + term, rest, gradients
         if adversarial is None:
             return *self.evaluate(vectors), None
         (value, rest), gradients, others = self.constant_gradients(vectors, of_variables=clean)
@@ -162,7 +171,7 @@ class Step:
             if gradient is not None
         )
         value = ops.stop_gradient(value)
-        return value + (slope - ops.stop_gradient(slope)), rest, gradients
+        return value + finite_part(slope - ops.stop_gradient(slope)), rest, gradients
 
     def scaled(self, value: Any, rest: Any) -> tuple[Any, Any]:
         """The value as the trainer scales it."""
@@ -172,6 +181,14 @@ class Step:
 def constants(tensors: list[Any]) -> list[Any]:
     """Tensors that nothing is differentiated through."""
     return [ops.stop_gradient(tensor) for tensor in tensors]
+
+
+def finite_part(value: Any) -> Any:
+    """A value, or 0 where half precision made it infinite or NaN: the loss stays a number.
+
+    Its gradient is NaN then, by which the optimizer knows that the scale was too large.
+    """
+    return ops.where(ops.isfinite(value), value, 0.0)
 
 
 def is_lookup(x: Any) -> bool:

@@ -1,0 +1,293 @@
+"""The wrapper: what it works with, what survives it, what it refuses."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from bert4keras.heads import ConditionalRandomField, MultiSampleDropout
+from bert4keras.training import FGM, PGD, VAT, GradientPenalty, Mixup, RDrop, Regularized
+from bert4keras.training.techniques import joint_norm
+from helpers.regularizing import (
+    IDS,
+    LABELS,
+    LOSS,
+    gradients,
+    moved_rows,
+    norm,
+    numpy,
+    small_model,
+    step_of,
+    tied_model,
+)
+
+COMPILED = keras.backend.backend() != "torch"
+TECHNIQUES = [FGM(0.5), FGM(0.5, clean=False), PGD(0.5), GradientPenalty(), VAT(0.5), RDrop()]
+TECHNIQUES += [Mixup(), Mixup(0.5, "Hidden"), Mixup(layer="Pooled")]
+EVERYTHING = [RDrop(), PGD(0.5, steps=2), GradientPenalty(), VAT(0.5)]
+
+
+@pytest.mark.parametrize("techniques", [[one] for one in TECHNIQUES] + [EVERYTHING], ids=str)
+def test_learns(techniques):
+    """Eagerly, dropout on: the loss of the plain model falls; weights are those of the plain."""
+    plain = small_model(rate=0.1)
+    model = Regularized(plain, techniques)
+    model.compile(keras.optimizers.Adam(0.05), LOSS, run_eagerly=True)
+    before = model.evaluate(IDS, LABELS, verbose=0)
+    for _ in range(8):
+        model.train_on_batch(IDS, LABELS)
+    after = model.evaluate(IDS, LABELS, verbose=0)
+    assert np.isfinite(after)
+    assert after < 0.9 * before
+    np.testing.assert_array_equal(model.predict(IDS, verbose=0), plain.predict(IDS, verbose=0))
+
+
+@pytest.mark.parametrize(
+    "techniques", [EVERYTHING, [Mixup(0.5, "Hidden"), FGM(0.5, clean=False)]], ids=len
+)
+def test_compiled_is_eager(techniques):
+    """The same gradient, jitted where the backend does, with the same random numbers."""
+    eager, compiled = (
+        gradients(Regularized(small_model(rate=0.0), techniques), jit=jit and COMPILED)
+        for jit in (False, True)
+    )
+    for ours, theirs in zip(compiled, eager, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-5)
+
+
+def test_a_tied_matrix_is_moved_only_where_it_is_read():
+    """The gradient is that of two matrices, of which the first is moved."""
+    two, ids = tied_model(untie=True), np.array([[1, 5, 2], [7, 3, 9]], "int32")
+    first, before = gradients(two, ids, ids), two.get_weights()
+    slope = first[0]
+    moved_rows(two, slope * (0.7 / np.linalg.norm(slope)))
+    second = gradients(two, ids, ids)
+    two.set_weights(before)
+    table, kernel, bias, other = (a + b for a, b in zip(first, second, strict=True))
+    found = gradients(Regularized(tied_model(), [FGM(0.7)]), ids, ids)
+    for ours, theirs in zip(found, [table + other, kernel, bias], strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=3e-6)
+
+
+class Agreement(keras.layers.Layer):
+    """Adds the cross entropy of labels that are an input: a loss within the model."""
+
+    def call(self, inputs):
+        labels, probabilities = inputs
+        loss = keras.losses.sparse_categorical_crossentropy(labels, probabilities)
+        self.add_loss(ops.mean(loss))
+        return probabilities
+
+
+def model_with_loss() -> keras.Model:
+    model, labels = small_model(), keras.Input((), dtype="int32", name="labels")
+    return keras.Model([*model.inputs, labels], Agreement()([labels, model.output]))
+
+
+@pytest.mark.parametrize("technique", [FGM(0.8), GradientPenalty(0.8), RDrop(), VAT(0.8)], ids=str)
+def test_a_loss_within_the_model(technique):
+    """Gives the same gradients as that loss compiled."""
+    inside = Regularized(model_with_loss(), [technique])
+    outside = Regularized(small_model(), [technique])
+    for seed, model in ((3, inside), (3, outside)):
+        model.seed_generator.state.assign([seed, 0])
+    found = gradients(inside, [IDS, LABELS], None, loss=None, jit=COMPILED)
+    for ours, theirs in zip(found, gradients(outside), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=3e-6)
+
+
+def test_several_inputs_look_ups_and_outputs():
+    """One layer that is read twice: both readings are moved, by one norm. Inputs by name."""
+    keras.utils.set_random_seed(0)
+    inputs = {name: keras.Input((3,), dtype="int32", name=name) for name in ("left", "right")}
+    table = keras.layers.Embedding(12, 4, name="Words")
+    left, right = (keras.layers.Flatten()(table(x)) for x in inputs.values())
+    outputs = {"a": keras.layers.Dense(3, "softmax", name="a")(left - right)}
+    outputs["b"] = keras.layers.Dense(3, "softmax", name="b")(left * right)
+    plain = keras.Model(inputs, outputs)
+    x, y = {"left": IDS[:2], "right": IDS[2:]}, {"a": LABELS[:2], "b": LABELS[2:]}
+    losses = {"a": LOSS, "b": LOSS}
+    first, before = gradients(plain, x, y, loss=losses), plain.get_weights()
+    moved_rows(plain, first[0] * (0.6 / np.linalg.norm(first[0])))
+    second = gradients(plain, x, y, loss=losses)
+    plain.set_weights(before)
+    model = Regularized(plain, [FGM(0.6)], embedding="Words")
+    for ours, a, b in zip(gradients(model, x, y, loss=losses), first, second, strict=True):
+        np.testing.assert_allclose(ours, a + b, atol=3e-6)
+    model.compile("sgd", losses)
+    logs = model.fit(x, y, verbose=0).history
+    assert {"loss", "a_loss", "b_loss"} <= set(logs)
+    assert logs["a_loss"][0] > 0
+
+
+def test_layers_with_state_and_losses():
+    """Batch statistics take in the batch once, as it is; regularizers count in each pass."""
+    keras.utils.set_random_seed(0)
+    ids = keras.Input((3,), dtype="int32")
+    x = keras.layers.Embedding(12, 4, name="Embedding-Token")(ids)
+    x = keras.layers.Flatten()(x)
+    x = keras.layers.BatchNormalization(momentum=0.5)(x)
+    x = keras.layers.Dense(5, kernel_regularizer=keras.regularizers.L2(0.3))(x)
+    plain = keras.Model(ids, MultiSampleDropout(3, 2, 0.0)(x))
+    table = plain.get_weights()[0]
+    expected = 0.5 * table[IDS].reshape(4, -1).mean(0)
+    clean, both = gradients(plain), gradients(Regularized(plain, [FGM(1e-7)]))
+    names = [w.name for w in plain.weights]
+    for name, ours, theirs in zip(names, both, clean, strict=True):
+        if "moving" not in name:
+            np.testing.assert_allclose(ours, 2 * theirs, atol=2e-4, err_msg=name)
+    mean = names.index("moving_mean")
+    np.testing.assert_allclose(-both[mean], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("technique", [FGM(0.5), GradientPenalty(0.5), VAT(0.5)], ids=str)
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision(policy, technique):
+    """Gradients near those in float32; in float16 they are scaled, and too large ones skip."""
+    exact = gradients(Regularized(small_model(), [technique]))
+    keras.config.set_dtype_policy(policy)
+    model = Regularized(small_model(), [technique])
+    model.seed_generator.state.assign([1, 0])
+    found = gradients(model)
+    assert ("loss_scale" in model.optimizer.name) == (policy == "mixed_float16")
+    bound = 0.1 if isinstance(technique, VAT) else 0.05  # its random start differs
+    for ours, theirs in zip(found, exact, strict=True):
+        assert norm([ours - theirs]) < bound * norm(exact)
+    if policy == "mixed_float16":
+        before, optimizer = model.get_weights(), keras.optimizers.SGD(0.1)
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=2.0**30)
+        model.compile(optimizer, LOSS, jit_compile=COMPILED)
+        loss = model.fit(IDS, LABELS, batch_size=4, verbose=0).history["loss"]
+        assert np.isfinite(loss).all()
+        assert float(numpy(optimizer.dynamic_scale)) == 2.0**29
+        for ours, theirs in zip(model.get_weights(), before, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_accumulated_gradients():
+    """Two halves with accumulation of 2 are one step of their mean."""
+    halves = [
+        gradients(Regularized(small_model(), [FGM(0.5)]), IDS[i::2], LABELS[i::2]) for i in (0, 1)
+    ]
+    model = Regularized(small_model(), [FGM(0.5)])
+    before = model.get_weights()
+    optimizer = keras.optimizers.SGD(1.0, gradient_accumulation_steps=2)
+    model.compile(optimizer, LOSS, jit_compile=COMPILED)
+    order = [0, 2, 1, 3]
+    model.fit(IDS[order], LABELS[order], batch_size=2, shuffle=False, verbose=0)
+    for old, new, a, b in zip(before, model.get_weights(), *halves, strict=True):
+        np.testing.assert_allclose(old - new, (a + b) / 2, atol=3e-6)
+
+
+def test_saved_and_read_again(tmp_path):
+    """As it is, with its techniques and its optimizer; alone; and weights one from the other."""
+    techniques = [Mixup(0.5, "Hidden"), PGD(0.5), GradientPenalty(0.1), VAT(0.3, from_logits=False)]
+    model = Regularized(small_model(rate=0.1), techniques, name="mine")
+    model.compile(keras.optimizers.Adam(0.01), LOSS, metrics=["accuracy"])
+    model.train_on_batch(IDS, LABELS)
+    expected = model.predict(IDS, verbose=0)
+    model.save(tmp_path / "whole.keras")
+    model.plain.save(tmp_path / "plain.keras")
+    again = keras.models.load_model(tmp_path / "whole.keras")
+    assert isinstance(again, Regularized)
+    assert again.techniques == tuple(techniques)
+    assert (again.name, again.embedding.name) == ("mine", "Embedding-Token")
+    assert again.optimizer.iterations == 1
+    again.train_on_batch(IDS, LABELS)
+    plain = keras.models.load_model(tmp_path / "plain.keras")
+    assert type(plain).__name__ == "Functional"
+    np.testing.assert_array_equal(plain.predict(IDS, verbose=0), expected)
+    for source, target in (
+        (model, small_model(seed=3)),
+        (plain, Regularized(small_model(), [FGM()])),
+    ):
+        source.save_weights(tmp_path / "some.weights.h5")
+        target.load_weights(tmp_path / "some.weights.h5")
+        np.testing.assert_array_equal(target.predict(IDS, verbose=0), expected)
+
+
+def test_calling_the_model_is_plain():
+    model = Regularized(small_model(rate=0.5), [RDrop(), FGM(1.0)])
+    assert tuple(model(IDS, training=True).shape) == (4, 3)
+    model.compile(loss=LOSS)
+    assert model.evaluate(IDS, LABELS, verbose=0) == pytest.approx(
+        np.mean(-np.log(model.predict(IDS, verbose=0)[np.arange(4), LABELS])), rel=1e-5
+    )
+
+
+def test_an_implicit_mask_stays():
+    """Where the embedding says what is padding, it says so of moved vectors too."""
+    ids = keras.Input((3,), dtype="int32")
+    x = keras.layers.Embedding(12, 4, mask_zero=True, name="Embedding-Token")(ids)
+    plain = keras.Model(ids, keras.layers.GlobalAveragePooling1D()(x))
+    model = Regularized(plain, [FGM()])
+    padded = np.array([[1, 5, 0], [7, 0, 0]], "int32")
+    step = step_of(model, padded, LABELS[:2])
+    vectors = step.look_up()
+    found = numpy(step.evaluate(vectors, loss=lambda outputs: ops.mean(outputs))[1][0])
+    np.testing.assert_allclose(found, plain.predict(padded, verbose=0), atol=1e-6)
+    assert float(numpy(joint_norm(vectors))) > 0
+
+
+def sequential() -> keras.Model:
+    class Subclassed(keras.Model):
+        def call(self, x):
+            return x
+
+    return Subclassed()
+
+
+def nested() -> keras.Model:
+    inner, ids = small_model(), keras.Input((3,), dtype="int32")
+    return keras.Model(ids, keras.layers.Dense(2, name="Top")(inner(ids)))
+
+
+def two_outputs() -> keras.Model:
+    model = small_model()
+    return keras.Model(model.input, [model.output, keras.layers.Dense(1, name="b")(model.output)])
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: Regularized(sequential(), [FGM()]), TypeError, "functional model.*not a Subclass"),
+        (
+            lambda: Regularized(Regularized(small_model(), [FGM()]), [RDrop()]),
+            ValueError,
+            "Regularized already, by FGM.*one list",
+        ),
+        (
+            lambda: Regularized(small_model(), [FGM()], embedding="Hidden"),
+            ValueError,
+            "no layer 'Hidden' that looks up.*Those that do: Embedding-Token",
+        ),
+        (lambda: Regularized(nested(), [FGM()]), ValueError, "do: none.*It calls the models func"),
+        (lambda: Regularized(small_model(), []), ValueError, "at least one technique"),
+        (lambda: Regularized(small_model(), ["fgm"]), TypeError, "techniques such as.*'fgm'"),
+        (lambda: Regularized(small_model(), [FGM(), PGD()]), ValueError, "FGM and PGD exclude"),
+        (lambda: Regularized(small_model(), [RDrop(), Mixup()]), ValueError, "RDrop and Mixup ex"),
+        (lambda: Regularized(two_outputs(), [VAT()]), ValueError, "VAT compares.*has 2 outputs"),
+        (
+            lambda: Regularized(small_model(), [Mixup(layer="Pooler")]),
+            ValueError,
+            "Mixup: the model uses a layer 'Pooler' 0 times.*Hidden.*Pooled",
+        ),
+        (
+            lambda: Regularized(model_with_loss(), [Mixup()]).compile("sgd"),
+            ValueError,
+            "Mixup needs the labels as targets and a loss in `compile`",
+        ),
+        (
+            lambda: Regularized(small_model(), [GradientPenalty()]).compile(
+                "sgd", ConditionalRandomField().loss
+            ),
+            ValueError,
+            "GradientPenalty differentiates the loss twice.*ConditionalRandomField",
+        ),
+    ],
+)
+def test_refused(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
