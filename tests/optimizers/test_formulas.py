@@ -182,7 +182,6 @@ def extended(make, extensions, micro=1):
     ("micro", "compiled"),
     # TensorFlow has two modes, but one of them is enough for accumulation: 16 s less.
     [(1, compiled) for compiled in MODES] + [(3, MODES[-1])],
-    ids=lambda x: {True: "compiled", False: "eager", 1: "alone"}.get(x, "accumulated"),
 )
 @pytest.mark.parametrize("case", CASES)
 def test_equals_its_formula(case, micro, compiled):
