@@ -15,6 +15,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from ._checks import check_ids
 from ._serialization import Strategy, serializable
 
 
@@ -28,7 +29,16 @@ class Position(Strategy):
 
     def ids(self, transformer: Any, token_ids: Any) -> Any:
         """Positions (B|1, S) of token ids (B, S), where the caller gives none."""
-        return transformer.apply(token_ids, PositionIds, name="Position-Ids")
+        reach = self.reach(transformer.config)
+        return transformer.apply(token_ids, PositionIds, name="Position-Ids", reach=reach)
+
+    def given(self, transformer: Any, position_ids: Any) -> Any:
+        """The caller's own positions (B, S), checked where only some exist."""
+        reach = self.reach(transformer.config)
+        if reach is None:
+            return position_ids
+        highest = self.first(transformer.config) + reach
+        return transformer.apply(position_ids, GivenPositions, name="Position-Ids", reach=highest)
 
     def first(self, config: Any) -> int:
         """Position of the first token."""
@@ -91,10 +101,9 @@ class LearnedFromPadding(Learned):
         return config.pad_token_id + 1
 
     def ids(self, transformer, token_ids):
-        pad_token_id = transformer.config.pad_token_id
-        return transformer.apply(
-            token_ids, PositionIds, name="Position-Ids", pad_token_id=pad_token_id
-        )
+        config = transformer.config
+        how = {"pad_token_id": config.pad_token_id, "reach": self.reach(config)}
+        return transformer.apply(token_ids, PositionIds, name="Position-Ids", **how)
 
 
 @serializable
@@ -143,7 +152,7 @@ def sinusoids(count: int, size: int) -> np.ndarray:
 
 @serializable
 class PositionEmbedding(keras.layers.Embedding):
-    """Embedding of positions that refuses a sequence longer than its table, where it can see one.
+    """Embedding of positions, which can reach further than its table.
 
     Args:
         hierarchical: a in (0, 1), not 1/2. Position `i n + j`, for a table of n rows, is then read
@@ -153,9 +162,6 @@ class PositionEmbedding(keras.layers.Embedding):
 
     Call arguments:
         inputs: int tensor (B|1, T), positions from 0.
-
-    Raises:
-        ValueError: the static length exceeds the table (JAX would return NaN, without a word).
 
     Source: hierarchical: https://kexue.fm/archives/7947.
     """
@@ -169,13 +175,6 @@ class PositionEmbedding(keras.layers.Embedding):
         self.hierarchical = hierarchical
 
     def call(self, inputs):
-        length = inputs.shape[1]
-        reach = self.input_dim**2 if self.hierarchical else self.input_dim
-        if length is not None and length > reach:
-            raise ValueError(
-                f"a sequence of {length} tokens is longer than the model's {reach} positions. "
-                f"Truncate it: tokenizer.encode(text, maxlen={reach})."
-            )
         if not self.hierarchical:
             return super().call(inputs)
         a = self.hierarchical
@@ -196,16 +195,26 @@ class PositionIds(keras.layers.Layer):
     Args:
         pad_token_id: count from `pad_token_id + 1` over what is no padding, and give padding
             `pad_token_id` itself; the result is then (B, S).
+        reach: how many tokens can have a position; None: any number.
+
+    Raises:
+        ValueError: the static length exceeds `reach` (JAX would return NaN, without a word).
     """
 
-    def __init__(self, pad_token_id: int | None = None, **kwargs):
+    def __init__(self, pad_token_id: int | None = None, reach: int | None = None, **kwargs):
         super().__init__(**kwargs)
-        self.pad_token_id = pad_token_id
+        self.pad_token_id, self.reach = pad_token_id, reach
 
     def build(self, input_shape):
         self.built = True
 
     def call(self, token_ids):
+        length = token_ids.shape[1]
+        if None not in (length, self.reach) and length > self.reach:
+            raise ValueError(
+                f"a sequence of {length} tokens is longer than the model's {self.reach} positions. "
+                f"Truncate it: tokenizer.encode(text, maxlen={self.reach})."
+            )
         if self.pad_token_id is None:
             return ops.arange(ops.shape(token_ids)[1], dtype="int32")[None, :]
         counted = ops.cast(ops.not_equal(token_ids, self.pad_token_id), "int32")
@@ -216,7 +225,35 @@ class PositionIds(keras.layers.Layer):
         return keras.KerasTensor((batch, token_ids.shape[1]), dtype="int32")
 
     def get_config(self):
-        return {**super().get_config(), "pad_token_id": self.pad_token_id}
+        return {**super().get_config(), "pad_token_id": self.pad_token_id, "reach": self.reach}
+
+
+@serializable
+class GivenPositions(keras.layers.Layer):
+    """Positions (B, S) that the caller gives, as they are, each looked at.
+
+    Args:
+        reach: they lie in `0 .. reach-1`. The row itself may be longer: positions may repeat.
+
+    Raises:
+        ValueError: a position out of range; from a compiled function the backend's own error type.
+    """
+
+    def __init__(self, reach: int, **kwargs):
+        super().__init__(**kwargs)
+        self.reach = reach
+
+    def call(self, positions):
+        check_ids(
+            positions,
+            self.reach,
+            "position {id} at {place} is outside the model's {limit} positions. Positions count "
+            "from 0; a long text is cut by tokenizer.encode(text, maxlen=...).",
+        )
+        return positions
+
+    def get_config(self):
+        return {**super().get_config(), "reach": self.reach}
 
 
 @serializable

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from ..layers.embeddings import unchecked_token_ids
+from .._checks import unchecked_ids
 from .processors import History, Processor
 from .strategies import Ending, Strategy
 
@@ -49,7 +49,7 @@ class Search:
         batch, length = inputs["token_ids"].shape
         cache = self.transformer.empty_cache(batch, length)
         rows = ops.arange(self.columns, dtype="int32")
-        with unchecked_token_ids():
+        with unchecked_ids():
             logits, cache = self.transformer.step(inputs, rows, cache, last=True)
         state = {"inputs": dict(inputs), "logits": logits[:, 0], "cache": cache}
         if self.strategy.width > 1:
@@ -81,7 +81,7 @@ class Search:
         def body(*flat):
             return tuple(keras.tree.flatten(self._next(unpack(flat), inputs)))
 
-        with unchecked_token_ids():
+        with unchecked_ids():
             flat = ops.while_loop(going, body, tuple(flat))
         return {**unpack(flat), "inputs": inputs}
 

@@ -2,52 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
-from collections.abc import Iterator
+from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
-from .._compat import check_when_run
+from .._checks import check_ids
 from .._serialization import serializable
 
-_CHECKED = contextvars.ContextVar("token ids are checked", default=True)
 
-
-@contextlib.contextmanager
-def unchecked_token_ids() -> Iterator[None]:
-    """Within, no embedding looks whether ids are in range: the caller has done so."""
-    token = _CHECKED.set(False)
-    try:
-        yield
-    finally:
-        _CHECKED.reset(token)
-
-
-def check_token_ids(token_ids, vocab_size: int) -> None:
-    """Refuse ids outside `0 .. vocab_size-1`, now or, in a compiled function, when it runs.
-
-    Raises:
-        ValueError: names the id, its place and the vocabulary size.
-    """
-    try:
-        ids = np.asarray(token_ids)
-    except Exception:  # each backend has its own error for "this is symbolic" or "on a GPU"
-        check_when_run(
-            token_ids,
-            lambda ids: ops.logical_or(ops.any(ids < 0), ops.any(ids >= vocab_size)),
-            lambda ids: check_token_ids(ids, vocab_size),
-        )
-        return
-    if ids.dtype == object or not ids.size or (ids.min() >= 0 and ids.max() < vocab_size):
-        return
-    place = tuple(int(i) for i in np.argwhere((ids < 0) | (ids >= vocab_size))[0])
-    raise ValueError(
-        f"token id {ids[place]} at {place} is outside the model's vocabulary of {vocab_size} "
-        "tokens. Tokenizer and model do not belong together, or `keep_tokens` was given to "
-        "only one of them."
+def check_token_ids(token_ids: Any, vocab_size: int) -> None:
+    """`check_ids` for those of tokens."""
+    check_ids(
+        token_ids,
+        vocab_size,
+        "token id {id} at {place} is outside the model's vocabulary of {limit} tokens. Tokenizer "
+        "and model do not belong together, or `keep_tokens` was given to only one of them.",
     )
 
 
@@ -67,7 +37,7 @@ class TokenEmbedding(keras.layers.ReversibleEmbedding):
     """
 
     def call(self, inputs, reverse=False):
-        if not reverse and _CHECKED.get():
+        if not reverse:
             check_token_ids(inputs, self.input_dim)
         return super().call(inputs, reverse=reverse)
 

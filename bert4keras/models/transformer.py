@@ -165,7 +165,7 @@ class Transformer:
         inputs, rows = context.inputs, context.rows
         context.mask = self.attention_mask(context, self.mask)
         context.key_positions = keys = (
-            inputs["position_ids"]
+            self.position.given(self, inputs["position_ids"])
             if "position_ids" in inputs
             else self.position.ids(self, inputs["token_ids"])
         )

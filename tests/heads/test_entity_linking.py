@@ -158,10 +158,13 @@ def test_one_candidate_and_one_token():
     assert model.evaluate(inputs, np.array([0]), verbose=0) == pytest.approx(0, abs=1e-6)
 
 
-def test_a_row_longer_than_the_model_is_refused():
+def test_branches_share_positions_and_none_may_pass_the_last():
+    """A row of many branches is longer than the model; each with the text before it is not."""
     _, model = ranker(length=8)
-    assert np.isfinite(predict(model, batch([branch([2] * 4, [[3] * 4])]))).all()
-    with pytest.raises(ValueError, match="9 tokens is longer than the model's 8"):
+    assert np.isfinite(predict(model, batch([branch([2] * 4, [[3] * 4] * 3)]))).all()
+    with pytest.raises(
+        Exception, match=r"position 8 at \(0, 8\) is outside the model's 8 pos"
+    ):
         predict(model, batch([branch([2] * 5, [[3] * 4])]))
 
 

@@ -223,7 +223,7 @@ def test_hierarchical_positions():
         expected = 0.4 * u[position // 4] + 0.6 * u[position % 4]
         np.testing.assert_allclose(found[position], expected, atol=1e-5)
     with pytest.raises(ValueError, match="17 tokens is longer than the model's 16 positions"):
-        model.get_layer("Embedding-Position")(np.arange(17)[None])
+        model([np.ones((1, 17), "int32")] * 2)
     with pytest.raises(ValueError, match=r"must lie in \(0, 1\) and not be 0.5, not 0.5"):
         build("bert", config={"hierarchical_position": 0.5})
 
