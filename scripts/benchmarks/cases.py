@@ -7,7 +7,8 @@ import sys
 
 from .contest import Side
 
-NAMES = ("encode", "train", "epoch", "tokenize", "generate", "crf", "memm", "load", "import")
+NAMES = ("encode", "train", "epoch", "tokenize", "generate", "crf", "memm", "techniques", "load")
+NAMES += ("import",)
 BACKENDS = ("tensorflow", "jax", "torch")
 OURS = "bert4keras"
 
@@ -37,6 +38,7 @@ def contests(wanted: list[str], backends: list[str], peers: dict[str, str]) -> l
     """The contests of the wanted cases, with the peers whose environments exist."""
     makers = {"encode": on_backends, "train": on_backends, "epoch": epoch}
     makers |= {"tokenize": tokenize, "generate": generate, "crf": crf, "memm": memm, "load": load}
+    makers["techniques"] = techniques
     found = []
     for case in wanted:
         if case in makers:
@@ -143,6 +145,22 @@ def memm(case: str, backends: list[str], peers: dict[str, str]) -> list[Contest]
             sides, title = [ours(backend), softmax], f"MEMM train step, {title}, {backend}"
             # At most 1.05 times the time of the softmax is a ratio of at least 1 / 1.05.
             found.append(Contest(f"memm_{part}", title, "step", sides, 1 / 1.05, (softmax.label,)))
+    return found
+
+
+# A training step with the technique takes at most so many times that of a plain one.
+TECHNIQUES = {"fgm": 2.2, "gradient_penalty": 3.0, "vat": 3.2, "r_drop": 2.1}
+TECHNIQUES |= {"lookahead": 1.05, "ema": 1.05, "layerwise": 1.05}
+
+
+def techniques(case: str, backends: list[str], peers: dict[str, str]) -> list[Contest]:
+    found = []
+    for backend in backends:
+        for name, most in TECHNIQUES.items():
+            plain = ours(backend, "plain", case="train_plain")
+            title = f"train step 16x64, {name}, {backend}"
+            sides = [ours(backend), plain]
+            found.append(Contest(f"train_{name}", title, "step", sides, 1 / most, ("plain",)))
     return found
 
 

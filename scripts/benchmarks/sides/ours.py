@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 
 from benchmarks import inputs
-from benchmarks.sides import generation, labelling
+from benchmarks.sides import generation, labelling, techniques
 from benchmarks.sides.keras_common import encode_case, train_case
 from bert4keras import DataGenerator, Tokenizer, build_transformer_model
 
@@ -124,4 +124,5 @@ CASES = {
     "load_floor": load_floor,
     **generation.CASES,
     **labelling.CASES,
+    **techniques.cases(classifier),
 }
