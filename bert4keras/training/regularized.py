@@ -220,6 +220,8 @@ class Regularized(keras.Model):
             mapping = [
                 *zip(self.trainable_variables, values, strict=True),
                 *zip(self.non_trainable_variables, others, strict=True),
+                # The losses of several outputs are counted as metrics, by `compute_loss` alone.
+                *((v, ops.zeros(v.shape, v.dtype)) for v in self.metrics_variables),
             ]
         scope = keras.StatelessScope(state_mapping=mapping, collect_losses=True)
         # Layers know their losses by id, which must not be given out twice in a step.

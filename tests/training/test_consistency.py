@@ -21,8 +21,6 @@ from helpers.regularizing import (
     step_of,
 )
 
-COMPILED = keras.backend.backend() != "torch"
-
 
 def divergence(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     return np.sum(p * np.log(p / q), axis=-1)
@@ -102,7 +100,7 @@ def test_rows_without_a_label():
     assert model.evaluate(IDS, np.full(4, -1), verbose=0)[0] == 0
 
     def trained(y):
-        return gradients(Regularized(small_model(), [VAT(0.5)]), y=y, jit=COMPILED)
+        return gradients(Regularized(small_model(), [VAT(0.5)]), y=y)
 
     none, known = trained(np.full(4, -1, "int32")), trained(labels)
     assert 1e-4 < norm(none) < norm(known)

@@ -24,12 +24,16 @@ from helpers.regularizing import (
 )
 
 COMPILED = keras.backend.backend() != "torch"
-TECHNIQUES = [FGM(0.5), FGM(0.5, clean=False), PGD(0.5), GradientPenalty(), VAT(0.5), RDrop()]
-TECHNIQUES += [Mixup(), Mixup(0.5, "Hidden"), Mixup(layer="Pooled")]
 EVERYTHING = [RDrop(), PGD(0.5, steps=2), GradientPenalty(), VAT(0.5)]
 
 
-@pytest.mark.parametrize("techniques", [[one] for one in TECHNIQUES] + [EVERYTHING], ids=str)
+def seeded(model: Regularized) -> Regularized:
+    """With the random start of a technique fixed."""
+    model.seed_generator.state.assign([1, 0])
+    return model
+
+
+@pytest.mark.parametrize("techniques", [[Mixup()], EVERYTHING], ids=len)
 def test_learns(techniques):
     """Eagerly, dropout on: the loss of the plain model falls; weights are those of the plain."""
     plain = small_model(rate=0.1)
@@ -50,7 +54,7 @@ def test_learns(techniques):
 def test_compiled_is_eager(techniques):
     """The same gradient, jitted where the backend does, with the same random numbers."""
     eager, compiled = (
-        gradients(Regularized(small_model(rate=0.0), techniques), jit=jit and COMPILED)
+        gradients(seeded(Regularized(small_model(), techniques)), jit=jit and COMPILED)
         for jit in (False, True)
     )
     for ours, theirs in zip(compiled, eager, strict=True):
@@ -86,14 +90,12 @@ def model_with_loss() -> keras.Model:
     return keras.Model([*model.inputs, labels], Agreement()([labels, model.output]))
 
 
-@pytest.mark.parametrize("technique", [FGM(0.8), GradientPenalty(0.8), RDrop(), VAT(0.8)], ids=str)
+@pytest.mark.parametrize("technique", [FGM(0.8), RDrop(), VAT(0.8)], ids=str)
 def test_a_loss_within_the_model(technique):
     """Gives the same gradients as that loss compiled."""
-    inside = Regularized(model_with_loss(), [technique])
-    outside = Regularized(small_model(), [technique])
-    for seed, model in ((3, inside), (3, outside)):
-        model.seed_generator.state.assign([seed, 0])
-    found = gradients(inside, [IDS, LABELS], None, loss=None, jit=COMPILED)
+    inside = seeded(Regularized(model_with_loss(), [technique]))
+    outside = seeded(Regularized(small_model(), [technique]))
+    found = gradients(inside, [IDS, LABELS], None, loss=None)
     for ours, theirs in zip(found, gradients(outside), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=3e-6)
 
@@ -146,15 +148,13 @@ def test_layers_with_state_and_losses():
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision(policy, technique):
     """Gradients near those in float32; in float16 they are scaled, and too large ones skip."""
-    exact = gradients(Regularized(small_model(), [technique]))
+    exact = gradients(seeded(Regularized(small_model(), [technique])))
     keras.config.set_dtype_policy(policy)
-    model = Regularized(small_model(), [technique])
-    model.seed_generator.state.assign([1, 0])
+    model = seeded(Regularized(small_model(), [technique]))
     found = gradients(model)
     assert ("loss_scale" in model.optimizer.name) == (policy == "mixed_float16")
-    bound = 0.1 if isinstance(technique, VAT) else 0.05  # its random start differs
     for ours, theirs in zip(found, exact, strict=True):
-        assert norm([ours - theirs]) < bound * norm(exact)
+        assert norm([ours - theirs]) < 0.05 * norm(exact)
     if policy == "mixed_float16":
         before, optimizer = model.get_weights(), keras.optimizers.SGD(0.1)
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=2.0**30)
@@ -185,7 +185,7 @@ def test_saved_and_read_again(tmp_path):
     """As it is, with its techniques and its optimizer; alone; and weights one from the other."""
     techniques = [Mixup(0.5, "Hidden"), PGD(0.5), GradientPenalty(0.1), VAT(0.3, from_logits=False)]
     model = Regularized(small_model(rate=0.1), techniques, name="mine")
-    model.compile(keras.optimizers.Adam(0.01), LOSS, metrics=["accuracy"])
+    model.compile(keras.optimizers.Adam(0.01), LOSS, metrics=["accuracy"], run_eagerly=True)
     model.train_on_batch(IDS, LABELS)
     expected = model.predict(IDS, verbose=0)
     model.save(tmp_path / "whole.keras")
