@@ -72,7 +72,8 @@ def viterbi_k_best(
         pairs = _fit("transitions", transitions, (labels, labels))
         first = packed[:, :1].sum(axis=1) + _fit("start", start, (labels,))
         last = np.broadcast_to(_fit("end", end, (labels,)), first.shape)
-        found += best_paths(first, partial(_step, rows_last(packed), pairs), last, lengths, k)
+        step, into = partial(_step, rows_last(packed), pairs), partial(_into, pairs)
+        found += best_paths(first, step, last, lengths, k, into)
     return found
 
 
@@ -82,6 +83,7 @@ def best_paths(
     last: np.ndarray,
     lengths: np.ndarray,
     k: int = 1,
+    into: Callable[[int, np.ndarray], np.ndarray] | None = None,
 ) -> list[list[Path]]:
     """The K best sequences under scores of pairs that differ from position to position.
 
@@ -92,6 +94,8 @@ def best_paths(
         last: (B, C) scores of the last label, on top of the others.
         lengths: (B,) number of positions of each row.
         k: K.
+        into: gives for position t and a label of each row (B,) the scores (C, B) of the label
+            before, up to a constant of the row; None takes them from `step`.
 
     Returns:
         As `viterbi_k_best`.
@@ -99,7 +103,8 @@ def best_paths(
     batch, labels = first.shape
     length = int(lengths.max(initial=0))
     if k == 1:
-        return [[row] for row in _best_path(first, step, last, lengths)]
+        into = into or (lambda t, label: step(t)[:, label, np.arange(batch)])
+        return [[row] for row in _best_path(first, step, last, lengths, into)]
     # State label * k + rank: the sequence of that rank among those which end in the label.
     totals = np.full((batch, labels, k), -np.inf)
     totals[..., 0] = first
@@ -130,25 +135,29 @@ def best_paths(
 
 
 def _best_path(
-    first: np.ndarray, step: Callable[[int], np.ndarray], last: np.ndarray, lengths: np.ndarray
+    first: np.ndarray,
+    step: Callable[[int], np.ndarray],
+    last: np.ndarray,
+    lengths: np.ndarray,
+    into: Callable[[int, np.ndarray], np.ndarray],
 ) -> list[Path]:
     """`best_paths` for one sequence: which label came before is looked up on the best path alone.
 
     Along the first axis, the largest is found many times faster than where it is.
     """
-    rows, totals = np.arange(len(first)), [np.ascontiguousarray(first.T)]
+    totals, shortest = [np.ascontiguousarray(first.T)], lengths.min(initial=np.iinfo(int).max)
     for t in range(1, int(lengths.max(initial=0))):
         sums = (totals[-1][:, None] + step(t)).max(axis=0)
-        totals.append(np.where(t < lengths, sums, totals[-1]))
+        totals.append(sums if t < shortest else np.where(t < lengths, sums, totals[-1]))
     final = totals[-1] + last.T
     label = final.argmax(axis=0)
-    scores = np.where(lengths > 0, final[label, rows], 0.0)
+    scores = np.where(lengths > 0, final[label, np.arange(len(first))], 0.0)
     paths = np.empty((len(first), len(totals)), np.int32)
     for t in reversed(range(len(totals))):
         paths[:, t] = label
         if t:
-            before = (totals[t - 1] + step(t)[:, label, rows]).argmax(axis=0)
-            label = np.where(t < lengths, before, label)
+            before = (totals[t - 1] + into(t, label)).argmax(axis=0)
+            label = before if t < shortest else np.where(t < lengths, before, label)
     return [(path[:n], float(s)) for path, n, s in zip(paths, lengths, scores, strict=True)]
 
 
@@ -188,6 +197,10 @@ def rows_last(packed: np.ndarray) -> np.ndarray:
 
 def _step(steps: np.ndarray, pairs: np.ndarray, t: int) -> np.ndarray:
     return pairs[..., None] + steps[t]
+
+
+def _into(pairs: np.ndarray, t: int, label: np.ndarray) -> np.ndarray:
+    return pairs[:, label]
 
 
 def _largest(values: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

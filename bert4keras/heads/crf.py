@@ -11,12 +11,20 @@ from keras import ops
 from .._serialization import serializable
 from .sequence_labelling import (
     SequenceLabelling,
+    boundary,
     boundary_scores,
+    one_hot,
     pack_labels,
     pack_scores,
+    packed_order,
     read_scores,
     unpack,
 )
+
+CHUNK = 8  # positions
+# Scores of pairs and centred emissions within which no number of `sums_of_products` leaves the
+# range of float32: the sums of two labels differ by a factor of exp(2 PAIRS + EMISSIONS) at most.
+PAIRS, EMISSIONS = 10.0, 30.0
 
 
 @serializable
@@ -80,10 +88,10 @@ class ConditionalRandomField(SequenceLabelling):
 
     def row_losses(self, labels: Any, mask: Any, scores: Any) -> Any:
         """-log P of the labels; arguments as of the base."""
-        matrix = self.transition_matrix()
+        matrix, packing = self.transition_matrix(), packed_order(mask)
         fixed, fixed_matrix = centred(scores, mask), ops.stop_gradient(matrix)
-        log_norm, unary, pairs = expectations(fixed, mask, fixed_matrix)
-        gold, gold_pairs = gold_features(labels, mask, scores.shape[-1])
+        log_norm, unary, pairs = expectations(fixed, mask, packing, fixed_matrix)
+        gold, gold_pairs = gold_features(labels, *packing, scores.shape[-1])
         value = log_norm - total(gold, fixed) - total(gold_pairs, fixed_matrix)
         # Linear in scores and matrix: its gradient is that of the loss.
         slope = total(ops.stop_gradient(unary - gold), scores)
@@ -102,7 +110,7 @@ class ConditionalRandomField(SequenceLabelling):
         """
         scores, mask = read_scores(scores, mask)
         matrix = ops.stop_gradient(self.transition_matrix())
-        return expectations(centred(scores, mask), mask, matrix)[1]
+        return expectations(centred(scores, mask), mask, packed_order(mask), matrix)[1]
 
     def get_config(self):
         return {**super().get_config(), "use_start_end": self.use_start_end}
@@ -123,28 +131,46 @@ def total(features: Any, scores: Any) -> Any:
     return ops.sum(features * scores, axis=(1, 2))
 
 
-def gold_features(labels: Any, mask: Any, count: int) -> tuple[Any, Any]:
+def gold_features(labels: Any, order: Any, valid: Any, count: int) -> tuple[Any, Any]:
     """The labels in one-hot form (B, T, C), the number of each transition (B, C + 1, C + 1)."""
-    packed = pack_labels(labels, mask, count)
-    before = ops.pad(packed, [[0, 0], [1, 0]], constant_values=count)
-    after = ops.pad(packed, [[0, 0], [0, 1]], constant_values=count)
-    before, after = ops.one_hot(before, count + 1), ops.one_hot(after, count + 1)
-    return ops.one_hot(labels, count), ops.einsum("bti,btj->bij", before, after)
+    packed = one_hot(pack_labels(labels, order, valid, count), count + 1)
+    edge = 0.0 * packed[:, :1] + boundary(count + 1)
+    packed = ops.concatenate([edge, packed, edge], axis=1)
+    pairs = ops.transpose(packed[:, :-1], (0, 2, 1)) @ packed[:, 1:]
+    return one_hot(labels, count), pairs
 
 
-def expectations(scores: Any, mask: Any, matrix: Any) -> tuple[Any, Any, Any]:
+def expectations(scores: Any, mask: Any, packing: tuple, matrix: Any) -> tuple[Any, Any, Any]:
     """Forward-backward: log Z, and how often each label and each transition is expected.
 
     Args:
-        scores: (B, T, C), 0 where masked.
+        scores: (B, T, C), as of `centred`.
         mask: boolean (B, T).
+        packing: of the mask, as of `packed_order`.
         matrix: (C + 1, C + 1), with the boundary as the last label.
 
     Returns:
         log Z (B,), probabilities of the labels (B, T, C), expected number of the transitions
         (B, C + 1, C + 1).
     """
-    steps = pack_scores(scores, mask)
+    steps = pack_scores(scores, *packing)
+    moderate = ops.logical_and(ops.max(ops.abs(matrix)) <= PAIRS, ops.min(scores) >= -EMISSIONS)
+    log_norm, unary, pairs = ops.cond(
+        moderate, lambda: sums_of_products(steps, matrix), lambda: sums_of_logs(steps, matrix)
+    )
+    return log_norm, ops.where(mask[..., None], unpack(unary, mask)[..., :-1], 0.0), pairs
+
+
+def sums_of_logs(steps: Any, matrix: Any) -> tuple[Any, Any, Any]:
+    """Forward-backward over logarithms: right for all numbers.
+
+    Args:
+        steps: (T, C + 1, B), as of `pack_scores`.
+        matrix: (C + 1, C + 1).
+
+    Returns:
+        log Z (B,), probabilities (B, T, C + 1), positions packed; transitions (B, C + 1, C + 1).
+    """
     begin = ops.zeros_like(steps[0]) + boundary_scores(steps.shape[1])[:, None]
     begin = ops.stack([begin, begin], axis=1)
     # One scan for both directions: the second reads the text and the matrix the other way round.
@@ -163,6 +189,55 @@ def expectations(scores: Any, mask: Any, matrix: Any) -> tuple[Any, Any, Any]:
     used = (forward[:, :, None] + matrix[..., None]) + (backward - log_norm)[:, None]
     # Processors are slow with numbers that are almost too small for float32.
     used = ops.exp(ops.maximum(used, -80.0))
-    unary = ops.transpose(ops.sum(used[:-1], axis=1), (2, 0, 1))[..., :-1]
-    unary = ops.where(mask[..., None], unpack(unary, mask), 0.0)
+    unary = ops.transpose(ops.sum(used[:-1], axis=1), (2, 0, 1))
     return log_norm, unary, ops.transpose(ops.sum(used, axis=0), (2, 0, 1))
+
+
+def sums_of_products(steps: Any, matrix: Any) -> tuple[Any, Any, Any]:
+    """`sums_of_logs` over the numbers themselves, scaled now and then: a product for each step.
+
+    With E = exp(matrix), w_t = exp(steps_t) and `*` by element, the sums of all that may stand
+    before and behind are, but for a factor of their own at each position,
+
+        forward_t = (E' forward_t-1) * w_t,     backward_t = (E backward_t+1) * w_t
+
+    and P(y_t-1 = i, y_t = j) is forward_t-1[i] E[i, j] backward_t[j] over the sum of these. Both
+    recursions are one, over vectors of 2 (C + 1) numbers, which reads CHUNK positions a step.
+    """
+    length, size, rows = ops.shape(steps)[0], steps.shape[1], ops.shape(steps)[2]
+    weights, factors = ops.exp(steps), ops.exp(matrix)
+    edge = ops.zeros((CHUNK, size, rows)) + boundary(size)[:, None]
+    weights = ops.concatenate([weights, edge], axis=0)[: (length + CHUNK - 1) // CHUNK * CHUNK]
+    read = ops.concatenate([weights, ops.flip(weights, axis=0)], axis=1)
+    read = ops.reshape(read, (-1, CHUNK, 2 * size, rows))
+    across, nothing = ops.transpose(factors), ops.zeros_like(factors)
+    both, halves = (
+        ops.concatenate(
+            [ops.concatenate([a, nothing], axis=1), ops.concatenate([nothing, b], axis=1)], axis=0
+        )
+        for a, b in ((across, factors), (nothing + 1.0, nothing + 1.0))
+    )
+
+    def step(before, read):
+        state, states = before[-1], []
+        for position in range(CHUNK):
+            state = (both @ state) * read[position]
+            if position % 2:
+                state = state / (halves @ state)
+            states.append(state)
+        return tuple(states), tuple(states)
+
+    _, states = ops.scan(step, (ops.concatenate([edge[0], edge[0]], axis=0),) * CHUNK, read)
+    states = ops.reshape(ops.stack(states, axis=1), (-1, 2 * size, rows))
+    after, backward = states[:, :size], ops.flip(states[:, size:], axis=0)
+    forward = ops.concatenate([edge[:1], after[:-1]], axis=0)
+    reached = across @ forward
+    shares = reached * backward
+    norm = ops.sum(shares, axis=1, keepdims=True)
+    unary = ops.transpose((shares / norm)[:length], (2, 0, 1))
+    pairs = ops.transpose(forward, (2, 1, 0)) @ ops.transpose(backward / norm, (2, 0, 1)) * factors
+    end = after[-1] * factors[:, -1:]
+    total = ops.sum(end, axis=0)
+    pairs = pairs + ops.transpose(end / total)[..., None] * boundary(size)
+    factor = ops.sum(reached * weights, axis=1) / ops.sum(after, axis=1)
+    return ops.sum(ops.log(factor), axis=0) + ops.log(total), unary, pairs

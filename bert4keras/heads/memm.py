@@ -11,7 +11,14 @@ from keras import ops
 
 from .._serialization import serializable
 from ..decoding.viterbi import best_paths, packed_rows, rows_last
-from .sequence_labelling import SequenceLabelling, pack_labels, to_numpy
+from .sequence_labelling import (
+    SequenceLabelling,
+    one_hot,
+    pack_labels,
+    packed_order,
+    take_rows,
+    to_numpy,
+)
 
 
 @serializable
@@ -76,22 +83,21 @@ class MaximumEntropyMarkovModel(SequenceLabelling):
     def row_losses(self, labels: Any, mask: Any, scores: Any) -> Any:
         """-log P of the labels; in both directions, the mean of the two."""
         matrix, count = self.transition_matrix(), scores.shape[-1]
-        packed = pack_labels(labels, mask, count)
+        packed = pack_labels(labels, *packed_order(mask), count)
+        edge = ops.full_like(packed[:, :1], count)
+        packed = ops.concatenate([edge, packed, edge], axis=1)  # label number n is packed[n]
         place = ops.cumsum(ops.cast(mask, "int32"), axis=1)  # how many labels up to here
-        gold = ops.one_hot(labels, count)
+        gold = one_hot(labels, count)
 
         def cross_entropy(neighbours, rows):
-            logits = scores + ops.take(rows[:, :count], neighbours, axis=0)
-            loss = ops.logsumexp(logits, axis=-1) - ops.sum(gold * logits, axis=-1)
-            return ops.sum(ops.where(mask, loss, 0.0), axis=1)
+            # A product, since the gradient of `ops.take` is slow.
+            logits = scores + one_hot(take_rows(packed, neighbours), count + 1) @ rows[:, :count]
+            norms = ops.sum(ops.where(mask, ops.logsumexp(logits, axis=-1), 0.0), axis=1)
+            return norms - ops.sum(gold * logits, axis=(1, 2))
 
-        edge = [[0, 0], [1, 1]]
-        packed = ops.pad(packed, edge, constant_values=count)  # label number n is packed[n]
-        before = ops.take_along_axis(packed, ops.maximum(place - 1, 0), axis=1)
-        value = cross_entropy(before, matrix)
+        value = cross_entropy(ops.maximum(place - 1, 0), matrix)
         if self.bidirectional:
-            after = ops.take_along_axis(packed, place + 1, axis=1)
-            value = (value + cross_entropy(after, ops.transpose(matrix))) / 2
+            value = (value + cross_entropy(place + 1, ops.transpose(matrix))) / 2
         return value
 
     def decode(
