@@ -37,11 +37,17 @@ def check_when_run(values: Any, bad: Callable[[Any], Any], check: Callable[[Any]
 def assign_where(predicate: Any, assign: Callable[[], None], variables: Sequence[Any]) -> None:
     """Run `assign()` in the branch where a scalar holds; else all variables stay as they are.
 
-    TensorFlow and torch can assign in a branch. JAX' branches are pure functions, so there the
-    values of all `variables` that `assign` reads or writes go in and come out.
+    TensorFlow and torch can assign in a branch. The branches of compiled JAX are pure functions, so
+    there the values of all `variables` that `assign` reads or writes go in and come out.
     """
     if keras.backend.backend() != "jax":
         keras.ops.cond(predicate, assign, lambda: None)
+        return
+    import jax
+
+    if not isinstance(predicate, jax.core.Tracer):  # JAX would compile the branches at each call
+        if predicate:
+            assign()
         return
 
     def branch() -> list[Any]:
