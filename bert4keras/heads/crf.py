@@ -43,8 +43,10 @@ class ConditionalRandomField(SequenceLabelling):
     loss is read back by `keras.models.load_model(path, compile=False)`.
 
     The gradient of the loss is the expected features minus those of the gold labels. Forward and
-    backward recursion give it in one scan of T steps, through which nothing is differentiated, so
-    only first derivatives are right. A label of C or more makes the loss of its row NaN.
+    backward recursion give it in one scan, through which nothing is differentiated, so only first
+    derivatives are right. The scan sums numbers where all scores of a batch are moderate, and
+    logarithms, which takes longer, where they are not or where `allowed` forbids something. A label
+    of C or more makes the loss of its row NaN.
 
     Args:
         lr_multiplier: the transitions learn this many times as fast as the optimizer's learning
