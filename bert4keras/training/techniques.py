@@ -17,7 +17,7 @@ class Technique(Strategy):
     Attributes:
         role: techniques of one role exclude each other. "objective" decides what the loss of a
             batch is as a function of the looked-up vectors, "adversarial", "penalty" and
-            "consistency" add to it.
+            "virtual" add to it.
         active: False for a technique which its own numbers switch off.
         one_output: whether the model must have a single output, of class probabilities or scores.
         own_loss: whether the loss must be the compiled one alone, not one made inside the model.

@@ -1,0 +1,28 @@
+"""The gradient penalty in a text classifier, beside plain fine-tuning.
+
+Task: praise or complaint; with your own files, any number of classes.
+Data: examples/datasets/reviews (English, written for this project, Apache-2.0), or your own TSV,
+`text<TAB>label`, *.xz too.
+Command: python examples/task_classification_gradient_penalty.py [--epsilon 1.0] [--seeds 3]
+Seen: SEEN
+"""
+
+from __future__ import annotations
+
+import classification
+
+from bert4keras.training import GradientPenalty
+
+
+def main() -> None:
+    parser = classification.arguments(__doc__)
+    parser.add_argument("--epsilon", type=float, default=1.0, help="weight of the penalty")
+    options = parser.parse_args()
+    technique = GradientPenalty(options.epsilon)
+    classification.Classifier(options).compare(
+        {"plain": {"techniques": []}, str(technique): {"techniques": [technique]}}
+    )
+
+
+if __name__ == "__main__":
+    main()

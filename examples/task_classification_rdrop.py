@@ -1,0 +1,28 @@
+"""R-Drop in a text classifier, beside plain fine-tuning with the same dropout.
+
+Task: praise or complaint; with your own files, any number of classes.
+Data: examples/datasets/reviews (English, written for this project, Apache-2.0), or your own TSV,
+`text<TAB>label`, *.xz too.
+Command: python examples/task_classification_rdrop.py [--alpha 4] [--dropout 0.3] [--seeds 3]
+Seen: SEEN
+"""
+
+from __future__ import annotations
+
+import classification
+
+from bert4keras.training import RDrop
+
+
+def main() -> None:
+    parser = classification.arguments(__doc__)
+    parser.add_argument("--alpha", type=float, default=4.0, help="weight of the agreement")
+    options = parser.parse_args()
+    technique = RDrop(options.alpha)
+    classification.Classifier(options).compare(
+        {"plain": {"techniques": []}, str(technique): {"techniques": [technique]}}
+    )
+
+
+if __name__ == "__main__":
+    main()
