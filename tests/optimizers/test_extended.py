@@ -239,7 +239,7 @@ def test_state_of_half_precision_variables_is_float32():
     optimizer = Extended(keras.optimizers.SGD(0.1), [EMA(0.999), Accumulate(2)])
     variables = make_variables(dtype="bfloat16")
     optimizer.build(variables)
-    added = [v for v in optimizer.variables if v.path.startswith(optimizer.name) and v.shape]
+    added = [v for v in optimizer.variables if v.path.startswith(optimizer.name) and len(v.shape)]
     assert len(added) == 2 * len(variables)
     assert {v.dtype for v in added} == {"float32"}
     gradients = [ops.ones(v.shape, "bfloat16") for v in variables]
