@@ -108,14 +108,17 @@ class Extended(keras.optimizers.Optimizer):
         """Make a variable, such as a random state, part of the optimizer's."""
         self._track_variable(variable)
 
-    def inner_slots(self) -> dict[int, list[Any]]:
-        """The inner optimizer's variables, such as moments, of each of the model's."""
-        slots: dict[int, list[Any]] = {}
+    def inner_slots(self) -> dict[int | None, list[Any]]:
+        """The inner optimizer's variables, such as moments, of each of the model's, by name.
+
+        Under None those that are of no one variable: counters, or what its name does not say.
+        """
+        slots: dict[int | None, list[Any]] = {}
         prefixes = {index: slot_name(path) for index, path in enumerate(self.paths)}
         for slot in self.inner_optimizer.variables:
             owners = [i for i, prefix in prefixes.items() if slot.name.startswith(prefix)]
-            if owners:
-                slots.setdefault(max(owners, key=lambda i: len(prefixes[i])), []).append(slot)
+            owner = max(owners, key=lambda i: len(prefixes[i]), default=None)
+            slots.setdefault(owner, []).append(slot)
         return slots
 
     @property

@@ -233,16 +233,21 @@ class LazyRows(Extension):
     def build(self, optimizer: Any) -> Any:
         found = {i for p in self.paths for i in matching(p, optimizer.paths, "LazyRows")}
         slots = optimizer.inner_slots() if self.moments == "keep" else {}
+        if any(len(slot.shape) for slot in slots.get(None, ())):
+            name = type(optimizer.inner_optimizer).__name__
+            raise ValueError(
+                f"LazyRows: it cannot be told which moments of {name} are of which rows; take "
+                "moments='decay'"
+            )
         for index in found:
-            path, shape = optimizer.paths[index], optimizer.model_variables[index].shape
+            path, shape = optimizer.paths[index], tuple(optimizer.model_variables[index].shape)
             if len(shape) < 2:
-                raise ValueError(f"LazyRows: {path!r} has no rows, its shape is {tuple(shape)}")
+                raise ValueError(f"LazyRows: {path!r} has no rows, its shape is {shape}")
             for slot in slots.get(index, ()):
-                if tuple(slot.shape) != tuple(shape):
+                if tuple(slot.shape) != shape:
                     raise ValueError(
-                        f"LazyRows: {slot.name!r} of {type(optimizer.inner_optimizer).__name__} "
-                        f"has the shape {tuple(slot.shape)}, so no rows of {path!r} can be kept; "
-                        "take moments='decay'"
+                        f"LazyRows: {slot.name!r} has the shape {tuple(slot.shape)}, so no rows of "
+                        f"{path!r} can be kept; take moments='decay'"
                     )
         return {index: slots.get(index, []) for index in sorted(found)}
 

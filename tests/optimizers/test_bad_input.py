@@ -135,7 +135,18 @@ def test_patterns_of_lamb():
 
 def test_moments_without_rows():
     optimizer = Extended(keras.optimizers.Adafactor(), [LazyRows("^Emb", moments="keep")])
-    with pytest.raises(ValueError, match="of Adafactor has the shape .* so no rows"):
+    with pytest.raises(ValueError, match="which moments of Adafactor are of which rows"):
+        optimizer.build(make_variables())
+
+    class OneRate(keras.optimizers.SGD):
+        def build(self, variables):
+            super().build(variables)
+            for variable in variables:
+                name = variable.path.replace("/", "_") + "_rate"
+                self.add_variable((1,), name=name)
+
+    optimizer = Extended(OneRate(), [LazyRows("^Emb", moments="keep")])
+    with pytest.raises(ValueError, match=r"embeddings_rate' has the shape \(1,\), so no rows"):
         optimizer.build(make_variables())
 
 
