@@ -17,6 +17,24 @@ hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.load_profile("default")
 
 
+def pytest_configure():
+    """Compile in a hurry where `scripts/test` asks for it.
+
+    JAX does not write the files of its compilation cache atomically: each worker has a directory.
+    """
+    backend = keras.backend.backend()
+    cache, worker = map(os.environ.get, ("JAX_COMPILATION_CACHE_DIR", "PYTEST_XDIST_WORKER"))
+    if backend == "tensorflow" and os.environ.get("OPTIMIZE") == "0":
+        import tensorflow as tf
+
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    if backend == "jax" and cache and worker:
+        import jax
+
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = directory = f"{cache}/{worker}"
+        jax.config.update("jax_compilation_cache_dir", directory)
+
+
 @pytest.fixture(autouse=True)
 def fixed_seed():
     """Every test starts from the same random state, whatever ran before it."""
