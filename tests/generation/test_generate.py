@@ -119,16 +119,14 @@ def test_every_family(family):
 def test_encoder_decoder(family):
     sizes = {**tiny.SIZES, "model_type": family, "initializer_range": 0.3}
     model = build_transformer_model(sizes, model=family, with_mlm="linear")
-    answers = []
-    for prompt in PROMPTS:
-        ids = [0]
-        for _ in range(STEPS):
-            x = [np.array([prompt], "int32"), np.array([ids], "int32")]
-            scores = call(model, x)[0, -1]
-            scores[[0, 1]] = -np.inf
-            ids.append(int(scores.argmax()))
-        answers.append(ids[1:])
-    assert generate(model, PROMPTS, STEPS, processors=NO_PADDING).best == answers
+    found = generate(model, PROMPTS, STEPS, processors=NO_PADDING).best
+    for prompt, answer in zip(PROMPTS, found, strict=True):
+        wrong = [answer[0] % (V - 2) + 2, *answer[1:]]
+        for ids in (answer, wrong):  # all steps at once, as in `whole`
+            x = [np.array([prompt], "int32"), np.array([[0, *ids[:-1]]], "int32")]
+            scores = call(model, x)[0]
+            scores[:, :2] = -np.inf
+            assert (scores.argmax(-1).tolist() == ids) is (ids is answer)
 
 
 @pytest.mark.parametrize("strategy", [Greedy(), Sample(seed=3, top_k=5), BeamSearch(3)])
