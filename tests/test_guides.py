@@ -1,0 +1,67 @@
+"""The guides: their Python runs, says what the page says, and every path they name exists."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+GUIDES = ROOT / "docs" / "guides"
+LINK = re.compile(r"\]\(([^)#]+)[^)]*\)")
+SCRIPT = re.compile(r"\b(?:scripts|examples|tests)/[\w./]*\w")
+
+if not GUIDES.is_dir():  # an sdist
+    pytestmark = pytest.mark.skip("docs are not part of this tree")
+
+
+def run(name: str) -> dict:
+    import plot_initialization
+
+    return plot_initialization.run(GUIDES / name)
+
+
+def numbers(text: str) -> list[float]:
+    return [float(number) for number in re.findall(r"\d+\.\d+", text)]
+
+
+def test_layers_and_masks(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names = run("layers_and_masks.md")
+    assert names["remembered"] > 0.9
+    # Euler's method is of first order, and its fit comes near the constants in the data.
+    coarse, fine = names["errors"]
+    assert 1.6 < coarse / fine < 2.4
+    assert abs(names["r"] - 1) < 0.2
+    assert abs(names["k"] - 2) < 0.15
+    assert numbers(capsys.readouterr().out)[-4:-2] != [0.4, 1.0]
+
+
+def test_initialization(capsys):
+    names = run("initialization.md")
+    curves = names["curves"]
+    assert [len(group) for group in curves.values()] == [3, 4, 5]
+    assert {len(curve) for group in curves.values() for curve in group.values()} == {49}
+    assert numbers(capsys.readouterr().out)
+    picture = (GUIDES / "initialization.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert len(picture) < 100_000
+
+
+def test_a_picture_is_drawn(tmp_path):
+    pytest.importorskip("matplotlib")
+    import plot_initialization
+
+    curves = {"a": {"x": [1.0, 2.0]}, "b": {"x": [1.0, 1e-3], "y": [1.0, 1e3]}}
+    plot_initialization.draw(curves, tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("path", sorted(GUIDES.glob("*.md")), ids=lambda path: path.name)
+def test_paths_exist(path):
+    text = path.read_text(encoding="utf-8")
+    links = [path.parent / link for link in LINK.findall(text) if "://" not in link]
+    named = [*links, *(ROOT / name for name in SCRIPT.findall(text))]
+    assert named
+    assert [str(name) for name in named if not name.exists()] == []
