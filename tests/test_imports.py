@@ -32,6 +32,7 @@ FORBIDDEN = {
     "tokenizers": MODEL_CODE - {"tokenizers", "checkpoints"},  # which find a directory on a hub
     **{part: {"checkpoints"} for part in ("config", "masks", "positions", "layers")},
     "checkpoints": set(RANKS) - {"config"},
+    "optimizers": MODEL_CODE - {"optimizers", "config"} | {"data", "decoding", "metrics"},
 }
 FACADES = ("backend", "snippets")  # import paths of old, which the core itself never uses
 
@@ -142,6 +143,7 @@ def test_example_length(path):
         ("bert4keras.data.padding", "from ..config import X", "imports config"),
         ("bert4keras.tokenizers.wordpiece", "from ..layers import X", "imports layers"),
         ("bert4keras.metrics", "from .losses import X", "imports losses"),
+        ("bert4keras.optimizers.lamb", "from ..training import X", "imports training"),
         ("bert4keras.models.bert", "from ..backend import keras", "imports the facade backend"),
         ("bert4keras.layers.attention", "import tensorflow as tf", "tensorflow at module top"),
         ("bert4keras.data.padding", "try:\n  import jax.numpy\nexcept X: pass", "jax at module"),
