@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -22,6 +23,9 @@ if not PAGE.is_file():  # an sdist
 
 def test_code_runs(tmp_path, monkeypatch, capsys):
     shutil.copytree(ROOT / "tests" / "fixtures" / "bert_gelu", tmp_path / "bert")
+    config = json.loads((tmp_path / "bert" / "config.json").read_text())
+    config["num_hidden_layers"] = 1  # one block keeps this quick
+    (tmp_path / "bert" / "config.json").write_text(json.dumps(config))
     monkeypatch.chdir(tmp_path)
     names: dict = {"build_transformer_model": build_transformer_model}
     blocks = BLOCK.findall(PAGE.read_text(encoding="utf-8"))
