@@ -38,7 +38,7 @@ class Position(Strategy):
         if reach is None:
             return position_ids
         highest = self.first(transformer.config) + reach
-        return transformer.apply(position_ids, GivenPositions, name="Position-Ids", reach=highest)
+        return transformer.apply(position_ids, GivenPositions, "Position-Given", reach=highest)
 
     def first(self, config: Any) -> int:
         """Position of the first token."""
