@@ -6,7 +6,8 @@ Data: examples/datasets/reviews (English, written for this project, Apache-2.0),
 `text<TAB>label` with labels 0, 1, ... and an optional header, also xz-compressed.
 Command: python examples/task_bert_of_theseus.py
          python examples/task_bert_of_theseus.py --layers 3 2 1  # each from the one before it
-Seen: not measured yet.
+Seen: test accuracy 0.7875 with 6 blocks; 3 blocks by replacement 0.7625, after fine-tuning 0.8000
+      (seed 1, TensorFlow, 29 min on a tenth of a CPU core). The baseline: not measured yet.
 
 The predecessor is fine-tuned. Then its modules are replaced at random by the successor's blocks,
 at a rate that rises in a line from --rate to 1, and the successor is fine-tuned alone. The baseline

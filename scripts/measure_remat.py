@@ -4,10 +4,10 @@
     python scripts/measure_remat.py --backends jax --length 512 --batch-size 8
 
 Each figure is of a fresh process that trains one batch, over and over, of a small BERT with random
-weights whose activations outweigh its weights by far. Memory is the largest the process held in
-the steps (peak resident set) less what it held after the model was built; on JAX there is also what
-the compiler itself says a step needs for temporary values. Time is that of the processor, all
-threads together: the median of the later steps.
+weights whose activations outweigh its weights by far. Peak is the most memory that the process held
+in the steps (resident set), less what it held before them. On JAX there is also what is kept from
+the forward for the backward pass, and what the compiler plans for temporary values. Time is that of
+the processor, all threads together: the median of the later steps.
 """
 
 from __future__ import annotations
@@ -60,24 +60,27 @@ class Peak:
         return (self.value - self.before) / MIB
 
 
-def temporary_of_compiler(model, batch) -> float | None:
-    """MiB of temporary values in the compiled step, as XLA says; None but on JAX."""
+def said_by_jax(model, batch) -> tuple[float | None, float | None]:
+    """MiB that JAX keeps between the passes, without the weights, and MiB of temporary values that
+    its compiler plans for the whole step; None but on JAX."""
     import keras
 
     if keras.backend.backend() != "jax":
-        return None
+        return None, None
     import jax
 
-    def loss(trainable, other):
+    groups = (model.trainable_variables, model.non_trainable_variables)
+    trainable, other = ([variable.value for variable in group] for group in groups)
+
+    def loss(trainable):
         y, _ = model.stateless_call(trainable, other, batch[0], training=True)
         return keras.ops.mean((y - batch[1]) ** 2)
 
-    values = [
-        [v.value for v in group]
-        for group in (model.trainable_variables, model.non_trainable_variables)
-    ]
-    compiled = jax.jit(jax.grad(loss)).lower(*values).compile()
-    return compiled.memory_analysis().temp_size_in_bytes / MIB
+    backward = jax.eval_shape(lambda weights: jax.vjp(loss, weights)[1], trainable)
+    size = sum(a.size * a.dtype.itemsize for a in jax.tree.leaves(backward))
+    kept = size - sum(value.nbytes for value in trainable)
+    compiled = jax.jit(jax.grad(loss)).lower(trainable).compile()
+    return kept / MIB, compiled.memory_analysis().temp_size_in_bytes / MIB
 
 
 def measure(options: argparse.Namespace) -> dict:
@@ -98,7 +101,7 @@ def measure(options: argparse.Namespace) -> dict:
     ids = rng.integers(1, SIZES["vocab_size"], shape).astype("int32")
     y = rng.normal(size=(*shape, SIZES["hidden_size"])).astype("float32")
     batch = ([ids, np.zeros_like(ids)], y)
-    temporary = temporary_of_compiler(model, batch)
+    kept, temporary = said_by_jax(model, batch)
     # A first step of one short row: the backend's own start is no memory of activations.
     model.train_on_batch([ids[:1, :8], ids[:1, :8] * 0], y[:1, :8])
     peak, times = Peak(), []
@@ -109,6 +112,7 @@ def measure(options: argparse.Namespace) -> dict:
     times = sorted(times[1:])
     return {
         "peak": peak.stop(),
+        "kept": kept,
         "temporary": temporary,
         "seconds": times[len(times) // 2],
         "loss": loss,
@@ -128,8 +132,8 @@ def main() -> None:
         options.remat = bool(options.remat)
         print(json.dumps(measure(options)))
         return
-    print("| backend | remat | peak, MiB | temporary by XLA, MiB | step, CPU s | last loss |")
-    print("|---|---|---|---|---|---|")
+    print("| backend | remat | peak, MiB | kept, MiB | planned, MiB | step, CPU s | last loss |")
+    print("|---|---|---|---|---|---|---|")
     for backend in options.backends:
         if importlib.util.find_spec(backend) is None:
             continue
@@ -140,10 +144,12 @@ def main() -> None:
             if done.returncode:
                 sys.exit(done.stderr)
             found = json.loads(done.stdout.splitlines()[-1])
-            by_xla = "" if found["temporary"] is None else f"{found['temporary']:.0f}"
+            kept, planned = (
+                "" if found[key] is None else f"{found[key]:.0f}" for key in ("kept", "temporary")
+            )
             print(
-                f"| {backend} | {'yes' if remat else 'no'} | {found['peak']:.0f} | {by_xla} "
-                f"| {found['seconds']:.2f} | {found['loss']:.4f} |",
+                f"| {backend} | {'yes' if remat else 'no'} | {found['peak']:.0f} | {kept} "
+                f"| {planned} | {found['seconds']:.2f} | {found['loss']:.4f} |",
                 flush=True,
             )
 
