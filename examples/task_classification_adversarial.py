@@ -5,7 +5,7 @@ Data: examples/datasets/reviews (English, written for this project, Apache-2.0),
 `text<TAB>label`, *.xz too.
 Command: python examples/task_classification_adversarial.py [--methods fgm fgm-author pgd]
              [--epsilon 1.0] [--seeds 3]
-Seen: SEEN
+Seen: not measured yet.
 """
 
 from __future__ import annotations

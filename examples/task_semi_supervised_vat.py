@@ -6,7 +6,7 @@ Task: praise or complaint; with your own files, any number of classes. The label
 Data: examples/datasets/reviews (English, written for this project, Apache-2.0), or your own TSV,
 `text<TAB>label`, *.xz too; rows of --unlabelled, and those with a negative label, have none.
 Command: python examples/task_semi_supervised_vat.py [--labelled 200] [--unlabelled more.tsv]
-Seen: SEEN
+Seen: not measured yet.
 """
 
 from __future__ import annotations
