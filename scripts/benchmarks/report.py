@@ -178,6 +178,26 @@ DIFFERENCES = {
     (("generate",), "after 32 tokens"): """\
 - a token late in a text: a step reads 35 MB of keys and values (4 rows of 480 tokens, 6 layers,
   float32) beside 89 MB of weights, the early one 5 MB: 1.3 times the bytes, whatever the code.""",
+    (("crf_loss",), "pytorch-crf"): """\
+- CRF: profiled first. On torch the 128 steps of the recursion over logarithms took 12 ms of 15, on
+  TensorFlow most of 6. Where scores are moderate (transitions within 10, emissions of a position
+  within 30) the recursion now runs over scaled numbers: both directions are one product with a
+  block-diagonal matrix, eight positions a step. With `allowed`, or with larger scores, the old
+  recursion over logarithms runs, at its old speed.
+- Products of the matrices of eight positions, all such chunks at once (32 steps in place of 128),
+  gave the same numbers and no gain: on torch each `keras.ops` call costs 10 to 40 µs, and it took
+  more calls.
+- CRF loss on torch: what is left is some hundred small eager operations, against a compiled graph
+  of the ancestor.
+- Viterbi in the graph on TensorFlow: two loops of 128 steps, unchanged; several positions a step,
+  as in the recursion of the loss, were not tried.
+- Viterbi in the graph on torch: two scans of 128 eager steps. Looking up all predecessors at once
+  and following them by one-hot products took 9 ms of CPU time in place of 13 there, but made
+  TensorFlow (5.8 ms for 4.5) and JAX (1.0 for 0.4) slower, and was taken back.""",
+    (("memm_head",), "softmax"): """\
+- MEMM: a softmax has nothing to do but its softmax; the MEMM has to find the label before
+  each position (a sort and two gathers of integers) and to add its row of the transitions. The
+  gather of that row, whose gradient was slow, has become a product with one-hot labels.""",
 }
 
 METHOD = {
@@ -232,7 +252,8 @@ def differences(results: list[tuple[Contest, list[Outcome]]]) -> str:
         for (cases, peer), text in DIFFERENCES.items()
         if any((case, peer) in measured for case in cases)
     ]
-    return "\n".join(["What the sides do differently:", "", *lines]) if lines else ""
+    head = "What the sides do differently, and what was tried:"
+    return "\n".join([head, "", *lines]) if lines else ""
 
 
 def method(results: list[tuple[Contest, list[Outcome]]], imports: list[dict]) -> str:
