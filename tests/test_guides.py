@@ -22,11 +22,7 @@ def run(name: str) -> dict:
     return plot_initialization.run(GUIDES / name)
 
 
-def numbers(text: str) -> list[float]:
-    return [float(number) for number in re.findall(r"\d+\.\d+", text)]
-
-
-def test_layers_and_masks(tmp_path, monkeypatch, capsys):
+def test_layers_and_masks(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = run("layers_and_masks.md")
     assert names["remembered"] > 0.9
@@ -35,15 +31,13 @@ def test_layers_and_masks(tmp_path, monkeypatch, capsys):
     assert 1.6 < coarse / fine < 2.4
     assert abs(names["r"] - 1) < 0.2
     assert abs(names["k"] - 2) < 0.15
-    assert numbers(capsys.readouterr().out)[-4:-2] != [0.4, 1.0]
 
 
-def test_initialization(capsys):
+def test_initialization():
     names = run("initialization.md")
     curves = names["curves"]
     assert [len(group) for group in curves.values()] == [3, 4, 5]
     assert {len(curve) for group in curves.values() for curve in group.values()} == {49}
-    assert numbers(capsys.readouterr().out)
     picture = (GUIDES / "initialization.png").read_bytes()
     assert picture.startswith(b"\x89PNG")
     assert len(picture) < 100_000
