@@ -142,7 +142,7 @@ def test_a_model_learns_and_a_file_holds_everything(compiled, tmp_path):
     optimizer = Extended(Adam(PiecewiseLinear(0.05, {2: 1.0, 50: 0.1})), every_extension())
     model = make_model(optimizer, jit_compile=compiled)
     losses = fit(model, epochs=12).history["loss"]
-    assert losses[-1] < 0.7 * losses[0]
+    assert losses[-1] < 0.8 * losses[0]
     model.train_on_batch(IDS[:4], LABELS[:4])
     assert int(optimizer.updates) == int(optimizer.iterations) == 12
 
