@@ -45,7 +45,8 @@ def test_learns(techniques):
     after = model.evaluate(IDS, LABELS, verbose=0)
     assert np.isfinite(after)
     assert after < 0.9 * before
-    np.testing.assert_array_equal(model.predict(IDS, verbose=0), plain.predict(IDS, verbose=0))
+    found = plain.predict(IDS, verbose=0)  # compiled, where the other runs eagerly
+    np.testing.assert_allclose(model.predict(IDS, verbose=0), found, atol=1e-6)
 
 
 def test_compiled_is_eager():
@@ -203,14 +204,14 @@ def test_saved_and_read_again(tmp_path):
     again.train_on_batch(IDS, LABELS)
     plain = keras.models.load_model(tmp_path / "plain.keras")
     assert type(plain).__name__ == "Functional"
-    np.testing.assert_array_equal(plain.predict(IDS, verbose=0), expected)
+    np.testing.assert_allclose(plain.predict(IDS, verbose=0), expected, atol=1e-6)
     for source, target in (
         (model, small_model(seed=3)),
         (plain, Regularized(small_model(), [FGM()])),
     ):
         source.save_weights(tmp_path / "some.weights.h5")
         target.load_weights(tmp_path / "some.weights.h5")
-        np.testing.assert_array_equal(target.predict(IDS, verbose=0), expected)
+        np.testing.assert_allclose(target.predict(IDS, verbose=0), expected, atol=1e-6)
 
 
 def test_calling_the_model_is_plain():
