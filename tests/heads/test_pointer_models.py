@@ -152,7 +152,7 @@ def test_learns_eight_texts_by_heart(name):
         loss = head.sparse_loss
         y = np.stack([sparse_pairs(linker_pairs(w, range(2)), 6, 2) for w in wanted])
     before = found(head, bert, model, ids)
-    model.compile(keras.optimizers.Adam(0.01), loss=loss, jit_compile=False)
+    model.compile(keras.optimizers.Adam(0.01), loss=loss)
     model.fit(x, y, batch_size=len(y), epochs=100, verbose=0)
     assert before != wanted
     assert found(head, bert, model, ids) == wanted
