@@ -144,7 +144,7 @@ def test_half_precision_stays_within_its_rounding(fixtures, load_reference, name
         error = (state.astype("float64") - expected)[real]
         relative = np.sqrt(np.mean(error**2) / np.mean(expected[real] ** 2))
         # A few roundings of half a unit in the last place, and they are indeed made.
-        assert 0.1 * 2.0**-digits < relative < 4 * 2.0**-digits
+        assert 0.1 * 2.0**-digits < relative < 6 * 2.0**-digits
 
 
 def test_a_fine_tuned_encoder_saves_without_its_head(fixtures, load_reference, tmp_path):
