@@ -181,7 +181,7 @@ def test_overfits_eight_samples_and_survives_a_fresh_process(tmp_path):
     with np.load(tmp_path / "scores.npz") as again:
         assert set(again) == set(SIZES)
         for name in SIZES:
-            np.testing.assert_allclose(again[name], scores[name], atol=2e-5)
+            np.testing.assert_allclose(again[name], scores[name], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
