@@ -81,6 +81,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--learning-rate", type=float, default=5e-5)
     parser.add_argument("--maxlen", type=int, default=64)
+    parser.add_argument("--buckets", type=int, default=8, help="padded lengths, each compiled once")
     parser.add_argument("--test-limit", type=int, help="score only so many test texts")
     parser.add_argument("--results", type=Path, help="JSON lines of the runs, read and added to")
     return parser.parse_args()
@@ -126,7 +127,8 @@ class Experiment:
             targets = [self.target(row[-1], one_hot) for row in rows]
             return [((i, s), y) for i, s, y in zip(*pairs[:2], targets, strict=True)]
 
-        return DataGenerator(rows, size, encode_batch=encode_batch, shuffle=False)
+        buckets = self.options.buckets
+        return DataGenerator(rows, size, encode_batch=encode_batch, shuffle=False, buckets=buckets)
 
     def rows(self, size: int, seed: int, hidden: bool) -> list[tuple]:
         """All that a run reads, in order; a hidden label is -1."""

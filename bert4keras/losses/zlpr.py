@@ -141,6 +141,9 @@ def _log_one_plus(scores: Any, weights: Any, counted: Any) -> Any:
     counted = ops.logical_and(counted, weights > 0)
     # The inner `where` keeps the logarithm, and so its gradient, finite.
     terms = ops.where(counted, scores + ops.log(ops.where(weights > 0, weights, 1)), NOTHING)
-    peak = ops.stop_gradient(ops.max(terms, axis=-1, initial=0))
+    if terms.shape[-1] == 0:
+        return ops.sum(terms, axis=-1)  # nothing to add: log(1)
+    # Not `ops.max(..., initial=0)`: with torch, Keras leaves that number on the CPU.
+    peak = ops.stop_gradient(ops.maximum(ops.max(terms, axis=-1), 0))
     total = ops.sum(ops.exp(terms - ops.expand_dims(peak, -1)), axis=-1)
     return peak + ops.log(ops.exp(-peak) + total)
