@@ -22,9 +22,8 @@ from .sequence_labelling import (
 )
 
 CHUNK = 8  # positions
-# Scores of pairs and centred emissions within which no number of `sums_of_products` leaves the
-# range of float32: the sums of two labels differ by a factor of exp(2 PAIRS + EMISSIONS) at most.
-PAIRS, EMISSIONS = 10.0, 30.0
+RANGE = 80.0  # exp(-RANGE) is still well within float32
+LONGEST = 4  # steps between any two labels, above which `sums_of_products` is not tried
 
 
 @serializable
@@ -45,8 +44,8 @@ class ConditionalRandomField(SequenceLabelling):
     The gradient of the loss is the expected features minus those of the gold labels. Forward and
     backward recursion give it in one scan, through which nothing is differentiated, so only first
     derivatives are right. The scan sums numbers where all scores of a batch are moderate, and
-    logarithms, which takes longer, where they are not or where `allowed` forbids something. A label
-    of C or more makes the loss of its row NaN.
+    logarithms, which takes longer, where they are not. A label of C or more makes the loss of its
+    row NaN.
 
     Args:
         lr_multiplier: the transitions learn this many times as fast as the optimizer's learning
@@ -73,6 +72,7 @@ class ConditionalRandomField(SequenceLabelling):
 
     def build(self, input_shape):
         super().build(input_shape)
+        self._distance = distance(self.forbidden == 0)
         self._transitions = self.add_scores("transitions", self.labels, self.labels)
         if self.use_start_end:
             self._start = self.add_scores("start", self.labels)
@@ -92,7 +92,7 @@ class ConditionalRandomField(SequenceLabelling):
         """-log P of the labels; arguments as of the base."""
         matrix, packing = self.transition_matrix(), packed_order(mask)
         fixed, fixed_matrix = centred(scores, mask), ops.stop_gradient(matrix)
-        log_norm, unary, pairs = expectations(fixed, mask, packing, fixed_matrix)
+        log_norm, unary, pairs = self.expectations(fixed, mask, packing, fixed_matrix)
         gold, gold_pairs = gold_features(labels, *packing, scores.shape[-1])
         value = log_norm - total(gold, fixed) - total(gold_pairs, fixed_matrix)
         # Linear in scores and matrix: its gradient is that of the loss.
@@ -112,7 +112,35 @@ class ConditionalRandomField(SequenceLabelling):
         """
         scores, mask = read_scores(scores, mask)
         matrix = ops.stop_gradient(self.transition_matrix())
-        return expectations(centred(scores, mask), mask, packed_order(mask), matrix)[1]
+        return self.expectations(centred(scores, mask), mask, packed_order(mask), matrix)[1]
+
+    def expectations(
+        self, scores: Any, mask: Any, packing: tuple, matrix: Any
+    ) -> tuple[Any, Any, Any]:
+        """Forward-backward: log Z, and how often each label and each transition is expected.
+
+        Args:
+            scores: (B, T, C), as of `centred`.
+            mask: boolean (B, T).
+            packing: of the mask, as of `packed_order`.
+            matrix: (C + 1, C + 1), with the boundary as the last label.
+
+        Returns:
+            log Z (B,), probabilities of the labels (B, T, C), expected number of the transitions
+            (B, C + 1, C + 1).
+        """
+        steps, far = pack_scores(scores, *packing), self._distance
+        by_logs = lambda: sums_of_logs(steps, matrix)  # noqa: E731
+        if far:
+            often = far > 1
+            by_products = lambda: sums_of_products(steps, matrix, often)  # noqa: E731
+            pairs = ops.max(ops.abs(ops.where(self.forbidden < 0, 0.0, matrix)))
+            spread = largest_factor(far, pairs, -ops.min(scores))
+            found = ops.cond(spread <= RANGE, by_products, by_logs)
+        else:
+            found = by_logs()
+        log_norm, unary, pairs = found
+        return log_norm, ops.where(mask[..., None], unpack(unary, mask)[..., :-1], 0.0), pairs
 
     def get_config(self):
         return {**super().get_config(), "use_start_end": self.use_start_end}
@@ -142,25 +170,39 @@ def gold_features(labels: Any, order: Any, valid: Any, count: int) -> tuple[Any,
     return one_hot(labels, count), pairs
 
 
-def expectations(scores: Any, mask: Any, packing: tuple, matrix: Any) -> tuple[Any, Any, Any]:
-    """Forward-backward: log Z, and how often each label and each transition is expected.
+def distance(allowed: np.ndarray) -> int | None:
+    """In how many steps, and then in any larger number too, each label can follow each label.
 
     Args:
-        scores: (B, T, C), as of `centred`.
-        mask: boolean (B, T).
-        packing: of the mask, as of `packed_order`.
-        matrix: (C + 1, C + 1), with the boundary as the last label.
+        allowed: boolean (C + 1, C + 1), with the boundary as the last label.
 
     Returns:
-        log Z (B,), probabilities of the labels (B, T, C), expected number of the transitions
-        (B, C + 1, C + 1).
+        1 where all is allowed, 2 for BIO, 3 for BIOES and BMES; None if it is more than LONGEST,
+        or if a text of some length cannot but break the rules.
     """
-    steps = pack_scores(scores, *packing)
-    moderate = ops.logical_and(ops.max(ops.abs(matrix)) <= PAIRS, ops.min(scores) >= -EMISSIONS)
-    log_norm, unary, pairs = ops.cond(
-        moderate, lambda: sums_of_products(steps, matrix), lambda: sums_of_logs(steps, matrix)
-    )
-    return log_norm, ops.where(mask[..., None], unpack(unary, mask)[..., :-1], 0.0), pairs
+    labels, begin, end = allowed[:-1, :-1], allowed[-1, :-1], allowed[:-1, -1]
+    paths = np.eye(len(labels), dtype=bool)
+    for steps in range(LONGEST + 1):
+        if steps and paths.all():
+            return steps
+        if not (begin @ paths @ end):
+            return None
+        paths = paths @ labels
+    return None
+
+
+def largest_factor(far: int, pairs: Any, emissions: Any) -> Any:
+    """Logarithm of the factor by which two numbers of a position of `sums_of_products` may differ.
+
+    A label can be reached from the best one of `far` positions before; what lies on that way costs
+    `emissions` at most a position and `pairs` a transition, and the numbers between are divided by
+    their sum, exp(pairs) at most. Without rules it is every second position that is divided.
+
+    Args:
+        far: as of `distance`.
+        pairs, emissions: the largest score of a pair, and of a centred emission, without sign.
+    """
+    return max(far, 2) * emissions + max(2 * far - 1, 2) * pairs
 
 
 def sums_of_logs(steps: Any, matrix: Any) -> tuple[Any, Any, Any]:
@@ -195,7 +237,7 @@ def sums_of_logs(steps: Any, matrix: Any) -> tuple[Any, Any, Any]:
     return log_norm, unary, ops.transpose(ops.sum(used, axis=0), (2, 0, 1))
 
 
-def sums_of_products(steps: Any, matrix: Any) -> tuple[Any, Any, Any]:
+def sums_of_products(steps: Any, matrix: Any, often: bool) -> tuple[Any, Any, Any]:
     """`sums_of_logs` over the numbers themselves, scaled now and then: a product for each step.
 
     With E = exp(matrix), w_t = exp(steps_t) and `*` by element, the sums of all that may stand
@@ -204,7 +246,9 @@ def sums_of_products(steps: Any, matrix: Any) -> tuple[Any, Any, Any]:
         forward_t = (E' forward_t-1) * w_t,     backward_t = (E backward_t+1) * w_t
 
     and P(y_t-1 = i, y_t = j) is forward_t-1[i] E[i, j] backward_t[j] over the sum of these. Both
-    recursions are one, over vectors of 2 (C + 1) numbers, which reads CHUNK positions a step.
+    recursions are one, over vectors of 2 (C + 1) numbers, which reads CHUNK positions a step. They
+    are divided by their sum at every position if `often`, else at every second one. What is
+    forbidden is 0.
     """
     length, size, rows = ops.shape(steps)[0], steps.shape[1], ops.shape(steps)[2]
     weights, factors = ops.exp(steps), ops.exp(matrix)
@@ -224,7 +268,7 @@ def sums_of_products(steps: Any, matrix: Any) -> tuple[Any, Any, Any]:
         state, states = before[-1], []
         for position in range(CHUNK):
             state = (both @ state) * read[position]
-            if position % 2:
+            if often or position % 2:
                 state = state / (halves @ state)
             states.append(state)
         return tuple(states), tuple(states)

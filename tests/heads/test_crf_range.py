@@ -64,7 +64,9 @@ def by_logarithms(head, scores, labels, mask) -> tuple[np.ndarray, np.ndarray]:
 
 
 CASES = {  # scale of the scores, of the transitions, rules; tolerance of marginals
-    "at_the_limit": (14.0, 9.9, None, 1e-4),  # of what is summed without logarithms
+    # The limits of what is summed without logarithms: 2 * 29 + 2 * 10; with rules 2 * 36 + 3 * 2.
+    "at_the_limit": (14.0, 9.9, None, 1e-4),
+    "rules_at_the_limit": (17.5, 2.0, RULES, 1e-4),
     # Logarithms of a whole text are large numbers, whose last digits are rounded off.
     "large": (50.0, 2.0, None, 2e-2),
     "rules": (50.0, 2.0, RULES, 2e-2),
@@ -83,12 +85,44 @@ def test_extreme_scores(name):
 
 def test_without_the_check_large_scores_would_be_wrong(monkeypatch):
     """And both recursions agree where both hold."""
-    (scores, labels, mask), head = text(3.0), field(2.0)
-    numbers = value(head.loss(labels, scores))
-    monkeypatch.setattr(MODULE, "EMISSIONS", -1.0)
-    np.testing.assert_allclose(value(head.loss(labels, scores)), numbers, rtol=1e-5)
-    monkeypatch.setattr(MODULE, "EMISSIONS", np.inf)
-    monkeypatch.setattr(MODULE, "PAIRS", np.inf)
+    scores, labels, mask = text(3.0)
+    heads = field(2.0), field(2.0, RULES)
+    numbers = [value(head.loss(labels, scores)) for head in heads]
+    monkeypatch.setattr(MODULE, "RANGE", -1.0)
+    for head, found in zip(heads, numbers, strict=True):
+        np.testing.assert_allclose(value(head.loss(labels, scores)), found, rtol=1e-5)
+    monkeypatch.setattr(MODULE, "RANGE", np.inf)
     head, (scores, labels, mask) = field(2.0, RULES), text(50.0)
     wanted = by_logarithms(head, scores, labels, mask)[0]
     assert not np.allclose(value(head.loss(labels, scores)), wanted, rtol=1e-3)
+
+
+def rules(scheme: str, **options):
+    return allowed_transitions(tag_names(["x", "y"], scheme, **options), scheme)
+
+
+def test_steps_between_any_two_labels():
+    """To I only by B, and in BIOES from B of another type by its E first."""
+    everything = np.ones((3, 3), bool)
+    cases = [
+        (1, everything),
+        (2, rules("BIO")),
+        (3, rules("BIOES")),
+        (2, RULES),
+        (3, rules("BMES")),
+        (2, everything & ~np.eye(3, dtype=bool)),
+        (None, np.roll(np.eye(3, dtype=bool), 1, axis=1)),  # round and round: one way only
+        (None, (np.eye(3)[0], everything, np.eye(3)[1])),  # no text of one label
+    ]
+    for steps, allowed in cases:
+        head = field_of(allowed)
+        assert MODULE.distance(head.forbidden == 0) == steps
+        labels = (head.forbidden[:-1, :-1] == 0).astype(int)
+        for count in range(1, steps or 0):  # and not in fewer
+            assert not np.linalg.matrix_power(labels, count).all()
+
+
+def field_of(allowed) -> ConditionalRandomField:
+    head = ConditionalRandomField(allowed=allowed)
+    head.build((None, None, len(head.allowed[0])))
+    return head
