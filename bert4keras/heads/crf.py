@@ -18,10 +18,11 @@ from .sequence_labelling import (
     pack_scores,
     packed_order,
     read_scores,
+    scan_chunks,
     unpack,
+    whole_chunks,
 )
 
-CHUNK = 8  # positions
 RANGE = 80.0  # exp(-RANGE) is still well within float32
 LONGEST = 4  # steps between any two labels, above which `sums_of_products` is not tried
 
@@ -246,16 +247,12 @@ def sums_of_products(steps: Any, matrix: Any, often: bool) -> tuple[Any, Any, An
         forward_t = (E' forward_t-1) * w_t,     backward_t = (E backward_t+1) * w_t
 
     and P(y_t-1 = i, y_t = j) is forward_t-1[i] E[i, j] backward_t[j] over the sum of these. Both
-    recursions are one, over vectors of 2 (C + 1) numbers, which reads CHUNK positions a step. They
-    are divided by their sum at every position if `often`, else at every second one. What is
-    forbidden is 0.
+    recursions are one, over vectors of 2 (C + 1) numbers, which are divided by their sum at every
+    position if `often`, else at every second one. What is forbidden is 0.
     """
-    length, size, rows = ops.shape(steps)[0], steps.shape[1], ops.shape(steps)[2]
-    weights, factors = ops.exp(steps), ops.exp(matrix)
-    edge = ops.zeros((CHUNK, size, rows)) + boundary(size)[:, None]
-    weights = ops.concatenate([weights, edge], axis=0)[: (length + CHUNK - 1) // CHUNK * CHUNK]
-    read = ops.concatenate([weights, ops.flip(weights, axis=0)], axis=1)
-    read = ops.reshape(read, (-1, CHUNK, 2 * size, rows))
+    length, size = ops.shape(steps)[0], steps.shape[1]
+    edge, factors = boundary(size)[:, None], ops.exp(matrix)
+    weights = whole_chunks(ops.exp(steps), edge)
     across, nothing = ops.transpose(factors), ops.zeros_like(factors)
     both, halves = (
         ops.concatenate(
@@ -264,19 +261,15 @@ def sums_of_products(steps: Any, matrix: Any, often: bool) -> tuple[Any, Any, An
         for a, b in ((across, factors), (nothing + 1.0, nothing + 1.0))
     )
 
-    def step(before, read):
-        state, states = before[-1], []
-        for position in range(CHUNK):
-            state = (both @ state) * read[position]
-            if often or position % 2:
-                state = state / (halves @ state)
-            states.append(state)
-        return tuple(states), tuple(states)
+    def step(before, read, place):
+        state = (both @ before) * read
+        return state / (halves @ state) if often or place % 2 else state
 
-    _, states = ops.scan(step, (ops.concatenate([edge[0], edge[0]], axis=0),) * CHUNK, read)
-    states = ops.reshape(ops.stack(states, axis=1), (-1, 2 * size, rows))
+    begin = ops.zeros_like(steps[0]) + edge
+    read = ops.concatenate([weights, ops.flip(weights, axis=0)], axis=1)
+    states = scan_chunks(step, ops.concatenate([begin, begin], axis=0), read)
     after, backward = states[:, :size], ops.flip(states[:, size:], axis=0)
-    forward = ops.concatenate([edge[:1], after[:-1]], axis=0)
+    forward = ops.concatenate([begin[None], after[:-1]], axis=0)
     reached = across @ forward
     shares = reached * backward
     norm = ops.sum(shares, axis=1, keepdims=True)

@@ -5,7 +5,7 @@ Legend: B batch, T length, C labels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -19,6 +19,7 @@ FORBIDDEN = -1e5
 # Of a label where the boundary stands, and of the boundary elsewhere: worse than breaking the rules
 # at every position, or a text that cannot but break one would be labelled with the boundary.
 IMPOSSIBLE = -1e9
+CHUNK = 8  # positions
 
 
 def label_mask(y_true: Any, scores: Any) -> tuple[Any, Any, Any]:
@@ -88,6 +89,37 @@ def boundary(size: int) -> Any:
 def boundary_scores(size: int) -> Any:
     """Scores (C + 1,) under which only the last label, the boundary, is possible."""
     return (1.0 - boundary(size)) * IMPOSSIBLE
+
+
+def whole_chunks(x: Any, edge: Any) -> Any:
+    """x (T, ...) with as many `edge` (...) behind it as fill the last chunk."""
+    length = ops.shape(x)[0]
+    edges = ops.zeros_like(ops.take(x, [0] * CHUNK, axis=0)) + edge
+    return ops.concatenate([x, edges], axis=0)[: (length + CHUNK - 1) // CHUNK * CHUNK]
+
+
+def scan_chunks(step: Callable, begin: Any, read: Any) -> Any:
+    """All states of a recursion; CHUNK positions in a step of `ops.scan`, whose own cost is high.
+
+    Args:
+        step: function (state, what is read, its place in the chunk) -> the next state.
+        begin: the state (...) before the first position.
+        read: (T, ...), T as of `whole_chunks`.
+
+    Returns:
+        The states (T, ...) behind each position.
+    """
+
+    def several(states, chunk):
+        state, states = states[-1], []
+        for place in range(CHUNK):
+            state = step(state, chunk[place], place)
+            states.append(state)
+        return tuple(states), tuple(states)
+
+    chunks = ops.reshape(read, (-1, CHUNK, *ops.shape(read)[1:]))
+    _, states = ops.scan(several, (begin,) * CHUNK, chunks)
+    return ops.reshape(ops.stack(states, axis=1), (-1, *ops.shape(begin)))
 
 
 def unpack(x: Any, mask: Any) -> Any:
@@ -187,21 +219,21 @@ class SequenceLabelling(keras.layers.Layer):
             int32 (B, T); -1 where the mask is False.
         """
         scores, mask = read_scores(scores, mask)
-        steps = pack_scores(scores, *packed_order(mask))
-        matrix = self.transition_matrix()
-        begin = ops.zeros_like(steps[0]) + boundary_scores(self.labels + 1)[:, None]
+        steps, matrix = pack_scores(scores, *packed_order(mask)), self.transition_matrix()
+        edge = boundary_scores(self.labels + 1)[:, None]
 
-        def forward(before, step):
-            return ops.max(before[:, None] + matrix[..., None], axis=0) + step, before
+        def forward(before, step, place):
+            return ops.max(before[:, None] + matrix[..., None], axis=0) + step
 
-        def backward(label, before):
-            previous = ops.argmax(before + ops.take(matrix, label, axis=1), axis=0)
-            return ops.cast(previous, "int32"), label
+        def backward(label, after, place):
+            previous = ops.argmax(after + ops.take(matrix, label, axis=1), axis=0)
+            return ops.cast(previous, "int32")
 
-        last, befores = ops.scan(forward, begin, steps)
-        label = ops.cast(ops.argmax(last + matrix[:, -1:], axis=0), "int32")
-        _, labels = ops.scan(backward, label, befores, reverse=True)
-        return ops.where(mask, unpack(ops.transpose(labels), mask), -1)
+        best = scan_chunks(forward, ops.zeros_like(steps[0]) + edge, whole_chunks(steps, edge))
+        end = ops.zeros_like(mask[:, 0], dtype="int32") + self.labels
+        labels = ops.flip(scan_chunks(backward, end, ops.flip(best, axis=0)), axis=0)
+        labels = ops.transpose(labels[: ops.shape(steps)[0]])
+        return ops.where(mask, unpack(labels, mask), -1)
 
     def decode(self, scores: Any, mask: Any | None = None) -> list[np.ndarray]:
         """The best labels of each row, in numpy.
