@@ -9,6 +9,7 @@ Data: examples/datasets/reading (Chinese, made from templates for this project, 
       one file given as --train, a tenth each becomes the other two.
 Command: python examples/task_reading_comprehension_dgcnn.py
          python examples/task_reading_comprehension_dgcnn.py --train train.json --test dev.json
+Seen: reading, seed 1: EM 0.8257, F1 0.8362 (tf-idf sentence: 0.0600, 0.1173); 77 s on one CPU core.
 """
 
 from __future__ import annotations

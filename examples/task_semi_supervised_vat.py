@@ -6,7 +6,8 @@ Task: praise or complaint; with your own files, any number of classes. The label
 Data: examples/datasets/reviews (English, written for this project, Apache-2.0), or your own TSV,
 `text<TAB>label`, *.xz too; rows of --unlabelled, and those with a negative label, have none.
 Command: python examples/task_semi_supervised_vat.py [--labelled 200] [--unlabelled more.tsv]
-Seen: not measured yet.
+Seen: reviews, seed 1: test accuracy 0.7562 with VAT on all texts, 0.7875 with VAT on the labelled
+      ones, plain 0.8125 (one standard error: 0.03); 6 min on one CPU core.
 """
 
 from __future__ import annotations

@@ -198,7 +198,7 @@ DIFFERENCES = {
 - MEMM: a softmax has nothing to do but its softmax; the MEMM has to find the label before
   each position (a sort and two gathers of integers) and to add its row of the transitions. The
   gather of that row, whose gradient was slow, has become a product with one-hot labels.""",
-    (("techniques_ema", "techniques_layerwise"), "plain"): """\
+    (("train_ema", "train_layerwise"), "plain"): """\
 - EMA and rates by path: a step of 1,024 tokens is short beside 22.6 million weights, each of which
   EMA reads and writes once more; rates by path copy the weights they scale. On torch these are
   single eager passes.""",
