@@ -15,8 +15,7 @@ Command: python examples/task_sentence_embedding.py
          python examples/task_sentence_embedding.py --columns 5 6 4 --train sts-train.tsv.xz \
              --valid sts-dev.tsv.xz --test sts-test.tsv.xz --method joint-cosine
 Seen: sentence_pairs, seed 1: before 0.0260, whitening -0.1794, simcse 0.3245, cosent 0.4127; 3 min
-      on one CPU core. STS-B by the second command with --epochs 2: 0.8193 on test, 0.8730 on dev; 15 min on one
-      busy CPU core (JAX).
+      on one CPU core. STS-B, second command, --epochs 2: 0.8193, dev 0.8730; 15 min (JAX).
 """
 
 from __future__ import annotations

@@ -223,15 +223,22 @@ def sums_of_logs(steps: Any, matrix: Any) -> tuple[Any, Any, Any]:
     pairs = ops.stack([matrix, ops.transpose(matrix)], axis=2)[..., None]  # (from, to, 2, 1)
 
     def step(before, read):
-        return ops.logsumexp(before[:, None] + pairs, axis=0) + read, before
+        # Without its maximum a state stays small; sums over a long text would lose their last
+        # digits, and all probabilities with them.
+        state = ops.logsumexp(before[:, None] + pairs, axis=0) + read
+        return state - ops.max(state, axis=0), before
 
     last, befores = ops.scan(step, begin, both)
-    # forward[t]: all that is before position t; backward[t]: position t and all behind it.
+    # forward[t]: all that is before position t; backward[t]: position t and all behind it. Each is
+    # right but for a number of its own.
     forward = ops.concatenate([befores[:, :, 0], last[None, :, 0]], axis=0)
     backward = ops.concatenate([last[None, :, 1], ops.flip(befores[:, :, 1], axis=0)], axis=0)
-    log_norm = ops.logsumexp(last[:, 0] + matrix[:, -1:], axis=0)
     # The transition into position t, the last one into the end: (T + 1, from, to, B).
-    used = (forward[:, :, None] + matrix[..., None]) + (backward - log_norm)[:, None]
+    into = forward[:, :, None] + matrix[..., None]
+    removed = ops.max(ops.logsumexp(into[:-1], axis=1) + steps, axis=1)
+    log_norm = ops.sum(removed, axis=0) + ops.logsumexp(into[-1, :, -1], axis=0)
+    used = into + backward[:, None]
+    used = used - ops.logsumexp(used, axis=(1, 2), keepdims=True)
     # Processors are slow with numbers that are almost too small for float32.
     used = ops.exp(ops.maximum(used, -80.0))
     unary = ops.transpose(ops.sum(used[:-1], axis=1), (2, 0, 1))

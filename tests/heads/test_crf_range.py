@@ -67,9 +67,9 @@ CASES = {  # scale of the scores, of the transitions, rules; tolerance of margin
     # The limits of what is summed without logarithms: 2 * 29 + 2 * 10; with rules 2 * 36 + 3 * 2.
     "at_the_limit": (14.0, 9.9, None, 1e-4),
     "rules_at_the_limit": (17.5, 2.0, RULES, 1e-4),
-    # Logarithms of a whole text are large numbers, whose last digits are rounded off.
-    "large": (50.0, 2.0, None, 2e-2),
-    "rules": (50.0, 2.0, RULES, 2e-2),
+    "large": (50.0, 2.0, None, 1e-4),
+    "large_pairs": (50.0, 60.0, None, 1e-4),
+    "rules": (50.0, 2.0, RULES, 1e-4),
 }
 
 
