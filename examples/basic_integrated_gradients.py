@@ -21,62 +21,22 @@ import argparse
 import time
 from pathlib import Path
 
-import common
+import classification
 import keras
 import numpy as np
 
-from bert4keras.data import DataGenerator, sequence_padding
+from bert4keras.data import sequence_padding
 from bert4keras.decoding import plot_weights, weights_to_ansi, weights_to_html
-from bert4keras.layers import MaskedMeanPooling
-from bert4keras.models import build_transformer_model
-from bert4keras.tokenizers import Tokenizer
 from bert4keras.training import Attributions, IntegratedGradients
 
 
 def read_arguments() -> argparse.Namespace:
-    parser = common.arguments(__doc__, data="reviews", epochs=3)
+    parser = classification.arguments(__doc__, seeds=False, epochs=3)
     parser.add_argument("--text", nargs="+", help="explain these in place of test reviews")
     parser.add_argument("--steps", type=int, default=16, help="nodes of the integral")
     parser.add_argument("--explain", type=int, default=40, help="test reviews to measure on")
     parser.add_argument("--picture", type=Path, help="write .html, or .png or .svg (matplotlib)")
     return parser.parse_args()
-
-
-class Encoder:
-    """Texts to the inputs of the model."""
-
-    def __init__(self, tokenizer: Tokenizer, maxlen: int):
-        self.tokenizer, self.maxlen = tokenizer, maxlen
-
-    def batch(self, samples: list[tuple[str, int]]) -> list[tuple]:
-        texts, labels = zip(*samples, strict=True)
-        ids, segments = self.tokenizer.encode_batch(list(texts), maxlen=self.maxlen)
-        return list(zip(zip(ids, segments, strict=True), labels, strict=True))
-
-    def inputs(self, texts: list[str]) -> tuple[list[np.ndarray], list]:
-        """Padded arrays, and the place of every token in its text."""
-        *ids, spans = self.tokenizer.encode_batch(texts, maxlen=self.maxlen, return_offsets=True)
-        return [sequence_padding(column) for column in ids], spans
-
-
-def train(options: argparse.Namespace, encoder: Encoder, rows: list[list]) -> keras.Model:
-    """A fine-tuned classifier."""
-
-    def batches(rows: list, shuffle: bool = False) -> DataGenerator:
-        order = {"shuffle": shuffle, "seed": options.seed}
-        return DataGenerator(rows, options.batch_size, encode_batch=encoder.batch, **order)
-
-    def accuracy() -> dict[str, float]:
-        found = model.predict(valid, verbose=0).argmax(axis=1)
-        return {"accuracy": np.mean(found == [label for _, label in valid.data])}
-
-    bert = build_transformer_model(options.model)
-    x = MaskedMeanPooling(name="Mean-Pooling")([bert.output, bert.input[0]])
-    classes = 1 + max(label for split in rows for _, label in split)
-    x = keras.layers.Dense(classes, activation="softmax", name="Classifier")(x)
-    model, valid = keras.Model(bert.input, x), batches(rows[1])
-    common.fine_tune(model, batches(rows[0], shuffle=True), accuracy, options)
-    return model
 
 
 def fall(model: keras.Model, inputs: list, found: Attributions, places, mask: int) -> float:
@@ -101,17 +61,17 @@ def draw(path: Path, tokens: list[str], text: str, weights: list, title: str) ->
 def main() -> None:
     options, started = read_arguments(), time.perf_counter()
     keras.utils.set_random_seed(options.seed)
-    options.model = options.model or common.default_model()
-    encoder = Encoder(Tokenizer.from_pretrained(options.model), options.maxlen)
-    rows = common.splits(options, lambda path: common.read_tsv(path, (0, 1), options.limit))
-    model = train(options, encoder, rows)
+    task = classification.Classifier(options)
+    model, _ = task.model()
+    task.fit(model, options.seed)
 
-    tokenizer = encoder.tokenizer
+    tokenizer = task.tokenizer
     mask = tokenizer.token_mask_id
     kept = [tokenizer.token_start_id, tokenizer.token_end_id]
     explain = IntegratedGradients(model, baseline=mask, kept=kept, batch_size=options.steps + 2)
-    texts = options.text or [text for text, _ in rows[2][: options.explain]]
-    inputs, spans = encoder.inputs(texts)
+    texts = options.text or [text for text, _ in task.test[: options.explain]]
+    *ids, spans = tokenizer.encode_batch(texts, maxlen=options.maxlen, return_offsets=True)
+    inputs = [sequence_padding(column) for column in ids]
     found = explain(inputs, steps=options.steps)
     for row, text in enumerate(texts[:5]):
         pieces = [

@@ -1,11 +1,11 @@
-"""What the examples of regularisation share: one classifier, with techniques and without."""
+"""What the examples of training techniques share: one classifier, trained with them or without."""
 
 from __future__ import annotations
 
 import argparse
 import collections
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import common
 import keras
@@ -20,10 +20,11 @@ from bert4keras.training import Regularized
 Row = tuple[str, int]
 
 
-def arguments(description: str, **defaults) -> argparse.ArgumentParser:
-    """The parser of such an example: `common.arguments` on the reviews, and `--seeds`."""
+def arguments(description: str, seeds: bool = True, **defaults) -> argparse.ArgumentParser:
+    """The parser of such an example: `common.arguments` on the reviews, and mostly `--seeds`."""
     parser = common.arguments(description, data="reviews", **defaults)
-    parser.add_argument("--seeds", type=int, default=1, help="so many seeds, from --seed on")
+    if seeds:
+        parser.add_argument("--seeds", type=int, default=1, help="so many seeds, from --seed on")
     parser.add_argument("--dropout", type=float, help="of the encoder (default: the checkpoint's)")
     return parser
 
@@ -62,37 +63,49 @@ class Classifier:
             seed=seed or 0,
         )
 
-    def model(self) -> keras.Model:
-        """The pretrained encoder, the mean of its vectors and a softmax."""
-        bert = build_transformer_model(self.directory, dropout_rate=self.options.dropout)
+    def model(self, **config) -> tuple[keras.Model, keras.Model]:
+        """The pretrained encoder, the mean of its vectors and a softmax; and the encoder alone."""
+        config = {"dropout_rate": self.options.dropout, **config}
+        bert = build_transformer_model(self.directory, **config)
         x = MaskedMeanPooling(name="Mean-Pooling")([bert.output, bert.input[0]])
         x = keras.layers.Dropout(0.1, name="Classifier-Dropout")(x)
         x = keras.layers.Dense(self.classes, "softmax", name="Classifier", dtype="float32")(x)
-        return keras.Model(bert.input, x)
+        return keras.Model(bert.input, x), bert
 
-    def score(
+    def accuracy(self, model: keras.Model, rows: Sequence[Row]) -> float:
+        """Share of the labels that have the highest probability."""
+        found = model.predict(self.batches(rows), verbose=0).argmax(axis=1)
+        return float(np.mean(found == [label for _, label in rows]))
+
+    def fit(
         self,
-        techniques: Sequence,
+        model: keras.Model,
         seed: int,
         rows: Sequence[Row] | None = None,
         epochs: int | None = None,
-    ) -> float:
-        """Test accuracy after training, with the weights of the best epoch on the valid file."""
-        keras.utils.set_random_seed(seed)
-        model = self.model()
-        if techniques:
-            model = Regularized(model, techniques)
-        valid, test = self.batches(self.valid), self.batches(self.test)
+        optimizer: Callable[[keras.Model, int], keras.optimizers.Optimizer] | None = None,
+    ) -> None:
+        """Train; the weights of the epoch that is best on the valid file stay.
 
-        def accuracy(batches):
-            found = model.predict(batches, verbose=0).argmax(axis=1)
-            return float(np.mean(found == [label for _, label in batches.data]))
-
+        Args:
+            rows: to train on (default: the training file).
+            optimizer: makes one of the model and the number of steps (default: `common.adamw`).
+        """
         options = argparse.Namespace(**vars(self.options))
         options.epochs = epochs or options.epochs
         batches = self.batches(self.train if rows is None else rows, seed)
-        common.fine_tune(model, batches, lambda: {"accuracy": accuracy(valid)}, options)
-        return accuracy(test)
+        made = optimizer and optimizer(model, options.epochs * len(batches))
+        evaluate = lambda: {"accuracy": self.accuracy(model, self.valid)}  # noqa: E731
+        common.fine_tune(model, batches, evaluate, options, optimizer=made)
+
+    def score(self, seed: int, techniques: Sequence = (), **how) -> float:
+        """Test accuracy of a new model after `fit`, to which `how` goes."""
+        keras.utils.set_random_seed(seed)
+        model, _ = self.model()
+        if techniques:
+            model = Regularized(model, techniques)
+        self.fit(model, seed, **how)
+        return self.accuracy(model, self.test)
 
     def compare(self, runs: Mapping[str, Mapping]) -> dict[str, list[float]]:
         """Train and test each run with each seed, and print the scores.
@@ -100,8 +113,6 @@ class Classifier:
         Args:
             runs: arguments of `score` less the seed, by what to call the run.
         """
-        guess = collections.Counter(label for _, label in self.train).most_common(1)[0][0]
-        share = np.mean([label == guess for _, label in self.test])
         scores = {}
         for name, run in runs.items():
             started = time.perf_counter()
@@ -109,10 +120,16 @@ class Classifier:
             scores[name] = [self.score(seed=seed, **run) for seed in seeds]
             seconds = (time.perf_counter() - started) / len(seeds)
             print(f"{name}: {seconds:.0f} s a seed", flush=True)
-        print(f"test accuracy of the most frequent training label {share:.4f}")
+        self.print_guess()
         for name, values in scores.items():
             print(f"test accuracy, {name}: {summary(values)}")
         return scores
+
+    def print_guess(self) -> None:
+        """Print the score of always saying the most frequent label."""
+        guess = collections.Counter(label for _, label in self.train).most_common(1)[0][0]
+        share = np.mean([label == guess for _, label in self.test])
+        print(f"test accuracy of the most frequent training label {share:.4f}")
 
 
 def summary(values: Sequence[float]) -> str:

@@ -123,12 +123,16 @@ def fine_tune(
     evaluate: Callable[[], Mapping[str, float]],
     options: argparse.Namespace,
     loss: str = "sparse_categorical_crossentropy",
+    optimizer: keras.optimizers.Optimizer | None = None,
 ) -> None:
-    """Compile and fit a model, keeping the weights of the epoch that `evaluate` finds best."""
+    """Compile and fit a model, keeping the weights of the epoch that `evaluate` finds best.
+
+    Without an optimizer it is `adamw`.
+    """
     from bert4keras.training import Evaluator
 
     model.compile(
-        adamw(options.learning_rate, options.epochs * len(train)),
+        optimizer or adamw(options.learning_rate, options.epochs * len(train)),
         loss,
         metrics=["accuracy"] if loss == "sparse_categorical_crossentropy" else None,
     )

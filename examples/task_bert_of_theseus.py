@@ -17,108 +17,52 @@ has the same first blocks of the pretrained model, fine-tuned directly for all o
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import sys
 import time
 
-import common
+import classification
 import keras
-import numpy as np
 
-from bert4keras.data import DataGenerator
-from bert4keras.layers import MaskedMeanPooling
-from bert4keras.models import build_transformer_model
-from bert4keras.tokenizers import Tokenizer
 from bert4keras.training import Theseus
 
 
-def read_arguments() -> argparse.Namespace:
-    parser = common.arguments(__doc__, data="reviews")
+def main() -> None:
+    parser = classification.arguments(__doc__, seeds=False)
     parser.add_argument("--layers", type=int, nargs="+", default=[3], help="of each successor")
     parser.add_argument("--rate", type=float, default=0.3, help="chance of a block at first")
-    return parser.parse_args()
+    options, started = parser.parse_args(), time.perf_counter()
+    keras.utils.set_random_seed(options.seed)
+    task = classification.Classifier(options)
 
-
-class Experiment:
-    """Data, and what is trained on it."""
-
-    def __init__(self, options: argparse.Namespace):
-        self.options, self.started = options, time.perf_counter()
-        self.directory = options.model or common.default_model()
-        self.tokenizer = Tokenizer.from_pretrained(self.directory)
-        rows = common.splits(options, lambda path: common.read_tsv(path, (0, 1), options.limit))
-        self.classes = 1 + max(label for split in rows for _, label in split)
-        train, valid, test = rows
-        self.train = self.batches(train, shuffle=True)
-        self.valid, self.test = self.batches(valid), self.batches(test)
-
-    def batches(self, rows: list, shuffle: bool = False) -> DataGenerator:
-        def encode_batch(samples):
-            texts, labels = zip(*samples, strict=True)
-            ids, segments = self.tokenizer.encode_batch(list(texts), maxlen=self.options.maxlen)
-            return list(zip(zip(ids, segments, strict=True), labels, strict=True))
-
-        options = {"shuffle": shuffle, "seed": self.options.seed}
-        return DataGenerator(rows, self.options.batch_size, encode_batch=encode_batch, **options)
-
-    def classifier(self, **options) -> tuple[keras.Model, keras.Model]:
-        """A classifier on the pretrained blocks, and its encoder."""
-        bert = build_transformer_model(self.directory, **options)
-        x = MaskedMeanPooling(name="Mean-Pooling")([bert.output, bert.input[0]])
-        x = keras.layers.Dropout(0.1, name="Dropout")(x)
-        x = keras.layers.Dense(self.classes, activation="softmax", name="Classifier")(x)
-        return keras.Model(bert.input, x), bert
-
-    def accuracy(self, model: keras.Model, rows: DataGenerator) -> float:
-        found = model.predict(rows, verbose=0).argmax(axis=1)
-        return float(np.mean(found == [label for _, label in rows.data]))
-
-    def fit(self, model: keras.Model, epochs: int | None = None) -> None:
-        """Train; the epoch that is best on the validation data stays."""
-        options = argparse.Namespace(**{**vars(self.options)})
-        options.epochs = options.epochs if epochs is None else epochs
-        common.fine_tune(
-            model, self.train, lambda: {"accuracy": self.accuracy(model, self.valid)}, options
-        )
-
-    def report(self, name: str, model: keras.Model) -> None:
-        score = self.accuracy(model, self.test)
+    def fit(name: str, model: keras.Model, **how) -> None:
+        task.fit(model, options.seed, **how)
         print(
-            f"{name}: test accuracy {score:.4f}, {model.count_params():,} weights, "
-            f"{time.perf_counter() - self.started:.0f} s so far",
+            f"{name}: test accuracy {task.accuracy(model, task.test):.4f}, "
+            f"{model.count_params():,} weights, {time.perf_counter() - started:.0f} s so far",
             flush=True,
         )
 
-
-def main() -> None:
-    options = read_arguments()
-    keras.utils.set_random_seed(options.seed)
-    experiment = Experiment(options)
-    model, bert = experiment.classifier()
+    model, bert = task.model()
     depths = [bert.config.num_hidden_layers, *options.layers]
     for before, after in itertools.pairwise(depths):
         if not 0 < after < before or before % after:
             sys.exit(f"--layers {after}: must be less than {before} and divide it.")
-    experiment.fit(model)
-    experiment.report(f"predecessor, {bert.config.num_hidden_layers} blocks", model)
+    fit(f"predecessor, {depths[0]} blocks", model)
     # At the end of the replacement phase only the successor is left.
     rate = keras.optimizers.schedules.PolynomialDecay(
-        options.rate, options.epochs * len(experiment.train), end_learning_rate=1.0
+        options.rate, options.epochs * len(task.batches(task.train)), end_learning_rate=1.0
     )
     for number, layers in enumerate(options.layers, 1):
         theseus = Theseus(model, bert, layers, rate=rate, seed=options.seed)
-        experiment.fit(theseus.model)
+        fit(f"{layers} blocks while they replace the others", theseus.model)
         model, bert = theseus.successor()
-        experiment.report(f"successor, {layers} blocks, by replacement", model)
-        experiment.fit(model)
-        experiment.report(f"successor, {layers} blocks, fine-tuned after it", model)
-        direct, _ = experiment.classifier(num_hidden_layers=layers)
-        experiment.fit(direct, epochs=options.epochs * (1 + 2 * number))
-        experiment.report(f"baseline, first {layers} blocks fine-tuned directly", direct)
-    labels = [label for _, label in experiment.test.data]
-    frequent = np.bincount([label for _, label in experiment.train.data]).argmax()
-    print(f"test accuracy of the most frequent training label {np.mean(labels == frequent):.4f}")
+        print(f"  the new blocks alone: test accuracy {task.accuracy(model, task.test):.4f}")
+        fit(f"successor, {layers} blocks, fine-tuned after it", model)
+        direct, _ = task.model(num_hidden_layers=layers)
+        epochs = options.epochs * (1 + 2 * number)
+        fit(f"baseline, first {layers} blocks fine-tuned directly", direct, epochs=epochs)
+    task.print_guess()
 
 
 if __name__ == "__main__":

@@ -29,6 +29,14 @@ def test_theseus_runs():
 
 
 @pytest.mark.script
+def test_rates_by_layer_run():
+    printed = run("task_layerwise_learning_rates.py", *SMALL)
+    assert "test accuracy of the most frequent training label" in printed
+    scored = [line for line in printed.splitlines() if line.startswith("test accuracy, decay")]
+    assert [line.split(":")[0].split()[-1] for line in scored] == ["1", "0.8"]
+
+
+@pytest.mark.script
 def test_attributions_are_printed_and_drawn(tmp_path):
     """Own texts; the picture as a page has the text and nothing else, apart from marks."""
     picture = tmp_path / "words.html"
