@@ -98,6 +98,13 @@ class Regularized(keras.Model):
                 f"{name} compares class probabilities, but this model has {len(self.outputs)} "
                 f"outputs: {', '.join(self.output_names)}. Give it a model with the one it is for."
             )
+        again = [one.name for one in self._flatten_layers() if getattr(one, "remat", False)]
+        if technique.role == "penalty" and again and keras.backend.backend() != "jax":
+            raise ValueError(
+                f"{name} differentiates twice, which {keras.backend.backend()} cannot do through "
+                f"what is computed again: {', '.join(again)}. Build the model without `remat`, or "
+                "use JAX. FGM differentiates once."
+            )
         layer = getattr(technique, "layer", None)
         if layer is not None:
             uses = sum(operation.name == layer for operation, _, _ in calls(self))

@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 from keras import ops
 
+from bert4keras.config import TransformerConfig
 from bert4keras.heads import ConditionalRandomField, MultiSampleDropout
+from bert4keras.layers import MaskedMeanPooling
+from bert4keras.models import build_transformer_model
 from bert4keras.training import FGM, PGD, VAT, GradientPenalty, Mixup, RDrop, Regularized
 from bert4keras.training.techniques import joint_norm
 from helpers.regularizing import (
@@ -185,6 +188,34 @@ def test_accumulated_gradients():
     model.fit(IDS[order], LABELS[order], batch_size=2, shuffle=False, verbose=0)
     for old, new, a, b in zip(before, model.get_weights(), *halves, strict=True):
         np.testing.assert_allclose(old - new, (a + b) / 2, atol=3e-6)
+
+
+def small_bert(**options) -> tuple[keras.Model, list[np.ndarray]]:
+    """A classifier of two blocks, and its inputs."""
+    keras.utils.set_random_seed(1)
+    sizes = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 12}
+    sizes |= {"intermediate_size": 16, "max_position": 8, "initializer_range": 0.3}
+    rates = {"dropout_rate": 0.0, "attention_dropout_rate": 0.0}
+    bert = build_transformer_model(TransformerConfig(**sizes, **rates), model="bert", **options)
+    scores = keras.layers.Dense(3, "softmax")(MaskedMeanPooling()([bert.output, bert.input[0]]))
+    return keras.Model(bert.input, scores), [IDS, np.zeros_like(IDS)]
+
+
+@pytest.mark.parametrize("technique", [FGM(), PGD(steps=2), VAT(), RDrop(), GradientPenalty()])
+def test_blocks_that_are_computed_again(technique):
+    """The same gradients with `remat`; twice differentiated they can be on JAX alone."""
+    (plain, inputs), (saving, _) = small_bert(), small_bert(remat=True)
+    saving.set_weights(plain.get_weights())
+    if isinstance(technique, GradientPenalty) and keras.backend.backend() != "jax":
+        with pytest.raises(ValueError, match=r"twice.*through.*Transformer-0-.*without `remat`"):
+            Regularized(saving, [technique])
+        return
+    wanted, found = (
+        gradients(seeded(Regularized(model, [technique])), inputs, jit=COMPILED)
+        for model in (plain, saving)
+    )
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 def test_saved_and_read_again(tmp_path):
