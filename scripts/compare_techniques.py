@@ -168,7 +168,7 @@ class Experiment:
         steps = options.epochs * (size // options.batch_size)
         model = self.compiled(name, steps)
         model.optimizer.build(model.trainable_variables)
-        fresh = [np.array(variable) for variable in model.optimizer.variables]
+        fresh = [keras.ops.convert_to_numpy(variable) for variable in model.optimizer.variables]
         weights = model.get_weights()
         test = self.batches(self.test, 64)
         for seed in seeds:
@@ -195,7 +195,9 @@ class Experiment:
             random = np.random.default_rng(seed)
             for variable in model.trainable_variables:
                 if len(variable.shape) > 1 and variable is not kernel:
-                    variable.assign(random.permuted(np.array(variable), axis=None))
+                    variable.assign(
+                        random.permuted(keras.ops.convert_to_numpy(variable), axis=None)
+                    )
         for number, variable in enumerate(model.non_trainable_variables):
             if "seed_generator" in variable.path:
                 variable.assign(np.array([seed, number], "uint32"))
