@@ -51,9 +51,7 @@ def build(directory) -> tuple[keras.Model, NL2SQL]:
 class Questions:
     """Questions as batches, and the queries that a model finds for them.
 
-    Args:
-        samples: `tables.Sample`s.
-        name: of the split; how many queries the labels can say is printed under it.
+    How many of the queries of `samples` the labels can say is printed, under `name`.
     """
 
     def __init__(self, name: str, samples, tokenizer, options):
@@ -129,10 +127,8 @@ def main() -> None:
         return valid.accuracy(valid.predict(model, head, **how))
 
     batches = train.batches(shuffle=True)
-    optimizer = Extended(
-        common.adamw(options.learning_rate, options.epochs * len(batches)),
-        [RateByPath({f"^{head.name}/": options.head_rate})],
-    )
+    optimizer = common.adamw(options.learning_rate, options.epochs * len(batches))
+    optimizer = Extended(optimizer, [RateByPath({f"^{head.name}/": options.head_rate})])
     common.fine_tune(model, batches, evaluate, options, head.loss, optimizer)
 
     guess = tables.baseline(train.samples)
@@ -141,8 +137,8 @@ def main() -> None:
     if test.samples[0].table.rows:
         found["model, execution-guided"] = test.predict(model, head, execution=True, **how)
     for name, predictions in found.items():
-        figures = test.accuracy(predictions).items()
-        print(f"test: {name}: " + ", ".join(f"{key} {value:.4f}" for key, value in figures))
+        figures = (f"{key} {value:.4f}" for key, value in test.accuracy(predictions).items())
+        print(f"test: {name}: {', '.join(figures)}")
     for (question, table, _), sql in list(zip(test.samples, predictions, strict=True))[:5]:
         print(f"{question}\n  {sql.text(table.header)}")
         if table.rows:
