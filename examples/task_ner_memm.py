@@ -7,7 +7,9 @@ Command: python examples/task_ner_memm.py [--head bi-memm] [--seeds 3] [--decode
          python examples/task_ner_memm.py --train eng.train --valid eng.testa --test eng.testb \
              --epochs 3 --learning-rate 1e-4 --batch-size 32 --maxlen 128 --seeds 3
 Seen: entities, seed 1: test F1 of a softmax 0.8670, of the bidirectional MEMM 0.9458 (longest
-      match: 0.5667); 3 min on one CPU core (JAX).
+      match: 0.5667); 3 min on one CPU core (JAX). CoNLL-2003 by the second command with all heads
+      and --epochs 1, mean of three seeds: softmax 0.7997, MEMM 0.8385, bidirectional MEMM 0.8391,
+      CRF 0.8417; no head takes measurably longer a step.
 """
 
 from __future__ import annotations
