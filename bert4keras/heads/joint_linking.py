@@ -5,6 +5,7 @@ Legend: B batch, T tokens of the text, S tokens of a description, D, E widths, F
 
 from __future__ import annotations
 
+import types
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,12 +45,16 @@ class BiLSTM(keras.layers.Layer):
         if units < 1 or depth < 1:
             raise ValueError(f"units={units} and depth={depth} must be 1 at least.")
         self.units, self.depth = units, depth
+        # Bidirectional copies what it gets. Where a file is read, Keras then knows the original by
+        # its address, and takes the next one which lies there for the same: so all of them stay.
+        self._originals = types.SimpleNamespace(layers=[])
 
         def layer(number: int):
             # cuDNN refuses rows of padding alone, as absent descriptions are.
             lstm = keras.layers.LSTM(
                 units, return_sequences=True, use_cudnn=False, dtype=self.dtype_policy
             )
+            self._originals.layers.append(lstm)
             return keras.layers.Bidirectional(lstm, dtype=self.dtype_policy, name=f"lstm_{number}")
 
         self.layers = [layer(number) for number in range(depth)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import subprocess
 import sys
@@ -314,6 +315,18 @@ def test_a_new_process_loads_and_predicts_the_same(tmp_path):
         with np.load(tmp_path / f"{policy}_out.npz") as found:
             for number, scores in enumerate(wanted):
                 np.testing.assert_array_equal(found[f"arr_{number}"], scores)
+
+
+def test_no_layer_is_taken_for_another_while_a_file_is_read():
+    """Keras knows what it has read by addresses, which are free again once a layer is gone."""
+    from keras.src.saving.serialization_lib import ObjectSharingScope
+
+    layers = []
+    with ObjectSharingScope():
+        for _ in range(40):
+            layers += BiLSTM(1).layers
+            gc.collect()
+    assert len({id(x) for both in layers for x in (both.forward_layer, both.backward_layer)}) == 80
 
 
 def test_mixed_precision():
