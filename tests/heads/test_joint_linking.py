@@ -324,9 +324,10 @@ def test_no_layer_is_taken_for_another_while_a_file_is_read():
     layers = []
     with ObjectSharingScope():
         for _ in range(40):
-            layers += BiLSTM(1).layers
+            layers.append(BiLSTM(1))
             gc.collect()
-    assert len({id(x) for both in layers for x in (both.forward_layer, both.backward_layer)}) == 80
+    both = [layer.layers[0] for layer in layers]
+    assert len({id(x) for one in both for x in (one.forward_layer, one.backward_layer)}) == 80
 
 
 def test_mixed_precision():
