@@ -7,9 +7,10 @@ Data: examples/datasets/tables (English, made from templates for this project, A
       own files in the format of WikiSQL (BSD-3) or TableQA (research), *.xz too: `tables.read`.
 Command: python examples/task_nl2sql.py
          python examples/task_nl2sql.py --train train.jsonl.xz --valid dev.jsonl.xz \
-             --test test.jsonl.xz --epochs 1 --batch-size 32 --maxlen 160
+             --test test.jsonl.xz --epochs 1 --batch-size 32 --maxlen 160 --head-rate 10
 Seen: tables, seed 1: logical form 0.4313, execution 0.4562; execution-guided 0.4938, 0.5750 (a rule
       that looks for names of columns and cells: 0.1625, 0.2062). 225 s on one CPU core (JAX).
+      WikiSQL: 0.6409 on test, 45 min on one core.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ class Questions:
 def main() -> None:
     defaults = {"epochs": 5, "learning_rate": 1e-4, "maxlen": 64}
     parser = common.arguments(__doc__, "tables", **defaults)
-    parser.add_argument("--head-rate", type=float, default=10, help="times the encoder's rate")
+    parser.add_argument("--head-rate", type=float, default=1, help="times the encoder's rate")
     for split in ("train", "valid", "test"):
         parser.set_defaults(**{split: common.DATASETS / "tables" / f"{split}.jsonl"})
     options = parser.parse_args()
@@ -122,10 +123,7 @@ def main() -> None:
     )
     how = {"max_select": max(len(sample.sql.sel) for sample in train.samples)}
     model, head = build(directory)
-
-    def evaluate() -> dict[str, float]:
-        return valid.accuracy(valid.predict(model, head, **how))
-
+    evaluate = lambda: valid.accuracy(valid.predict(model, head, **how))  # noqa: E731
     batches = train.batches(shuffle=True)
     optimizer = common.adamw(options.learning_rate, options.epochs * len(batches))
     optimizer = Extended(optimizer, [RateByPath({f"^{head.name}/": options.head_rate})])
