@@ -12,7 +12,7 @@ Command: python examples/task_entity_linking.py [--kb FILE --train FILE --valid 
          python examples/task_entity_linking.py --aida aida_mentions_candidates.jsonl.xz \
              --conll conll2003_en --epochs 1 --batch-size 32
 Seen: knowledge_base, seed 1: test F1 0.7285 (first candidate of each name: 0.2700); 14 min on one
-      busy CPU core (JAX). AIDA, testb: accuracy 0.9127 (first candidate 0.8014); 40 min on one core.
+      busy CPU core (JAX). AIDA, testb: accuracy 0.9127 (first candidate: 0.8014); 40 min.
 """
 
 from __future__ import annotations
