@@ -75,7 +75,10 @@ def encode_question(
     names = [name[:longest] for name in names]
     room -= sum(map(len, names))
     if room < min(1, len(question_ids)):
-        raise ValueError(f"A table of {len(header)} columns does not fit into maxlen={maxlen}.")
+        raise ValueError(
+            f"A table of {len(header)} columns does not fit into maxlen={maxlen}: it takes "
+            f"{maxlen - room + min(1, len(question_ids))} tokens at least."
+        )
     token_ids, columns = [ends[0], *question_ids[:room], ends[1]], []
     for name in names:
         columns.append((len(token_ids), len(token_ids) + 1 + len(name)))

@@ -178,8 +178,8 @@ def distance(allowed: np.ndarray) -> int | None:
         allowed: boolean (C + 1, C + 1), with the boundary as the last label.
 
     Returns:
-        1 where all is allowed, 2 for BIO, 3 for BIOES and BMES; None if it is more than LONGEST,
-        or if a text of some length cannot but break the rules.
+        1 where all is allowed, 2 for BIO, 3 for BIOES and BMES (2 for BMES of one type); None if it
+        is more than LONGEST, or if a text of some length cannot but break the rules.
     """
     labels, begin, end = allowed[:-1, :-1], allowed[-1, :-1], allowed[:-1, -1]
     paths = np.eye(len(labels), dtype=bool)
