@@ -8,7 +8,8 @@ A technique and the plain run of a seed have the same training texts, in the sam
 new weights and the same number of updates; nothing is chosen on the test texts, the last weights
 are scored. With `vat`, each batch has as many texts again whose labels are hidden. With
 `--characters` the encoder is small and has random weights. Grades from 0 to 1 (`--graded`) are
-scored by Spearman's rank correlation, else accuracy is counted.
+scored by Spearman's rank correlation, else accuracy is counted. Batches are of texts of similar
+length, as `DataGenerator` makes them; `--pool 1` mixes all lengths.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import collections
 import json
+import math
 import statistics
 import sys
 import time
@@ -33,6 +35,7 @@ import common
 import entities
 
 from bert4keras.data import DataGenerator
+from bert4keras.data.bucketing import epoch_batches
 from bert4keras.layers import MaskedMeanPooling
 from bert4keras.metrics import spearman
 from bert4keras.optimizers import (
@@ -82,6 +85,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--learning-rate", type=float, default=5e-5)
     parser.add_argument("--maxlen", type=int, default=64)
     parser.add_argument("--buckets", type=int, default=8, help="padded lengths, each compiled once")
+    parser.add_argument("--pool", type=int, default=8, help="batches sorted by length together")
     parser.add_argument("--test-limit", type=int, help="score only so many test texts")
     parser.add_argument("--results", type=Path, help="JSON lines of the runs, read and added to")
     return parser.parse_args()
@@ -95,6 +99,8 @@ class Experiment:
         number = float if options.graded else int
         self.train = common.read_tsv(options.train, options.columns, number=number)
         self.test = common.read_tsv(options.test, options.columns, options.test_limit, number)
+        self.test.sort(key=length)  # batches of similar length
+        self.lengths = np.array([length(row) for row in self.train])
         labels = [row[-1] for row in self.train]
         self.classes = 1 if options.graded else 1 + max(labels)
         texts = [entities.Sentence(row[0], []) for row in self.train]
@@ -127,7 +133,11 @@ class Experiment:
             targets = [self.target(row[-1], one_hot) for row in rows]
             return [((i, s), y) for i, s, y in zip(*pairs[:2], targets, strict=True)]
 
-        buckets = self.options.buckets
+        # The same lengths in all runs, each of which is compiled only once.
+        buckets = [
+            math.ceil(self.options.maxlen * i / self.options.buckets)
+            for i in range(1, self.options.buckets + 1)
+        ]
         return DataGenerator(rows, size, encode_batch=encode_batch, shuffle=False, buckets=buckets)
 
     def rows(self, size: int, seed: int, hidden: bool) -> list[tuple]:
@@ -135,15 +145,24 @@ class Experiment:
         random = np.random.default_rng([seed, size])
         order = random.permutation(len(self.train))
         labelled, others = order[:size], order[size:] if size < len(order) else order
-        rows, batch = [], self.options.batch_size
+        unlabelled = np.random.default_rng([seed, size, 1])  # the order of the others stays
+        batch, rows = self.options.batch_size, []
         for _ in range(self.options.epochs):
-            random.shuffle(labelled)
-            for start in range(0, size - batch + 1, batch):
-                rows += [self.train[i] for i in labelled[start : start + batch]]
-                if hidden:  # from a stream of its own: the order of the others stays
-                    some = np.random.default_rng([seed, len(rows)]).choice(others, batch)
-                    rows += [(*self.train[i][:-1], -1) for i in some]
+            some = random.permutation(labelled)[: size // batch * batch]
+            batches = epoch_batches(self.lengths[some], batch, self.options.pool, random)
+            batches = [some[places] for places in batches]
+            added = self.of_like_length(unlabelled.choice(others, len(some)), batches)
+            for indices, unseen in zip(batches, added, strict=True):
+                rows += [self.train[i] for i in indices]
+                if hidden:
+                    rows += [(*self.train[i][:-1], -1) for i in unseen]
         return rows
+
+    def of_like_length(self, texts: np.ndarray, batches: list[np.ndarray]) -> np.ndarray:
+        """As many texts for each batch, the longest for the batch with the longest."""
+        texts = texts[np.argsort(self.lengths[texts], kind="stable")]
+        longest = [self.lengths[indices].max() for indices in batches]
+        return texts.reshape(len(batches), -1)[np.argsort(np.argsort(longest, kind="stable"))]
 
     def compiled(self, name: str, steps: int) -> keras.Model:
         """A model that trains with the technique."""
@@ -212,6 +231,11 @@ class Experiment:
         """Accuracy of the most frequent training label."""
         label = collections.Counter(row[-1] for row in self.train).most_common(1)[0][0]
         return float(np.mean([row[-1] == label for row in self.test]))
+
+
+def length(row: tuple) -> int:
+    """Characters of a row's texts."""
+    return sum(map(len, row[:-1]))
 
 
 def table(runs: list[dict], names: Iterable[str]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import multiprocessing
 import random as stdlib_random
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,9 +14,8 @@ import numpy as np
 
 from bert4keras.data.bucketing import choose_buckets, epoch_batches, plain_batches
 from bert4keras.data.collate import Collator, flatten, tuples, unflatten
+from bert4keras.data.open_axes import asked_for_shapes, sizes, varied_start, vary_first
 from bert4keras.data.padding import round_up
-
-_LOOKAHEAD = 64  # batches searched for one of another shape, see `_varied_start`
 
 
 class DataGenerator(keras.utils.PyDataset):
@@ -134,7 +132,7 @@ class DataGenerator(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> Any:
         """The batch at an index of the current epoch."""
-        if type(self).__iter__ is not DataGenerator.__iter__ or self.steps is None:
+        if self._makes_own_batches:
             raise TypeError(
                 f"{type(self).__name__} makes its batches in order, one after another: use "
                 "model.fit(generator.forfit(), steps_per_epoch=...)."
@@ -150,11 +148,7 @@ class DataGenerator(keras.utils.PyDataset):
                 self._batches = self._shuffled(self._epoch) if self.shuffle else self._ordered()
             indices = self._batches[index]
             first = self._batches[0]
-        if index != 1 or not _asked_for_shapes():
-            return self._batch(indices)
-        # The least padding with which no axis that may vary is as long as in the first batch.
-        taken = _sizes(self._batch(first)) - _sizes(self._batch(indices))
-        return self._batch(indices, next(n for n in itertools.count(1) if n not in taken))
+        return self._batch(indices, self._extra(first, indices) if index == 1 else 0)
 
     def on_epoch_end(self) -> None:
         """Make a new order for the next epoch; called by Keras."""
@@ -179,7 +173,7 @@ class DataGenerator(keras.utils.PyDataset):
         while True:
             empty = True
             batches = (tuples(batch) for batch in self.__iter__(random))
-            for batch in _varied_start(batches, self._axes_that_vary):
+            for batch in varied_start(batches, self._axes_that_vary):
                 empty = False
                 yield batch
             if empty:
@@ -194,14 +188,9 @@ class DataGenerator(keras.utils.PyDataset):
             sort: batches of similar length, which is faster; `restore_order` brings the
                 predictions back into the order of the data. Not with an own `__iter__`.
         """
-        if sort:
-            self._prepare()
-            order = np.argsort(self._lengths, kind="stable")
-            batches = plain_batches(order, self.batch_size)
         while True:
-            epoch = (self._batch(i) for i in batches) if sort else self.__iter__(False)
             empty = True
-            for batch in epoch:
+            for batch in self._to_predict(sort):
                 empty = False
                 batch = tuples(batch)
                 yield (batch[0] if isinstance(batch, tuple) else batch,)
@@ -299,7 +288,35 @@ class DataGenerator(keras.utils.PyDataset):
     def _shuffled(self, epoch: int) -> list[np.ndarray]:
         batches = epoch_batches(self._lengths, self.batch_size, self.pool, self._random(epoch))
         # Keras on TensorFlow takes the shapes of the first two batches for those of all.
-        return _vary_first(batches, self._padded_length)
+        return vary_first(batches, self._padded_length)
+
+    def _to_predict(self, sort: bool) -> Iterator:
+        """Batches in the order of the data or of the lengths, the second padded as needed."""
+        if self._makes_own_batches and not sort:
+            yield from self.__iter__(False)
+            return
+        self._prepare()
+        batches = self._ordered()
+        if sort:
+            batches = plain_batches(np.argsort(self._lengths, kind="stable"), self.batch_size)
+        vary = len({self._padded_length(indices) for indices in batches}) > 1
+        for place, indices in enumerate(batches):
+            yield self._batch(
+                indices, self._extra(batches[0], indices) if vary and place == 1 else 0
+            )
+
+    def _extra(self, first: np.ndarray, second: np.ndarray) -> int:
+        """The least padding of the second batch with which Keras sees what varies in the data."""
+        if not asked_for_shapes():
+            return 0
+        taken = sizes(self._batch(first)) - sizes(self._batch(second))
+        if np.count_nonzero(taken) >= self._axes_that_vary():
+            return 0
+        return next(n for n in itertools.count(1) if n not in taken)
+
+    @property
+    def _makes_own_batches(self) -> bool:
+        return type(self).__iter__ is not DataGenerator.__iter__ or self.steps is None
 
     def _ordered(self) -> list[np.ndarray]:
         return plain_batches(np.arange(len(self._lengths)), self.batch_size)
@@ -343,51 +360,3 @@ class DataGenerator(keras.utils.PyDataset):
             if random:
                 self._random(self._next_epoch()).shuffle(batches)
             yield from (self._collate([encoded[i] for i in batch]) for batch in batches)
-
-
-def _asked_for_shapes() -> bool:
-    """Whether Keras on TensorFlow wants batches 0 and 1 only to see which axes vary.
-
-    It does so in the thread that calls `fit`; the batches that it uses, it takes in others. An
-    axis that is equal in both may not vary later, so that batch 1 is then padded more than needed.
-    """
-    return (
-        keras.backend.backend() == "tensorflow"
-        and threading.current_thread() is threading.main_thread()
-        and multiprocessing.parent_process() is None
-    )
-
-
-def _vary_first(batches: list, length: Callable[[Any], Any]) -> list:
-    """Move a batch of another length than the first to the second place, if there is one."""
-    first = length(batches[0])
-    for i in range(1, len(batches)):
-        if length(batches[i]) != first:
-            batches.insert(1, batches.pop(i))
-            break
-    return batches
-
-
-def _varied_start(batches: Iterator, axes_that_vary: Callable[[], int]) -> Iterator:
-    """The same batches, the second with other shapes than the first if one is found soon.
-
-    Keras on TensorFlow leaves open only those axes in which the first two batches differ.
-    """
-    start = list(itertools.islice(batches, 2))
-    if len(start) == 2:
-        first, wanted = _sizes(start[0]), axes_that_vary()
-        differences = [0, int((_sizes(start[1]) != first).sum())]
-        while differences[-1] < wanted and len(start) < _LOOKAHEAD:
-            batch = next(batches, None)
-            if batch is None:
-                break
-            start.append(batch)
-            differences.append(int((_sizes(batch) != first).sum()))
-        start.insert(1, start.pop(int(np.argmax(differences)) or 1))
-    yield from start
-    yield from batches
-
-
-def _sizes(batch: Any) -> np.ndarray:
-    """The sizes of all arrays of a batch, but for the number of samples."""
-    return np.array([size for leaf in flatten(batch) for size in np.shape(leaf)[1:]])

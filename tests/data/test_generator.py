@@ -207,6 +207,20 @@ def test_sorted_prediction_in_original_order():
         generator.restore_order(fast[:3])
 
 
+@pytest.mark.parametrize("sort", [False, True])
+def test_prediction_with_first_batches_of_equal_length(sort):
+    data = [(list(range(1, n + 1)), 0) for n in [3] * 4 + [9] * 3 + [5] * 2]
+    generator = DataGenerator(data, 2, encode=encode, buckets=None)
+    token_ids, segment_ids = (keras.Input((None,), dtype="int32") for _ in range(2))
+    embedded = keras.layers.Embedding(50, 4, mask_zero=True)(token_ids)
+    mean = keras.layers.GlobalAveragePooling1D()(embedded)
+    model = keras.Model([token_ids, segment_ids], mean)
+    found = model.predict(generator.fortest(sort=sort), steps=len(generator), verbose=0)
+    found = generator.restore_order(found) if sort else found
+    table = keras.ops.convert_to_numpy(model.layers[1].embeddings)
+    np.testing.assert_allclose(found, [table[ids].mean(axis=0) for ids, _ in data], atol=1e-6)
+
+
 def test_padding_by_role():
     def tag(n):
         return {"ids": [7] * n, "fixed": [1, 2, 3]}, list(range(n)), np.ones((n, n), "float64")
