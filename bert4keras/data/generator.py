@@ -49,7 +49,8 @@ class DataGenerator(keras.utils.PyDataset):
         pool: batches that are sorted by length together when shuffling; 1 mixes freely.
         pad_value, label_pad: padding of inputs and of labels that are sequences.
         cache: keep encoded samples. False encodes anew every time, for random encodings.
-        options: of `keras.utils.PyDataset`: workers, use_multiprocessing, max_queue_size.
+        options: of `keras.utils.PyDataset`: workers, use_multiprocessing, max_queue_size. On
+            TensorFlow `workers` is 2 unless given or `cache=False`.
     """
 
     def __init__(
@@ -69,6 +70,11 @@ class DataGenerator(keras.utils.PyDataset):
         cache: bool = True,
         **options: Any,
     ):
+        if cache and keras.backend.backend() == "tensorflow":
+            # With one worker Keras makes a tf.data pipeline that tunes itself after 10, 20, 40 ...
+            # ms, and whose end often waits for the next time, up to a minute, doing nothing. With
+            # more it has a queue of its own; encoded samples are joined alike by any thread.
+            options.setdefault("workers", 2)
         super().__init__(**options)
         if batch_size < 1 or pool < 1:
             raise ValueError(f"batch_size={batch_size} and pool={pool} must be at least 1.")
@@ -225,7 +231,9 @@ class DataGenerator(keras.utils.PyDataset):
         )
         if self.steps is not None:
             dataset = dataset.apply(tf.data.experimental.assert_cardinality(self.steps))
-        return dataset.prefetch(tf.data.AUTOTUNE)
+        untuned = tf.data.Options()  # see __init__
+        untuned.autotune.enabled = False
+        return dataset.prefetch(2).with_options(untuned)
 
     # How it works
 

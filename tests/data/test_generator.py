@@ -114,6 +114,7 @@ class TestBothStyles:
         pytest.importorskip("tensorflow")
         generator = make(unequal([5] * 4 + [9] * 2), 2, buckets=None)
         dataset = generator.as_tf(random=False)
+        assert dataset.options().autotune.enabled is False
         assert dataset.cardinality() == 3
         assert dataset.element_spec[0][0].shape.as_list() == [None, None]
         if keras.backend.backend() == "tensorflow":
@@ -219,6 +220,13 @@ def test_prediction_with_first_batches_of_equal_length(sort):
     found = generator.restore_order(found) if sort else found
     table = keras.ops.convert_to_numpy(model.layers[1].embeddings)
     np.testing.assert_allclose(found, [table[ids].mean(axis=0) for ids, _ in data], atol=1e-6)
+
+
+def test_workers_where_keras_waits_for_a_tuner():
+    tensorflow = keras.backend.backend() == "tensorflow"
+    assert DataGenerator(DATA, 8, encode=encode).workers == (2 if tensorflow else 1)
+    assert DataGenerator(DATA, 8, encode=encode, cache=False).workers == 1  # random encodings
+    assert DataGenerator(DATA, 8, encode=encode, workers=3).workers == 3
 
 
 def test_padding_by_role():
