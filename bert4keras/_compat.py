@@ -61,6 +61,24 @@ def assign_where(predicate: Any, assign: Callable[[], None], variables: Sequence
         variable.assign(value)
 
 
+def move_towards(variable: Any, target: Any, part: float) -> None:
+    """variable = variable + part (target - variable); a part of 1 gives the target exactly.
+
+    Torch, which compiles no update, does it in one pass over memory, without new tensors.
+    """
+    from keras.src.backend.common.stateless_scope import in_stateless_scope
+
+    if keras.backend.backend() == "torch" and not in_stateless_scope():
+        import torch
+
+        with torch.no_grad():
+            variable.value.lerp_(target.to(variable.value.dtype), part)
+    elif part == 1:
+        variable.assign(target)
+    else:
+        variable.assign_add(part * (target - variable))
+
+
 def full_precision() -> Any:
     """A context within which variables are read as they are, whatever a mixed policy says.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, ClassVar
 
-from .._compat import assign_where
+from .._compat import assign_where, move_towards
 from .._serialization import serializable
 from .extension import Extension, Step
 
@@ -115,7 +115,7 @@ class EMA(Extension):
 
     def end(self, state: Any, step: Step) -> None:
         for index, average in state.items():
-            average.assign_add((1 - self.momentum) * (step.value(index) - average))
+            move_towards(average, step.value(index), 1 - self.momentum)
 
     def scale(self, updates: int) -> float:
         """By what the stored averages are multiplied after so many updates."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from keras import ops
 
+from .._compat import move_towards
 from .._serialization import Strategy
 from .paths import as_patterns, matching
 
@@ -45,6 +46,14 @@ class Step:
 
     def old(self, index: int) -> Any:
         return self._old[index]
+
+    def step_back(self, index: int, part: float) -> None:
+        """Take back a part of the update since `keep`; 1 gives the old weights exactly."""
+        variable, old = self.variable(index), self.old(index)
+        if variable.constraint is None:
+            move_towards(variable, old, part)
+        else:
+            self.assign(index, old + (1 - part) * (self.value(index) - old))
 
     def assign(self, index: int, value: Any) -> None:
         """Give a variable another value, which its constraint may change."""

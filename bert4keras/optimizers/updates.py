@@ -191,8 +191,7 @@ class RateByPath(Extension):
 
     def end(self, state: Any, step: Step) -> None:
         for index in sorted(state.keys() & step.gradients.keys()):
-            old = step.old(index)
-            step.assign(index, old + state[index] * (step.value(index) - old))
+            step.step_back(index, 1 - state[index])
 
 
 @serializable

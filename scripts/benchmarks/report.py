@@ -211,7 +211,8 @@ METHOD = {
     "train": """\
 - **train step**: a classifier of two classes of MiniLM-L6-H384's sizes on 16 rows of 64 to 128
   tokens padded to 128, dropout 0.1 everywhere, AdamW (the ancestor: Adam), `compile` and `fit`
-  with defaults; transformers: a plain loop.""",
+  with defaults, on TensorFlow, all sides, from a dataset that does not tune itself, since the end
+  of one that does often waits, doing nothing; transformers: a plain loop.""",
     "epoch": """\
 - **epoch**: the texts of the sample in batches of 32, encoded beforehand on both sides. Ours:
   `DataGenerator` with length bucketing; the ancestor: random order, padded to the longest row.""",
