@@ -67,6 +67,10 @@ EXTENSIONS: dict[str, Callable[[keras.Model], list]] = {
 NAMES = [*OBJECTIVES, *EXTENSIONS]
 
 
+def number_of_texts(text: str) -> float:
+    return math.inf if text == "all" else int(text)
+
+
 def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -77,7 +81,9 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--graded", type=float, help="labels are grades, this the highest")
     parser.add_argument("--model", type=Path, help="checkpoint (default: MiniLM)")
     parser.add_argument("--characters", action="store_true", help="a small model, random weights")
-    parser.add_argument("--sizes", nargs="+", default=["200"], help='numbers of texts, or "all"')
+    parser.add_argument(
+        "--sizes", nargs="+", type=number_of_texts, default=[200], help='numbers of texts, or "all"'
+    )
     parser.add_argument("--techniques", nargs="+", choices=NAMES, default=NAMES)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=10)
@@ -277,7 +283,9 @@ def main() -> None:
     if options.results and options.results.exists():
         runs = [json.loads(line) for line in options.results.read_text().splitlines()]
     for size in options.sizes:
-        size = len(experiment.train) if size == "all" else min(int(size), len(experiment.train))
+        size = min(size, len(experiment.train))
+        if size < options.batch_size:
+            sys.exit(f"{size} texts are no batch: --batch-size is {options.batch_size}.")
         for name in names:
             done = {r["seed"] for r in runs if r["technique"] == name and r["size"] == size}
             seeds = [seed for seed in range(1, options.seeds + 1) if seed not in done]
