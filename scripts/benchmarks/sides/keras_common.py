@@ -39,7 +39,7 @@ def untuned_dataset(features, labels, batch: int):
     """The data of an epoch for TensorFlow.
 
     Of arrays `fit` would make a pipeline that tunes itself 10, 20, 40 ... ms after its start and
-    whose end often waits for the next time: an epoch of 0.7 s then takes 1.3 s, as one of 1.2 s.
+    whose end often waits for the next time, so that all epochs between two such times take as long.
     """
     import tensorflow as tf
 
