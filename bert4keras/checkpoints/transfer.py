@@ -27,10 +27,11 @@ from bert4keras.checkpoints.table import Row, Table, Transform
 from bert4keras.checkpoints.tables import all_tables
 from bert4keras.checkpoints.vocabulary import Surgery
 from bert4keras.checkpoints.writers import (
+    put_json,
+    put_safetensors,
+    put_tensorflow,
     replacing,
-    write_json,
-    write_safetensors,
-    write_tensorflow,
+    writing,
 )
 
 logger = logging.getLogger(__name__)
@@ -354,18 +355,15 @@ def write_checkpoint(
     target = path if path.suffix == suffix else path / file
     rename = table.stored_name(tensors)
     tensors = {rename(name): tensor for name, tensor in tensors.items()}
-    write = write_safetensors if table.format == "huggingface" else write_tensorflow
-    try:
-        with replacing(target.parent, target.name) as staging:
-            files = write(staging / target.name, tensors, max_shard_size=max_shard_size)
-            if config is not None:
-                values = config.to_json_dict() if hasattr(config, "to_json_dict") else config
-                write_json(staging / config_file, values)
-                files.append(staging / config_file)
-            files += [Path(shutil.copyfile(file, staging / file.name)) for file in beside]
-    except OSError as error:
-        raise CheckpointError(f"could not write {target}: {error}") from error
-    return [target.with_name(file.name) for file in files]
+    put = put_safetensors if table.format == "huggingface" else put_tensorflow
+    with writing(target), replacing(target.parent, target.name) as staging:
+        names = put(staging, target.name, tensors, max_shard_size=max_shard_size)
+        if config is not None:
+            values = config.to_json_dict() if hasattr(config, "to_json_dict") else config
+            put_json(staging / config_file, values)
+            names.append(config_file)
+        names += [Path(shutil.copyfile(file, staging / file.name)).name for file in beside]
+    return [target.with_name(name) for name in names]
 
 
 def _lazy(variable: Any) -> Lazy:

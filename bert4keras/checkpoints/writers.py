@@ -1,11 +1,9 @@
-"""Writers that replace checkpoints as a whole.
+"""Writers that replace checkpoints as a whole, see `bert4keras._files`.
 
-Files are written and flushed in a hidden directory beside their destination and then moved into
-place one by one. When anything fails, a full disk or Ctrl-C included, what was there before is
-there again. A single file (safetensors) is old or new at every moment, even if the process is
-killed. Of several files (a TensorFlow bundle, weights with their config), a process killed between
-the moves may leave new and old ones side by side; the index of a bundle moves last, and TensorFlow
-then refuses the tensors by their checksums rather than return wrong numbers.
+A single file (safetensors) is old or new at every moment, even if the process is killed. Of several
+files (a TensorFlow bundle, weights with their config), a process killed between the moves may
+leave new and old ones side by side; the index of a bundle moves last, and TensorFlow then refuses
+the tensors by their checksums rather than return wrong numbers.
 
 Tensors may be `Lazy`. A safetensors file takes one of them at a time; TensorFlow writes a shard
 from memory.
@@ -14,18 +12,17 @@ from memory.
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from bert4keras._files import replace_files
 from bert4keras.checkpoints.errors import CRC_KEY, CheckpointError, crc32_start
 from bert4keras.checkpoints.lazy import Lazy
 from bert4keras.checkpoints.safetensors_reader import DTYPES
@@ -44,35 +41,15 @@ def replacing(directory: str | Path, checkpoint: str | None = None) -> Iterator[
     Args:
         directory: destination; made if absent.
         checkpoint: name of the checkpoint that is written as a whole: its old files which have no
-            successor, such as shards, are removed.
+            successor, such as shards, are removed, and so is what a killed save of it left.
+
+    Raises:
+        OSError: a file could not be written; the old ones are intact.
     """
-    directory = Path(directory)
-    absent = not directory.exists()
-    directory.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=".writing-", dir=directory))
-    try:
+    outdated = partial(_is_of, checkpoint)
+    last = lambda path: path.suffix == ".index"  # noqa: E731
+    with replace_files(directory, checkpoint or "files", outdated, last) as staging:
         yield staging
-        files = [path for path in staging.iterdir() if path.is_file()]
-        files.sort(key=lambda path: (path.suffix == ".index", path.name))
-        usual = staging / "usual"
-        usual.touch()  # some libraries write files that only their owner may read
-        for path in files:
-            with open(path, "rb+") as file:
-                os.fsync(file.fileno())
-            old = directory / path.name
-            path.chmod((old if old.exists() else usual).stat().st_mode & 0o777)
-        backups = staging / "previous"
-        backups.mkdir()
-        new = {path.name for path in files}
-        outdated = [p for p in directory.iterdir() if p.name not in new and _is_of(checkpoint, p)]
-        moves = [(path, directory / path.name) for path in files]
-        _move_all(moves + [(None, path) for path in outdated], backups)
-        absent = False
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-        if absent:
-            with suppress(OSError):
-                directory.rmdir()
 
 
 def _is_of(checkpoint: str | None, path: Path) -> bool:
@@ -84,36 +61,7 @@ def _is_of(checkpoint: str | None, path: Path) -> bool:
         pattern = rf"{stem}(-\d{{5}}-of-\d{{5}})?\.safetensors|{stem}\.safetensors\.index\.json"
     else:
         pattern = rf"{stem}\.(index|data-\d{{5}}-of-\d{{5}})"
-    return re.fullmatch(pattern, path.name) is not None and path.is_file()
-
-
-def _move_all(moves: list[tuple[Path | None, Path]], backups: Path) -> None:
-    """Move files onto targets; a target of None goes away. All or nothing."""
-    done = []
-    try:
-        for path, target in moves:
-            backup = backups / target.name
-            if target.exists():
-                _keep(target, backup)
-            done.append((target, backup))
-            if path is None:
-                target.unlink()
-            else:
-                os.replace(path, target)
-    except BaseException:
-        for target, backup in done:
-            if backup.exists():
-                os.replace(backup, target)
-            else:
-                target.unlink(missing_ok=True)
-        raise
-
-
-def _keep(target: Path, backup: Path) -> None:
-    try:
-        os.link(target, backup)  # costs nothing, and the target never vanishes
-    except OSError:
-        shutil.copy2(target, backup)
+    return re.fullmatch(pattern, path.name) is not None
 
 
 def write_safetensors(
@@ -138,24 +86,36 @@ def write_safetensors(
         CheckpointError: the file could not be written; the old one is intact.
     """
     path = Path(path)
+    with writing(path), replacing(path.parent, path.name) as staging:
+        names = put_safetensors(staging, path.name, tensors, metadata, max_shard_size)
+    return [path.with_name(name) for name in names]
+
+
+def put_safetensors(
+    directory: Path,
+    file_name: str,
+    tensors: Mapping[str, np.ndarray | Lazy],
+    metadata: Mapping[str, str] | None = None,
+    max_shard_size: int | None = None,
+) -> list[str]:
+    """`write_safetensors` into a directory of `replacing`; returns the names of the files."""
     notes = {"format": "pt", **(metadata or {})}
     shards = _shards(tensors, max_shard_size)
-    names = [path.name]
+    names, index = [file_name], f"{file_name}.index.json"
     if len(shards) > 1:
-        count = len(shards)
-        names = [f"{path.stem}-{k:05d}-of-{count:05d}.safetensors" for k in range(1, count + 1)]
-    with _writing(path), replacing(path.parent, path.name) as staging:
-        for name, shard in zip(names, shards, strict=True):
-            with open(staging / name, "wb") as file:
-                _write_file(file, shard, notes)
-        if len(shards) > 1:
-            index = {
-                "metadata": {"total_size": sum(t.nbytes for s in shards for t in s.values())},
-                "weight_map": {t: n for n, s in zip(names, shards, strict=True) for t in s},
-            }
-            write_json(staging / f"{path.name}.index.json", index)
-            names.insert(0, f"{path.name}.index.json")
-    return [path.with_name(name) for name in names]
+        stem, count = file_name.removesuffix(".safetensors"), len(shards)
+        names = [f"{stem}-{k:05d}-of-{count:05d}.safetensors" for k in range(1, count + 1)]
+    for name, shard in zip(names, shards, strict=True):
+        with open(directory / name, "wb") as file:
+            _write_file(file, shard, notes)
+    if len(shards) == 1:
+        return names
+    values = {
+        "metadata": {"total_size": sum(t.nbytes for s in shards for t in s.values())},
+        "weight_map": {t: n for n, s in zip(names, shards, strict=True) for t in s},
+    }
+    put_json(directory / index, values)
+    return [index, *names]
 
 
 def _shards(tensors: Mapping[str, np.ndarray | Lazy], limit: int | None) -> list[dict[str, Lazy]]:
@@ -239,31 +199,45 @@ def write_tensorflow(
         CheckpointError: TensorFlow is absent, or the files could not be written; the old ones are
             intact.
     """
+    prefix = Path(prefix)
+    with writing(prefix), replacing(prefix.parent, prefix.name) as staging:
+        put_tensorflow(staging, prefix.name, tensors, max_shard_size)
+    return [prefix]
+
+
+def put_tensorflow(
+    directory: Path,
+    name: str,
+    tensors: Mapping[str, np.ndarray | Lazy],
+    max_shard_size: int | None = None,
+) -> list[str]:
+    """`write_tensorflow` into a directory of `replacing`; returns the name of the prefix."""
     try:
         import tensorflow as tf
     except ImportError as error:
         raise CheckpointError(
-            f"writing {prefix} needs TensorFlow, which is not installed. Install it, or save "
+            f"writing {name} needs TensorFlow, which is not installed. Install it, or save "
             'with format="huggingface".'
         ) from error
-    prefix = Path(prefix)
     shards = _shards(tensors, TENSORFLOW_SHARD if max_shard_size is None else max_shard_size)
-    failures = _writing(prefix, tf.errors.OpError)
-    with failures, replacing(prefix.parent, prefix.name) as staging, tf.device("cpu"):
-        parts = [str(staging / f"part-{k}" / prefix.name) for k in range(len(shards))]
-        for part, shard in zip(parts, shards, strict=True):
-            tf.raw_ops.SaveV2(
-                prefix=part,
-                tensor_names=list(shard),
-                shape_and_slices=[""] * len(shard),
-                tensors=[_tensor(t.checked(name)) for name, t in shard.items()],
+    parts = [str(directory / f"part-{k}" / name) for k in range(len(shards))]
+    try:
+        with tf.device("cpu"):
+            for part, shard in zip(parts, shards, strict=True):
+                tf.raw_ops.SaveV2(
+                    prefix=part,
+                    tensor_names=list(shard),
+                    shape_and_slices=[""] * len(shard),
+                    tensors=[_tensor(t.checked(name)) for name, t in shard.items()],
+                )
+            tf.raw_ops.MergeV2Checkpoints(
+                checkpoint_prefixes=parts,
+                destination_prefix=str(directory / name),
+                delete_old_dirs=True,
             )
-        tf.raw_ops.MergeV2Checkpoints(
-            checkpoint_prefixes=parts,
-            destination_prefix=str(staging / prefix.name),
-            delete_old_dirs=True,
-        )
-    return [prefix]
+    except tf.errors.OpError as error:
+        raise OSError(f"{error.message} ({directory})") from error
+    return [name]
 
 
 def _tensor(array: np.ndarray) -> Any:
@@ -279,20 +253,18 @@ def _tensor(array: np.ndarray) -> Any:
 
 
 @contextmanager
-def _writing(path: Path, *errors: type[Exception]) -> Iterator[None]:
+def writing(path: Path) -> Iterator[None]:
+    """Turn an OSError into a CheckpointError that names `path`."""
     try:
         yield
-    except (OSError, *errors) as error:
-        raise CheckpointError(f"could not write {path}: {error}. Nothing was replaced.") from error
+    except OSError as error:
+        reason = str(error).removeprefix(f"could not write {path.parent}: ")
+        if error.filename == str(path.parent):
+            reason = error.strerror
+        raise CheckpointError(f"could not write {path}: {reason}. Nothing was replaced.") from error
 
 
-def write_json(path: str | Path, values: Mapping) -> None:
-    """Write a json object, atomically.
-
-    Raises:
-        CheckpointError: the file could not be written; the old one is intact.
-    """
-    path = Path(path)
-    with _writing(path), replacing(path.parent) as staging:
-        text = json.dumps(dict(values), indent=2, ensure_ascii=False, sort_keys=True)
-        (staging / path.name).write_text(text + "\n", encoding="utf-8")
+def put_json(path: Path, values: Mapping) -> None:
+    """Write a json object into a directory of `replacing`."""
+    text = json.dumps(dict(values), indent=2, ensure_ascii=False, sort_keys=True)
+    path.write_text(text + "\n", encoding="utf-8")

@@ -5,15 +5,14 @@ Legend: N vectors of the corpus, Q of queries, D their size, K what is kept of i
 
 from __future__ import annotations
 
-import contextlib
 import os
-import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from .._files import replace_file
 
 _ROWS = 8192  # vectors of a corpus that are worked on at a time
 _QUERIES = 256
@@ -242,17 +241,8 @@ def _parts(vectors: np.ndarray):
 
 
 def _save(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None:
-    path = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
-    try:
-        with open(handle, "wb") as file:
-            np.savez(file, **arrays)
-        os.chmod(temporary, 0o644)  # mkstemp makes a file that only its owner can read
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
+    with replace_file(path) as new, open(new, "wb") as file:
+        np.savez(file, **arrays)
 
 
 def _load(path: str | os.PathLike, names: Sequence[str]) -> dict[str, np.ndarray]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bert4keras._files import replace_file
 from bert4keras.tokenizers.characters import is_cjk, is_punctuation
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -66,16 +66,8 @@ def save_vocab(
     broken = [token for token in tokens if not token or "\n" in token or "\r" in token]
     if broken:
         raise ValueError(f"Cannot write {path}: tokens that do not fit on a line: {broken[:5]}.")
-    path = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
-    try:
-        with open(handle, "w", encoding=encoding, newline="\n") as file:
-            file.writelines(f"{token}\n" for token in tokens)
-        os.chmod(temporary, 0o644)  # mkstemp makes a file that only its owner can read
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    with replace_file(path) as new, open(new, "w", encoding=encoding, newline="\n") as file:
+        file.writelines(f"{token}\n" for token in tokens)
 
 
 def is_redundant(token: str) -> bool:
