@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 
+# Imported for what they register with Keras, so that `keras.models.load_model` reads our models.
+from . import heads, layers, losses, metrics, models, optimizers, training  # noqa: F401
+
 __version__ = "1.0.0.dev0"
 
-# Resolved on first use, so that `import bert4keras` stays quick.
 _EXPORTS = {
     "TransformerConfig": "config",
     "build_transformer_model": "models",

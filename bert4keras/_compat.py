@@ -90,6 +90,20 @@ def full_precision() -> Any:
     return AutocastScope(None)
 
 
+def note_loaded(value: Any, identity: int | None) -> None:
+    """Have an object found by a number until the file that is being loaded has been read."""
+    from keras.src.saving import serialization_lib
+
+    serialization_lib.record_object_after_deserialization(value, identity)
+
+
+def object_loaded_as(identity: int) -> Any:
+    """The object of this number in the file that is being loaded, or None."""
+    from keras.src.saving import serialization_lib
+
+    return serialization_lib.get_shared_object(identity)
+
+
 def is_functional(model: Any) -> bool:
     """Whether a model has a graph of layers to run."""
     from keras.src.models import Functional

@@ -1,12 +1,23 @@
-"""How our objects travel inside a `.keras` file: strategies and layers under one package name."""
+"""How our objects travel inside a `.keras` file: under one package name, `bert4keras`.
+
+Layers, strategies and functions are found by their registered names, which `import bert4keras`
+registers. A loss that reads the weights of a head (`crf.loss`) is stored as the head and the name
+of the method, see `BoundMethod`.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+import inspect
+import threading
+import weakref
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
+
+from ._compat import note_loaded, object_loaded_as
 
 serializable = keras.saving.register_keras_serializable(package="bert4keras")
 
@@ -37,3 +48,148 @@ def revive(value: Any) -> Any:
     if isinstance(value, Mapping) and "class_name" in value:
         return keras.saving.deserialize_keras_object(dict(value))
     return value
+
+
+def function_of(owner: str) -> Callable[[Callable], Callable]:
+    """Register a static method of a class under `owner.name`, so that files may name it.
+
+    Args:
+        owner: name of the class.
+
+    Example:
+        >>> class Head(keras.layers.Layer):
+        ...     @staticmethod
+        ...     @function_of("Head")
+        ...     def loss(y_true, scores): ...
+    """
+
+    def register(function: Callable) -> Callable:
+        name = f"{owner}.{function.__name__}"
+        return keras.saving.register_keras_serializable("bert4keras", name)(function)
+
+    return register
+
+
+class storable_method:  # noqa: N801 (a decorator)
+    """Make a layer's method one that `compile` may take as a loss and a file may hold."""
+
+    def __init__(self, function: Callable):
+        self.function = function
+        self.__doc__ = function.__doc__
+
+    def __get__(self, layer: Any, owner: type | None = None) -> Any:
+        return self.function if layer is None else BoundMethod(layer, self.function)
+
+
+@serializable
+class BoundMethod:
+    """A method of a layer, called as any other, that Keras can store and read back.
+
+    Args:
+        layer: the layer, a `HasStorableMethods`.
+        function: of the layer's class, decorated with `storable_method`.
+    """
+
+    def __init__(self, layer: keras.layers.Layer, function: Callable):
+        self.layer, self.function = layer, function
+        functools.update_wrapper(self, function.__get__(layer))  # name, docstring and signature
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(self.layer, *args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<{self.__qualname__} of {self.layer!r}>"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, BoundMethod):
+            return NotImplemented
+        return self.layer is other.layer and self.function is other.function
+
+    def __hash__(self) -> int:
+        return hash((id(self.layer), self.function))
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "layer": self.layer.name,
+            "kind": type(self.layer).__name__,
+            "method": self.__name__,
+            "identity": id(self.layer),
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> BoundMethod | LateMethod:
+        layer = object_loaded_as(config["identity"])
+        if layer is None:
+            return LateMethod(config["layer"], config["kind"], config["method"])
+        return method_of(layer, config["method"])
+
+
+@serializable
+class LateMethod:
+    """A method of the layer that the model called last under this name; found when it is called.
+
+    `keras.models.clone_model` and `compile_from_config` compile a model without saying which. Its
+    layers have run when its loss is computed, though.
+
+    Args:
+        layer, kind: name and class name of the layer.
+        method: name of the method.
+    """
+
+    def __init__(self, layer: str, kind: str, method: str):
+        self.key, self.__name__ = (layer, kind), method
+        self.bound: BoundMethod | None = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.bound is None:
+            layer = _called.__dict__.get(self.key, lambda: None)()
+            if layer is None:
+                name, kind = self.key
+                raise ValueError(
+                    f"no layer {name!r}, a {kind}, was called before its `{self.__name__}`. Compile "
+                    f"anew: model.compile(loss=model.get_layer({name!r}).{self.__name__})."
+                )
+            self.bound = method_of(layer, self.__name__)
+        return self.bound(*args, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        if self.bound is not None:
+            return self.bound.get_config()
+        return dict(zip(("layer", "kind"), self.key, strict=True), method=self.__name__)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> BoundMethod | LateMethod:
+        return BoundMethod.from_config({"identity": None, **config})
+
+
+def method_of(layer: Any, name: str) -> BoundMethod:
+    """A method of a layer that a file names; only what is a `storable_method`."""
+    if not isinstance(inspect.getattr_static(type(layer), name, None), storable_method):
+        raise ValueError(f"{type(layer).__name__} has no method {name!r} that a file may name.")
+    return getattr(layer, name)
+
+
+_called = threading.local()  # (name, class name) -> weak reference to the layer called last
+
+
+class HasStorableMethods:
+    """Mixin of layers some of whose methods are `storable_method`s.
+
+    A `.keras` file lists the layers of a model first and what it was compiled with later. So each
+    of these layers is stored with a number, that of the object in memory, which is unique in a
+    file; while a file is read Keras keeps the objects by their numbers; and the loss, stored with
+    the number of its layer, gets the layer of the very model that is being read.
+    """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        _called.__dict__[self.name, type(self).__name__] = weakref.ref(self)
+        return super().__call__(*args, **kwargs)
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        config = super().get_build_config()
+        return config and {**config, "identity": id(self)}
+
+    def build_from_config(self, config: Mapping[str, Any]) -> None:
+        config = dict(config)
+        note_loaded(self, config.pop("identity", None))
+        super().build_from_config(config)

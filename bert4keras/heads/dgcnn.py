@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from .._serialization import serializable
+from .._serialization import function_of, serializable
 from ..decoding.answers import ScoredSpan, best_spans
 from ..layers.embeddings import TokenEmbedding
 
@@ -223,7 +223,9 @@ class DGCNN(keras.layers.Layer):
         answerable = self.answerable(self.passage_pooling([p, passage_mask]))
         return self.ends(p) * answerable[:, None] * _column(passage_mask, "float32")
 
-    def loss(self, y_true, scores):
+    @staticmethod
+    @function_of("DGCNN")
+    def loss(y_true, scores):
         """100 times the mean focal loss (alpha 0.25, gamma 2) of starts and of ends.
 
         Args:

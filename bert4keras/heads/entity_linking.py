@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from .._serialization import serializable
+from .._serialization import function_of, serializable
 from ..layers.attention import lowest
 
 
@@ -83,7 +83,9 @@ class CandidateRanking(keras.layers.Layer):
     def compute_output_spec(self, inputs, training=None):
         return keras.KerasTensor(inputs[1].shape, dtype=self.compute_dtype)
 
-    def loss(self, y_true: Any, scores: Any) -> Any:
+    @staticmethod
+    @function_of("CandidateRanking")
+    def loss(y_true: Any, scores: Any) -> Any:
         """Cross-entropy over the candidates, (B,).
 
         Args:

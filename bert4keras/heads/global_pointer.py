@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from .._serialization import serializable
+from .._serialization import function_of, serializable
 from ..decoding.span_matrix import decode_spans
 from ..layers.attention import lowest
 from ..losses import globalpointer_crossentropy, sparse_globalpointer_crossentropy
@@ -137,11 +137,13 @@ class GlobalPointer(keras.layers.Layer):
         return ops.logical_and(allowed, places[:, None] <= places[None, :])
 
     @staticmethod
+    @function_of("GlobalPointer")
     def loss(y_true: Any, scores: Any) -> Any:
         """ZLPR (B,) of spans given as (B, H, T, T), see `losses.globalpointer_crossentropy`."""
         return globalpointer_crossentropy(y_true, scores)
 
     @staticmethod
+    @function_of("GlobalPointer")
     def sparse_loss(y_true: Any, scores: Any) -> Any:
         """ZLPR (B,) of spans given by their ends, (B, H, n, 2), padded with -1."""
         return sparse_globalpointer_crossentropy(y_true, scores)

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from .._serialization import serializable
+from .._serialization import function_of, serializable
 from ..decoding.triples import half_pointers
 from ..layers.attention import MultiHeadAttention, lowest
 from ..layers.embeddings import TokenEmbedding
@@ -125,6 +125,7 @@ class MentionPointer(keras.layers.Layer):
         return ops.where(ops.cast(flags, "int32") > 0, scores, lowest("float32"))
 
     @staticmethod
+    @function_of("MentionPointer")
     def loss(y_true: Any, scores: Any) -> Any:
         """Binary cross-entropy of starts plus that of ends, each the mean over what may be one.
 
@@ -242,6 +243,7 @@ class DescriptionMatching(keras.layers.Layer):
         return self.score(self.inner(self.dropout(joined, training=training)))
 
     @staticmethod
+    @function_of("DescriptionMatching")
     def loss(y_true: Any, scores: Any) -> Any:
         """Binary cross-entropy, (B,).
 

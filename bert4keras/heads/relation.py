@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from .._serialization import serializable
+from .._serialization import function_of, serializable
 from ..decoding.span_matrix import check_offsets, span
 from ..decoding.triples import Triple, decode_linker, half_pointers, read_triples
 from ..layers.attention import lowest
@@ -148,6 +148,7 @@ class CasRel(keras.layers.Layer):
         return ops.where(real, scores, lowest(scores.dtype))
 
     @staticmethod
+    @function_of("CasRel")
     def loss(y_true: Any, scores: Any) -> Any:
         """Binary cross-entropies, of start and end on average, of all relations in sum.
 

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from .._serialization import HasStorableMethods, function_of, storable_method
 from ..decoding.viterbi import Path, viterbi, viterbi_k_best
 
 # Of a transition that is not allowed. Finite, so that labels which break the rules cost a number.
@@ -134,7 +135,7 @@ def take_rows(x: Any, places: Any) -> Any:
     return ops.take(ops.reshape(x, (-1, *shape[2:])), places, axis=0)
 
 
-class SequenceLabelling(keras.layers.Layer):
+class SequenceLabelling(HasStorableMethods, keras.layers.Layer):
     """Base of the heads with scores of label pairs: weights, constraints, Viterbi, accuracy.
 
     Begin and end of a sequence are one more label, the boundary, which stands before the first
@@ -256,6 +257,7 @@ class SequenceLabelling(keras.layers.Layer):
         matrix = to_numpy(self.transition_matrix()).astype("float64")
         return {"transitions": matrix[:-1, :-1], "start": matrix[-1, :-1], "end": matrix[:-1, -1]}
 
+    @storable_method
     def loss(self, y_true: Any, scores: Any) -> Any:
         """The training loss of each row; see the class.
 
@@ -278,7 +280,9 @@ class SequenceLabelling(keras.layers.Layer):
         """The loss (B,) of labels below C (B, T), where `mask` (B, T) is True; scores (B, T, C)."""
         raise NotImplementedError
 
-    def accuracy(self, y_true: Any, scores: Any) -> Any:
+    @staticmethod
+    @function_of("SequenceLabelling")
+    def accuracy(y_true: Any, scores: Any) -> Any:
         """Share of the batch's labels whose score is the highest of their position's.
 
         A metric for `compile`: what is seen of `fit` at no cost. Pairs of labels have no part in
@@ -291,21 +295,27 @@ class SequenceLabelling(keras.layers.Layer):
         count = ops.sum(ops.cast(mask, "float32"))
         return ops.sum(ops.cast(right, "float32")) / ops.maximum(count, 1.0)
 
+    @storable_method
     def sparse_loss(self, y_true: Any, scores: Any) -> Any:
         """`loss`, under the name that it has in bert4keras 0.11."""
         return self.loss(y_true, scores)
 
-    def sparse_accuracy(self, y_true: Any, scores: Any) -> Any:
+    @staticmethod
+    @function_of("SequenceLabelling")
+    def sparse_accuracy(y_true: Any, scores: Any) -> Any:
         """`accuracy`, under the name that it has in bert4keras 0.11."""
-        return self.accuracy(y_true, scores)
+        return SequenceLabelling.accuracy(y_true, scores)
 
+    @storable_method
     def dense_loss(self, y_true: Any, scores: Any) -> Any:
         """`loss` for labels in one-hot form (B, T, C); rows of zeros are ignored."""
         return self.loss(_from_one_hot(y_true), scores)
 
-    def dense_accuracy(self, y_true: Any, scores: Any) -> Any:
+    @staticmethod
+    @function_of("SequenceLabelling")
+    def dense_accuracy(y_true: Any, scores: Any) -> Any:
         """`accuracy` for labels in one-hot form (B, T, C); rows of zeros are ignored."""
-        return self.accuracy(_from_one_hot(y_true), scores)
+        return SequenceLabelling.accuracy(_from_one_hot(y_true), scores)
 
     def save_own_variables(self, store):
         """Files hold the true scores, whatever `lr_multiplier` they were trained with."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-from .._serialization import serializable
+from .._serialization import function_of, serializable
 from ..decoding.answers import ScoredSpan, best_spans
 
 # The score of a token that cannot be part of an answer. Twice this is still a float16.
@@ -55,7 +55,9 @@ class SpanExtraction(keras.layers.Layer):
         scores = self.dense(x)
         return ops.where(is_open[:, :, None], scores, ops.cast(CLOSED, scores.dtype))
 
-    def loss(self, y_true, scores):
+    @staticmethod
+    @function_of("SpanExtraction")
+    def loss(y_true, scores):
         """Minus the mean log-probability of the start and of the end.
 
         Args:
