@@ -22,6 +22,8 @@ _EXPORTS = {
     "sequence_padding": "data",
     "load": "checkpoints",
     "save": "checkpoints",
+    "save_model": "saving",
+    "save_weights": "saving",
     "Evaluator": "training",
 }
 __all__ = sorted(_EXPORTS)

@@ -104,6 +104,11 @@ def object_loaded_as(identity: int) -> Any:
     return serialization_lib.get_shared_object(identity)
 
 
+def inner_layers(layer: Any) -> list[Any]:
+    """All layers inside a layer, in the order in which it made them."""
+    return list(layer._flatten_layers(include_self=False))
+
+
 def is_functional(model: Any) -> bool:
     """Whether a model has a graph of layers to run."""
     from keras.src.models import Functional

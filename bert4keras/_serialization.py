@@ -17,9 +17,67 @@ from typing import Any
 
 import keras
 
-from ._compat import note_loaded, object_loaded_as
+from ._compat import inner_layers, note_loaded, object_loaded_as
 
-serializable = keras.saving.register_keras_serializable(package="bert4keras")
+PACKAGE = "bert4keras"
+QUANTIZED, STORES = "quantized", "_stores_quantization"
+
+
+def serializable(value: Any) -> Any:
+    """Register a class or function of ours under its name; layers also keep how they are quantized.
+
+    Keras stores a layer's own quantization only. What our layers hold inside (the projections of an
+    attention layer) they make anew when a file is read, so they store it with their shapes.
+    """
+    is_layer = isinstance(value, type) and issubclass(value, keras.layers.Layer)
+    if is_layer and not issubclass(value, keras.Model) and not hasattr(value, STORES):
+        _store_quantization(value)
+    return keras.saving.register_keras_serializable(PACKAGE)(value)
+
+
+def _store_quantization(layer_class: type) -> None:
+    get, build = layer_class.get_build_config, layer_class.build_from_config
+
+    def get_build_config(self: Any) -> dict[str, Any] | None:
+        config = get(self)
+        return config and {**config, **quantization_config(self)}
+
+    def build_from_config(self: Any, config: Mapping[str, Any]) -> None:
+        config = dict(config)
+        quantized = config.pop(QUANTIZED, {})
+        build(self, config)
+        quantize_as(self, quantized)
+
+    layer_class.get_build_config = get_build_config
+    layer_class.build_from_config = build_from_config
+    setattr(layer_class, STORES, True)
+
+
+def quantization_config(layer: Any) -> dict[str, Any]:
+    """A config entry that says which of the layers inside a layer are quantized, and how.
+
+    Raises:
+        ValueError: a kind of quantization that needs data to be made again.
+    """
+    quantized = {}
+    for i, inner in enumerate(inner_layers(layer)):
+        mode = getattr(inner.dtype_policy, "quantization_mode", None)
+        if mode in ("gptq", "awq"):
+            raise ValueError(
+                f"`{inner.path}` is quantized by {mode}, which a `.keras` file cannot hold. Save "
+                "the weights alone, bert4keras.save_weights(model, path); to load them, build the "
+                "model anew, quantize it in the same way, and call model.load_weights(path)."
+            )
+        if mode is not None:
+            quantized[str(i)] = keras.saving.serialize_keras_object(inner.dtype_policy)
+    return {QUANTIZED: quantized} if quantized else {}
+
+
+def quantize_as(layer: Any, quantized: Mapping[str, Any]) -> None:
+    """Quantize the layers inside a layer as an entry of `quantization_config` says."""
+    inner = inner_layers(layer) if quantized else []
+    for i, policy in quantized.items():
+        inner[int(i)].dtype_policy = keras.saving.deserialize_keras_object(policy)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,12 +123,12 @@ def function_of(owner: str) -> Callable[[Callable], Callable]:
 
     def register(function: Callable) -> Callable:
         name = f"{owner}.{function.__name__}"
-        return keras.saving.register_keras_serializable("bert4keras", name)(function)
+        return keras.saving.register_keras_serializable(PACKAGE, name)(function)
 
     return register
 
 
-class storable_method:  # noqa: N801 (a decorator)
+class storable_method:
     """Make a layer's method one that `compile` may take as a loss and a file may hold."""
 
     def __init__(self, function: Callable):
@@ -146,8 +204,8 @@ class LateMethod:
             if layer is None:
                 name, kind = self.key
                 raise ValueError(
-                    f"no layer {name!r}, a {kind}, was called before its `{self.__name__}`. Compile "
-                    f"anew: model.compile(loss=model.get_layer({name!r}).{self.__name__})."
+                    f"no layer {name!r}, a {kind}, was called before its `{self.__name__}`. "
+                    f"Compile anew: model.compile(loss=model.get_layer({name!r}).{self.__name__})."
                 )
             self.bound = method_of(layer, self.__name__)
         return self.bound(*args, **kwargs)

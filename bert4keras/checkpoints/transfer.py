@@ -282,7 +282,9 @@ def save(
         format: `"huggingface"` (safetensors) or `"google"` (TensorFlow checkpoint).
         tables: candidates; None means those of the model's family (`checkpoint_tables`), or every
             registered table where it does not say.
-        config: a mapping, or an object with `to_json_dict()`, for the json beside the weights.
+        config: a mapping, or an object with `to_json_dict()`, for the json beside the weights. By
+            default it is the model's own where `path` is a directory, so that
+            `build_transformer_model(path)` opens it; beside an explicit file none is written.
         ignore: fnmatch patterns on weight paths that are left out.
 
     Returns:
@@ -311,6 +313,8 @@ def save(
     if hasattr(model, "config"):
         constants = (entry for entry in table.ignored if entry.constant)
         tensors |= {entry.pattern: Lazy.of(entry.constant(model.config)) for entry in constants}
+    if config is None and Path(path).suffix != LAYOUTS[format][0]:
+        config = getattr(model, "config", None)
     return write_checkpoint(path, table, tensors, config)
 
 

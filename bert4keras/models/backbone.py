@@ -7,16 +7,17 @@ from typing import Any
 
 import keras
 
-from .._serialization import serializable
+from .._serialization import QUANTIZED, quantization_config, quantize_as, serializable
 from ..checkpoints import Table
 from ..layers.embeddings import check_token_ids
+from ..saving import SavedWhole
 from .outputs import Outputs
 from .registry import get_family
 from .transformer import Context, Transformer
 
 
 @serializable
-class Backbone(keras.Model):
+class Backbone(SavedWhole, keras.Model):
     """A Transformer as a plain functional model.
 
     Args:
@@ -66,6 +67,7 @@ class Backbone(keras.Model):
             "application": keras.saving.serialize_keras_object(t.mask),
             "outputs": dataclasses.asdict(t.outputs),
             "prefix": t.prefix,
+            **quantization_config(self),
         }
 
     @classmethod
@@ -78,4 +80,6 @@ class Backbone(keras.Model):
             outputs=Outputs(**config["outputs"]),
             prefix=config["prefix"],
         )
-        return cls(transformer, name=config["name"], trainable=config["trainable"])
+        model = cls(transformer, name=config["name"], trainable=config["trainable"])
+        quantize_as(model, config.get(QUANTIZED, {}))
+        return model

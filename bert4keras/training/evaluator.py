@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import json
 import math
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
+
+from .._files import replace_file
+
+NOTE = "bert4keras.evaluator"  # attribute of a weight file: whose weights these are
 
 
 class Evaluator(keras.callbacks.Callback):
     """Runs `evaluate()` at the end of each epoch, keeps the best weights, prints one line.
 
+    A training that begins with epoch 1 begins anew: the first result is the best, and replaces the
+    file of an earlier training, which is said. Only the same model with the weights that the last
+    `fit` left it, as when a second stage follows the first, goes on with what was best so far.
+    A training that begins later (`fit(initial_epoch=...)`, `BackupAndRestore`) goes on too, in
+    another process with what is in the files. Put the evaluator before `BackupAndRestore`, or the
+    result of an epoch is lost when the process is killed between the two.
+
     Args:
         evaluate: function without arguments that returns a number, or numbers by name.
-        filepath: where the best weights go, `*.weights.h5`; None keeps them in memory only.
+        filepath: where the best weights go, `*.weights.h5`, with a note of their result; all
+            results go to a json file of the same name, `*.weights.json`. Both are replaced as a
+            whole. None keeps them in memory only.
         monitor: name of the number that decides; None takes the first.
         mode: `"max"` or `"min"`.
         restore_best: put the best weights back into the model when training ends.
@@ -26,7 +42,8 @@ class Evaluator(keras.callbacks.Callback):
         history: all results, a list of dicts.
 
     Raises:
-        ValueError: a `mode` or `monitor` that does not exist, or a result that is no number.
+        ValueError: a `mode` or `monitor` that does not exist, a result that is no number, or a
+            training that goes on where `filepath` is not a file of an evaluator.
 
     Example:
         >>> model.fit(data, callbacks=[Evaluator(lambda: f1(model, valid), "best.weights.h5")])
@@ -52,10 +69,58 @@ class Evaluator(keras.callbacks.Callback):
         self.mode = mode
         self.restore_best = restore_best
         self.verbose = verbose
+        self._forget()
+        self._trained: Any = None  # the model of the last `fit`
+        self._known: set[int] = set()  # checksums of weights which that may have left it
+        self._begun = False
+
+    def _forget(self) -> None:
         self.best: float | None = None
         self.best_epoch: int | None = None
         self.history: list[dict[str, float]] = []
+        self._epochs: list[int] = []  # of the history, from 1
         self._weights: list[Any] | None = None
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        self._begun = False
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        if not self._begun:  # `BackupAndRestore` decides only now which epoch is the first
+            self._begin(epoch)
+        self._begun = True
+
+    def _begin(self, epoch: int) -> None:
+        same, self._trained = self._trained is self.model, self.model
+        if not (same and (epoch or _checksum(self.model.get_weights()) in self._known)):
+            self._forget()
+            if self.filepath is not None and self.filepath.exists():
+                self._read(epoch)
+        while epoch and self._epochs and self._epochs[-1] > epoch:  # will be trained again
+            self._epochs.pop()
+            self.history.pop()
+
+    def _read(self, epoch: int) -> None:
+        """Read what an earlier process left, if this training goes on with it."""
+        note = _read_note(self.filepath)
+        if not epoch:
+            best = "" if note is None else f", {note['monitor']} {note['best']:.4f},"
+            if self.verbose:
+                print(f"\n{self.filepath} of an earlier training{best} will be replaced")
+            return
+        monitor = self.monitor or (note or {}).get("monitor")
+        if note is None or (note["monitor"], note["mode"]) != (monitor, self.mode):
+            raise ValueError(
+                f"training goes on after epoch {epoch}, but {self.filepath} does not say how good "
+                f"its weights are ({self.mode} of {monitor or 'a result'}), and worse ones might "
+                "replace them. Move it away, or name another filepath."
+            )
+        self.best, self.best_epoch = note["best"], note["epoch"]
+        try:
+            rows = json.loads(self._results_path().read_text(encoding="utf-8"))["results"]
+            self._epochs = [int(row.pop("epoch")) for row in rows]
+            self.history = [dict(row) for row in rows]
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            self._epochs, self.history = [], []  # of no consequence for what is best
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         results = self.evaluate()
@@ -69,6 +134,7 @@ class Evaluator(keras.callbacks.Callback):
         if math.isnan(value):
             raise ValueError(f"evaluate() gave nan for {monitor!r} after epoch {epoch + 1}")
         self.history.append(results)
+        self._epochs.append(epoch + 1)
         if logs is not None:
             logs.update({f"eval_{key}": number for key, number in results.items()})
         better = self.best is None or (
@@ -76,25 +142,72 @@ class Evaluator(keras.callbacks.Callback):
         )
         if better:
             self.best, self.best_epoch = value, epoch + 1
-            self._keep()
+            self._keep(monitor)
+        if self.filepath is not None:
+            self._write_results()
         if self.verbose:
             numbers = "  ".join(f"{key} {number:.4f}" for key, number in results.items())
             mark = "best so far" if better else f"best {self.best:.4f} in epoch {self.best_epoch}"
             print(f"\nepoch {epoch + 1}: {numbers}  ({mark})", flush=True)
 
     def on_train_end(self, logs: dict | None = None) -> None:
+        last = _checksum(self.model.get_weights())
         if self.restore_best and self._weights is not None:
             self.model.set_weights(self._weights)
+        elif self.restore_best and self.best is not None and self.filepath is not None:
+            self.model.load_weights(self.filepath)  # the best epoch was another process's
+        self._known = {last, _checksum(self.model.get_weights())}
 
-    def _keep(self) -> None:
+    def _keep(self, monitor: str) -> None:
         if self.restore_best:
             self._weights = self.model.get_weights()
         if self.filepath is not None:
-            # Written beside and moved over, so that an interruption leaves the old file whole.
-            self.filepath.parent.mkdir(parents=True, exist_ok=True)
-            beside = self.filepath.with_name(f".{self.filepath.name}.new.weights.h5")
-            try:
-                self.model.save_weights(beside)
-                beside.replace(self.filepath)
-            finally:
-                beside.unlink(missing_ok=True)
+            with replace_file(self.filepath) as new:
+                self.model.save_weights(new)
+                note = {"best": self.best, "epoch": self.best_epoch, "monitor": monitor}
+                _write_note(new, {**note, "mode": self.mode})
+
+    def _results_path(self) -> Path:
+        return self.filepath.with_name(self.filepath.name.removesuffix(".h5") + ".json")
+
+    def _write_results(self) -> None:
+        rows = zip(self._epochs, self.history, strict=True)
+        values = {
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+            "results": [{"epoch": epoch, **results} for epoch, results in rows],
+        }
+        with replace_file(self._results_path()) as new:
+            new.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+
+
+def _checksum(weights: list[np.ndarray]) -> int:
+    found = 0
+    for array in weights:
+        found = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8), found)
+    return found
+
+
+def _write_note(path: Path, note: Mapping[str, Any]) -> None:
+    """Say in a weight file whose weights these are: it stays true when the process is killed."""
+    import h5py
+
+    with h5py.File(path, "r+") as file:
+        file.attrs[NOTE] = json.dumps(note)
+
+
+def _read_note(path: Path) -> dict[str, Any] | None:
+    """What `_write_note` wrote; None in another file."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            note = json.loads(file.attrs[NOTE])
+        return {
+            "best": float(note["best"]),
+            "epoch": int(note["epoch"]),
+            "monitor": str(note["monitor"]),
+            "mode": str(note["mode"]),
+        }
+    except (OSError, KeyError, ValueError, TypeError):
+        return None

@@ -13,6 +13,7 @@ from keras import ops
 from .._compat import calls, full_precision, is_functional
 from .._serialization import revive, serializable
 from ..heads import ConditionalRandomField
+from ..saving import SavedWhole
 from .gradients import loss_scale, variable_values
 from .step import Step, is_lookup
 from .techniques import Technique
@@ -21,7 +22,7 @@ ROLES = ("objective", "adversarial", "penalty", "virtual")
 
 
 @serializable
-class Regularized(keras.Model):
+class Regularized(SavedWhole, keras.Model):
     """A functional model with the same layers and weights, whose `fit` uses techniques.
 
         model = Regularized(model, [FGM(epsilon=1.0)])

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import keras
 import numpy as np
 import pytest
 
 from bert4keras.training import Evaluator
+
+RESULTS = "best.weights.json"
 
 
 class Counting:
@@ -16,7 +20,7 @@ class Counting:
         self.model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
         self.model.compile(keras.optimizers.SGD(0.1), "mse")
 
-    def fit(self, scores, **options):
+    def fit(self, scores, first=0, evaluator=None, **options):
         """Trains an epoch per score; the weight after each."""
         remaining, self.weights = iter(scores), []
 
@@ -24,9 +28,12 @@ class Counting:
             self.weights.append(self.weight())
             return next(remaining)
 
-        evaluator = Evaluator(evaluate, **options)
+        if evaluator is None:
+            evaluator = Evaluator(evaluate, **options)
+        evaluator.evaluate = evaluate
         x = np.ones((4, 1), "float32")
-        self.model.fit(x, 9 * x, epochs=len(scores), verbose=0, callbacks=[evaluator])
+        fitted = {"initial_epoch": first, "epochs": first + len(scores)}
+        self.model.fit(x, 9 * x, verbose=0, callbacks=[evaluator], **fitted)
         return evaluator
 
     def weight(self) -> float:
@@ -44,7 +51,7 @@ def test_best_weights_come_back(mode, best, tmp_path):
     other = Counting()
     other.model.load_weights(path)
     assert other.weight() == run.weights[best - 1]
-    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    assert sorted(file.name for file in path.parent.iterdir()) == [path.name, RESULTS]
 
 
 def test_last_weights_stay_without_restoring():
@@ -71,7 +78,7 @@ def test_an_interrupted_write_leaves_the_old_file_alone(error, tmp_path, monkeyp
     with pytest.raises(type(error), match="disk full"):
         run.fit([0.9], filepath=path, verbose=0)
     assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [path.name, RESULTS]
 
 
 def test_several_numbers_and_the_line(capsys):
@@ -113,3 +120,79 @@ def test_results_without_use(score, message):
 def test_wrong_options(options, message):
     with pytest.raises(ValueError, match=message):
         Evaluator(lambda: 0.0, **options)
+
+
+def test_another_model_begins_anew():
+    evaluator = Counting().fit([0.9, 0.8], verbose=0)
+    other = Counting()
+    other.fit([0.1, 0.2], evaluator=evaluator)
+    assert (evaluator.best, evaluator.best_epoch) == (0.2, 2)
+    assert evaluator.history == [{"score": 0.1}, {"score": 0.2}]
+    assert other.weight() == other.weights[1]
+
+
+def test_other_weights_in_the_same_model_begin_anew():
+    run = Counting()
+    evaluator = run.fit([0.9], verbose=0)
+    run.model.set_weights([np.zeros((1, 1))])
+    run.fit([0.1], evaluator=evaluator)
+    assert (evaluator.best, run.weight()) == (0.1, run.weights[0])
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_a_second_stage_goes_on(back):
+    run = Counting()
+    evaluator = run.fit([0.9, 0.5], restore_best=back, verbose=0)
+    best = run.weights[0]
+    run.fit([0.1, 0.2], evaluator=evaluator)
+    assert (evaluator.best, evaluator.best_epoch, len(evaluator.history)) == (0.9, 1, 4)
+    assert run.weight() == (best if back else run.weights[-1])
+
+
+def test_a_resumed_training_keeps_the_better_weights(tmp_path):
+    path = tmp_path / "best.weights.h5"
+    first = Counting()
+    first.fit([0.3, 0.9, 0.4], filepath=path, verbose=0)
+    best = first.weights[1]
+    resumed = Counting()  # of epoch 3, whose results are lost, as when the process was killed
+    evaluator = resumed.fit([0.5, 0.6], first=2, filepath=path, verbose=0)
+    assert (evaluator.best, evaluator.best_epoch) == (0.9, 2)
+    assert [row["score"] for row in evaluator.history] == [0.3, 0.9, 0.5, 0.6]
+    assert resumed.weight() == best
+    better = Counting().fit([0.95], first=4, filepath=path, monitor="score", verbose=0)
+    assert (better.best, better.best_epoch, len(better.history)) == (0.95, 5, 5)
+    stored = json.loads((tmp_path / RESULTS).read_text())
+    assert stored["best_epoch"] == 5
+    assert stored["results"][1] == {"epoch": 2, "score": 0.9}
+
+
+@pytest.mark.parametrize("content", [None, "[", "[]", '{"results": [1]}', '{"results": 7}'])
+def test_results_that_cannot_be_read_do_not_matter(tmp_path, content):
+    path = tmp_path / "best.weights.h5"
+    Counting().fit([0.9], filepath=path, verbose=0)
+    (tmp_path / RESULTS).unlink() if content is None else (tmp_path / RESULTS).write_text(content)
+    evaluator = Counting().fit([0.5], first=1, filepath=path, verbose=0)
+    assert (evaluator.best, evaluator.history) == (0.9, [{"score": 0.5}])
+
+
+@pytest.mark.parametrize("options", [{}, {"monitor": "f1"}, {"mode": "min"}])
+def test_a_resumed_training_does_not_replace_weights_of_unknown_worth(tmp_path, options):
+    path, run = tmp_path / "best.weights.h5", Counting()
+    if options:
+        run.fit([0.9], filepath=path, verbose=0)
+    else:
+        run.model.save_weights(path)
+    before = path.read_bytes()
+    with pytest.raises(
+        ValueError, match=r"epoch 1, but .*best\.weights\.h5 does not say how"
+    ):
+        Counting().fit([{"f1": 0.1}], first=1, filepath=path, verbose=0, **options)
+    assert path.read_bytes() == before
+
+
+def test_a_fresh_training_replaces_the_old_best_and_says_so(tmp_path, capsys):
+    path = tmp_path / "best.weights.h5"
+    Counting().fit([0.9], filepath=path, verbose=0)
+    evaluator = Counting().fit([0.1], filepath=path)
+    assert (evaluator.best, len(evaluator.history)) == (0.1, 1)
+    assert "earlier training, score 0.9000, will be replaced" in capsys.readouterr().out
