@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
+
+from . import _json
+from ._json import shown
+from ._keys import INERT_KEYS, REASONS, SWITCHES
+from ._schema import (
+    ACTIVATIONS,
+    Activation,
+    Count,
+    Mixture,
+    Only,
+    Positive,
+    Rate,
+    Size,
+    Spread,
+    TokenId,
+    annotations,
+    plain,
+    problem,
+)
 
 # Google and Hugging Face keys, and the ancestor's, that mean one of our fields; a family's config
 # class may add its own (`aliases`).
@@ -19,36 +38,7 @@ ALIASES = {
     "layer_norm_eps": "norm_epsilon",
 }
 
-# The same function under other names. "gelu" alone is the exact (erf) form.
-ACTIVATIONS = {
-    "gelu_new": "gelu_tanh",
-    "gelu_pytorch_tanh": "gelu_tanh",
-    "gelu_fast": "gelu_tanh",
-    "gelu_python": "gelu",
-    "gelu_erf": "gelu",
-    "swish": "silu",
-}
-
-# Keys found in the wild which do not change what the model computes: kept, not worth a remark.
-INERT_KEYS = frozenset(
-    """_name_or_path architectures attn_implementation _attn_implementation auto_map bos_token_id
-    classifier_dropout cross_attention_hidden_size directionality dtype eos_token_id
-    finetuning_task gradient_checkpointing id2label label2id language model_max_length name
-    num_labels output_attentions output_hidden_states output_past pooler_fc_size
-    pooler_num_attention_heads pooler_num_fc_layers pooler_size_per_head pooler_type
-    position_embedding_type problem_type return_dict sep_token_id cls_token_id torch_dtype
-    transformers_version use_cache is_decoder is_encoder_decoder add_cross_attention
-    tie_word_embeddings pruned_heads chunk_size_feed_forward""".split()
-)
-
-# Values of otherwise inert keys that would ask for another model than the one we build; a family's
-# config class may lift or add some (`refused`).
-REFUSED_VALUES = {
-    "position_embedding_type": lambda value: value not in (None, "absolute"),
-    "add_cross_attention": bool,
-    "is_encoder_decoder": bool,
-    "pruned_heads": bool,
-}
+MAX_BYTES = 16 << 20  # of a config; one with a name for each of 100,000 labels has 8 MB
 
 
 class ConfigError(ValueError):
@@ -98,39 +88,41 @@ class TransformerConfig:
         ConfigError: a size that is missing, not a positive integer, or does not fit another.
     """
 
-    vocab_size: int = None
-    hidden_size: int = None
-    num_hidden_layers: int = None
-    num_attention_heads: int = None
-    intermediate_size: int = None
-    hidden_act: str = "gelu"
-    max_position: int = 512
-    segment_vocab_size: int = 2
-    embedding_size: int | None = None
-    attention_head_size: int | None = None
-    attention_key_size: int | None = None
-    dropout_rate: float = 0.1
-    attention_dropout_rate: float = 0.1
-    initializer_range: float = 0.02
-    norm_epsilon: float = 1e-12
-    pad_token_id: int | None = 0
+    vocab_size: Size = None
+    hidden_size: Size = None
+    num_hidden_layers: Size = None
+    num_attention_heads: Size = None
+    intermediate_size: Size = None
+    hidden_act: Activation = "gelu"
+    max_position: Size = 512
+    segment_vocab_size: Count = 2
+    embedding_size: Size | None = None
+    attention_head_size: Size | None = None
+    attention_key_size: Size | None = None
+    dropout_rate: Rate = 0.1
+    attention_dropout_rate: Rate = 0.1
+    initializer_range: Spread = 0.02
+    norm_epsilon: Positive = 1e-12
+    pad_token_id: TokenId | None = 0
     residual_attention_scores: bool = False
-    hierarchical_position: float | bool | None = None
+    hierarchical_position: Mixture | bool | None = None
     shared_segment_embeddings: bool = False
     custom_position_ids: bool = False
-    layer_norm_cond: int | None = None
-    layer_norm_cond_hidden_size: int | None = None
-    layer_norm_cond_hidden_act: str = "linear"
+    layer_norm_cond: Size | None = None
+    layer_norm_cond_hidden_size: Size | None = None
+    layer_norm_cond_hidden_act: Activation = "linear"
     remat: bool = False
     model_type: str = "bert"
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False)
 
-    # What a family's json calls our fields, which of its keys are inert, and which of their values
-    # ask for something else: on top of the tables above. And the fields that no other program
-    # knows, written to a json only where they are used.
+    # What a family's json calls our fields, which of its keys are inert, and which values of others
+    # ask for something else: on top of `ALIASES` and of the tables in `_keys`. Whether its
+    # `is_decoder` means a causal mask. And the fields that no other program knows, written to a
+    # json only where they are used.
     aliases: ClassVar[Mapping[str, str]] = {}
     inert: ClassVar[frozenset[str]] = frozenset()
     refused: ClassVar[Mapping[str, Callable[[Any], bool]]] = {}
+    reads_is_decoder: ClassVar[bool] = True
     saved_as: ClassVar[str | None] = None  # `model_type` for other programs, where it differs
     own_options: ClassVar[frozenset[str]] = frozenset(
         """residual_attention_scores hierarchical_position shared_segment_embeddings
@@ -142,14 +134,15 @@ class TransformerConfig:
         set_field = object.__setattr__  # the dataclass is frozen only once it is complete
         sizes = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads")
         for key in (*sizes, "intermediate_size", "max_position"):
-            value = getattr(self, key)
-            if value is None:
+            if getattr(self, key) is None:
                 raise ConfigError(
                     f"config has no `{key}`. Add it to the json, or pass "
                     f"`{key}=...` to build_transformer_model."
                 )
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(f"config `{key}` must be a positive integer, not {value!r}.")
+        for field in dataclasses.fields(self):
+            value = plain(getattr(self, field.name))
+            self.check(field.name, value)
+            set_field(self, field.name, value)
         set_field(self, "hidden_act", ACTIVATIONS.get(self.hidden_act, self.hidden_act))
         if self.embedding_size is None:
             set_field(self, "embedding_size", self.hidden_size)
@@ -163,12 +156,35 @@ class TransformerConfig:
             set_field(self, "attention_head_size", self.hidden_size // self.num_attention_heads)
         if self.attention_key_size is None:
             set_field(self, "attention_key_size", self.attention_head_size)
-        if self.hierarchical_position is True:
-            set_field(self, "hierarchical_position", 0.4)
-        for key in ("dropout_rate", "attention_dropout_rate"):
-            rate = getattr(self, key)
-            if not 0 <= rate < 1:
-                raise ConfigError(f"config `{key}` must lie in [0, 1), not {rate!r}.")
+        if isinstance(self.hierarchical_position, bool):
+            set_field(self, "hierarchical_position", 0.4 if self.hierarchical_position else None)
+        if self.pad_token_id is not None and self.pad_token_id >= self.vocab_size:
+            raise ConfigError(
+                f"config `pad_token_id` {self.pad_token_id} is no id of a vocabulary of "
+                f"{self.vocab_size} tokens (`vocab_size`). Give an id from 0 to "
+                f"{self.vocab_size - 1}."
+            )
+
+    @classmethod
+    def check(cls, key: str, value: Any, field: str | None = None) -> None:
+        """Compare a value with what the annotation of a field allows.
+
+        Args:
+            key: what messages call it.
+            value: to look at.
+            field: name of the field; None means `key`.
+
+        Raises:
+            ConfigError: another type or range; names the key, the value and what is allowed.
+        """
+        wanted = problem(annotations(cls).get(field or key, Any), value)
+        if wanted:
+            raise ConfigError(f"config `{key}` must be {wanted}, not {shown(value)}.")
+
+    @property
+    def causal(self) -> bool:
+        """Whether the json asks for a causal mask (`is_decoder`) where the family has none."""
+        return self.reads_is_decoder and bool(self.extra.get("is_decoder"))
 
     @classmethod
     def fields(cls) -> tuple[str, ...]:
@@ -185,39 +201,73 @@ class TransformerConfig:
         """Build a config from Google, Hugging Face or bert4keras keys.
 
         Args:
-            values: the parsed json. Unknown keys go to `extra` and are named once in a warning.
+            values: the parsed json. Unknown keys go to `extra` and are named once in a warning; a
+                key that is known to change the function elsewhere is refused, see `_keys`.
             **overrides: fields (either spelling) which win over `values`; None is ignored.
 
         Returns:
             A checked `TransformerConfig`.
 
         Raises:
-            ConfigError: an override that is no field, or values that do not fit together.
+            ConfigError: an override that is no field, a value of another type or range, two keys
+                that contradict each other, a model that is not built here, or values that do not
+                fit together.
         """
-        known, aliases = set(cls.fields()), cls.all_aliases()
-        fields, extra = {}, dict(values.get("extra") or {})
+        cls.check_overrides(overrides)
+        own = "extra" in values  # of `to_dict`, where None is meant
+        extra = values["extra"] if own else {}
+        cls.check("extra", extra)
+        for key in (key for key in (*values, *extra) if not isinstance(key, str)):
+            raise ConfigError(f"config keys must be texts, not {shown(key)}.")
+        fields, extra = {}, dict(extra)
+        aliases, known, said = cls.all_aliases(), set(cls.fields()), {}
         for key, value in values.items():
             name = aliases.get(key, key)
-            if name in known:
-                if value is not None:
-                    fields[name] = value
-            elif key != "extra":
-                extra[key] = value
-        for key, value in overrides.items():
-            name = aliases.get(key, key)
             if name not in known:
+                extra.update({key: value} if key != "extra" else {})
+            elif value is not None or own:
+                cls.check(key, value, name)
+                _require_agreement(key, value, said.setdefault(name, (key, value)))
+                fields[name] = value
+        cls._check_extra(extra, warn=not own)
+        fields |= {aliases.get(k, k): value for k, value in overrides.items() if value is not None}
+        return cls(**fields, extra=extra)
+
+    @classmethod
+    def check_overrides(cls, overrides: Mapping[str, Any]) -> None:
+        """Check options by which a caller changes a config, as `from_dict` does.
+
+        Raises:
+            ConfigError: no field, or a value of another type or range.
+        """
+        known, aliases = cls.fields(), cls.all_aliases()
+        for key, value in overrides.items():
+            if aliases.get(key, key) not in known:
                 raise ConfigError(
                     f"unknown option `{key}`. Known config fields: {', '.join(sorted(known))}."
                 )
             if value is not None:
-                fields[name] = value
-        for key, refused in {**REFUSED_VALUES, **cls.refused}.items():
-            if key in extra and refused(extra[key]):
-                raise ConfigError(f"config `{key}={extra[key]!r}` asks for a model not built here.")
-        unknown = sorted(set(extra) - INERT_KEYS - cls.inert)
-        if unknown and "extra" not in values:
-            warnings.warn(f"config keys kept but not used: {', '.join(unknown)}", stacklevel=2)
-        return cls(**fields, extra=extra)
+                cls.check(key, value, aliases.get(key, key))
+
+    @classmethod
+    def _check_extra(cls, extra: Mapping[str, Any], warn: bool) -> None:
+        """Refuse what asks for another model, and name what nobody knows."""
+        switches = {**SWITCHES, **cls.refused}
+        for key, refused in switches.items():
+            value = extra.get(key)
+            if value is None or not refused(value):
+                continue
+            reason = REASONS.get(key, "that is another model than the one built here")
+            allowed = getattr(refused, "allowed", ()) if isinstance(refused, Only) else ()
+            if allowed:
+                reason += f"; allowed is {' or '.join(map(shown, allowed))}"
+            raise ConfigError(f"config `{key}={shown(value)}` is not supported: {reason}.")
+        unknown = sorted(set(extra) - INERT_KEYS - switches.keys() - cls.inert)
+        if unknown and warn:
+            names = [key if key.isprintable() and len(key) <= 80 else shown(key) for key in unknown]
+            more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+            text = f"config keys kept but not used: {', '.join(names[:20])}{more}"
+            warnings.warn(text, stacklevel=3)
 
     @classmethod
     def from_file(cls, path: str | Path, **overrides: Any) -> TransformerConfig:
@@ -225,9 +275,11 @@ class TransformerConfig:
 
         Raises:
             FileNotFoundError: no such file.
-            ConfigError: the file is not a json object, or its values do not fit.
+            ConfigError: the file is not a json object, or its values do not fit; names the file.
         """
-        return cls.from_dict(read_json(path), **overrides)
+        cls.check_overrides(overrides)
+        with named(path):
+            return cls.from_dict(read_json(path), **overrides)
 
     def to_dict(self) -> dict[str, Any]:
         """The config as plain values under our own names, `extra` included.
@@ -265,17 +317,32 @@ class TransformerConfig:
         return {**self.extra, **out}
 
 
+def _require_agreement(key: str, value: Any, first: tuple[str, Any]) -> None:
+    """Two keys for one field must say the same."""
+    pair = [ACTIVATIONS.get(v, v) if isinstance(v, str) else v for v in (value, first[1])]
+    if pair[0] != pair[1]:
+        raise ConfigError(
+            f"config `{first[0]}={shown(first[1])}` and `{key}={shown(value)}` mean the same and "
+            "differ. Delete the one that is wrong."
+        )
+
+
+@contextlib.contextmanager
+def named(source: Any) -> Iterator[None]:
+    """Put the file that was read before the message of a `ConfigError`; None names nothing."""
+    try:
+        yield
+    except ConfigError as error:
+        if source is None or str(error).startswith(str(source)):
+            raise
+        raise ConfigError(f"{source}: {error}") from error
+
+
 def read_json(path: str | Path) -> dict[str, Any]:
     """Read a json object from a file.
 
     Raises:
         FileNotFoundError: no such file.
-        ConfigError: not UTF-8 json, or not an object.
+        ConfigError: no regular file, not UTF-8 json, nested too deep, or not an object.
     """
-    try:
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not a json file: {error}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path} holds a json {type(values).__name__}, not an object of keys.")
-    return values
+    return _json.read_json(path, ConfigError, limit=MAX_BYTES)

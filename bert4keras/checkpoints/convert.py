@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from bert4keras._json import read_json
+from bert4keras.checkpoints.directories import CONFIGS, model_directory
 from bert4keras.checkpoints.errors import CheckpointError
 from bert4keras.checkpoints.hub import TOKENIZER, is_address, resolve
 from bert4keras.checkpoints.inventory import Inventory, row_label, take_inventory
@@ -21,7 +22,6 @@ from bert4keras.checkpoints.table import Row, Table, Transform
 from bert4keras.checkpoints.tables import TABLES
 from bert4keras.checkpoints.transfer import LAYOUTS, table_for, write_checkpoint
 
-CONFIGS = ("config.json", "bert_config.json")
 TOKENIZER_FILES = {
     "huggingface": TOKENIZER,
     "google": ("vocab.*", "merges.txt", "*.model"),
@@ -182,18 +182,15 @@ def _directory_of(source: Any) -> Path | None:
     if isinstance(source, Mapping | Reader):
         return None
     path = Path(source)
-    return path if path.is_dir() else path.parent
+    return model_directory(path) if path.is_dir() else path.parent
 
 
 def _read_config(directory: Path | None) -> dict | None:
     """The config beside the source."""
-    path = next((p for name in CONFIGS if directory and (p := directory / name).is_file()), None)
+    path = next((p for name in CONFIGS if directory and (p := directory / name).exists()), None)
     if path is None:
         return None
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise CheckpointError(f"{path} is not a json object: {error}") from error
+    return read_json(path, CheckpointError)
 
 
 def _adapted(values: dict | None, family: str, format: str, tensors: Iterable[str]) -> dict | None:

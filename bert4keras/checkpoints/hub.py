@@ -8,7 +8,6 @@ its settings from the environment when it is imported, by Keras at the latest: `
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import time
@@ -19,6 +18,7 @@ from pathlib import Path, PurePath
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from bert4keras.checkpoints.directories import ADAPTER, indexed_files
 from bert4keras.checkpoints.errors import CheckpointError
 
 SCHEME = "hf://"
@@ -170,6 +170,12 @@ def _weights(address: Address, hub: ModuleType, present: set[str]) -> list[str]:
                 "repository. Tell its author, or choose another revision: hf://org/name@revision"
             )
         return [INDEX, *shards]
+    if ADAPTER in present:
+        raise CheckpointError(
+            f"{address} holds an adapter of PEFT, not a model: its {ADAPTER} names the model that "
+            "it changes. Merge the two where PEFT is installed (merge_and_unload, then "
+            "save_pretrained), and pass the directory of the result."
+        )
     unsafe = sorted(name for name in present if any(fnmatchcase(name, p) for p in UNSAFE))
     if unsafe:
         raise CheckpointError(
@@ -187,11 +193,7 @@ def _weights(address: Address, hub: ModuleType, present: set[str]) -> list[str]:
 
 
 def _shards(index: Path) -> set[str]:
-    try:
-        files = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-        return {str(file) for file in files}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{index} is not an index of shards: {error!r}") from error
+    return set(indexed_files(index).values())
 
 
 def _is_answer(error: Exception, hub: ModuleType) -> bool:

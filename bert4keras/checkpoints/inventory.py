@@ -12,6 +12,7 @@ from bert4keras.checkpoints.table import Ignored, Row, Table
 from bert4keras.checkpoints.tables import TABLES
 
 MOST_SHOWN = 5
+ADAPTERS = ("lora_", "ia3_", "hada_w", "lokr_w", "vera_lambda", "oft_r", "modules_to_save")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,8 +45,17 @@ def take_inventory(reader: Reader, tables: Sequence[Table]) -> Inventory:
         The `Inventory` under the table that knows most tensors.
 
     Raises:
-        CheckpointError: no table knows any tensor, or two tensors are the same one.
+        CheckpointError: no table knows any tensor, two tensors are the same one, or some belong to
+            an adapter that changes the others.
     """
+    adapters = [name for name in reader.names if _is_adapter(name)]
+    if adapters:
+        raise CheckpointError(
+            f"{reader.source} holds an adapter of PEFT that is not merged into the weights: "
+            f"{some(adapters)}. Without it the model computes something else. Merge it where PEFT "
+            "is installed: PeftModel.from_pretrained(model, ...).merge_and_unload(), then save. Or "
+            "pass a dict without these tensors."
+        )
     sorted_by = [_sort(reader, table) for table in tables]
     best = max(sorted_by, key=lambda inventory: len(inventory.names), default=None)
     if best is None or not best.names:
@@ -55,6 +65,12 @@ def take_inventory(reader: Reader, tables: Sequence[Table]) -> Inventory:
             f"{guess_family(reader.names)}."
         )
     return best
+
+
+def _is_adapter(name: str) -> bool:
+    """Whether a tensor belongs to an adapter of PEFT (LoRA and its relatives)."""
+    parts = name.replace("/", ".").split(".")
+    return any(part.startswith(ADAPTERS) for part in parts)
 
 
 def guess_family(names: Iterable[str]) -> str:

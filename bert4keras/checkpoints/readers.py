@@ -6,6 +6,8 @@ widens float16 and bfloat16 to float32, which loses nothing. Nothing is ever unp
 
 from __future__ import annotations
 
+import glob
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -15,10 +17,14 @@ from typing import Any
 
 import numpy as np
 
+from bert4keras._json import require_regular_file
 from bert4keras.checkpoints.base import Reader, wide, widened
+from bert4keras.checkpoints.directories import indexed_files, model_directory
 from bert4keras.checkpoints.errors import CheckpointError, require_finite
 from bert4keras.checkpoints.hub import resolve
 from bert4keras.checkpoints.safetensors_reader import SafetensorsReader, ShardedReader
+
+logger = logging.getLogger(__name__)
 
 ACCEPTED = (
     "Accepted are a directory, a .safetensors file, a .safetensors.index.json of shards, "
@@ -51,7 +57,7 @@ def open_checkpoint(source: Any) -> Reader:
             f"cannot read a checkpoint from a {type(source).__name__}. {ACCEPTED}"
         )
     path = resolve(source)
-    return _open_file(_find_in(path) if path.is_dir() else path)
+    return _open_file(_find_in(model_directory(path)) if path.is_dir() else path)
 
 
 def _open_file(path: Path) -> Reader:
@@ -61,7 +67,10 @@ def _open_file(path: Path) -> Reader:
     if path.suffix == ".safetensors":
         return SafetensorsReader(path)
     prefix = re.sub(r"\.(index|meta|data-\d{5}-of-\d{5})$", "", str(path))
-    if Path(f"{prefix}.index").is_file():
+    index = Path(f"{prefix}.index")
+    if index.exists():
+        for file in (index, *index.parent.glob(f"{glob.escape(Path(prefix).name)}.data-*")):
+            require_regular_file(file, CheckpointError)
         return TensorFlowReader(prefix)
     if path.exists():
         raise CheckpointError(f"{path} is no checkpoint that can be read. {ACCEPTED}")
@@ -95,7 +104,9 @@ def _listing(directory: Path, limit: int = 12) -> str:
 def _find_in(directory: Path) -> Path:
     """The one checkpoint of a directory."""
     standard = [directory / "model.safetensors", directory / "model.safetensors.index.json"]
-    found = [path for path in standard if path.is_file()]
+    found = [path for path in standard if path.exists()]
+    if len(found) == 2 and _same_weights(*found):
+        found = found[:1]
     if not found:
         found = sorted(directory.glob("*.safetensors.index.json"))
         found = found or sorted(directory.glob("*.safetensors"))
@@ -114,6 +125,20 @@ def _find_in(directory: Path) -> Path:
         f"no checkpoint in {directory}; it holds {_listing(directory)}. Looked for "
         "model.safetensors, model.safetensors.index.json and *.ckpt.index."
     )
+
+
+def _same_weights(file: Path, index: Path) -> bool:
+    """Whether an index beside a file changes nothing: transformers reads the file."""
+    shards = {index.with_name(name) for name in indexed_files(index).values()}
+    if shards == {file} or not any(shard.exists() for shard in shards):
+        logger.warning("%s names no shards of its own; %s is read", index, file.name)
+        return True
+    with SafetensorsReader(file) as one, ShardedReader(index) as other:
+        return set(one.names) == set(other.names) and all(
+            one.shape(name) == other.shape(name)
+            and np.array_equal(one.read(name), other.read(name))
+            for name in one.names
+        )
 
 
 class DictReader(Reader):

@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from bert4keras._json import require_regular_file
 from bert4keras.checkpoints.base import Reader, wide, widened
+from bert4keras.checkpoints.directories import indexed_files
 from bert4keras.checkpoints.errors import (
     CRC_KEY,
     PIECE,
@@ -103,13 +105,14 @@ def _safetensors_header(path: Path) -> tuple[dict[str, Any], int]:
     """The header of a file that the library has found to be well-formed, and where data begins."""
     from safetensors import SafetensorError, safe_open
 
+    require_regular_file(path, CheckpointError)
     try:
         with safe_open(path, framework="np"):
             pass
         with open(path, "rb") as file:
             size = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(size))
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path} is not a whole safetensors file ({error}). Fetch it again."
         ) from error
@@ -122,7 +125,7 @@ def _checksums(source: str, metadata: Mapping[str, str], header: Mapping) -> dic
         return None
     try:
         checksums = dict(json.loads(metadata[CRC_KEY]))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{source}: the list of checksums is damaged ({error})") from error
     lost = sorted(set(checksums) - set(header))
     if lost:
@@ -137,12 +140,12 @@ class ShardedReader(Reader):
         path = Path(path)
         self.source = str(path)
         self._shard_of: dict[str, SafetensorsReader] = {}
-        files = self._weight_map(path)
+        files = indexed_files(path)
         with ExitStack() as stack:
             shards = {}
             for file in sorted(set(files.values())):
                 shard = path.parent / file
-                if not shard.is_file():
+                if not shard.exists():
                     raise CheckpointError(f"{path} names the shard {file}, which is missing")
                 shards[file] = stack.enter_context(SafetensorsReader(shard))
             contents = {file: set(shard.names) for file, shard in shards.items()}
@@ -151,24 +154,6 @@ class ShardedReader(Reader):
                     raise CheckpointError(f"{path} places `{name}` in {file}, which lacks it")
                 self._shard_of[name] = shards[file]
             self._handles = stack.pop_all()
-
-    @staticmethod
-    def _weight_map(path: Path) -> dict[str, str]:
-        try:
-            files = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
-            pairs = list(files.items())
-        except FileNotFoundError as error:
-            raise CheckpointError(f"{path} does not exist") from error
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CheckpointError(f"{path} is not an index of shards: {error!r}") from error
-        for name, file in pairs:
-            inside = isinstance(file, str) and file == Path(file).name and "\\" not in file
-            if not inside or not file.endswith(".safetensors"):
-                raise CheckpointError(
-                    f"{path} places `{name}` in {file!r}; a shard must be a .safetensors file "
-                    "beside the index"
-                )
-        return dict(pairs)
 
     @property
     def names(self) -> list[str]:

@@ -202,7 +202,13 @@ class Rename:
 
 # Spellings of the same LayerNorm variables in old and new exports.
 NORM_SPELLINGS = {"gamma": "weight", "beta": "bias", "weight": "gamma", "bias": "beta"}
-WRAPPERS = ("module", "model")  # added by data-parallel training and by wrapping modules
+# First components added by data-parallel training, wrapping modules, torch.compile, PEFT and the
+# state dict of a SentenceTransformer (`0.auto_model.`). No name is wrapped more often than MOST.
+WRAPPERS = ("module", "model", "_orig_mod", "base_model", "0", "auto_model")
+MOST_WRAPPERS = 8
+# Components added anywhere in a name, by the same programs; `base_layer` is left by PEFT where it
+# has merged an adapter (one that is not merged: see `inventory`).
+INSERTED = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "base_layer")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -241,15 +247,18 @@ class Table:
     def _rows_by_tensor(self) -> dict[str, list[Row]]:
         return _by_skeleton(self.rows, "tensor")
 
-    def of_weight(self, path: str) -> Row | None:
+    def of_weight(self, path: str, prefix: str = "") -> Row | None:
         """The row of one of our weights, with concrete names.
 
         Args:
             path: Keras variable path. A leading model name is skipped.
+            prefix: with which the names of the model's layers begin, not known to the table.
         """
         parts = path.split("/")
         for start in range(len(parts)):
-            name = "/".join(parts[start:])
+            if not parts[start].startswith(prefix):
+                continue
+            name = "/".join(parts[start:]).removeprefix(prefix)
             for row in self._rows_by_weight.get(_skeleton(name), ()):
                 fields = _index_in(row.weight, name)
                 if fields is not None:
@@ -265,8 +274,9 @@ class Table:
     def canonical(self, name: str) -> str | None:
         """The name under which this table knows a tensor, or None.
 
-        Accepts a TensorFlow `:0`, wrapper prefixes (`module.`), another root (`roberta.`) or none,
-        and LayerNorm variables called gamma and beta or weight and bias.
+        Accepts a TensorFlow `:0`, wrapper prefixes (`module.`, `_orig_mod.`, `base_model.model.`,
+        `0.auto_model.`), another root (`roberta.`) or none, and LayerNorm variables called gamma
+        and beta or weight and bias.
         """
         for candidate in self._candidates(name):
             if self.of_tensor(candidate) or self.ignored_as(candidate):
@@ -337,17 +347,23 @@ class Table:
         return dataclasses.replace(self, name=name, rows=tuple(rows))
 
     def _candidates(self, name: str) -> Iterator[str]:
-        for rooted in self._rooted(name.removesuffix(":0")):
+        name = name.removesuffix(":0")
+        if any(part in name for part in INSERTED):
+            parts = name.split(self.separator)
+            name = self.separator.join(part for part in parts if part not in INSERTED)
+        for rooted in self._rooted(name):
             yield rooted
             head, separator, last = rooted.rpartition(self.separator)
             if last in NORM_SPELLINGS:
                 yield head + separator + NORM_SPELLINGS[last]
 
     def _rooted(self, name: str) -> Iterator[str]:
-        head, separator, rest = name.partition(self.separator)
-        yield name
-        yield self.root + self.separator + name
-        if head in self.roots:
-            yield self.root + separator + rest
-        if separator and head in WRAPPERS:
-            yield from self._rooted(rest)
+        for _ in range(MOST_WRAPPERS):
+            head, separator, rest = name.partition(self.separator)
+            yield name
+            yield self.root + self.separator + name
+            if head in self.roots:
+                yield self.root + separator + rest
+            if not separator or head not in WRAPPERS:
+                return
+            name = rest

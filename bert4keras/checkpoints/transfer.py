@@ -21,9 +21,10 @@ from bert4keras.checkpoints.inventory import (
     take_inventory,
 )
 from bert4keras.checkpoints.lazy import Lazy, fused
+from bert4keras.checkpoints.plan import FLOATS, Step, dtype_of, known_weights, plan, prefix_of
 from bert4keras.checkpoints.readers import Reader, open_checkpoint
 from bert4keras.checkpoints.resize import fit_weight
-from bert4keras.checkpoints.table import Row, Table, Transform
+from bert4keras.checkpoints.table import Table, Transform
 from bert4keras.checkpoints.tables import all_tables
 from bert4keras.checkpoints.vocabulary import Surgery
 from bert4keras.checkpoints.writers import (
@@ -36,7 +37,6 @@ from bert4keras.checkpoints.writers import (
 
 logger = logging.getLogger(__name__)
 
-FLOATS = ("float64", "float32", "float16", "bfloat16")
 # format -> (suffix of an explicit file, file in a directory, config beside it)
 LAYOUTS = {
     "huggingface": (".safetensors", "model.safetensors", "config.json"),
@@ -80,15 +80,6 @@ class Report:
         return "\n".join(lines)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Step:
-    """One weight to fill: the variable, its row, and the stored tensor that fills it."""
-
-    variable: Any
-    row: Row
-    stored: str
-
-
 def load(
     model: Any,
     source: Any,
@@ -127,8 +118,8 @@ def load(
     with open_checkpoint(source) as reader:
         names = reader.names
         inventory = take_inventory(reader, all_tables() if tables is None else tuple(tables))
-        variables, untouched = _known_weights(model, inventory.table)
-        steps, missing = _plan(reader, inventory, variables, surgery, ignore, autoresize_weights)
+        variables, untouched = known_weights(model, inventory.table)
+        steps, missing = plan(reader, inventory, variables, surgery, ignore, autoresize_weights)
         _check_copies(reader, inventory, {step.stored for step in steps})
         bar = progress_bar(steps, "loading", progress)
         reshaped = tuple(step.row.weight for step in bar if _assign(step, reader, surgery))
@@ -150,88 +141,6 @@ def load(
     return report
 
 
-def _known_weights(model: Any, table: Table) -> tuple[list[tuple[Any, Row]], tuple[str, ...]]:
-    """Weights of the model with their rows, and the paths of those that have none."""
-    known: dict[str, tuple[Any, Row]] = {}
-    unknown = []
-    for variable in {id(v): v for v in model.weights}.values():  # shared layers appear once
-        row = table.of_weight(variable.path)
-        if row is None:
-            unknown.append(variable.path)
-        elif row.weight in known:
-            raise CheckpointError(
-                f"the model has two weights `{row.weight}`: `{known[row.weight][0].path}` and "
-                f"`{variable.path}`. Load or save each of its encoders by itself."
-            )
-        else:
-            known[row.weight] = variable, row
-    if not known:
-        found = some(unknown) if unknown else "none; build it first"
-        raise CheckpointError(
-            f"the model has no weight that {table.name} knows (such as `{table.rows[0].weight}`); "
-            f"its weights: {found}."
-        )
-    return list(known.values()), tuple(unknown)
-
-
-def _plan(
-    reader: Reader,
-    inventory: Inventory,
-    variables: list[tuple[Any, Row]],
-    surgery: Surgery,
-    ignore: tuple[str, ...],
-    resize: bool,
-) -> tuple[list[_Step], tuple[str, ...]]:
-    """Check every name and shape; nothing is read."""
-    steps, allowed, absent, problems = [], [], [], []
-    for variable, row in variables:
-        stored = inventory.names.get(row.tensor)
-        problem = stored and _shape_problem(reader, variable, row, stored, surgery, resize)
-        if stored and not problem:
-            steps.append(_Step(variable, row, stored))
-        elif matches(ignore, row.weight, row.tensor, stored):
-            allowed.append(row.weight)
-        elif stored:
-            problems.append(problem)
-        else:
-            absent.append(f"`{row.weight}` (as `{row.tensor}`)")
-    if absent:
-        text = f"{len(absent)} weights are missing: {'; '.join(absent[:5])}"
-        if inventory.unexpected:
-            text += f". Not known instead: {some(inventory.unexpected)}"
-        problems.append(f"{text}. {guess_family(reader.names)}")
-    if problems:
-        raise CheckpointError(
-            f"{reader.source} does not fit the model. {'. '.join(problems[:5])}. "
-            'Weights that may keep their initial values go into ignore=["..."].'
-        )
-    return steps, tuple(allowed)
-
-
-def _shape_problem(
-    reader: Reader, variable: Any, row: Row, stored: str, surgery: Surgery, resize: bool
-) -> str | None:
-    """Why a tensor cannot fill a weight, or None."""
-    if _dtype(variable) not in FLOATS:
-        return f"`{row.weight}` is {_dtype(variable)}: load before quantizing"
-    theirs, ours = tuple(reader.shape(stored)), tuple(variable.shape)
-    try:
-        shape = row.transform.shape(theirs)
-    except ValueError as error:
-        return f"{row_label(row, stored)}: {error}"
-    if row.per_token and shape:
-        shape = (surgery.rows(shape[0]), *shape[1:])
-    # Rows of a vocabulary are tokens: another number of them is another vocabulary.
-    fits = resize and len(shape) == len(ours) and not (row.per_token and shape[0] != ours[0])
-    if shape == ours or fits:
-        return None
-    how = "" if shape == theirs else f" (that is {shape} for us)"
-    text = f"{row_label(row, stored)}: the model has {ours}, the checkpoint {theirs}{how}"
-    if row.per_token and shape[1:] == ours[1:]:
-        text += f". Set vocab_size={shape[0]}, or choose rows with keep_tokens"
-    return text
-
-
 def _check_copies(reader: Reader, inventory: Inventory, used: set[str]) -> None:
     """A tied tensor that differs from its original would be lost without a word."""
     for stored, entry in inventory.copies.items():
@@ -245,7 +154,7 @@ def _check_copies(reader: Reader, inventory: Inventory, used: set[str]) -> None:
             )
 
 
-def _assign(step: _Step, reader: Reader, surgery: Surgery) -> bool:
+def _assign(step: Step, reader: Reader, surgery: Surgery) -> bool:
     """Fill a weight; whether the tensor had to be cut, extended or resized for it."""
     shape = tuple(step.variable.shape)
     try:
@@ -258,10 +167,6 @@ def _assign(step: _Step, reader: Reader, surgery: Surgery) -> bool:
     except Exception as error:
         label = row_label(step.row, step.stored)
         raise CheckpointError(f"while loading {label}: {error}") from error
-
-
-def _dtype(variable: Any) -> str:
-    return getattr(variable.dtype, "name", str(variable.dtype))
 
 
 def save(
@@ -297,8 +202,9 @@ def save(
     ignore = (ignore,) if isinstance(ignore, str) else tuple(ignore)
     if tables is None:
         tables = getattr(model, "checkpoint_tables", None) or all_tables()
-    table = table_for(format, tables, [variable.path for variable in model.weights])
-    variables, unknown = _known_weights(model, table)
+    paths = [variable.path for variable in model.weights]
+    table = table_for(format, tables, paths, prefix_of(model))
+    variables, unknown = known_weights(model, table)
     unknown = [name for name in unknown if not matches(ignore, name)]
     if unknown:
         raise CheckpointError(
@@ -318,7 +224,9 @@ def save(
     return write_checkpoint(path, table, tensors, config)
 
 
-def table_for(format: str, tables: Iterable[Table], paths: Sequence[str]) -> Table:
+def table_for(
+    format: str, tables: Iterable[Table], paths: Sequence[str], prefix: str = ""
+) -> Table:
     """The table of a format that knows most of the weights of these paths.
 
     Raises:
@@ -330,7 +238,7 @@ def table_for(format: str, tables: Iterable[Table], paths: Sequence[str]) -> Tab
     if not candidates:
         names = ", ".join(table.name for table in tables)
         raise CheckpointError(f"this family has no {format!r} format, only: {names}")
-    return max(candidates, key=lambda table: sum(table.of_weight(p) is not None for p in paths))
+    return max(candidates, key=lambda t: sum(t.of_weight(p, prefix) is not None for p in paths))
 
 
 def write_checkpoint(
@@ -374,8 +282,8 @@ def _lazy(variable: Any) -> Lazy:
     """A weight on its way to a file: copied from its device when its turn comes."""
     import keras
 
-    if _dtype(variable) not in FLOATS:
-        raise CheckpointError(f"`{variable.path}` is {_dtype(variable)}: save before quantizing")
+    if dtype_of(variable) not in FLOATS:
+        raise CheckpointError(f"`{variable.path}` is {dtype_of(variable)}: save before quantizing")
 
     def array() -> np.ndarray:
         tensor = keras.ops.convert_to_tensor(variable)

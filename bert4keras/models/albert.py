@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, ClassVar
 
+from .._schema import Only, Rate, Size
 from ..config import TransformerConfig
 from ..layers import FactorizedTokenEmbedding
 from .registry import register_model
@@ -15,19 +16,18 @@ from .transformer import Transformer
 class ALBERTConfig(TransformerConfig):
     """ALBERT's defaults. Models of several groups or inner groups of blocks are refused."""
 
-    embedding_size: int | None = 128
-    dropout_rate: float = 0.0
-    attention_dropout_rate: float = 0.0
+    embedding_size: Size | None = 128
+    dropout_rate: Rate = 0.0
+    attention_dropout_rate: Rate = 0.0
 
-    inert: ClassVar = frozenset(
-        """classifier_dropout_prob down_scale_factor gap_size inner_group_num ln_type
-        net_structure_type num_hidden_groups num_memory_blocks""".split()
-    )
+    inert: ClassVar = frozenset({"classifier_dropout_prob"})
     refused: ClassVar = {
-        "num_hidden_groups": lambda value: value not in (None, 1),
-        "inner_group_num": lambda value: value not in (None, 1),
-        "ln_type": lambda value: value not in (None, "postln"),
+        "down_scale_factor": Only(1),
+        "gap_size": Only(0),
+        "net_structure_type": Only(0),
+        "num_memory_blocks": Only(0),
     }
+    reads_is_decoder: ClassVar = False  # nor does transformers
 
 
 @dataclasses.dataclass(frozen=True)

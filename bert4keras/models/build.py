@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,18 +10,21 @@ from typing import Any
 
 import keras
 
-from ..checkpoints import load
+from .._json import shown
+from ..checkpoints import load, open_checkpoint
+from ..checkpoints.directories import CONFIGS, model_directory
 from ..checkpoints.hub import resolve
+from ..checkpoints.plan import check_sizes
 from ..checkpoints.vocabulary import Surgery
-from ..config import ConfigError, TransformerConfig, read_json
+from ..config import ConfigError, TransformerConfig, named, read_json
 from ..masks import Mask
 from .backbone import Backbone
 from .outputs import Outputs
 from .registry import FAMILIES, Family, get_family
+from .sizes import depths, planned_weights, require_possible
 from .transformer import Transformer
 from .two_stream import TwoStream
 
-CONFIG_FILES = ("config.json", "bert_config.json")
 # Not of the model: "tokenizer_config.json", "generation_config.json", ...
 OTHER_CONFIGS = ("tokenizer", "generation", "preprocessor", "sentence", "adapter", "special")
 LANGUAGE_MODELS = ("lm", "unilm", "prefix", "permutation")
@@ -30,7 +34,7 @@ def build_transformer_model(
     config_path: str | Path | TransformerConfig | Mapping[str, Any] | None = None,
     checkpoint_path: Any = None,
     model: str | type[Transformer] | None = None,
-    application: str | Mask = "encoder",
+    application: str | Mask | None = None,
     return_keras_model: bool = True,
     with_pool: bool | str = False,
     with_nsp: bool | str = False,
@@ -58,7 +62,8 @@ def build_transformer_model(
         model: family name or a `Transformer` class; None takes `model_type` from the config.
         application: mask strategy: `"encoder"`, `"lm"`, `"unilm"`, `"prefix"`, `"permutation"`,
             `"packed"`, `"branches"`, or a `Mask`, among them `TwoStream`. `"encoder"` is what the
-            family itself is (GPT: `"lm"`); a `Mask()` is bidirectional whatever the family.
+            family itself is (GPT: `"lm"`); a `Mask()` is bidirectional whatever the family. None:
+            `"lm"` where the config says `is_decoder: true`, else `"encoder"`.
         return_keras_model: False returns the `Transformer`, built and loaded, whose `.model` is
             the Keras model.
         with_pool, with_nsp, with_mlm, with_discriminator: heads, see `Outputs`. With None,
@@ -85,32 +90,41 @@ def build_transformer_model(
 
     Raises:
         ConfigError: no or an impossible configuration.
-        CheckpointError: weights that cannot be read or do not fit.
+        CheckpointError: weights that cannot be read or do not fit; sizes are compared before
+            anything is built.
     """
+    if not isinstance(prefix, str):
+        raise ConfigError(f"`prefix` must be a text, not {shown(prefix)}.")
     width, condition, sources = _conditioning(layer_norm_cond, additional_input_layers)
     config_overrides["layer_norm_cond"] = width
     family, config, directory = _configure(config_path, model, dropout_rate, config_overrides)
     surgery = Surgery.of(keep_tokens, compound_tokens)
     if surgery:
         config = dataclasses.replace(config, vocab_size=surgery.rows(config.vocab_size))
+    application, config = _application(application, config)
     if with_mlm is None:
         with_mlm = _is_language_model(application, family)
     outputs = Outputs(with_pool, with_nsp, with_mlm, with_discriminator)
     transformer = family.transformer(
         config, application, outputs, prefix, layers, condition, sources
     )
-    backbone = transformer.model = Backbone(transformer, name=name)
     weights = directory if checkpoint_path is None else checkpoint_path
-    if weights is not None:
-        backbone.load_report = load(
-            backbone,
-            weights,
-            ignore,
-            keep_tokens,
-            compound_tokens,
-            family.tables or None,
-            autoresize_weights=autoresize_weights,
-        )
+    with contextlib.ExitStack() as stack:
+        if weights is not None:
+            weights = stack.enter_context(open_checkpoint(weights))
+            _compare(weights, transformer, family, surgery, ignore, autoresize_weights)
+        require_possible(transformer)
+        backbone = transformer.model = Backbone(transformer, name=name)
+        if weights is not None:
+            backbone.load_report = load(
+                backbone,
+                weights,
+                ignore,
+                keep_tokens,
+                compound_tokens,
+                family.tables or None,
+                autoresize_weights=autoresize_weights,
+            )
     return backbone if return_keras_model else transformer
 
 
@@ -124,6 +138,33 @@ def _conditioning(
     else:
         width, condition = layer_norm_cond, None
     return width, condition, keras.tree.flatten(sources)
+
+
+def _compare(
+    reader: Any,
+    transformer: Transformer,
+    family: Family,
+    surgery: Surgery,
+    ignore: str | Sequence[str],
+    resize: bool,
+) -> None:
+    """Sizes of another model than the checkpoint's would take minutes, or all memory, to build."""
+    patterns = (ignore,) if isinstance(ignore, str) else tuple(ignore)
+    planned = planned_weights(transformer)
+    if planned:
+        tables = family.tables or None
+        check_sizes(reader, planned, depths(transformer), tables, surgery, patterns, resize)
+
+
+def _application(
+    application: str | Mask | None, config: TransformerConfig
+) -> tuple[str | Mask, TransformerConfig]:
+    """The mask strategy, and the config that says of `is_decoder` what is built."""
+    if application is None:
+        return ("lm" if config.causal else "encoder"), config
+    if config.causal and application != "lm":
+        config = dataclasses.replace(config, extra={**config.extra, "is_decoder": False})
+    return application, config
 
 
 def _is_language_model(application: str | Mask, family: Family) -> bool:
@@ -142,37 +183,59 @@ def _configure(
     if dropout_rate is not None:
         overrides = {"attention_dropout_rate": dropout_rate, **overrides}
         overrides["dropout_rate"] = dropout_rate
-    values, directory = _read(config_path)
-    family = get_family(model or values.get("model_type", "bert"))
-    config = family.transformer.config_class.from_dict(values, **overrides)
+    values, directory, file = _read(config_path)
+    family = get_family(model) if model else _stated_family(values, file)
+    config_class = family.transformer.config_class
+    config_class.check_overrides(overrides)
+    with named(file):
+        config = config_class.from_dict(values, **overrides)
     if family.name in FAMILIES:
         config = dataclasses.replace(config, model_type=family.name)
     _check_vocabulary(directory, config)
     return family, config, directory
 
 
-def _read(config_path: Any) -> tuple[dict[str, Any], Path | None]:
-    """Config values, and the directory whose weights belong to them, if one was named."""
+def _stated_family(values: Mapping[str, Any], file: Path | None) -> Family:
+    """The family that a config names."""
+    name = values.get("model_type", "bert")
+    with named(file):
+        if not isinstance(name, str):
+            raise ConfigError(
+                f"config `model_type` must be the name of a family, not {shown(name)}."
+            )
+        if name not in FAMILIES:
+            raise ConfigError(
+                f"config `model_type`: unknown model {shown(name)}. Known: "
+                f"{', '.join(sorted(FAMILIES))}. If it is one of these under another name, pass "
+                "model=..."
+            )
+        return get_family(name)
+
+
+def _read(config_path: Any) -> tuple[dict[str, Any], Path | None, Path | None]:
+    """Config values, the directory whose weights belong to them, and the file they were in."""
     if config_path is None:
-        return {}, None
+        return {}, None, None
     if isinstance(config_path, TransformerConfig):
-        return config_path.to_dict(), None
+        return config_path.to_dict(), None, None
     if isinstance(config_path, Mapping):
-        return dict(config_path), None
+        return dict(config_path), None, None
     path = resolve(config_path)
     if path.is_dir():
-        return read_json(_config_file(path)), path
+        path = model_directory(path)
+        file = _config_file(path)
+        return read_json(file), path, file
     if not path.exists():
         raise ConfigError(
             f"{path} does not exist. Give a checkpoint directory or the path of its config json."
         )
-    return read_json(path), None
+    return read_json(path), None, path
 
 
 def _config_file(directory: Path) -> Path:
     """The json that describes the model: of the usual name, or the only one of its kind."""
-    for file in CONFIG_FILES:
-        if (directory / file).is_file():
+    for file in CONFIGS:
+        if (directory / file).exists():
             return directory / file
     names = sorted(path.name for path in directory.iterdir())
     likely = [name for name in names if name.endswith(".json") and "config" in name]
@@ -180,7 +243,7 @@ def _config_file(directory: Path) -> Path:
     if len(likely) == 1:
         return directory / likely[0]
     held = ", ".join(names[:12]) or "nothing"
-    raise ConfigError(f"{directory} has no {' or '.join(CONFIG_FILES)}. It holds: {held}.")
+    raise ConfigError(f"{directory} has no {' or '.join(CONFIGS)}. It holds: {held}.")
 
 
 def _check_vocabulary(directory: Path | None, config: TransformerConfig) -> None:

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import keras
 
+from .._json import shown
+from .._schema import Activation, Count, Only, Positive, one_of
 from ..config import ACTIVATIONS, ConfigError, TransformerConfig
 from ..layers import DisentangledAttention, MaskedConvolution, RelativeEmbedding
 from ..layers.disentangled_attention import TERMS
 from ..positions import Learned, Position
 from .registry import register_model
 from .transformer import Transformer
+
+# What a value that does not fit should have been.
+ALLOWED = {
+    "relative_attention": "it must be true",
+    "pos_att_type": f"its terms are {' and '.join(TERMS)}",
+    "conv_kernel_size": "it must be odd, or 0 for no convolution",
+    "embedding_size": "it must be `hidden_size`",
+    "position_buckets": "it must be even, and half of it less than the farthest distance that is "
+    "told apart (`max_relative_positions`, else `max_position`) less 1",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,22 +43,23 @@ class DeBERTaConfig(TransformerConfig):
         relative_attention: no other value than True is built.
     """
 
-    segment_vocab_size: int = 0
-    norm_epsilon: float = 1e-7
+    segment_vocab_size: Count = 0
+    norm_epsilon: Positive = 1e-7
     position_biased_input: bool = True
     relative_attention: bool = True
     max_relative_positions: int = -1
     position_buckets: int = -1
-    pos_att_type: tuple[str, ...] = TERMS
+    pos_att_type: str | tuple[str, ...] = TERMS
     share_att_key: bool = False
-    norm_rel_ebd: str = "none"
+    norm_rel_ebd: Annotated[str, one_of("none", "layer_norm")] = "none"
     conv_kernel_size: int = 0
-    conv_act: str = "tanh"
+    conv_act: Activation = "tanh"
 
     inert: ClassVar = frozenset(
-        "conv_groups legacy pooler_dropout pooler_hidden_act pooler_hidden_size".split()
+        "legacy pooler_dropout pooler_hidden_act pooler_hidden_size".split()
     )
-    refused: ClassVar = {"conv_groups": lambda value: value not in (None, 1)}
+    refused: ClassVar = {"z_steps": Only(0)}
+    reads_is_decoder: ClassVar = False  # nor does transformers
 
     def __post_init__(self):
         super().__post_init__()
@@ -56,13 +69,13 @@ class DeBERTaConfig(TransformerConfig):
         problems = {
             "relative_attention": not self.relative_attention,
             "pos_att_type": not set(self.pos_att_type) <= set(TERMS),
-            "norm_rel_ebd": self.norm_rel_ebd not in ("none", "layer_norm"),
             "conv_kernel_size": self.conv_kernel_size > 0 and self.conv_kernel_size % 2 == 0,
             "embedding_size": self.embedding_size != self.hidden_size,
             "position_buckets": self.buckets % 2 or 0 < self.reach - 1 <= self.buckets // 2,
         }
         for key in (key for key, problem in problems.items() if problem):
-            raise ConfigError(f"config `{key}={getattr(self, key)!r}` is not built for DeBERTa.")
+            value = shown(getattr(self, key))
+            raise ConfigError(f"config `{key}={value}` is not built for DeBERTa: {ALLOWED[key]}.")
 
     @property
     def reach(self) -> int:

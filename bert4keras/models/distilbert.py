@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar
 
+from .._schema import Count
 from ..config import TransformerConfig
 from .registry import register_model
 from .transformer import Transformer
@@ -14,7 +15,7 @@ from .transformer import Transformer
 class DistilBERTConfig(TransformerConfig):
     """DistilBERT's names for our fields, and its defaults."""
 
-    segment_vocab_size: int = 0
+    segment_vocab_size: Count = 0
 
     aliases: ClassVar = {
         "dim": "hidden_size",
@@ -26,6 +27,7 @@ class DistilBERTConfig(TransformerConfig):
         "attention_dropout": "attention_dropout_rate",
     }
     # Sines, where asked for, are stored in the checkpoint like trained positions.
+    reads_is_decoder: ClassVar = False  # nor does transformers
     inert: ClassVar = frozenset("qa_dropout seq_classif_dropout sinusoidal_pos_embds".split())
 
 

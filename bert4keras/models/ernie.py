@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import keras
 
+from .._schema import Only, Size
 from ..config import TransformerConfig
 from ..layers import SegmentEmbedding
 from .registry import register_model
@@ -24,9 +25,11 @@ class ERNIEConfig(TransformerConfig):
     """
 
     use_task_id: bool = False
-    task_type_vocab_size: int = 3
+    task_type_vocab_size: Size = 3
     task_ids_input: bool = False
 
+    aliases: ClassVar = {"sent_type_vocab_size": "segment_vocab_size"}  # of its authors' files
+    refused: ClassVar = {"pool_act": Only("tanh")}
     own_options: ClassVar = TransformerConfig.own_options | {"task_ids_input"}
 
 

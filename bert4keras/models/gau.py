@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Annotated, ClassVar
 
 import keras
 
-from ..config import ConfigError
+from .._schema import Activation, Only, Positive, Size, one_of
 from ..layers import GatedAttentionUnit
 from ..layers.gated_attention import NORMALIZATIONS
 from .block import attention
 from .registry import register_model
-from .roformer import RoFormerConfig, RoFormerV2
+from .roformer import RoFormerConfig, RoFormerV2, RoFormerV2Config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,19 +23,15 @@ class GAUConfig(RoFormerConfig):
         attention_normalization: see `layers.GatedAttentionUnit`.
     """
 
-    num_attention_heads: int = 1
-    attention_key_size: int | None = 128
-    hidden_act: str = "silu"
-    norm_epsilon: float = 1e-7
-    attention_normalization: str = "softmax_plus"
+    num_attention_heads: Size = 1
+    attention_key_size: Size | None = 128
+    hidden_act: Activation = "silu"
+    norm_epsilon: Positive = 1e-7
+    attention_normalization: Annotated[str, one_of(*NORMALIZATIONS)] = "softmax_plus"
 
-    def __post_init__(self):
-        super().__post_init__()
-        if self.attention_normalization not in NORMALIZATIONS:
-            raise ConfigError(
-                f"config `attention_normalization` must be one of {', '.join(NORMALIZATIONS)}, not "
-                f"{self.attention_normalization!r}."
-            )
+    # Of files made for transformers by others; "n": scores grow with the number of visible keys.
+    aliases: ClassVar = {"normalization": "attention_normalization"}
+    refused: ClassVar = {**RoFormerV2Config.refused, "scaling_factor": Only("n")}
 
 
 @register_model("gau_alpha", "gau-alpha")

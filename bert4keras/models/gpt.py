@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, ClassVar
 
+from .._schema import Activation, Count, Positive, Size, TokenId
 from ..config import TransformerConfig
 from .block import pre_norm, residual
 from .outputs import vocabulary_scores
@@ -16,11 +17,11 @@ from .transformer import Transformer
 class GPTConfig(TransformerConfig):
     """GPT's names for our fields, and its defaults: no padding id, no segments."""
 
-    hidden_act: str = "gelu_tanh"
-    max_position: int = 1024
-    segment_vocab_size: int = 0
-    norm_epsilon: float = 1e-5
-    pad_token_id: int | None = None
+    hidden_act: Activation = "gelu_tanh"
+    max_position: Size = 1024
+    segment_vocab_size: Count = 0
+    norm_epsilon: Positive = 1e-5
+    pad_token_id: TokenId | None = None
 
     aliases: ClassVar = {
         "n_embd": "hidden_size",
@@ -35,14 +36,10 @@ class GPTConfig(TransformerConfig):
     }
     inert: ClassVar = frozenset(
         """embd_pdrop n_ctx n_special predict_special_tokens reorder_and_upcast_attn
-        scale_attn_by_inverse_layer_idx scale_attn_weights summary_activation
-        summary_first_dropout summary_proj_to_labels summary_type summary_use_proj
-        task_specific_params""".split()
+        summary_activation summary_first_dropout summary_proj_to_labels summary_type
+        summary_use_proj""".split()
     )
-    refused: ClassVar = {
-        "scale_attn_by_inverse_layer_idx": bool,
-        "scale_attn_weights": lambda value: value is False,
-    }
+    reads_is_decoder: ClassVar = False  # it always is
 
     def __post_init__(self):
         if self.intermediate_size is None and isinstance(self.hidden_size, int):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from .._json import shown
+from .._schema import Activation, Count, Only, Positive, Rate, Size, TokenId
 from ..config import ACTIVATIONS, ConfigError, TransformerConfig
 from ..layers import VocabularyBias
 from ..masks import Window
@@ -47,36 +49,40 @@ class ModernBERTConfig(TransformerConfig):
         classifier_activation: activation in the head.
     """
 
-    hidden_act: str = "gelu"
-    max_position: int = 8192
-    segment_vocab_size: int = 0
-    dropout_rate: float = 0.0
-    attention_dropout_rate: float = 0.0
-    norm_epsilon: float = 1e-5
-    pad_token_id: int | None = 50283
-    global_attn_every_n_layers: int | None = 3
+    hidden_act: Activation = "gelu"
+    max_position: Size = 8192
+    segment_vocab_size: Count = 0
+    dropout_rate: Rate = 0.0
+    attention_dropout_rate: Rate = 0.0
+    norm_epsilon: Positive = 1e-5
+    pad_token_id: TokenId | None = 50283
+    global_attn_every_n_layers: Size | None = 3
     layer_types: tuple[str, ...] | None = None
-    local_attention: int = 128
-    global_rope_theta: float = 160000.0
-    local_rope_theta: float = 10000.0
+    local_attention: Size = 128
+    global_rope_theta: Positive = 160000.0
+    local_rope_theta: Positive = 10000.0
     norm_bias: bool = False
     attention_bias: bool = False
     mlp_bias: bool = False
     classifier_bias: bool = False
     decoder_bias: bool = True
-    classifier_activation: str = "gelu"
+    classifier_activation: Activation = "gelu"
 
     aliases: ClassVar = {
         "hidden_activation": "hidden_act",
         "mlp_dropout": "dropout_rate",
         "attention_dropout": "attention_dropout_rate",
         "norm_eps": "norm_epsilon",
+        "layer_norm_eps": "layer_norm_eps",  # stands in some of its files and is not read
     }
     inert: ClassVar = frozenset(
         """classifier_pooling deterministic_flash_attn embedding_dropout initializer_cutoff_factor
         reference_compile repad_logits_with_grad sparse_pred_ignore_index sparse_prediction
         layer_norm_eps""".split()
     )
+    # mmBERT and Ettin say "sans_pos", which their code does not read.
+    refused: ClassVar = {"position_embedding_type": Only("absolute", "sans_pos")}
+    reads_is_decoder: ClassVar = False  # ModernBERT's decoder is a family of its own
 
     def __post_init__(self):
         super().__post_init__()
@@ -84,7 +90,7 @@ class ModernBERTConfig(TransformerConfig):
         if types and (len(types) != self.num_hidden_layers or not set(types) <= {GLOBAL, LOCAL}):
             raise ConfigError(
                 f"config `layer_types` must say {GLOBAL!r} or {LOCAL!r} for each of the "
-                f"{self.num_hidden_layers} blocks, not {list(types)!r}."
+                f"{self.num_hidden_layers} blocks, not {shown(list(types))}."
             )
         every = period(types, self.global_attn_every_n_layers)
         if not types and (not isinstance(every, int) or every < 1):
@@ -103,20 +109,39 @@ class ModernBERTConfig(TransformerConfig):
     @classmethod
     def from_dict(cls, values, **overrides):
         values = dict(values)
-        for kind, rope in (values.pop("rope_parameters", None) or {}).items():
-            if kind not in THETAS or (rope or {}).get("rope_type", "default") != "default":
-                raise ConfigError(
-                    f"config `rope_parameters` asks for {rope!r} in {kind!r}; "
-                    "only the default rotary positions are built."
-                )
-            values[THETAS[kind]] = float((rope or {}).get("rope_theta", getattr(cls, THETAS[kind])))
+        values |= cls.thetas(values.pop("rope_parameters", None))
         every = "global_attn_every_n_layers"
         types = values.get("layer_types")
+        for key in (every, "layer_types"):
+            if values.get(key) is not None:
+                cls.check(key, values[key])
         n = period(types, values.get(every))
         if types and n and len(types) == values.get("num_hidden_layers"):
             # The short form, in which another depth or another n can be asked for.
             values = {**values, "layer_types": None, every: n}
         return super().from_dict(values, **overrides)
+
+    @classmethod
+    def thetas(cls, parameters: Any) -> dict[str, Any]:
+        """Our fields for `rope_parameters`: one object of keys for each kind of block."""
+        if not isinstance(parameters, (Mapping, type(None))):
+            raise ConfigError(
+                f"config `rope_parameters` must be an object of keys, not {shown(parameters)}."
+            )
+        found = {}
+        for kind, rope in (parameters or {}).items():
+            rope = {} if rope is None else rope
+            plain = isinstance(rope, Mapping) and set(rope) <= {"rope_type", "rope_theta"}
+            if kind not in THETAS or not plain or rope.get("rope_type", "default") != "default":
+                raise ConfigError(
+                    f"config `rope_parameters` asks for {shown(rope)} in {shown(kind)}; only the "
+                    f"default rotary positions are built, of {' and '.join(THETAS)}: "
+                    '{"rope_type": "default", "rope_theta": ...}.'
+                )
+            theta = rope.get("rope_theta", getattr(cls, THETAS[kind]))
+            cls.check("rope_parameters", theta, THETAS[kind])
+            found[THETAS[kind]] = float(theta)
+        return found
 
     def to_json_dict(self):
         out = super().to_json_dict()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar
 
+from .._schema import Only, Size
 from ..config import TransformerConfig
 from ..layers import RelativeAttention
 from ..positions import Position
@@ -20,10 +21,9 @@ class NEZHAConfig(TransformerConfig):
         max_relative_position: farther distances count as this one.
     """
 
-    max_relative_position: int = 64
+    max_relative_position: Size = 64
 
-    inert: ClassVar = frozenset({"use_relative_position", "classifier_dropout"})
-    refused: ClassVar = {"use_relative_position": lambda value: value is False}
+    refused: ClassVar = {"use_relative_position": Only(True)}
 
 
 @register_model("nezha")

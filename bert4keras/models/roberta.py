@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from .._schema import Count, Positive, Size, TokenId
 from ..config import TransformerConfig
 from ..positions import LearnedFromPadding
 from .registry import register_model
@@ -14,10 +15,10 @@ from .transformer import Transformer
 class RoBERTaConfig(TransformerConfig):
     """RoBERTa's defaults; `max_position` counts two rows that no token uses."""
 
-    max_position: int = 514
-    segment_vocab_size: int = 1
-    norm_epsilon: float = 1e-5
-    pad_token_id: int | None = 1
+    max_position: Size = 514
+    segment_vocab_size: Count = 1
+    norm_epsilon: Positive = 1e-5
+    pad_token_id: TokenId = 1
 
 
 @register_model("roberta", "xlm-roberta", "camembert")

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import keras
 
+from .._schema import Only, Positive
 from ..config import ConfigError, TransformerConfig
 from ..layers import UnscaledRMSNormalization
 from ..positions import Rotary
@@ -19,8 +20,15 @@ from .transformer import Transformer
 class RoFormerConfig(TransformerConfig):
     """RoFormer's defaults; `rotary_value` is refused."""
 
-    inert: ClassVar = frozenset({"rotary_value"})
-    refused: ClassVar = {"rotary_value": bool}
+    refused: ClassVar = {"rope_theta": Only(10000)}
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.attention_key_size % 2:
+            raise ConfigError(
+                f"config `attention_key_size` {self.attention_key_size} (as a rule `hidden_size` / "
+                "`num_attention_heads`) must be even: rotary positions turn pairs of coordinates."
+            )
 
 
 @register_model("roformer")
@@ -38,7 +46,14 @@ class RoFormer(Transformer):
 class RoFormerV2Config(RoFormerConfig):
     """RoFormerV2's defaults."""
 
-    norm_epsilon: float = 1e-7
+    norm_epsilon: Positive = 1e-7
+
+    # Files made for it by others have the `model_type` of RoFormer: `model="roformer_v2"`.
+    refused: ClassVar = {
+        **RoFormerConfig.refused,
+        "use_bias": Only(False),
+        "norm_type": Only("rmsnorm", "custom_norm"),
+    }
 
 
 @register_model("roformer_v2")

@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 
 import keras
 
+from .._json import shown
+from .._schema import ACTIVATIONS, Activation, Count, Only, Positive, Size, problem
 from ..config import ConfigError, TransformerConfig
 from ..layers import AttentionMask, ConditionalRMSNormalization, TokenEmbedding
 from ..positions import T5Buckets
@@ -19,6 +21,7 @@ from .registry import register_model
 from .transformer import Context, Transformer
 
 GATED = "gated-"
+MOST_BUCKETS, FARTHEST = 256, 8192  # published are 32 and 128; more would take minutes to divide
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,15 +40,15 @@ class T5Config(TransformerConfig):
             published T5 does, but earlier versions of bert4keras did, by default.
     """
 
-    hidden_act: str = "relu"
-    segment_vocab_size: int = 0
-    norm_epsilon: float = 1e-6
+    hidden_act: Activation = "relu"
+    segment_vocab_size: Count = 0
+    norm_epsilon: Positive = 1e-6
     gated: bool = False
     tie_word_embeddings: bool = True
     scale_decoder_outputs: bool | None = None
-    num_decoder_layers: int | None = None
-    relative_attention_num_buckets: int = 32
-    relative_attention_max_distance: int = 128
+    num_decoder_layers: Size | None = None
+    relative_attention_num_buckets: Size = 32
+    relative_attention_max_distance: Size = 128
     cross_position_bias: bool = False
     model_type: str = "t5"
 
@@ -60,17 +63,37 @@ class T5Config(TransformerConfig):
         "dropout_rate": "dropout_rate",  # so that it is written under this name
     }
     inert: ClassVar = frozenset(
-        """decoder_start_token_id dense_act_fn initializer_factor is_gated_act task_specific_params
-        tokenizer_class""".split()
+        {"initializer_factor", "dense_act_fn", "is_gated_act"}  # the latter two: see `activation`
     )
-    refused: ClassVar = {"is_encoder_decoder": lambda value: False}
+    refused: ClassVar = {
+        "is_encoder_decoder": Only(True, False),  # `model_type` says which part is built
+        "is_decoder": Only(False),
+        "is_gated_act": Only(True, False),
+        "use_bias": Only(False),
+        "norm_bias": Only(False),
+    }
     own_options: ClassVar = TransformerConfig.own_options | {"cross_position_bias"}
 
     def __post_init__(self):
         if isinstance(self.hidden_act, (list, tuple)):  # ["gelu", "linear"] as the ancestor had it
+            self.check("hidden_act", list(self.hidden_act))
             object.__setattr__(self, "gated", True)
             object.__setattr__(self, "hidden_act", _activation(f"{GATED}{self.hidden_act[0]}"))
         super().__post_init__()
+        buckets, farthest = (
+            self.relative_attention_num_buckets,
+            self.relative_attention_max_distance,
+        )
+        if buckets % 2 or not 4 <= buckets <= MOST_BUCKETS:
+            raise ConfigError(
+                "config `relative_attention_num_buckets` must be an even number from 4 to "
+                f"{MOST_BUCKETS}, not {buckets}."
+            )
+        if not buckets // 2 < farthest <= FARTHEST:
+            raise ConfigError(
+                f"config `relative_attention_max_distance` must lie above {buckets // 2}, half of "
+                f"`relative_attention_num_buckets`, and not above {FARTHEST}: not {farthest}."
+            )
         if self.hierarchical_position is not None:
             raise ConfigError("hierarchical_position: T5 has no table of positions to extend.")
         if self.embedding_size != self.hidden_size:
@@ -91,11 +114,42 @@ class T5Config(TransformerConfig):
         values = cls.normalized(values)
         projection = values.pop("feed_forward_proj", None)
         if projection is not None:
-            values["gated"] = projection.startswith(GATED)
-            values["hidden_act"] = _activation(projection)
+            values |= cls.activation(projection, values)
+        for key, name in (("is_gated_act", "gated"), ("dense_act_fn", "hidden_act")):
+            if values.get(key) is not None:
+                values.setdefault(name, values[key])
         if values.get("dropout_rate") is not None:  # one rate for all in these files
             values.setdefault("attention_dropout_rate", values["dropout_rate"])
         return super().from_dict(values, **overrides)
+
+    @classmethod
+    def check(cls, key, value, field=None):
+        """As of every config; a list of two activations means that the layers are gated."""
+        pair = (field or key) == "hidden_act" and isinstance(value, (list, tuple))
+        if not pair:
+            super().check(key, value, field)
+        elif len(value) != 2 or problem(Activation, value[0]) or value[1] not in (None, "linear"):
+            raise ConfigError(
+                f"config `{key}` must be an activation, or a list of one and 'linear', not "
+                f"{shown(value)}."
+            )
+
+    @classmethod
+    def activation(cls, projection: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Our fields for `feed_forward_proj`, which must not contradict what else is said."""
+        cls.check("feed_forward_proj", projection, "model_type")
+        act, gated = _activation(projection), projection.startswith(GATED)
+        cls.check("feed_forward_proj", act, "hidden_act")
+        stated = {"is_gated_act": gated, "dense_act_fn": ACTIVATIONS.get(act, act)}
+        for key, value in stated.items():
+            other = values.get(key)
+            other = ACTIVATIONS.get(other, other) if isinstance(other, str) else other
+            if other is not None and other != value:
+                raise ConfigError(
+                    f"config `feed_forward_proj={projection!r}` means `{key}={value!r}`, and the "
+                    f"config says {shown(values[key])}. Delete the one that is wrong."
+                )
+        return {"gated": gated, "hidden_act": act}
 
     @classmethod
     def normalized(cls, values: Mapping[str, Any]) -> dict[str, Any]:

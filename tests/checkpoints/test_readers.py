@@ -222,7 +222,7 @@ def test_an_index_cannot_point_elsewhere(tmp_path, place):
 def test_an_index_that_is_none(tmp_path, text):
     path = tmp_path / "model.safetensors.index.json"
     path.write_text(text, encoding="latin-1")
-    with pytest.raises(CheckpointError, match="is not an index of shards"):
+    with pytest.raises(CheckpointError, match=r"index\.json (is not|holds a json list, not)"):
         open_checkpoint(path)
 
 

@@ -16,6 +16,7 @@ TRAINING_STATE = (
     ),
     *(Ignored(f"*/{slot}", _SLOT) for slot in ("AdamW_[0-9]", "Momentum", "LAMB", "LAMB_[0-9]")),
     Ignored("*beta[12]_power", _SLOT),
+    Ignored("*/.OPTIMIZER_SLOT/*", _SLOT),
     Ignored("*/ExponentialMovingAverage", "moving average of a weight"),
     Ignored("global_step", "number of training steps done"),
 )

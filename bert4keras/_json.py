@@ -1,0 +1,140 @@
+"""Strict reading of json that others wrote: one reader for configs, indexes and tokenizers."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+MAX_BYTES = 256 << 20  # the largest published tokenizer.json has 35 MB
+MAX_DEPTH = 64  # of lists and objects in each other; the files of transformers reach 8
+
+
+def require_regular_file(path: str | Path, error: type[Exception] = ValueError) -> Path:
+    """The path, if it is a regular file or a link to one.
+
+    A pipe would make the reader wait for ever, and a device such as /dev/zero has no end.
+
+    Args:
+        path: to look at.
+        error: type of the error.
+
+    Raises:
+        FileNotFoundError: nothing of that name.
+        error: a directory, pipe, socket or device, or a path that cannot be looked at.
+    """
+    path = Path(path)
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as cause:  # a name with a NUL is a ValueError
+        raise error(f"{str(path)!r} cannot be read: {cause}") from cause
+    if not stat.S_ISREG(mode):
+        kinds = {stat.S_IFDIR: "a directory", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+        kind = kinds.get(stat.S_IFMT(mode), "a device")
+        raise error(f"{path} is {kind}, not a regular file. Replace it by the file that it names.")
+    return path
+
+
+def read_json(
+    path: str | Path,
+    error: type[Exception] = ValueError,
+    limit: int = MAX_BYTES,
+    expected: type = dict,
+) -> Any:
+    """Read a json object from a file.
+
+    UTF-8, with or without a byte order mark. What json does not allow although Python reads it is
+    refused: NaN and Infinity, and a key twice in an object with two values.
+
+    Args:
+        path: of the file.
+        error: type of the error for everything but a missing file.
+        limit: largest size of the file, in bytes.
+        expected: `dict`, or `list` for a file that holds a list.
+
+    Raises:
+        FileNotFoundError: no such file.
+        error: no regular file, too large, not UTF-8 json, nested too deep, or not an object.
+    """
+    path = require_regular_file(path, error)
+    try:
+        size = path.stat().st_size
+        if size > limit:
+            raise error(f"{path} has {size} bytes; such a file may have {limit} at most.")
+        return parse_json(path.read_bytes(), path, error, expected)
+    except OSError as cause:
+        raise error(f"{path} cannot be read: {cause}") from cause
+
+
+def parse_json(
+    content: bytes | str,
+    source: Any,
+    error: type[Exception] = ValueError,
+    expected: type = dict,
+) -> Any:
+    """The json object in a text; see `read_json`.
+
+    Args:
+        content: the text, or its bytes in UTF-8.
+        source: where it comes from, for messages.
+        error: type of the error.
+        expected: `dict` or `list`.
+    """
+    try:
+        text = content if isinstance(content, str) else content.decode("utf-8-sig")
+        values = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
+    except RecursionError:
+        raise error(f"{source} is not a json file: {_too_deep()}") from None
+    except ValueError as cause:  # bad json, bad UTF-8, a number of thousands of digits
+        raise error(f"{source} is not a json file: {cause}") from cause
+    if not isinstance(values, expected):
+        wanted = "an object of keys" if expected is dict else "a list"
+        raise error(f"{source} holds a json {type(values).__name__}, not {wanted}.")
+    _require_shallow(values, source, error)
+    return values
+
+
+def shown(value: Any, limit: int = 80) -> str:
+    """A value for a message, in Python's spelling and not longer than `limit` characters."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an int of thousands of digits, a list in itself
+        return f"a {type(value).__name__}"
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        for key, value in pairs:
+            if values[key] != value:
+                raise ValueError(f"the key {shown(key)} stands twice, with different values")
+    return values
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no json number")
+
+
+def _too_deep() -> str:
+    return f"lists and objects lie in each other more than {MAX_DEPTH} deep"
+
+
+def _require_shallow(values: Mapping, source: Any, error: type[Exception]) -> None:
+    """What is nested too deep would be a RecursionError later: when copied, shown or saved."""
+    level: list[Any] = [values]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for node in level
+            for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, (dict, list))
+        ]
+        if not level:
+            return
+    raise error(f"{source} is not a json file: {_too_deep()}")
