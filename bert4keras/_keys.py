@@ -22,7 +22,7 @@ INERT_KEYS = frozenset(
     num_labels output_attentions output_hidden_states output_past pooler_fc_size
     pooler_num_attention_heads pooler_num_fc_layers pooler_size_per_head pooler_type
     problem_type return_dict sep_token_id cls_token_id mask_token_id unk_token_id torch_dtype
-    transformers_version use_cache tie_word_embeddings chunk_size_feed_forward
+    transformers_version use_cache chunk_size_feed_forward
     task_specific_params tokenizer_class torchscript use_bfloat16 tf_legacy_loss
     _attn_implementation_autoset use_flash_attention use_memory_efficient_attention""".split()
     # Options of text generation, which older versions of transformers keep here.
@@ -57,6 +57,7 @@ SWITCHES: Mapping[str, Callable[[Any], bool]] = {
     "is_decoder": Only(True, False),  # see `TransformerConfig.causal`
     "add_cross_attention": Only(False),
     "is_encoder_decoder": Only(False),
+    "tie_word_embeddings": Only(True, False),  # of the head: see `build_transformer_model`
     "pruned_heads": Only({}, []),
     "directionality": Only("bidi"),
     "layer_types": Only(),

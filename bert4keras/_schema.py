@@ -75,7 +75,7 @@ ACTIVATIONS = {
 
 Size = Annotated[int, Rule("a positive integer", lambda value: value >= 1)]
 Count = Annotated[int, Rule("an integer of 0 or more", lambda value: value >= 0)]
-TokenId = Annotated[int, Rule("a token id (an integer of 0 or more)", lambda value: value >= 0)]
+TokenId = Annotated[int, Rule("a token id, or -1 for that of no token", lambda value: value >= -1)]
 Rate = Annotated[float, Rule("a number in [0, 1)", lambda value: 0 <= value < 1)]
 Positive = Annotated[float, Rule("a number above 0", lambda value: value > 0)]
 Spread = Annotated[float, Rule("a number of 0 or more", lambda value: value >= 0)]

@@ -158,7 +158,9 @@ class TransformerConfig:
             set_field(self, "attention_key_size", self.attention_head_size)
         if isinstance(self.hierarchical_position, bool):
             set_field(self, "hierarchical_position", 0.4 if self.hierarchical_position else None)
-        if self.pad_token_id is not None and self.pad_token_id >= self.vocab_size:
+        # A family's own id is there where nothing is said of padding; in a tiny vocabulary, none.
+        stated = self.pad_token_id != type(self).pad_token_id
+        if stated and (self.pad_token_id or 0) >= self.vocab_size:
             raise ConfigError(
                 f"config `pad_token_id` {self.pad_token_id} is no id of a vocabulary of "
                 f"{self.vocab_size} tokens (`vocab_size`). Give an id from 0 to "

@@ -30,6 +30,7 @@ ACCEPTED = (
     "Accepted are a directory, a .safetensors file, a .safetensors.index.json of shards, "
     "a TensorFlow checkpoint prefix such as bert_model.ckpt, hf://org/name, or a dict of arrays."
 )
+OBJECT_GRAPH, SLOT = "_CHECKPOINTABLE_OBJECT_GRAPH", ".OPTIMIZER_SLOT"
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle")
 KERAS_SUFFIXES = (".h5", ".hdf5", ".keras")
 
@@ -176,7 +177,11 @@ class DictReader(Reader):
 
 
 class TensorFlowReader(Reader):
-    """A name-based TensorFlow checkpoint (TF1 or TF2), given by its prefix."""
+    """A TensorFlow checkpoint, given by its prefix.
+
+    Tensors have the names of variables. An object-based checkpoint (TF2) keeps them by Python
+    attributes, and the names of the variables in a graph of objects, where they are read.
+    """
 
     def __init__(self, prefix: str):
         self.source = str(prefix)
@@ -192,12 +197,28 @@ class TensorFlowReader(Reader):
             self._reader = tf.train.load_checkpoint(self.source)
             self._shapes = self._reader.get_variable_to_shape_map()
             self._dtypes = self._reader.get_variable_to_dtype_map()
-        if "_CHECKPOINTABLE_OBJECT_GRAPH" in self._shapes:
+        self._keys = {name: name for name in self._shapes}  # name of the variable -> of the tensor
+        if OBJECT_GRAPH in self._shapes:
+            self._keys = self._variables()
+
+    def _variables(self) -> dict[str, str]:
+        """Names of variables -> names of tensors, by the graph of objects."""
+        from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
+
+        with self._readable("the graph of objects"):
+            graph = TrackableObjectGraph.FromString(self._reader.get_tensor(OBJECT_GRAPH))
+        attributes = [a for node in graph.nodes for a in node.attributes if a.full_name]
+        stored = {
+            a.checkpoint_key: a.full_name for a in attributes if a.checkpoint_key in self._shapes
+        }
+        if not stored or len(set(stored.values())) < len(stored):
             raise CheckpointError(
-                f"{prefix} is an object-based TensorFlow 2 checkpoint: its tensors are named after "
-                "Python attributes, not variables. Restore it in the program that wrote it and "
-                "save it name-based (tf.compat.v1.train.Saver) or as safetensors."
+                f"{self.source} is an object-based TensorFlow 2 checkpoint: its tensors are named "
+                "after Python attributes, and no names of variables tell them apart. Restore it "
+                "in the program that wrote it and save it name-based (tf.compat.v1.train.Saver) "
+                "or as safetensors."
             )
+        return {name: key for key, name in stored.items() if SLOT not in key}
 
     @contextmanager
     def _readable(self, what: str) -> Iterator[None]:
@@ -208,17 +229,17 @@ class TensorFlowReader(Reader):
 
     @property
     def names(self) -> list[str]:
-        return sorted(self._shapes)
+        return sorted(self._keys)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        return tuple(self._shapes[name])
+        return tuple(self._shapes[self._keys[name]])
 
     def dtype(self, name: str) -> np.dtype:
-        return wide(np.dtype(self._dtypes[name].as_numpy_dtype))
+        return wide(np.dtype(self._dtypes[self._keys[name]].as_numpy_dtype))
 
     def read(self, name: str) -> np.ndarray:
         with self._readable(f"tensor `{name}`"):
-            array = widened(np.asarray(self._reader.get_tensor(name)))
+            array = widened(np.asarray(self._reader.get_tensor(self._keys[name])))
         require_finite(name, array, self.source)
         return array
 

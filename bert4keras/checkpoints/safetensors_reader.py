@@ -105,7 +105,10 @@ def _safetensors_header(path: Path) -> tuple[dict[str, Any], int]:
     """The header of a file that the library has found to be well-formed, and where data begins."""
     from safetensors import SafetensorError, safe_open
 
-    require_regular_file(path, CheckpointError)
+    try:
+        require_regular_file(path, CheckpointError)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} does not exist") from error
     try:
         with safe_open(path, framework="np"):
             pass

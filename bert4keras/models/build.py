@@ -104,6 +104,12 @@ def build_transformer_model(
     application, config = _application(application, config)
     if with_mlm is None:
         with_mlm = _is_language_model(application, family)
+    if with_mlm and config.extra.get("tie_word_embeddings") is False:
+        raise ConfigError(
+            "config `tie_word_embeddings=False`: the head here scores tokens with the word "
+            "embeddings. Build the model without that head (with_mlm=False); or, where the "
+            "checkpoint holds the same numbers twice, delete the key."
+        )
     outputs = Outputs(with_pool, with_nsp, with_mlm, with_discriminator)
     transformer = family.transformer(
         config, application, outputs, prefix, layers, condition, sources
@@ -181,8 +187,8 @@ def _configure(
 ) -> tuple[Family, TransformerConfig, Path | None]:
     """The family, its checked config, and the directory whose weights belong to it, if any."""
     if dropout_rate is not None:
-        overrides = {"attention_dropout_rate": dropout_rate, **overrides}
-        overrides["dropout_rate"] = dropout_rate
+        rates = {"dropout_rate": dropout_rate, "attention_dropout_rate": dropout_rate}
+        overrides = {**rates, **overrides}
     values, directory, file = _read(config_path)
     family = get_family(model) if model else _stated_family(values, file)
     config_class = family.transformer.config_class

@@ -155,6 +155,9 @@ class T5Config(TransformerConfig):
     def normalized(cls, values: Mapping[str, Any]) -> dict[str, Any]:
         """The values of a json, less what its writer does not mean."""
         values = dict(values)
+        for key in ("scale_decoder_outputs", "tie_word_embeddings"):
+            if values.get(key) is not None:
+                cls.check(key, values[key])
         # transformers 5 writes `tie_word_embeddings: true` beside a head of its own (T5.1.1), and
         # says by the other key that it is not the tied version.
         if values.pop("scale_decoder_outputs", None) is False:

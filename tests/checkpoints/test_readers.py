@@ -305,7 +305,8 @@ def test_damaged_tensorflow_checkpoint(tmp_path, part, damage):
 
 def test_object_based_checkpoint(tmp_path):
     tf = pytest.importorskip("tensorflow", reason="reads TensorFlow checkpoints")
-    prefix = tf.train.Checkpoint(a=tf.Variable(1.0)).write(str(tmp_path / "object"))
+    variables = {"a": tf.Variable(1.0), "b": tf.Variable(2.0)}  # both called Variable
+    prefix = tf.train.Checkpoint(**variables).write(str(tmp_path / "object"))
     with pytest.raises(CheckpointError, match="object-based"):
         open_checkpoint(prefix)
 

@@ -137,7 +137,6 @@ def test_the_vectors_of_positions_are_trained(remat):
     [
         ("relative_attention", False),
         ("pos_att_type", "c2p|p2p"),
-        ("norm_rel_ebd", "rms"),
         ("conv_kernel_size", 2),
         ("conv_groups", 4),
         ("position_buckets", 5),
@@ -146,5 +145,11 @@ def test_the_vectors_of_positions_are_trained(remat):
     ],
 )
 def test_what_is_not_built_is_said(key, value):
-    with pytest.raises(ConfigError, match=f"config `{key}="):
+    with pytest.raises(ConfigError, match=f"config `{key}=.*(it must be|its terms|allowed is)"):
         DeBERTaConfig.from_dict({**tiny.SIZES, key: value})
+
+
+def test_norms_of_relative_positions():
+    message = "`norm_rel_ebd` must be one of none, layer_norm, not 'rms'"
+    with pytest.raises(ConfigError, match=message):
+        DeBERTaConfig.from_dict({**tiny.SIZES, "norm_rel_ebd": "rms"})

@@ -118,7 +118,7 @@ def test_rotary_bases_in_both_spellings():
     ("changes", "message"),
     [
         ({"layer_types": [GLOBAL]}, "for each of the 4 blocks"),
-        ({"global_attn_every_n_layers": 0}, "must be a positive integer, not 0"),
+        ({"global_attn_every_n_layers": 0}, "must be a positive integer or null, not 0"),
         ({"layer_types": ["full"] * 4}, "must say 'full_attention' or 'sliding_attention'"),
         ({"rope_parameters": {GLOBAL: {"rope_type": "yarn"}}}, "only the default rotary positions"),
     ],

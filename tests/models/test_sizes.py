@@ -95,12 +95,11 @@ def test_sizes_of_options(family, options):
 
 
 def test_more_blocks_than_the_checkpoint(fixtures):
-    message = r"it has 2 blocks, and the config asks for 3 \(`num_hidden_layers`\).*Transformer-\*-"
+    message = r"it has 3 blocks, and the config asks for 4 \(`num_hidden_layers`\).*Transformer-\*-"
     with pytest.raises(CheckpointError, match=message):
-        build_transformer_model(fixtures / "bert_gelu", num_hidden_layers=3)
-    model = build_transformer_model(
-        fixtures / "bert_gelu", num_hidden_layers=3, ignore="Transformer-2-*"
-    )
-    assert len(model.hidden_states) == 4
+        build_transformer_model(fixtures / "bert_gelu", num_hidden_layers=4)
+    for pattern in ("Transformer-3-*", "bert.encoder.layer.3.*"):
+        model = build_transformer_model(fixtures / "bert_gelu", num_hidden_layers=4, ignore=pattern)
+        assert len(model.hidden_states) == 5
     model = build_transformer_model(fixtures / "bert_gelu", num_hidden_layers=1)
     assert model.load_report.unused
