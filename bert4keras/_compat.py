@@ -158,6 +158,25 @@ def flat_inputs(model: Any, inputs: Any) -> list[Any]:
     return model._standardize_inputs(inputs)
 
 
+def keras_mask(tensor: Any) -> Any | None:
+    """The mask that Keras' layers put on a tensor, bool (B, T); None: it has none."""
+    from keras.src.backend import get_keras_mask
+
+    return get_keras_mask(tensor)
+
+
+def with_mask_of(source: Any, tensors: Any) -> Any:
+    """`tensors`, in a structure, with the masks of `source`, what they stand in for."""
+    from keras.src.backend import get_keras_mask, set_keras_mask
+
+    def carry(old: Any, new: Any) -> Any:
+        if new is not old and old is not None and get_keras_mask(old) is not None:
+            set_keras_mask(new, get_keras_mask(old))
+        return new
+
+    return keras.tree.map_structure(carry, source, tensors)
+
+
 def with_implicit_mask(layer: Any, ids: Any, vectors: Any) -> Any:
     """Vectors with the mask that an embedding layer with `mask_zero` puts on what it looked up."""
     from keras.src.backend import set_keras_mask

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
@@ -54,6 +54,22 @@ class Mask(Strategy):
     def ranks(self, inputs: Inputs) -> Any | None:
         """Visibility rank of each position, int, shape (B|1, S); None: no order."""
         return None
+
+    @property
+    def restarts(self) -> bool:
+        """Whether a row holds several texts, each with positions of its own, see `counted`."""
+        return "document_ids" in self.needs
+
+    def counted(self, inputs: Inputs) -> Any | None:
+        """Which tokens the position of a token counts among those before it, bool (B, S, S).
+
+        None: all of them. Of documents packed into one row (`document_ids`) it is those of its
+        own. A strategy that overrides this overrides `restarts` too.
+        """
+        if "document_ids" not in self.needs:
+            return None
+        documents = inputs["document_ids"]
+        return documents[:, :, None] == documents[:, None, :]
 
     def allowed(self, q_pos: Any, k_pos: Any, inputs: Inputs) -> Any | None:
         """Extra rule, bool, shape (B|1, T, S); None: no rule.
@@ -104,10 +120,21 @@ class And(Mask):
     def hides_nothing(self) -> bool:
         return self.left.hides_nothing and self.right.hides_nothing
 
+    @property
+    def restarts(self) -> bool:
+        return self.left.restarts or self.right.restarts
+
+    def counted(self, inputs):
+        return _both(m.counted(inputs) for m in (self.left, self.right))
+
     def visible(self, inputs, rows, columns, strict=False):
-        sides = [m.visible(inputs, rows, columns, strict) for m in (self.left, self.right)]
-        sides = [side for side in sides if side is not None]
-        return ops.logical_and(*sides) if len(sides) == 2 else next(iter(sides), None)
+        return _both(m.visible(inputs, rows, columns, strict) for m in (self.left, self.right))
+
+
+def _both(rules: Iterable[Any]) -> Any | None:
+    """Two rules joined, of which None allows everything."""
+    rules = [rule for rule in rules if rule is not None]
+    return ops.logical_and(*rules) if len(rules) == 2 else next(iter(rules), None)
 
 
 @serializable
@@ -197,7 +224,8 @@ class Window(Mask):
 class Packed(Mask):
     """Several documents in one row: a position sees only its own document.
 
-    `document_ids` numbers the documents of a row from 1; padding is 0.
+    `document_ids` numbers the documents of a row from 1; padding is 0. Positions start anew in
+    each document, so that it gets the vectors it would get alone.
     """
 
     needs = ("document_ids",)
@@ -213,16 +241,21 @@ class Branches(Mask):
     """One text and several that continue it, in one row: a position sees the trunk and its branch.
 
     `branch_ids` is 0 on the trunk and 1, 2, ... on the branches, which see one another as little
-    as the trunk sees them. With positions that start anew in each branch (`custom_position_ids`),
-    a branch gets the vectors it would get as the only one, at the cost of reading the trunk once.
+    as the trunk sees them. In each branch positions go on from the trunk, so that a branch gets
+    the vectors it would get as the only one, at the cost of reading the trunk once.
     """
 
     needs = ("branch_ids",)
+    restarts = True
 
     def allowed(self, q_pos, k_pos, inputs):
         branches = inputs["branch_ids"]
         key, query = branches[:, None, :], ops.take(branches, q_pos, axis=1)[:, :, None]
         return ops.logical_or(key == 0, key == query)
+
+    def counted(self, inputs):
+        places = ops.arange(ops.shape(inputs["branch_ids"])[1], dtype="int32")
+        return self.allowed(places, places, inputs)
 
 
 APPLICATIONS = {
@@ -257,6 +290,20 @@ def get_mask(application: str | Mask | Mapping[str, Any] | None) -> Mask:
         f"unknown application {application!r}. Known: {', '.join(APPLICATIONS)}, "
         "or an instance of a bert4keras.masks.Mask."
     )
+
+
+def valid_tokens(inputs: Inputs, pad_token_id: int | None, start_token: bool = False) -> Any:
+    """Which tokens are no padding, bool (B, S); arguments as of `AttentionMask`."""
+    if "valid" in inputs:
+        return ops.cast(inputs["valid"], "bool")
+    token_ids = inputs["token_ids"]
+    if pad_token_id is None:
+        return ops.ones_like(token_ids, dtype="bool")
+    valid = ops.not_equal(token_ids, pad_token_id)
+    if start_token:
+        # Not `arange`: Keras also works masks out on symbols, whose length is None.
+        valid = ops.logical_or(valid, ops.equal(ops.cumsum(ops.ones_like(token_ids), axis=1), 1))
+    return valid
 
 
 @serializable
@@ -295,15 +342,8 @@ class AttentionMask(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs, rows=None, strict=False):
-        token_ids = inputs["token_ids"]
-        if "valid" in inputs:
-            valid = ops.cast(inputs["valid"], "bool")
-        else:
-            pad = self.pad_token_id
-            valid = ops.ones_like(token_ids) > 0 if pad is None else ops.not_equal(token_ids, pad)
-        columns = ops.arange(ops.shape(token_ids)[1], dtype="int32")
-        if self.start_token and "valid" not in inputs:
-            valid = ops.logical_or(valid, columns == 0)
+        columns = ops.arange(ops.shape(inputs["token_ids"])[1], dtype="int32")
+        valid = valid_tokens(inputs, self.pad_token_id, self.start_token)
         visible = self.strategy.visible(inputs, columns if rows is None else rows, columns, strict)
         if visible is None:
             return valid[:, None, None, :]

@@ -9,13 +9,14 @@ Legend: B batch, T query length, S key length, N heads, H head size, E embedding
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from ._checks import check_ids
+from ._position_ids import GivenPositions, PositionIds
 from ._serialization import Strategy, serializable
 
 
@@ -27,10 +28,25 @@ class Position(Strategy):
     A family names one (`Transformer.position`), and the assembler calls each hook at its place.
     """
 
-    def ids(self, transformer: Any, token_ids: Any) -> Any:
-        """Positions (B|1, S) of token ids (B, S), where the caller gives none."""
-        reach = self.reach(transformer.config)
-        return transformer.apply(token_ids, PositionIds, name="Position-Ids", reach=reach)
+    def ids(self, transformer: Any, inputs: Mapping[str, Any], name: str = "Position-Ids") -> Any:
+        """Positions (B|1, S), where the caller gives none.
+
+        Args:
+            transformer: the assembler, whose mask says where positions start anew.
+            inputs: model inputs by name, (B, S) each; those the mask needs, or `token_ids` alone.
+            name: of the layer.
+        """
+        config, strategy = transformer.config, transformer.mask
+        options = {"pad_token_id": self.padding(config), "reach": self.reach(config)}
+        if not strategy.restarts or len(inputs) == 1:
+            return transformer.apply(inputs["token_ids"], PositionIds, name=name, **options)
+        inputs = {need: inputs[need] for need in ("token_ids", *strategy.needs)}
+        options |= {"strategy": strategy, "hidden_id": config.pad_token_id}
+        return transformer.apply(inputs, PositionIds, name=name, **options)
+
+    def padding(self, config: Any) -> int | None:
+        """The padding id, where it is left out of the count; None: it counts."""
+        return None
 
     def given(self, transformer: Any, position_ids: Any) -> Any:
         """The caller's own positions (B, S), checked where only some exist."""
@@ -100,10 +116,8 @@ class LearnedFromPadding(Learned):
     def first(self, config):
         return config.pad_token_id + 1
 
-    def ids(self, transformer, token_ids):
-        config = transformer.config
-        how = {"pad_token_id": config.pad_token_id, "reach": self.reach(config)}
-        return transformer.apply(token_ids, PositionIds, name="Position-Ids", **how)
+    def padding(self, config):
+        return config.pad_token_id
 
 
 @serializable
@@ -186,74 +200,6 @@ class PositionEmbedding(keras.layers.Embedding):
 
     def get_config(self):
         return {**super().get_config(), "hierarchical": self.hierarchical}
-
-
-@serializable
-class PositionIds(keras.layers.Layer):
-    """Positions of token ids (B, S): `0 .. S-1`, int32 of shape (1, S).
-
-    Args:
-        pad_token_id: count from `pad_token_id + 1` over what is no padding, and give padding
-            `pad_token_id` itself; the result is then (B, S).
-        reach: how many tokens can have a position; None: any number.
-
-    Raises:
-        ValueError: the static length exceeds `reach` (JAX would return NaN, without a word).
-    """
-
-    def __init__(self, pad_token_id: int | None = None, reach: int | None = None, **kwargs):
-        super().__init__(**kwargs)
-        self.pad_token_id, self.reach = pad_token_id, reach
-
-    def build(self, input_shape):
-        self.built = True
-
-    def call(self, token_ids):
-        length = token_ids.shape[1]
-        if None not in (length, self.reach) and length > self.reach:
-            raise ValueError(
-                f"a sequence of {length} tokens is longer than the model's {self.reach} positions. "
-                f"Truncate it: tokenizer.encode(text, maxlen={self.reach})."
-            )
-        if self.pad_token_id is None:
-            return ops.arange(ops.shape(token_ids)[1], dtype="int32")[None, :]
-        counted = ops.cast(ops.not_equal(token_ids, self.pad_token_id), "int32")
-        return ops.cumsum(counted, axis=1) * counted + self.pad_token_id
-
-    def compute_output_spec(self, token_ids):
-        batch = 1 if self.pad_token_id is None else token_ids.shape[0]
-        return keras.KerasTensor((batch, token_ids.shape[1]), dtype="int32")
-
-    def get_config(self):
-        return {**super().get_config(), "pad_token_id": self.pad_token_id, "reach": self.reach}
-
-
-@serializable
-class GivenPositions(keras.layers.Layer):
-    """Positions (B, S) that the caller gives, as they are, each looked at.
-
-    Args:
-        reach: they lie in `0 .. reach-1`. The row itself may be longer: positions may repeat.
-
-    Raises:
-        ValueError: a position out of range; from a compiled function the backend's own error type.
-    """
-
-    def __init__(self, reach: int, **kwargs):
-        super().__init__(**kwargs)
-        self.reach = reach
-
-    def call(self, positions):
-        check_ids(
-            positions,
-            self.reach,
-            "position {id} at {place} is outside the model's {limit} positions. Positions count "
-            "from 0; a long text is cut by tokenizer.encode(text, maxlen=...).",
-        )
-        return positions
-
-    def get_config(self):
-        return {**super().get_config(), "reach": self.reach}
 
 
 @serializable

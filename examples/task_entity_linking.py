@@ -47,7 +47,7 @@ class Linker:
     def __init__(self, directory: Path, options):
         self.tokenizer, self.options = Tokenizer.from_pretrained(directory), options
         self.random = random.Random(options.seed)
-        bert = build_transformer_model(directory, application="branches", custom_position_ids=True)
+        bert = build_transformer_model(directory, application="branches")
         starts = keras.Input((None,), dtype="int32", name="Candidate-Starts")
         features = keras.Input((None, 2), name="Candidate-Features")
         self.head = CandidateRanking(name="Candidate-Ranking")
@@ -92,7 +92,7 @@ class Linker:
         features = [(c.prior, float(c.text.casefold() == name)) for c in ranked]
         names = [c.entity for c in ranked]
         label = names.index(mention.gold) if mention.gold in names else -1
-        return (*row[:4], row.starts, np.array(features, "float32")), label
+        return (*row[:3], row.starts, np.array(features, "float32")), label
 
     def link(self, samples: list[Sample]) -> list[str]:
         """The entity that each mention means."""

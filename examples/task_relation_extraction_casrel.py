@@ -50,7 +50,10 @@ def main() -> None:
     extractor = relations.Extractor(options, samples[0])
     names, bert = extractor.relations, extractor.bert
 
-    head, subject = CasRel(len(names), name="CasRel"), keras.Input((2,), dtype="int32")
+    head, subject = (
+        CasRel(len(names), bert.config.pad_token_id, name="CasRel"),
+        keras.Input((2,), dtype="int32"),
+    )
     scores = head([bert.output, bert.input[0], subject])
     model = keras.Model([*bert.input, subject], scores)
     how = {"encode": Samples(names, options.seed), "shuffle": True, "seed": options.seed}

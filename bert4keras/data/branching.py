@@ -9,15 +9,15 @@ import numpy as np
 
 
 class Branched(NamedTuple):
-    """A row of `branch`; the first four have shape (T,), the last (K,).
+    """A row of `branch`; the first three have shape (T,), the last (K,).
 
-    `position_ids` go on from the trunk in every branch. `branch_ids` is 0 on the trunk and 1, 2,
-    ... on the branches. Branch k begins at `token_ids[starts[k]]`.
+    `branch_ids` is 0 on the trunk and 1, 2, ... on the branches: a model built with
+    `application="branches"` lets each of them see the trunk and itself, and its positions go on
+    from the trunk. Branch k begins at `token_ids[starts[k]]`.
     """
 
     token_ids: np.ndarray
     segment_ids: np.ndarray
-    position_ids: np.ndarray
     branch_ids: np.ndarray
     starts: np.ndarray
 
@@ -39,13 +39,10 @@ def branch(trunk: Sequence[int], branches: Sequence[Sequence[int]]) -> Branched:
             raise ValueError(f"{which} has no tokens; give it a start token at least.")
     lengths = np.array([len(part) for part in parts], "int32")
     starts = np.cumsum(lengths) - lengths
-    first = np.where(starts > 0, lengths[0], 0)  # the position at which each part begins
     branch_ids = np.repeat(np.arange(len(parts), dtype="int32"), lengths)
-    inside = np.arange(lengths.sum()) - np.repeat(starts, lengths)
     return Branched(
         np.concatenate([np.asarray(part, "int32") for part in parts]),
         (branch_ids > 0).astype("int32"),
-        (inside + np.repeat(first, lengths)).astype("int32"),
         branch_ids,
         starts[1:].astype("int32"),
     )

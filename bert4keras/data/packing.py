@@ -9,22 +9,23 @@ import numpy as np
 
 
 class Packed(NamedTuple):
-    """Rows of `pack`; the first four have shape (R, maxlen), the last two (samples,).
+    """Rows of `pack`; the first three have shape (R, maxlen), the last two (samples,).
 
-    `document_ids` tell the texts of a row apart (1, 2, ...; 0 is padding): attention must stay
-    inside one document. `position_ids` start at 0 in every text. Sample i begins at
-    `token_ids[rows[i], starts[i]]`, where its [CLS] is.
+    `document_ids` tell the texts of a row apart (1, 2, ...; 0 is padding): a model built with
+    `application="packed"` attends within one document, and counts positions anew in each. Sample i
+    begins at `token_ids[rows[i], starts[i]]`, where its [CLS] is.
     """
 
     token_ids: np.ndarray
     segment_ids: np.ndarray
     document_ids: np.ndarray
-    position_ids: np.ndarray
     rows: np.ndarray
     starts: np.ndarray
 
 
-def pack(samples: Sequence[tuple[Sequence[int], Sequence[int]]], maxlen: int) -> Packed:
+def pack(
+    samples: Sequence[tuple[Sequence[int], Sequence[int]]], maxlen: int, pad_token_id: int | None
+) -> Packed:
     """Put texts together into rows of `maxlen` tokens.
 
     Best-fit decreasing: the longest text first, each into the fullest row that still has room;
@@ -33,6 +34,11 @@ def pack(samples: Sequence[tuple[Sequence[int], Sequence[int]]], maxlen: int) ->
     Args:
         samples: (token_ids, segment_ids) of each text, none longer than `maxlen`.
         maxlen: tokens a row.
+        pad_token_id: token id of the places that stay empty, `config.pad_token_id` of the model;
+            None, as in a GPT: any will do, since no text sees them.
+
+    Raises:
+        ValueError: a text longer than `maxlen`.
     """
     lengths = np.array([len(ids) for ids, _ in samples], "int64")
     if len(lengths) and lengths.max() > maxlen:
@@ -41,12 +47,13 @@ def pack(samples: Sequence[tuple[Sequence[int], Sequence[int]]], maxlen: int) ->
             "encode it with maxlen."
         )
     rows, starts, documents, count = _place(lengths, maxlen)
-    token_ids, segment_ids, document_ids, position_ids = np.zeros((4, count, maxlen), "int32")
+    token_ids, segment_ids, document_ids = np.zeros((3, count, maxlen), "int32")
+    token_ids[:] = 0 if pad_token_id is None else pad_token_id
     for (ids, segments), row, start, document in zip(samples, rows, starts, documents, strict=True):
         place = row, slice(start, start + len(ids))
         token_ids[place], segment_ids[place] = ids, segments
-        document_ids[place], position_ids[place] = document, np.arange(len(ids))
-    return Packed(token_ids, segment_ids, document_ids, position_ids, rows, starts)
+        document_ids[place] = document
+    return Packed(token_ids, segment_ids, document_ids, rows, starts)
 
 
 def _place(lengths: np.ndarray, maxlen: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:

@@ -8,10 +8,11 @@ import keras
 from keras import ops
 
 from .._serialization import serializable
+from ..layers.masking import CarriesMask
 
 
 @serializable
-class MultiSampleDropout(keras.layers.Layer):
+class MultiSampleDropout(CarriesMask, keras.layers.Layer):
     """A classifier that is trained under several dropout masks at once: (B, D) to (B, C).
 
     The paper takes the mean of the cross entropies under K masks. With z_k the scores under mask

@@ -11,10 +11,11 @@ from keras import ops
 from .._serialization import function_of, serializable
 from ..decoding.answers import ScoredSpan, best_spans
 from ..layers.embeddings import TokenEmbedding
+from ..layers.masking import CarriesMask, EndsMask
 
 
 @serializable
-class DilatedGatedConvolution(keras.layers.Layer):
+class DilatedGatedConvolution(CarriesMask, keras.layers.Layer):
     """A residual convolution whose gate says how much of each vector is replaced.
 
     [h, g] = Conv1D(x), s = sigmoid(dropout(g)), y = x (1 - s) + h s; if the widths differ, the x of
@@ -85,7 +86,7 @@ class DilatedGatedConvolution(keras.layers.Layer):
 
 
 @serializable
-class AttentionPooling(keras.layers.Layer):
+class AttentionPooling(EndsMask, keras.layers.Layer):
     """The mean of a text's vectors, weighted by an additive attention: (B, T, D) to (B, D).
 
     weights = softmax over the tokens of tanh(x W) v.
@@ -132,7 +133,7 @@ class AttentionPooling(keras.layers.Layer):
 
 
 @serializable
-class DGCNN(keras.layers.Layer):
+class DGCNN(EndsMask, keras.layers.Layer):
     """From vectors of a question and of a passage to probabilities of the answer's ends.
 
         q   = pooling(blocks(question))                                  (B, D)

@@ -10,10 +10,11 @@ from keras import ops
 
 from .._serialization import function_of, serializable
 from ..layers.attention import lowest
+from ..layers.masking import EndsMask
 
 
 @serializable
-class CandidateRanking(keras.layers.Layer):
+class CandidateRanking(EndsMask, keras.layers.Layer):
     """Scores of the candidates that follow a text in one row, for a softmax over them.
 
     The encoder reads the text once and after it every candidate, each as a branch that sees the

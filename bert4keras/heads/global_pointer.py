@@ -11,6 +11,7 @@ from keras import ops
 from .._serialization import function_of, serializable
 from ..decoding.span_matrix import decode_spans
 from ..layers.attention import lowest
+from ..layers.masking import ReadsPadding, first_shape
 from ..losses import globalpointer_crossentropy, sparse_globalpointer_crossentropy
 from ..positions import Rotary
 
@@ -18,7 +19,7 @@ INITIAL_SCORE = -6.0  # about -log of the number of pairs in a sentence
 
 
 @serializable
-class GlobalPointer(keras.layers.Layer):
+class GlobalPointer(ReadsPadding, keras.layers.Layer):
     """Scores of all spans for each of H kinds; spans may lie inside one another.
 
     For kind h, first token i and last token j, both included:
@@ -35,11 +36,12 @@ class GlobalPointer(keras.layers.Layer):
         tril: mask pairs whose end lies before their start.
         use_bias: whether the projections have a bias, and whether there is a c_h.
         initial_score: what c_h starts with.
-        pad_token_id: token id that counts as padding.
+        pad_token_id: token id that counts as padding; None: what the Keras mask of the vectors
+            says; -1: no token is padding.
         kernel_initializer: of the projections.
 
     Call arguments:
-        inputs: pair `[x, token_ids]`, (B, T, D) and (B, T).
+        inputs: x (B, T, D), or a pair of it and the token ids (B, T).
 
     Returns:
         (B, H, T, T): first tokens in rows, last tokens in columns. Masked scores are far below
@@ -48,7 +50,7 @@ class GlobalPointer(keras.layers.Layer):
     Source: Su et al., Global Pointer, 2022 (arXiv:2208.03054), https://kexue.fm/archives/8373.
 
     Example:
-        >>> scores = GlobalPointer(3, 64)([bert.output, bert.input[0]])
+        >>> scores = GlobalPointer(3, 64)(bert.output)
         >>> model = keras.Model(bert.input, scores)
         >>> model.compile("adam", loss=GlobalPointer.sparse_loss)
     """
@@ -61,7 +63,7 @@ class GlobalPointer(keras.layers.Layer):
         tril: bool = True,
         use_bias: bool = True,
         initial_score: float = INITIAL_SCORE,
-        pad_token_id: int = 0,
+        pad_token_id: int | None = None,
         kernel_initializer: Any = "lecun_normal",
         **kwargs,
     ):
@@ -84,8 +86,9 @@ class GlobalPointer(keras.layers.Layer):
 
     def build(self, input_shape):
         width = self.projected * self.head_size
-        self.query = self.dense("query", width, input_shape[0])
-        self.key = self.dense("key", width, input_shape[0])
+        shape = first_shape(input_shape)
+        self.query = self.dense("query", width, shape)
+        self.key = self.dense("key", width, shape)
         if self.use_bias:
             start = keras.initializers.Constant(self.initial_score)
             self.bias = self.add_weight(name="bias", shape=(self.heads,), initializer=start)
@@ -106,13 +109,15 @@ class GlobalPointer(keras.layers.Layer):
         dense.build(shape)
         return dense
 
-    def call(self, inputs):
-        x, token_ids = inputs
+    def call(self, inputs, mask=None):
+        x = self.split(inputs)[0]
         query, key = self.query(x), self.key(x)
         scores = self.extend(self.products(query, key), query, key)
         if self.use_bias:
             scores = scores + ops.cast(self.bias, scores.dtype)[:, None, None]
-        return ops.where(self.possible(token_ids), scores, lowest(scores.dtype))
+        return ops.where(
+            self.possible(self.real_tokens(inputs, mask)), scores, lowest(scores.dtype)
+        )
 
     def products(self, query, key):
         """Scaled products (B, N, T, T) of queries and keys (B, T, N K)."""
@@ -127,13 +132,12 @@ class GlobalPointer(keras.layers.Layer):
         """What a variant adds to the products."""
         return products
 
-    def possible(self, token_ids):
-        """Which pairs may be spans at all: bool (B, 1, T, T)."""
-        real = ops.not_equal(token_ids, self.pad_token_id)
+    def possible(self, real):
+        """Which pairs of tokens that are `real` (B, T) may be spans at all: bool (B, 1, T, T)."""
         allowed = ops.logical_and(real[:, None, :, None], real[:, None, None, :])
         if not self.tril:
             return allowed
-        places = ops.arange(ops.shape(token_ids)[1], dtype="int32")
+        places = ops.arange(ops.shape(real)[1], dtype="int32")
         return ops.logical_and(allowed, places[:, None] <= places[None, :])
 
     @staticmethod
@@ -154,11 +158,11 @@ class GlobalPointer(keras.layers.Layer):
         return decode_spans(ops.convert_to_numpy(scores), offsets, labels, **options)
 
     def compute_output_shape(self, input_shape):
-        batch, length = input_shape[0][:2]
+        batch, length = first_shape(input_shape)[:2]
         return (batch, self.heads, length, length)
 
-    def compute_output_spec(self, inputs):
-        shape = self.compute_output_shape([inputs[0].shape])
+    def compute_output_spec(self, inputs, mask=None):
+        shape = self.compute_output_shape(self.split(inputs)[0].shape)
         return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
     def get_config(self):
@@ -193,7 +197,9 @@ class EfficientGlobalPointer(GlobalPointer):
     def build(self, input_shape):
         super().build(input_shape)
         # Rows 0 .. H-1 score a token as first, the others as last.
-        self.ends = self.dense("ends", 2 * self.heads, (*input_shape[0][:2], 2 * self.head_size))
+        self.ends = self.dense(
+            "ends", 2 * self.heads, (*first_shape(input_shape)[:2], 2 * self.head_size)
+        )
 
     def extend(self, products, query, key):
         ends = self.ends(ops.concatenate([query, key], axis=-1))

@@ -17,10 +17,11 @@ from .._serialization import function_of, serializable
 from ..decoding.triples import half_pointers
 from ..layers.attention import MultiHeadAttention, lowest
 from ..layers.embeddings import TokenEmbedding
+from ..layers.masking import CarriesMask, EndsMask
 
 
 @serializable
-class BiLSTM(keras.layers.Layer):
+class BiLSTM(CarriesMask, keras.layers.Layer):
     """A stack of bidirectional LSTMs that ends where the text does; padding comes out as zeros.
 
     Args:
@@ -81,7 +82,7 @@ class BiLSTM(keras.layers.Layer):
 
 
 @serializable
-class MentionPointer(keras.layers.Layer):
+class MentionPointer(EndsMask, keras.layers.Layer):
     """Where mentions start and end, among the names that a dictionary finds.
 
         h = relu(convolution of width 3 over x),    scores = h W + b
@@ -111,6 +112,7 @@ class MentionPointer(keras.layers.Layer):
         self.convolution = keras.layers.Conv1D(
             units, 3, padding="same", activation="relu", dtype=self.dtype_policy, name="convolution"
         )
+        self.convolution.supports_masking = True  # Keras would warn of vectors that carry one
         self.ends = keras.layers.Dense(2, dtype="float32", name="ends")
 
     def build(self, input_shape):
@@ -162,7 +164,7 @@ class MentionPointer(keras.layers.Layer):
 
 
 @serializable
-class DescriptionMatching(keras.layers.Layer):
+class DescriptionMatching(EndsMask, keras.layers.Layer):
     """Whether a mention in a text is the entity of a description: log-odds.
 
         q = BiLSTM([text, is the token within the mention?, features]),   d = BiLSTM(description)

@@ -13,6 +13,7 @@ from ..decoding.sql import AGGREGATES, CONNECTIVES, SQL, Table
 from ..decoding.sql_execution import Database, execution_guided
 from ..decoding.sql_labels import TAGS, EncodedQuestion, sql_candidates
 from ..decoding.value_linking import ValueLinker
+from ..layers.masking import EndsMask, without_mask
 from ..losses.zlpr import multilabel_categorical_crossentropy
 
 # The score of a column that does not exist. Twice this is still a float16.
@@ -20,7 +21,7 @@ CLOSED = -3e4
 
 
 @serializable
-class NL2SQL(keras.layers.Layer):
+class NL2SQL(EndsMask, keras.layers.Layer):
     """Scores of all parts of a query: `[CLS] question [SEP] [CLS] header [SEP] ...` in one pass.
 
     With x the vectors of the tokens and h those of the headers, the mean from [CLS] to the last
@@ -86,7 +87,7 @@ class NL2SQL(keras.layers.Layer):
         return {
             "connective": self.connective(x[:, 0]),
             "select": ops.where(exists[:, :, None], select, closed),
-            "operator": self.operator(x),
+            "operator": without_mask(self.operator(x)),
             "column": ops.where(exists[:, None], column, closed),
         }
 

@@ -16,6 +16,7 @@ from .._serialization import function_of, serializable
 from ..decoding.span_matrix import check_offsets, span
 from ..decoding.triples import Triple, decode_linker, half_pointers, read_triples
 from ..layers.attention import lowest
+from ..layers.masking import ReadsPadding, first_shape
 from ..layers.normalization import ConditionalLayerNormalization
 from .global_pointer import EfficientGlobalPointer, GlobalPointer
 
@@ -23,7 +24,7 @@ ROWS = 32  # subjects asked for at once
 
 
 @serializable
-class GPLinker(keras.layers.Layer):
+class GPLinker(ReadsPadding, keras.layers.Layer):
     """Triples by three `GlobalPointer`: entities, links of first tokens, links of last tokens.
 
     A triple (s, p, o) is where s is a subject, o an object, their first tokens are linked by p and
@@ -34,10 +35,11 @@ class GPLinker(keras.layers.Layer):
         relations: P.
         head_size: of each pointer.
         efficient: make the links by `EfficientGlobalPointer`, for many relations.
-        pad_token_id: token id that counts as padding.
+        pad_token_id: token id that counts as padding; None: what the Keras mask of the vectors
+            says; -1: no token is padding.
 
     Call arguments:
-        inputs: pair `[x, token_ids]`, (B, T, D) and (B, T).
+        inputs: x (B, T, D), or a pair of it and the token ids (B, T).
 
     Returns:
         (B, 2 + 2 P, T, T): heads in the order of `decoding.linker_pairs`, which makes the labels.
@@ -50,7 +52,7 @@ class GPLinker(keras.layers.Layer):
         relations: int,
         head_size: int = 64,
         efficient: bool = False,
-        pad_token_id: int = 0,
+        pad_token_id: int | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -69,9 +71,9 @@ class GPLinker(keras.layers.Layer):
         for pointer in (self.entities, self.head_links, self.tail_links):
             pointer.build(input_shape)
 
-    def call(self, inputs):
-        scores = [pointer(inputs) for pointer in (self.entities, self.head_links, self.tail_links)]
-        return ops.concatenate(scores, axis=1)
+    def call(self, inputs, mask=None):
+        pointers = (self.entities, self.head_links, self.tail_links)
+        return ops.concatenate([pointer(inputs, mask=mask) for pointer in pointers], axis=1)
 
     # ZLPR over all heads; labels (B, 2 + 2 P, T, T), or (B, 2 + 2 P, n, 2) of `sparse_pairs`.
     loss = staticmethod(GlobalPointer.loss)
@@ -83,7 +85,7 @@ class GPLinker(keras.layers.Layer):
         return decode_linker(ops.convert_to_numpy(scores), offsets, relations, **options)
 
     def compute_output_shape(self, input_shape):
-        batch, length = input_shape[0][:2]
+        batch, length = first_shape(input_shape)[:2]
         return (batch, 2 + 2 * self.relations, length, length)
 
     def get_config(self):
@@ -97,7 +99,7 @@ class GPLinker(keras.layers.Layer):
 
 
 @serializable
-class CasRel(keras.layers.Layer):
+class CasRel(ReadsPadding, keras.layers.Layer):
     """Triples in two steps: the subjects, and for a given subject its objects by relation.
 
     Start and end of a subject are marked with probabilities `sigmoid(x W + b)^2`; those of its
@@ -108,10 +110,12 @@ class CasRel(keras.layers.Layer):
 
     Args:
         relations: P.
-        pad_token_id: token id that counts as padding.
+        pad_token_id: token id that counts as padding; None: what the Keras mask of the vectors
+            says; -1: no token is padding.
 
     Call arguments:
-        inputs: `[x, token_ids, subject]`: (B, T, D), (B, T), and (B, 2), first and last token.
+        inputs: `[x, token_ids, subject]`: (B, T, D), (B, T), and (B, 2), first and last token;
+            or `[x, subject]`.
 
     Returns:
         (B, T, 2 + 2 P): log-odds of start and end of a subject, and for each relation of start and
@@ -121,7 +125,9 @@ class CasRel(keras.layers.Layer):
     condition and powers: https://kexue.fm/archives/7161.
     """
 
-    def __init__(self, relations: int, pad_token_id: int = 0, **kwargs):
+    others = 1  # the subject
+
+    def __init__(self, relations: int, pad_token_id: int | None = None, **kwargs):
         super().__init__(**kwargs)
         self.relations = relations
         self.pad_token_id = pad_token_id
@@ -131,20 +137,20 @@ class CasRel(keras.layers.Layer):
         self.objects = keras.layers.Dense(2 * relations, dtype=dtype, name="objects")
 
     def build(self, input_shape):
-        shape = tuple(input_shape[0])
+        shape = first_shape(input_shape)
         self.subjects.build(shape)
         self.norm.build([shape, (shape[0], 2 * shape[-1])])
         self.objects.build(shape)
 
-    def call(self, inputs):
-        x, token_ids, subject = inputs
+    def call(self, inputs, mask=None):
+        x, _, (subject,) = self.split(inputs)
         ends = ops.cast(subject, "int32")[:, :, None]
         ends = ops.take_along_axis(x, ends, axis=1)
         condition = ops.reshape(ends, (-1, 2 * x.shape[-1]))
         subjects = _log_odds(self.subjects(x), 2)
         objects = _log_odds(self.objects(self.norm([x, condition])), 4)
         scores = ops.concatenate([subjects, objects], axis=-1)
-        real = ops.not_equal(token_ids, self.pad_token_id)[:, :, None]
+        real = self.real_tokens(inputs, mask)[:, :, None]
         return ops.where(real, scores, lowest(scores.dtype))
 
     @staticmethod
@@ -175,6 +181,7 @@ class CasRel(keras.layers.Layer):
         relations: Sequence | None = None,
         start: float = 0.6,
         end: float = 0.5,
+        mask: Any = None,
     ) -> list[list[Triple]]:
         """Triples of each text: the head is asked for subjects, then for the objects of each.
 
@@ -184,34 +191,47 @@ class CasRel(keras.layers.Layer):
             offsets: as in `decoding.decode_spans`.
             relations: P names; None: the number of the relation.
             start, end: probabilities above which something starts or ends.
+            mask: bool (B, T), True on tokens that are no padding; needed where the head has no
+                `pad_token_id`, since an array carries no Keras mask.
+
+        Raises:
+            ValueError: neither `pad_token_id` nor a mask.
         """
         x, token_ids = ops.convert_to_numpy(x), np.asarray(token_ids)
         check_offsets(offsets, *token_ids.shape)
+        if self.pad_token_id is None and mask is None:
+            raise ValueError(
+                f"{self.name} was made without pad_token_id, and arrays carry no Keras mask: pass "
+                "mask=(token_ids != bert.config.pad_token_id)."
+            )
+        mask = np.ones(token_ids.shape, bool) if mask is None else np.asarray(mask, bool)
         thresholds = {"start": start, "end": end}
         ask = [(row, 0, 0) for row in range(len(x))]
         found = [
             (row, first, last)
-            for row, scores in enumerate(self._ask(x, token_ids, ask))
+            for row, scores in enumerate(self._ask(x, token_ids, mask, ask))
             for _, first, last in half_pointers(scores[:, None, :2], **thresholds)
             if span(first, last, None if offsets is None else offsets[row]) is not None
         ]
         names = range(self.relations) if relations is None else relations
         objects = (
-            scores[:, 2:].reshape(len(scores), -1, 2) for scores in self._ask(x, token_ids, found)
+            scores[:, 2:].reshape(len(scores), -1, 2)
+            for scores in self._ask(x, token_ids, mask, found)
         )
         return read_triples(found, objects, offsets, names, len(x), **thresholds)
 
-    def _ask(self, x, token_ids, subjects):
+    def _ask(self, x, token_ids, mask, subjects):
         """Scores (T, 2 + 2 P) for each (text, first, last), in batches of one size."""
         for some in (subjects[i : i + ROWS] for i in range(0, len(subjects), ROWS)):
             rows = np.array(some + [(0, 0, 0)] * (ROWS - len(some)))
             texts = rows[:, 0]
             inputs = [x[texts], token_ids[texts], rows[:, 1:].astype("int32")]
-            scores = self([ops.convert_to_tensor(array) for array in inputs], training=False)
+            inputs = [ops.convert_to_tensor(array) for array in inputs]
+            scores = self(inputs, mask=ops.convert_to_tensor(mask[texts]), training=False)
             yield from ops.convert_to_numpy(ops.cast(scores, "float32"))[: len(some)]
 
     def compute_output_shape(self, input_shape):
-        return (*input_shape[0][:2], 2 + 2 * self.relations)
+        return (*first_shape(input_shape)[:2], 2 + 2 * self.relations)
 
     def get_config(self):
         return {

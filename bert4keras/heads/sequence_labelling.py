@@ -14,6 +14,7 @@ from keras import ops
 
 from .._serialization import HasStorableMethods, function_of, storable_method
 from ..decoding.viterbi import Path, viterbi, viterbi_k_best
+from ..layers.masking import EndsMask, without_mask
 
 # Of a transition that is not allowed. Finite, so that labels which break the rules cost a number.
 FORBIDDEN = -1e5
@@ -135,7 +136,7 @@ def take_rows(x: Any, places: Any) -> Any:
     return ops.take(ops.reshape(x, (-1, *shape[2:])), places, axis=0)
 
 
-class SequenceLabelling(HasStorableMethods, keras.layers.Layer):
+class SequenceLabelling(EndsMask, HasStorableMethods, keras.layers.Layer):
     """Base of the heads with scores of label pairs: weights, constraints, Viterbi, accuracy.
 
     Begin and end of a sequence are one more label, the boundary, which stands before the first
@@ -207,7 +208,7 @@ class SequenceLabelling(HasStorableMethods, keras.layers.Layer):
         return ops.add(ops.concatenate([matrix, row[None]], axis=0), self.forbidden)
 
     def call(self, scores):
-        return scores
+        return without_mask(scores)
 
     def viterbi(self, scores: Any, mask: Any | None = None) -> Any:
         """The best label of every position, batched and in the graph.

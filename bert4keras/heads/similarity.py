@@ -31,7 +31,10 @@ from keras import ops
 from .._serialization import serializable
 from ..decoding.vectors import Whitening
 from ..layers import FirstToken, MaskedMeanPooling
+from ..layers.masking import EndsMask
+from ..layers.pooling import mean
 from ..losses.similarity import in_batch_negatives, unit
+from ..masks import input_layer_name
 from ..models import Backbone
 
 POOLINGS = ("mean", "first", "first-last")
@@ -144,10 +147,11 @@ def joint_cosine_model(backbone: Backbone) -> keras.Model:
         Model with output (B, 1) between -1 and 1, float32, for the loss `cosent` or `"mse"`.
     """
     last = _hidden_states(backbone)
-    if len(backbone.inputs) < 2:
+    segments = [x for x in backbone.inputs if x.name.endswith(input_layer_name("segment_ids"))]
+    if not segments:
         raise ValueError(f"{backbone.name} has no segment ids, which tell the two texts apart.")
     halves = SegmentMeans(_pad_token_id(backbone), name="Segment-Means")
-    cosine = Cosine(name="Cosine", dtype="float32")(halves([last, *backbone.inputs[:2]]))
+    cosine = Cosine(name="Cosine", dtype="float32")(halves([last, segments[0]]))
     return keras.Model(backbone.inputs, cosine, name="Joint-Cosine-Model")
 
 
@@ -172,7 +176,7 @@ def whitened_encoder(encoder: keras.Model, whitening: Whitening) -> keras.Model:
 
 
 @serializable
-class Cosine(keras.layers.Layer):
+class Cosine(EndsMask, keras.layers.Layer):
     """Cosine of two vectors: a pair of (B, D) to (B, 1); 0 if one of them is all zeros."""
 
     def call(self, inputs):
@@ -188,24 +192,26 @@ class SegmentMeans(MaskedMeanPooling):
     """The mean vectors of the first and of the second text of a pair: two of (B, D).
 
     Args:
-        pad_token_id: token id that counts as padding.
+        pad_token_id: as of `MaskedMeanPooling`.
 
     Call arguments:
-        inputs: `[x, token_ids, segment_ids]`, (B, T, D) and int (B, T) twice. A text without a
-            token has a mean of zeros.
+        inputs: `[x, token_ids, segment_ids]`, (B, T, D) and int (B, T) twice, or
+            `[x, segment_ids]`. A text without a token has a mean of zeros.
     """
 
-    def call(self, inputs):
-        x, token_ids, segment_ids = inputs
-        halves = (ops.where(segment_ids == k, token_ids, self.pad_token_id) for k in range(2))
-        return tuple(super(SegmentMeans, self).call([x, half]) for half in halves)
+    others = 1  # the segment ids
+
+    def call(self, inputs, mask=None):
+        x, _, (segment_ids,) = self.split(inputs)
+        real = self.real_tokens(inputs, mask)
+        return tuple(mean(x, ops.logical_and(real, segment_ids == k)) for k in range(2))
 
     def compute_output_shape(self, input_shape):
-        return (super().compute_output_shape(input_shape[:2]),) * 2
+        return (super().compute_output_shape(input_shape),) * 2
 
 
 @serializable
-class InBatchNegatives(keras.layers.Layer):
+class InBatchNegatives(EndsMask, keras.layers.Layer):
     """Adds the loss `losses.in_batch_negatives`, and returns the cosines of the partners.
 
     Args:
@@ -246,14 +252,14 @@ def _pool(backbone: Backbone, pooling: str) -> Any:
     """One vector (B, D) of the symbolic output of a backbone."""
     if pooling not in POOLINGS:
         raise ValueError(f"pooling={pooling!r} must be one of {', '.join(POOLINGS)}.")
-    last, token_ids = _hidden_states(backbone), backbone.inputs[0]
+    last = _hidden_states(backbone)
     if pooling == "first":
         return FirstToken(name="First-Token")(last)
-    mean = MaskedMeanPooling(_pad_token_id(backbone), name="Mean-Pooling")
+    pool = MaskedMeanPooling(_pad_token_id(backbone), name="Mean-Pooling")
     if pooling == "mean":
-        return mean([last, token_ids])
+        return pool(last)
     # hidden_states begins with the embeddings.
-    both = [mean([x, token_ids]) for x in (backbone.hidden_states[1], last)]
+    both = [pool(x) for x in (backbone.hidden_states[1], last)]
     return keras.layers.Average(name="First-Last")(both)
 
 
@@ -268,10 +274,9 @@ def _hidden_states(backbone: Backbone) -> Any:
     return outputs[0]
 
 
-def _pad_token_id(backbone: Backbone) -> int:
-    """The token id that is padding; -1, which no token has, where there is none."""
-    pad_token_id = backbone.config.pad_token_id
-    return -1 if pad_token_id is None else pad_token_id
+def _pad_token_id(backbone: Backbone) -> int | None:
+    """None, the mask of the hidden states; or -1, where no token is padding and there is none."""
+    return -1 if backbone.config.pad_token_id is None else None
 
 
 def _inputs(encoder: keras.Model, texts: int) -> list[list[Any]]:

@@ -7,13 +7,14 @@ from keras import ops
 
 from .._serialization import function_of, serializable
 from ..decoding.answers import ScoredSpan, best_spans
+from ..layers.masking import EndsMask
 
 # The score of a token that cannot be part of an answer. Twice this is still a float16.
 CLOSED = -3e4
 
 
 @serializable
-class SpanExtraction(keras.layers.Layer):
+class SpanExtraction(EndsMask, keras.layers.Layer):
     """Scores of each token as the first and as the last of the answer.
 
     scores = x W + b for the tokens of the passage; P(start = i) is the softmax of scores[:, 0]

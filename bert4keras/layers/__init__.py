@@ -10,9 +10,11 @@ from .embeddings import FactorizedTokenEmbedding, SegmentEmbedding, TokenEmbeddi
 from .feed_forward import FeedForward
 from .gated_attention import GatedAttentionUnit
 from .language_model import VocabularyBias
+from .masking import PaddingMask
 from .normalization import (
     ConditionalLayerNormalization,
     ConditionalRMSNormalization,
+    RMSNormalization,
     UnscaledRMSNormalization,
 )
 from .pooling import FirstToken, MaskedMeanPooling
@@ -31,7 +33,9 @@ __all__ = [
     "MaskedConvolution",
     "MaskedMeanPooling",
     "MultiHeadAttention",
+    "PaddingMask",
     "PositionEmbedding",
+    "RMSNormalization",
     "RelativeAttention",
     "RelativeEmbedding",
     "SegmentEmbedding",

@@ -11,10 +11,11 @@ from keras import ops
 from .._compat import DrawnSeed, fused_attention_takes
 from .._serialization import revive, serializable
 from ..positions import Position
+from .masking import CarriesMask
 
 
 @serializable
-class MultiHeadAttention(keras.layers.Layer):
+class MultiHeadAttention(CarriesMask, keras.layers.Layer):
     """Scaled dot-product attention with several heads.
 
     Sublayers `query`, `key`, `value` and `output` are plain `Dense` (the last one is the attribute

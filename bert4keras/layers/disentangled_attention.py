@@ -14,6 +14,7 @@ from keras import ops
 from .._serialization import serializable
 from .activations import get_activation
 from .attention import MultiHeadAttention
+from .masking import CarriesMask
 
 TERMS = ("c2p", "p2c")
 
@@ -160,7 +161,7 @@ class RelativeEmbedding(keras.layers.Layer):
 
 
 @serializable
-class MaskedConvolution(keras.layers.Layer):
+class MaskedConvolution(CarriesMask, keras.layers.Layer):
     """Convolution over a sequence that looks only where attention may.
 
     Args:

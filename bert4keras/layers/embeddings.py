@@ -36,6 +36,13 @@ class TokenEmbedding(keras.layers.ReversibleEmbedding):
         ValueError: an id out of range; from a compiled function the backend's own error type.
     """
 
+    def __init__(self, input_dim, output_dim, **kwargs):
+        super().__init__(input_dim, output_dim, **kwargs)
+        self.supports_masking = True  # also with `reverse`, where Keras would drop the mask
+
+    def compute_mask(self, inputs, mask=None):
+        return mask
+
     def call(self, inputs, reverse=False):
         if not reverse:
             check_token_ids(inputs, self.input_dim)

@@ -8,10 +8,11 @@ import keras
 
 from .._serialization import serializable
 from .activations import get_activation
+from .masking import CarriesMask
 
 
 @serializable
-class FeedForward(keras.layers.Layer):
+class FeedForward(CarriesMask, keras.layers.Layer):
     """Two `Dense` layers, `inner` with an activation and `output` without.
 
     The attribute of the second one is `outer`, since `output` is a property of every Keras layer.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import keras
 
 from .._serialization import serializable
+from .masking import CarriesMask
 
 
 @serializable
-class VocabularyBias(keras.layers.Layer):
+class VocabularyBias(CarriesMask, keras.layers.Layer):
     """Adds one trained number per token to scores (B, T, V); the output bias of BERT's head."""
 
     def build(self, input_shape):

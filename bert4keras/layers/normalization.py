@@ -9,6 +9,7 @@ from keras import ops
 
 from .._serialization import serializable
 from .activations import get_activation
+from .masking import CarriesMask
 
 
 class Conditional:
@@ -99,7 +100,12 @@ class ConditionalLayerNormalization(Conditional, keras.layers.LayerNormalization
 
 
 @serializable
-class ConditionalRMSNormalization(Conditional, keras.layers.RMSNormalization):
+class RMSNormalization(CarriesMask, keras.layers.RMSNormalization):
+    """That of Keras, which would drop the mask of its input."""
+
+
+@serializable
+class ConditionalRMSNormalization(Conditional, RMSNormalization):
     """`RMSNormalization` under a condition, see `Conditional`; it has a gain and no shift."""
 
     shifts = False
@@ -110,7 +116,7 @@ class ConditionalRMSNormalization(Conditional, keras.layers.RMSNormalization):
 
 
 @serializable
-class UnscaledRMSNormalization(keras.layers.Layer):
+class UnscaledRMSNormalization(CarriesMask, keras.layers.Layer):
     """x divided by the root of its mean square over the last axis; no weights.
 
     Args:

@@ -7,9 +7,11 @@ from typing import Any
 
 import keras
 
+from .._compat import keras_mask
 from .._serialization import QUANTIZED, quantization_config, quantize_as, serializable
 from ..checkpoints import Table
 from ..layers.embeddings import check_token_ids
+from ..masks import valid_tokens
 from ..saving import SavedWhole
 from .outputs import Outputs
 from .registry import get_family
@@ -35,6 +37,7 @@ class Backbone(SavedWhole, keras.Model):
         output = transformer.forward(context)
         inputs = [*context.inputs.values(), *transformer.additional_inputs]
         super().__init__(inputs, output, **kwargs)
+        self._token_input = list(context.inputs).index("token_ids")
         self.transformer = transformer
         self.config = transformer.config
         self.hidden_states = tuple(context.hidden_states)  # a list would be made into Keras' own
@@ -43,6 +46,15 @@ class Backbone(SavedWhole, keras.Model):
     def checkpoint_tables(self) -> tuple[Table, ...]:
         """The tables under which this model is saved."""
         return get_family(self.config.model_type).tables
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """The Keras masks of the outputs, where this model is called as a layer of another."""
+        t, token_ids = self.transformer, self.inputs[self._token_input]
+        given = inputs[token_ids.name] if isinstance(inputs, dict) else None
+        given = keras.tree.flatten(inputs)[self._token_input] if given is None else given
+        valid = valid_tokens({"token_ids": given}, self.config.pad_token_id, t.start_token)
+        masks = [None if keras_mask(output) is None else valid for output in self.outputs]
+        return masks if any(mask is not None for mask in masks) else None
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         # A compiled JAX function answers an id out of range with NaN; say it in words instead.

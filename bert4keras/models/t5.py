@@ -12,7 +12,12 @@ import keras
 from .._json import shown
 from .._schema import ACTIVATIONS, Activation, Count, Only, Positive, Size, problem
 from ..config import ConfigError, TransformerConfig
-from ..layers import AttentionMask, ConditionalRMSNormalization, TokenEmbedding
+from ..layers import (
+    AttentionMask,
+    ConditionalRMSNormalization,
+    RMSNormalization,
+    TokenEmbedding,
+)
 from ..positions import T5Buckets
 from .backbone import Backbone
 from .block import pre_norm
@@ -204,7 +209,7 @@ class T5Stack(Transformer):
     side: ClassVar[str]
     wiring = staticmethod(pre_norm)
     use_bias = False
-    norm_layer = keras.layers.RMSNormalization
+    norm_layer = RMSNormalization
     conditional_norm_layer = ConditionalRMSNormalization
     common_names = frozenset({"Embedding-Token", "Input-Condition", "Input-Context"})
 
@@ -281,7 +286,9 @@ class T5Decoder(T5Stack):
         )
         if self.config.cross_position_bias:
             keys = source.get("position_ids")
-            keys = self.position.ids(self, source["token_ids"]) if keys is None else keys
+            if keys is None:
+                tokens = {"token_ids": source["token_ids"]}
+                keys = self.position.ids(self, tokens, name="Cross-Position-Ids")
             cross.bias = self.position.bias(self, context.positions, keys)
 
     def apply_language_model(self, x, context):

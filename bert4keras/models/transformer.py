@@ -17,6 +17,7 @@ from ..layers import (
     ConditionalLayerNormalization,
     FeedForward,
     MultiHeadAttention,
+    PaddingMask,
     SegmentEmbedding,
     TokenEmbedding,
 )
@@ -153,7 +154,7 @@ class Transformer:
             The output of the last stage.
         """
         self.prepare(context)
-        x = self.apply_embeddings(context)
+        x = self.mask_padding(self.apply_embeddings(context), context)
         context.hidden_states.append(x)
         x = self.apply_main_layers(x, context)
         if isinstance(self.mask, TwoStream):
@@ -167,7 +168,7 @@ class Transformer:
         context.key_positions = keys = (
             self.position.given(self, inputs["position_ids"])
             if "position_ids" in inputs
-            else self.position.ids(self, inputs["token_ids"])
+            else self.position.ids(self, inputs)
         )
         context.positions = keys if rows is None else ops.take(keys, rows, axis=1)
         context.bias = self.position.bias(self, context.positions, keys)
@@ -192,6 +193,17 @@ class Transformer:
         if not context.strict:
             return mask()
         return self.apply([mask(strict=True), mask()], NonEmptyMask, name=f"{name}-Query")
+
+    def mask_padding(self, x: Any, context: Context) -> Any:
+        """The embeddings (B, T, D) with a Keras mask, which all layers behind them carry.
+
+        A decoding step does without: nothing in it reads the mask.
+        """
+        pad_token_id, inputs = self.config.pad_token_id, context.inputs
+        if pad_token_id is None or context.cache is not None or "valid" in inputs:
+            return x
+        options = {"pad_token_id": pad_token_id, "start_token": self.start_token}
+        return self.apply([x, inputs["token_ids"]], PaddingMask, name="Padding-Mask", **options)
 
     def select(self, context: Context, name: str) -> Any:
         """An input restricted to the rows of this pass, (B, T)."""

@@ -66,6 +66,13 @@ class TwoStream(Mask):
     def allowed(self, q_pos, k_pos, inputs):
         return self.order.allowed(q_pos, k_pos, inputs)
 
+    @property
+    def restarts(self) -> bool:
+        return self.order.restarts
+
+    def counted(self, inputs):
+        return self.order.counted(inputs)
+
     def visible(self, inputs, rows, columns, strict=False):
         return self.order.visible(inputs, rows, columns, strict)
 
@@ -108,6 +115,7 @@ def query_stream(transformer: Any, context: Any) -> Any:
     )
     # Only the embeddings know no token: what is padding, the masks read off the true ids.
     x = transformer.apply_embeddings(dataclasses.replace(query, inputs=inputs))
+    x = transformer.mask_padding(x, query)
     return transformer.apply_main_layers(x, query)
 
 

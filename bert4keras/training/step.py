@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from .._compat import flat_inputs, run_graph, with_implicit_mask
+from .._compat import flat_inputs, run_graph, with_implicit_mask, with_mask_of
 from .adversarial import moved
 from .gradients import (
     constant_gradients,
@@ -91,7 +91,7 @@ class Step:
                 output = with_implicit_mask(layer, first, pending.pop(0))
             else:
                 output = run()
-            return self.objective.change(self, layer, output)
+            return with_mask_of(output, self.objective.change(self, layer, output))
 
         set_random_state(self.random_state)
         with self.model.state(values) as state:

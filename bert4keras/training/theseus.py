@@ -16,6 +16,7 @@ import keras
 from keras import ops
 
 from .._serialization import serializable
+from ..layers.masking import CarriesMask
 from ..models import Backbone
 from ..models.context import Context
 from ..models.transformer import Transformer
@@ -25,7 +26,7 @@ PREFIX = "Successor-"
 
 
 @serializable
-class ModuleReplacement(keras.layers.Layer):
+class ModuleReplacement(CarriesMask, keras.layers.Layer):
     """In training the output of the old module or, by one draw a batch, of the new; else the new.
 
     Args:

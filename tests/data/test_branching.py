@@ -10,10 +10,9 @@ from bert4keras.data import Branched, DataGenerator, branch
 
 def test_by_hand():
     row = branch([2, 7, 3], [[8, 3], [9], [4, 5, 6]])
-    assert row._fields == ("token_ids", "segment_ids", "position_ids", "branch_ids", "starts")
+    assert row._fields == ("token_ids", "segment_ids", "branch_ids", "starts")
     assert row.token_ids.tolist() == [2, 7, 3, 8, 3, 9, 4, 5, 6]
     assert row.segment_ids.tolist() == [0, 0, 0, 1, 1, 1, 1, 1, 1]
-    assert row.position_ids.tolist() == [0, 1, 2, 3, 4, 3, 3, 4, 5]
     assert row.branch_ids.tolist() == [0, 0, 0, 1, 1, 2, 3, 3, 3]
     assert row.starts.tolist() == [3, 5, 6]
     assert {array.dtype for array in row} == {np.dtype("int32")}
@@ -27,16 +26,14 @@ def test_against_a_loop(seed):
     wanted, starts = [], []
     for number, part in enumerate(parts):
         starts += [len(wanted)] if number else []
-        for place, token in enumerate(part):
-            position = place + (len(parts[0]) if number else 0)
-            wanted.append((token, int(number > 0), position, number))
-    assert [*zip(*(array.tolist() for array in row[:4]), strict=True)] == wanted
+        wanted += [(token, int(number > 0), number) for token in part]
+    assert [*zip(*(array.tolist() for array in row[:3]), strict=True)] == wanted
     assert row.starts.tolist() == starts
 
 
 def test_no_branch_is_the_text_alone():
     row = branch((5, 6), [])
-    assert row.position_ids.tolist() == [0, 1]
+    assert row.branch_ids.tolist() == [0, 0]
     assert row.starts.shape == (0,)
 
 
@@ -53,7 +50,7 @@ def test_a_batch_is_padded_with_what_is_no_candidate():
     rows = [branch([2, 3], [[5]] * count) for count in (1, 3)]
     assert isinstance(rows[0], Branched)
     batches = DataGenerator(rows, 2, encode=lambda row: (tuple(row),), shuffle=False)
-    (token_ids, _, _, branch_ids, starts), *_ = batches[0]
+    (token_ids, _, branch_ids, starts), *_ = batches[0]
     assert token_ids[0, :5].tolist() == [2, 3, 5, 0, 0]
     assert branch_ids[1, :5].tolist() == [0, 0, 1, 2, 3]
     assert starts[:, :3].tolist() == [[2, 0, 0], [2, 3, 4]]

@@ -41,7 +41,7 @@ def built(features: bool = True, **options):
 def ranker(features: int = 2, length: int = 16, **sizes):
     """A head on a tiny encoder, and the model of both."""
     sizes = {"max_position": length, **sizes}
-    bert = tiny.build(sizes, application="branches", custom_position_ids=True)
+    bert = tiny.build(sizes, application="branches")
     starts = keras.Input((None,), dtype="int32")
     more = [keras.Input((None, features))] if features else []
     head = CandidateRanking(name="head")
@@ -54,7 +54,7 @@ def batch(rows, features: int = 2) -> list[np.ndarray]:
     def encode(row):
         places = np.arange(len(row.starts) * features, dtype="float32")
         known = np.sin(places).reshape(-1, features) if features else places
-        return ((*row[:4], row.starts, *([known] if features else [])),)
+        return ((*row[:3], row.starts, *([known] if features else [])),)
 
     ((inputs,),) = DataGenerator(rows, len(rows), encode=encode, shuffle=False, buckets=None)
     return list(inputs)

@@ -61,7 +61,7 @@ def oracle(head, x, rotary: bool) -> np.ndarray:
 @pytest.mark.parametrize("rotary", [True, False])
 @pytest.mark.parametrize("cls", [GlobalPointer, EfficientGlobalPointer])
 def test_scores(cls, rotary):
-    head = noisy(cls(3, 4, use_rotary=rotary))
+    head = noisy(cls(3, 4, use_rotary=rotary, pad_token_id=0))
     found, expected = value(head([X, IDS])), oracle(head, X, rotary)
     for b, length in enumerate([5, 3]):
         for i, j in np.ndindex(5, 5):
@@ -76,7 +76,7 @@ def test_scores(cls, rotary):
 @pytest.mark.parametrize("cls", [GlobalPointer, EfficientGlobalPointer])
 def test_rotation_knows_distances_alone(cls):
     """The same vectors two places later give the same scores; at other distances they do not."""
-    head, plain = noisy(cls(2, 4)), noisy(cls(2, 4, use_rotary=False))
+    head, plain = (noisy(cls(2, 4, pad_token_id=0, use_rotary=rotary)) for rotary in (True, False))
     shifted = np.concatenate([X[:, :2], X], axis=1)
     ids = np.ones((2, 7), "int32")
     first, later = value(head([X, ids[:, :5]])), value(head([shifted, ids]))[..., 2:, 2:]
@@ -108,13 +108,13 @@ def test_scores_start_below_zero():
     """And without biases around it."""
     x, ids = X / 10, np.ones((2, 5), "int32")
     for options, start in (({}, -6), ({"initial_score": 1.0}, 1), ({"use_bias": False}, 0)):
-        head = GlobalPointer(2, 4, tril=False, **options)
+        head = GlobalPointer(2, 4, tril=False, pad_token_id=0, **options)
         np.testing.assert_allclose(value(head([x, ids])), np.full((2, 2, 5, 5), start), atol=0.5)
         assert len(head.weights) == (2 if start == 0 else 5)
 
 
 def test_sublayers_start_differently():
-    head = GlobalPointer(1, 4)
+    head = GlobalPointer(1, 4, pad_token_id=0)
     head.build([X.shape, IDS.shape])
     assert np.abs(value(head.query.kernel) - value(head.key.kernel)).max() > 1e-3
 

@@ -24,7 +24,7 @@ HEADS = {
     "efficient": lambda n: EfficientGlobalPointer(n, 8, name="head"),
     "linker": lambda n: GPLinker(n, 8, name="head"),
     "efficient_linker": lambda n: GPLinker(n, 8, efficient=True, name="head"),
-    "casrel": lambda n: CasRel(n, name="head"),
+    "casrel": lambda n: CasRel(n, pad_token_id=0, name="head"),
 }
 
 

@@ -34,7 +34,7 @@ def sigmoid(x):
 
 
 def test_casrel_by_the_formula():
-    head = noisy(CasRel(3), IDS.shape, SUBJECTS.shape)
+    head = noisy(CasRel(3, pad_token_id=0), IDS.shape, SUBJECTS.shape)
     found = sigmoid(value(head([X, IDS, SUBJECTS])))
     x = X.astype("float64")
     kernel = {layer.name: value(layer.kernel) for layer in (head.subjects, head.objects)}
@@ -84,7 +84,7 @@ def test_casrel_asks_for_the_objects_of_each_subject():
     class Table(CasRel):
         asked = 0
 
-        def __call__(self, inputs, training=None):
+        def __call__(self, inputs, mask=None, training=None):
             _, ids, subject = (value(part) for part in inputs)
             scores = np.full((*ids.shape, 4), -5.0, "float32")
             type(self).asked += len({(*i, *s) for i, s in zip(ids, subject, strict=True)})
@@ -97,17 +97,17 @@ def test_casrel_asks_for_the_objects_of_each_subject():
             return ops.convert_to_tensor(scores)
 
     offsets = [[(0, 2), (3, 5), (6, 8), (9, 11), (0, 0)], [(0, 0), (1, 2), (3, 4)]]
-    found = Table(1).decode(X, IDS, offsets, ["r"])
+    found = Table(1, pad_token_id=0).decode(X, IDS, offsets, ["r"])
     assert found == [[((9, 11), "r", (0, 5))], []]
     assert Table.asked > 2
-    assert Table(1).decode(X, IDS) == [[((3, 4), 0, (0, 2))], []]
+    assert Table(1, pad_token_id=0).decode(X, IDS) == [[((3, 4), 0, (0, 2))], []]
     with pytest.raises(ValueError, match="offsets of 1 texts, but scores of 2"):
-        Table(1).decode(X, IDS, offsets[:1])
+        Table(1, pad_token_id=0).decode(X, IDS, offsets[:1])
 
 
 @pytest.mark.parametrize("efficient", [False, True])
 def test_linker_is_three_pointers(efficient):
-    head = noisy(GPLinker(2, 4, efficient=efficient), IDS.shape)
+    head = noisy(GPLinker(2, 4, efficient=efficient, pad_token_id=0), IDS.shape)
     scores = value(head([X, IDS]))
     parts = [head.entities, head.head_links, head.tail_links]
     expected = np.concatenate([value(part([X, IDS])) for part in parts], axis=1)

@@ -172,7 +172,7 @@ def test_positions_that_a_table_lacks_are_refused():
 def test_pooling():
     ids = np.array([[3, 1, 2, 0, 0], [0, 0, 0, 0, 0]], "int32")
     np.testing.assert_array_equal(value(FirstToken()(X)), X[:, 0])
-    mean = value(MaskedMeanPooling()([X, ids]))
+    mean = value(MaskedMeanPooling(pad_token_id=0)([X, ids]))
     np.testing.assert_allclose(mean[0], X[0, :3].mean(0), atol=1e-6)
     np.testing.assert_array_equal(mean[1], np.zeros(6))
     other = value(MaskedMeanPooling(pad_token_id=2)([X, ids]))

@@ -61,19 +61,19 @@ def test_a_window_reaches_as_far_as_it_says():
 def test_packed_rows_give_the_vectors_of_single_texts():
     rng = np.random.default_rng(4)
     texts = [list(rng.integers(1, 40, n)) for n in (9, 7, 6, 4, 3, 3)]
-    rows = pack([(ids, [0] * len(ids)) for ids in texts], maxlen=16)
+    rows = pack([(ids, [0] * len(ids)) for ids in texts], maxlen=16, pad_token_id=0)
     assert len(rows.token_ids) == 2  # no padding at all
     assert rows.token_ids.all()
-    packed = build(application="packed", custom_position_ids=True)
-    assert [x.name for x in packed.inputs] == ["Input-Token", "Input-Position", "Input-Document"]
-    x = [rows.token_ids, rows.position_ids, rows.document_ids]
+    packed = build(application="packed")
+    assert [x.name for x in packed.inputs] == ["Input-Token", "Input-Document"]
+    x = [rows.token_ids, rows.document_ids]
     vectors = packed.predict(x, verbose=0)
     plain = build()
     for ids, row, start in zip(texts, rows.rows, rows.starts, strict=True):
         alone = plain.predict(np.array([ids], "int32"), verbose=0)[0]
         np.testing.assert_allclose(vectors[row, start : start + len(ids)], alone, atol=5e-5)
     # Attention may not leave the document, and rotary positions are relative within it.
-    x[2] = np.ones_like(x[2])
+    x[1] = np.ones_like(x[1])
     assert np.abs(packed.predict(x, verbose=0) - vectors).max() > 1e-2
 
 
