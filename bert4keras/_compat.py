@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import keras
 
@@ -200,3 +202,135 @@ class DrawnSeed(keras.random.SeedGenerator):
 
     def next(self, ordered: bool = True) -> Any:
         return self.seed
+
+
+def keras_mask(tensor: Any) -> Any | None:
+    """The mask that Keras' layers put on a tensor, bool (B, T); None: it has none."""
+    from keras.src.backend import get_keras_mask
+
+    return get_keras_mask(tensor)
+
+
+def set_keras_mask(x: Any, mask: Any) -> None:
+    """Have an array carry a Keras mask: Keras leaves masked losses out of their mean."""
+    from keras.src.backend import set_keras_mask
+
+    set_keras_mask(x, mask)
+
+
+def raise_when_run(bad: Any, message: str) -> None:
+    """Raise a ValueError if a boolean scalar holds, in compiled functions too.
+
+    TensorFlow raises its own error with the message; XLA on TensorFlow cannot raise.
+    """
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        tf.debugging.Assert(tf.logical_not(bad), [message])
+    elif backend == "jax":
+        check_when_run(bad, lambda value: value, lambda value: _raise_if(value, message))
+        import jax
+
+        if not isinstance(bad, jax.core.Tracer):
+            _raise_if(bad, message)
+    elif bad.device.type != "meta":  # where Keras asks for shapes only
+        _raise_if(bad, message)
+
+
+def _raise_if(bad: Any, message: str) -> None:
+    if bool(bad):
+        raise ValueError(message)
+
+
+class TrainerCall(NamedTuple):
+    """A running `fit`, `evaluate` or `predict` of Keras.
+
+    Attributes:
+        model: whose.
+        name: of the method.
+        arguments: its local variables: what it was given, and `epoch` once its loop has begun.
+    """
+
+    model: keras.Model
+    name: str
+    arguments: Mapping[str, Any]
+
+    @property
+    def epoch(self) -> int | None:
+        """The epoch that `fit` is in, counted from 0; None before the first and elsewhere."""
+        return self.arguments.get("epoch") if self.name == "fit" else None
+
+
+def trainer_call() -> TrainerCall | None:
+    """The call of Keras for which data is made now, by this thread or by one that it started.
+
+    Keras tells data sets neither the model nor the epoch, which a resumed `fit` does not begin at
+    0. What a callback does for itself in the middle of a `fit` belongs to no call.
+    """
+    main, here = threading.main_thread().ident, threading.get_ident()
+    frames = [sys._getframe(1)] + ([sys._current_frames().get(main)] if here != main else [])
+    for own, frame in zip((True, False), frames, strict=False):
+        while frame is not None:
+            name = frame.f_code.co_name
+            if name in ("fit", "evaluate", "predict") or (own and name.startswith("on_")):
+                variables = frame.f_locals
+                owner = variables.get("self")
+                if isinstance(owner, keras.Model) and "callbacks" in variables:
+                    return TrainerCall(owner, name, variables)
+                if isinstance(owner, keras.callbacks.Callback):
+                    return None
+            frame = frame.f_back
+    return None
+
+
+def keep_order(dataset: Any) -> None:
+    """Tell Keras not to shuffle the batches of a data set: its shuffle follows no seed.
+
+    To be called by what the adapter calls, such as `on_epoch_end`, before the first epoch.
+    """
+    from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
+
+    frame = sys._getframe(1)
+    for _ in range(6):  # the adapter called the data set, which called what called this
+        adapter = frame.f_locals.get("self") if frame is not None else None
+        if isinstance(adapter, PyDatasetAdapter) and adapter.py_dataset is dataset:
+            adapter.shuffle = False
+            if adapter.enqueuer is not None:
+                adapter.enqueuer.shuffle = False
+        frame = frame and frame.f_back
+
+
+def compiled_with(model: Any) -> tuple[Any, list[Any]]:
+    """The losses of a model, in the structure given to `compile`, and the lists of its metrics."""
+    metrics = getattr(model, "_compile_metrics", None)
+    given = [] if metrics is None else [metrics._user_metrics, metrics._user_weighted_metrics]
+    return getattr(model, "loss", None), [metric for metric in given if metric is not None]
+
+
+def padding_ids(model: Any) -> list[int | None]:
+    """The token id that counts as padding in each input of a functional model; None: none known."""
+    if not is_functional(model):
+        return []
+    found: list[int | None] = [None] * len(model.inputs)
+    places = {id(tensor): place for place, tensor in enumerate(model.inputs)}
+    nodes = [node for nodes in model._nodes_by_depth.values() for node in nodes]
+    for node in nodes:
+        layer, tensors = node.operation, node.input_tensors
+        if is_functional(layer):
+            pads = padding_ids(layer)
+            pads = pads if len(pads) == len(tensors) else []
+        else:  # of several inputs of a layer, ids come before segments
+            pads = [getattr(layer, "pad_token_id", None)] * len(tensors)
+            known = [n for n, tensor in enumerate(tensors) if id(tensor) in places]
+            named = [n for n in known if "Token" in tensors[n].name] or known
+            pads = [pad if named[:1] == [n] else None for n, pad in enumerate(pads)]
+        for tensor, pad in zip(tensors, pads, strict=False):
+            if pad is not None and pad >= 0 and id(tensor) in places:
+                found[places[id(tensor)]] = pad
+    return found
+
+
+def resume_at(model: Any, epoch: int) -> None:
+    """Have the `fit` that begins now start at an epoch, as `BackupAndRestore` of Keras does."""
+    model._initial_epoch = epoch

@@ -30,13 +30,17 @@ class Collator:
     y is padded with `label_value` and the weight with 0.
 
     Args:
-        value: padding of the inputs.
+        value: padding of the inputs: a number, or numbers in their structure, or what knows the
+            padding of token ids (see `input_values`); None: 0, and of ids that know it their own.
         label_value: padding of labels that are sequences.
         buckets: increasing lengths to which varying axes are padded; None: the batch's own.
     """
 
-    def __init__(self, value: int = 0, label_value: int = -1, buckets: list[int] | None = None):
+    def __init__(self, value: Any = None, label_value: int = -1, buckets: list[int] | None = None):
         self.value, self.label_value, self.buckets = value, label_value, buckets
+        self.known: list[int | None] | None = None
+        self._values: list[int] | None = None
+        self._negative: list[frozenset[int]] = []
         self._smallest: list[np.ndarray] | None = None
         self._largest: list[np.ndarray] | None = None
 
@@ -55,6 +59,46 @@ class Collator:
             f"A sample must be made of numbers, got {type(sample).__name__} {sample!r:.60}; "
             "encode() has to turn text into ids."
         )
+
+    def learn(self, samples: Sequence[Any]) -> None:
+        """Ask samples, as encoded, for the padding of their ids; the first one tells."""
+        if self.known is None and len(samples):
+            self.known = known_padding(samples[0])
+
+    def note_labels(self, labels: Any) -> None:
+        """Note which integers below 0 the labels of a sample have by themselves."""
+        leaves = flatten(labels)
+        self._negative += [frozenset()] * (len(leaves) - len(self._negative))
+        for k, leaf in enumerate(leaves):
+            if leaf.dtype.kind == "i" and leaf.size and leaf.min() < 0:
+                self._negative[k] |= frozenset(leaf[leaf < 0].tolist())
+
+    def padded(self, batch: Any) -> list[int | None]:
+        """The padding of each array of a batch; None where nothing was padded."""
+        values = self.values(batch)
+        return [v if self.varying(k).any() else None for k, v in enumerate(values)]
+
+    def label_marks(self, batch: Any) -> list[tuple[int | None, frozenset[int]]]:
+        """Of each array of labels its padding, if below 0, and its own integers below 0."""
+        if not is_sample(batch):
+            return []
+        start, count = len(flatten(batch[0])), len(flatten(batch[1]))
+        padded = self.padded(batch)[start : start + count]
+        padded = [pad if pad is not None and pad < 0 else None for pad in padded]
+        return list(zip(padded, self._negative[:count], strict=True))
+
+    def values(self, sample: Any) -> list[int]:
+        """The padding value of each leaf of a packed sample."""
+        if self._values is None:
+            parts = sample if is_sample(sample) else (sample,)
+            given = self.value
+            if given is None:
+                given = [pad or 0 for pad in (self.known or [])[: len(flatten(parts[0]))]]
+                given = given or 0
+            inputs = input_values(parts[0], given)
+            rest = zip(parts[1:], (self.label_value, 0), strict=False)
+            self._values = inputs + [v for part, v in rest for _ in flatten(part)]
+        return self._values
 
     def observe(self, leaves: Sequence[np.ndarray]) -> int:
         """Note which axes vary in size; return the largest axis of the sample that may vary."""
@@ -92,7 +136,7 @@ class Collator:
         `extra`: by how much more than needed the varying axes are padded.
         """
         columns = zip(*(flatten(sample) for sample in samples), strict=True)
-        values = flatten_values(samples[0], self.value, self.label_value)
+        values = self.values(samples[0])
         joined = [
             self._join(column, self.varying(k), value, extra)
             for k, (column, value) in enumerate(zip(columns, values, strict=True))
@@ -131,12 +175,58 @@ def unflatten(sample: Any, leaves: Any) -> Any:
     return next(leaves)
 
 
-def flatten_values(sample: Any, value: int, label_value: int) -> list[int]:
-    """The padding value of each leaf."""
-    if isinstance(sample, tuple) and 2 <= len(sample) <= 3:
-        per_part = (value, label_value, 0)
-        return [v for part, v in zip(sample, per_part, strict=False) for _ in flatten(part)]
-    return [value] * len(flatten(sample))
+def is_sample(sample: Any) -> bool:
+    """Whether a sample is (x, y) or (x, y, weight), not inputs alone."""
+    return isinstance(sample, tuple) and 2 <= len(sample) <= 3
+
+
+def known_padding(sample: Any) -> list[int | None]:
+    """What each leaf of a sample, as encoded, says of its own padding, as `TokenIds` does."""
+    if isinstance(sample, dict):
+        return [pad for value in sample.values() for pad in known_padding(value)]
+    if isinstance(sample, tuple) or (isinstance(sample, list) and not _is_row(sample)):
+        return [pad for value in sample for pad in known_padding(value)]
+    return [getattr(sample, "pad_token_id", None)]
+
+
+def input_values(inputs: Any, given: Any) -> list[int]:
+    """The padding value of each leaf of the inputs.
+
+    Args:
+        inputs: of a packed sample.
+        given: one number for all; a list, tuple or dict of numbers, one for each; or a tokenizer or
+            model: then the token ids, the first input or the one of a name with "Token", get its
+            padding id and everything else 0.
+
+    Raises:
+        ValueError: not one number for each input, or something else.
+    """
+    count = len(flatten(inputs))
+    names = list(inputs) if isinstance(inputs, dict) else None
+    if (pad := padding_id(given)) is not None:
+        named = [k for k, name in enumerate(names or ()) if "Token" in str(name)] or [0]
+        return [pad if k == named[0] else 0 for k in range(count)]
+    if isinstance(given, dict) and names is not None and set(given) <= set(names):
+        given = [given.get(name, 0) for name in names]
+    values = [given] * count if isinstance(given, (int, float)) else given
+    ok = isinstance(values, (list, tuple)) and all(isinstance(v, (int, float)) for v in values)
+    if not ok or len(values) != count:
+        raise ValueError(
+            f"pad_value={given!r:.80} does not say how to pad {count} inputs"
+            f"{'' if names is None else f' {names}'}: give one number for all, one for each, such "
+            "as (1, 0) for token ids and segment ids, or a tokenizer or a model that knows."
+        )
+    return list(values)
+
+
+def padding_id(owner: Any) -> int | None:
+    """The padding id that a tokenizer, a model or its config knows; None where there is none."""
+    for source in (owner, getattr(owner, "config", None)):
+        for name in ("token_pad_id", "pad_token_id"):
+            value = getattr(source, name, None)
+            if isinstance(value, int):
+                return value
+    return None
 
 
 def _is_row(items: list) -> bool:

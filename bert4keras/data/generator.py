@@ -12,9 +12,12 @@ from typing import Any
 import keras
 import numpy as np
 
+from bert4keras._compat import trainer_call
 from bert4keras.data.bucketing import choose_buckets, epoch_batches, plain_batches
 from bert4keras.data.collate import Collator, flatten, tuples, unflatten
+from bert4keras.data.compiled import check_batch, labels_of
 from bert4keras.data.open_axes import asked_for_shapes, sizes, varied_start, vary_first
+from bert4keras.data.order import Order, check_resumed, check_whole_epochs
 from bert4keras.data.padding import round_up
 
 
@@ -43,11 +46,20 @@ class DataGenerator(keras.utils.PyDataset):
         shuffle: order of `generator[i]`, i.e. of `model.fit(generator)`: True for training,
             False for evaluation and prediction. There is no default, since either is silently
             wrong for the other use.
-        seed: of the order; taken from NumPy's generator (`keras.utils.set_random_seed`) if None.
+        seed: of the order, which depends on it and the epoch's number only, whatever Keras
+            shuffles; taken from NumPy's generator (`keras.utils.set_random_seed`) if None. To stop
+            and go on: `training.BackupAndRestore`.
         buckets: how many padded lengths may occur, chosen to fit the data; or these lengths;
             or None to pad each batch to its longest sample.
         pool: batches that are sorted by length together when shuffling; 1 mixes freely.
-        pad_value, label_pad: padding of inputs and of labels that are sequences.
+        pad_value: padding of the inputs: a number for each, such as (1, 0) for token ids and
+            segment ids (a dict for inputs by name), one number for all, or the tokenizer or model,
+            which knows that of token ids. None: lists of `tokenizer.encode` know it themselves, all
+            else is padded with 0. Where the model takes the padding for text, `fit`, `evaluate`
+            and `predict` refuse it.
+        label_pad: padding of labels that are sequences. Below 0 it says "no label" to all heads and
+            to `losses.SparseCategoricalCrossentropy` and its like; Keras' own losses and metrics
+            would count it, and are refused in `fit` and `evaluate`.
         cache: keep encoded samples. False encodes anew every time, for random encodings.
         options: of `keras.utils.PyDataset`: workers, use_multiprocessing, max_queue_size. On
             TensorFlow `workers` is 2 unless given or `cache=False`.
@@ -65,7 +77,7 @@ class DataGenerator(keras.utils.PyDataset):
         seed: int | None = None,
         buckets: int | Sequence[int] | None = 8,
         pool: int = 64,
-        pad_value: int = 0,
+        pad_value: Any = None,
         label_pad: int = -1,
         cache: bool = True,
         **options: Any,
@@ -84,7 +96,7 @@ class DataGenerator(keras.utils.PyDataset):
         self.buffer_size = buffer_size or 1000 * batch_size
         self.steps = math.ceil(len(data) / batch_size) if hasattr(data, "__len__") else None
         self.shuffle, self.pool, self.cache = shuffle, pool, cache
-        self.seed = int(np.random.randint(2**31)) if seed is None else seed
+        self.order = Order(seed)
         if encode is not None:
             self.encode = encode
         if encode_batch is not None:
@@ -98,7 +110,7 @@ class DataGenerator(keras.utils.PyDataset):
         self._encoded: list | None = None
         self._lengths: np.ndarray | None = None
         self._batches: list[np.ndarray] | None = None
-        self._epoch = 0
+        self._batches_of: int | None = None
         self._lock = threading.RLock()
 
     # What subclasses override
@@ -120,7 +132,7 @@ class DataGenerator(keras.utils.PyDataset):
             yield from self._stream(random)
             return
         self._prepare()
-        batches = self._shuffled(self._next_epoch()) if random else self._ordered()
+        batches = self._shuffled(self.order.advance()) if random else self._ordered()
         yield from (self._batch(indices) for indices in batches)
 
     # What users call
@@ -131,6 +143,10 @@ class DataGenerator(keras.utils.PyDataset):
                 "The data has no length, so neither has its generator: give steps_per_epoch."
             )
         return self.steps
+
+    @property
+    def seed(self) -> int:
+        return self.order.seed
 
     @property
     def num_batches(self) -> int | None:
@@ -148,19 +164,22 @@ class DataGenerator(keras.utils.PyDataset):
                 "Say DataGenerator(..., shuffle=True) to train on the generator itself, or "
                 "shuffle=False to evaluate or predict."
             )
+        call = trainer_call()
         with self._lock:  # workers ask at the same time
-            if self._batches is None:
-                self._prepare()
-                self._batches = self._shuffled(self._epoch) if self.shuffle else self._ordered()
+            self._prepare()
+            epoch = self.order.now(call) if self.shuffle else 0
+            if self._batches is None or self._batches_of != epoch:
+                check_whole_epochs(call, len(self))
+                self._batches = self._shuffled(epoch) if self.shuffle else self._ordered()
+                self._batches_of = epoch
             indices = self._batches[index]
             first = self._batches[0]
-        return self._batch(indices, self._extra(first, indices) if index == 1 else 0)
+        batch = self._batch(indices, self._extra(first, indices) if index == 1 else 0)
+        return self._checked(batch, call)
 
     def on_epoch_end(self) -> None:
-        """Make a new order for the next epoch; called by Keras."""
-        if self.shuffle:
-            self._epoch += 1
-            self._batches = None
+        """Go on to the order of the next epoch; called by Keras."""
+        self.order.ended(self)
 
     def sample(self, random: bool = False) -> Iterator[tuple[bool, Any]]:
         """(is_end, sample) for every sample, is_end telling the last one; for `__iter__`."""
@@ -176,12 +195,17 @@ class DataGenerator(keras.utils.PyDataset):
 
     def forfit(self, random: bool = True) -> Iterator:
         """Batches without end, for `model.fit(g.forfit(), steps_per_epoch=len(g))`."""
+        began_at, settled = self.order.epoch, False
+        skipped, self.order.skipped = self.order.skipped, 0
         while True:
             empty = True
             batches = (tuples(batch) for batch in self.__iter__(random))
-            for batch in varied_start(batches, self._axes_that_vary):
-                empty = False
-                yield batch
+            batches = varied_start(batches, self._axes_that_vary)
+            for batch in itertools.islice(batches, skipped, None):
+                empty, call = False, trainer_call()
+                settled = settled or check_resumed(call, began_at)
+                yield self._checked(batch, call)
+            empty, skipped = empty and not skipped, 0
             if empty:
                 raise ValueError("DataGenerator got no batches: the data is empty or used up.")
 
@@ -198,7 +222,7 @@ class DataGenerator(keras.utils.PyDataset):
             empty = True
             for batch in self._to_predict(sort):
                 empty = False
-                batch = tuples(batch)
+                batch = self._checked(tuples(batch), trainer_call())
                 yield (batch[0] if isinstance(batch, tuple) else batch,)
             if empty:
                 raise ValueError("DataGenerator got no batches: the data is empty or used up.")
@@ -241,10 +265,10 @@ class DataGenerator(keras.utils.PyDataset):
         if not random:
             yield from self.data
         elif self.steps is not None:
-            for i in self._random(self._next_epoch()).permutation(len(self.data)):
+            for i in self.order.random(self.order.advance()).permutation(len(self.data)):
                 yield self.data[int(i)]
         else:
-            generator = stdlib_random.Random(f"{self.seed} {self._next_epoch()}")
+            generator = stdlib_random.Random(f"{self.seed} {self.order.advance()}")
             buffer: list = []
             for sample in self.data:
                 if len(buffer) < self.buffer_size:
@@ -255,13 +279,6 @@ class DataGenerator(keras.utils.PyDataset):
                 yield sample
             generator.shuffle(buffer)
             yield from buffer
-
-    def _next_epoch(self) -> int:
-        self._epoch += 1
-        return self._epoch - 1
-
-    def _random(self, epoch: int) -> np.random.Generator:
-        return np.random.default_rng((self.seed, epoch))
 
     def __getstate__(self) -> dict:
         return {key: value for key, value in self.__dict__.items() if key != "_lock"}
@@ -286,15 +303,23 @@ class DataGenerator(keras.utils.PyDataset):
             self._collate.buckets = choose_buckets(self._lengths, self._buckets)
 
     def _encode_all(self, samples: list) -> list:
-        encoded = [self._collate.pack(sample) for sample in self.encode_batch(samples)]
+        encoded = list(self.encode_batch(samples))
+        self._collate.learn(encoded)
+        encoded = [self._collate.pack(sample) for sample in encoded]
         if len(encoded) != len(samples):
             raise ValueError(f"encode_batch returned {len(encoded)} of {len(samples)} samples.")
         for sample in encoded:
             self._collate.observe(flatten(sample))
+            self._collate.note_labels(labels_of(sample))
         return encoded
 
+    def _checked(self, batch: Any, call: Any) -> Any:
+        own = type(self).__iter__ is not DataGenerator.__iter__
+        check_batch(call, batch, None if own else self._collate)
+        return batch
+
     def _shuffled(self, epoch: int) -> list[np.ndarray]:
-        batches = epoch_batches(self._lengths, self.batch_size, self.pool, self._random(epoch))
+        batches = epoch_batches(self._lengths, self.batch_size, self.pool, self.order.random(epoch))
         # Keras on TensorFlow takes the shapes of the first two batches for those of all.
         return vary_first(batches, self._padded_length)
 
@@ -366,5 +391,5 @@ class DataGenerator(keras.utils.PyDataset):
             order = np.argsort(lengths, kind="stable") if random else np.arange(len(lengths))
             batches = plain_batches(order, self.batch_size)
             if random:
-                self._random(self._next_epoch()).shuffle(batches)
+                self.order.random(self.order.advance()).shuffle(batches)
             yield from (self._collate([encoded[i] for i in batch]) for batch in batches)

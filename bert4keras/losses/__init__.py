@@ -1,8 +1,9 @@
-"""Loss functions that Keras lacks: pure functions of labels and scores, for `compile(loss=...)`."""
+"""Losses that Keras lacks, and those of its own that leave out what has no label."""
 
 from __future__ import annotations
 
 from .focal import binary_focal_crossentropy, sparse_categorical_focal_crossentropy
+from .labels import BinaryCrossentropy, SparseCategoricalCrossentropy
 from .similarity import CoSENT, cosent, in_batch_negatives
 from .zlpr import (
     globalpointer_crossentropy,
@@ -12,7 +13,9 @@ from .zlpr import (
 )
 
 __all__ = [
+    "BinaryCrossentropy",
     "CoSENT",
+    "SparseCategoricalCrossentropy",
     "binary_focal_crossentropy",
     "cosent",
     "globalpointer_crossentropy",

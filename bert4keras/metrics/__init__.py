@@ -5,6 +5,7 @@ from __future__ import annotations
 from .bleu import bleu, sentence_bleu
 from .correlation import pearson, ranks, spearman
 from .entities import EntityScore, EntityScores, entity_scores, tag_scores
+from .labels import BinaryAccuracy, SparseCategoricalAccuracy
 from .linking import linking_scores
 from .perplexity import perplexity, perplexity_of_losses
 from .reading import (
@@ -30,11 +31,13 @@ from .triples import triple_scores
 from .words import exact_match, words
 
 __all__ = [
+    "BinaryAccuracy",
     "EntityScore",
     "EntityScores",
     "Perplexity",
     "RougeScore",
     "SegmentationScore",
+    "SparseCategoricalAccuracy",
     "bleu",
     "cmrc2018",
     "cmrc_em",

@@ -1,0 +1,108 @@
+"""Cross entropies that leave out positions without a label: padding, special tokens, word pieces.
+
+Keras' own take a label below 0 for a class: JAX counts it as a wrong one, the others raise.
+
+Legend: B batch, T length (or any number of axes), C classes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from .._compat import set_keras_mask
+from .._labels import binary_labels, sparse_labels
+from .._serialization import serializable
+
+
+class _Ignoring(keras.losses.Loss):
+    """Base: a loss of each label, and the mask of those that count, in float32 at least."""
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
+    ):
+        # Keras casts the labels too, and a half cannot tell class 2049 from 2048.
+        dtype = dtype or keras.backend.result_type(keras.config.floatx(), "float32")
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.from_logits = from_logits
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        losses, counted = self.losses(y_true, y_pred)
+        losses = ops.where(counted, losses, 0.0)
+        set_keras_mask(losses, counted)
+        return losses
+
+    def losses(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+        raise NotImplementedError
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "from_logits": self.from_logits}
+
+
+@serializable
+class SparseCategoricalCrossentropy(_Ignoring):
+    """Cross entropy of class indices, the mean over the labels that are 0 or more.
+
+    In place of Keras' loss of this name where some positions have no label: the padding of
+    `DataGenerator` (-1), special tokens, continued words. A Keras mask of the predictions and
+    sample weights count too.
+
+    Args:
+        from_logits: predictions are logits, not probabilities.
+        reduction, name, dtype: of `keras.losses.Loss`.
+
+    Call arguments:
+        y_true: int (B, ...) or (B, ..., 1); below 0: no label.
+        y_pred: (B, ..., C).
+
+    Raises:
+        ValueError: other shapes; a label of C or more.
+
+    Example:
+        >>> model.compile("adam", SparseCategoricalCrossentropy(), [SparseCategoricalAccuracy()])
+    """
+
+    def __init__(self, *args: Any, name: str = "sparse_categorical_crossentropy", **kwargs: Any):
+        super().__init__(*args, name=name, **kwargs)
+
+    def losses(self, y_true, y_pred):
+        labels, counted = sparse_labels(y_true, y_pred, self.name)
+        y_pred = ops.where(counted[..., None], y_pred, 1.0 / y_pred.shape[-1])
+        loss = ops.sparse_categorical_crossentropy(labels, y_pred, from_logits=self.from_logits)
+        return loss, counted
+
+
+@serializable
+class BinaryCrossentropy(_Ignoring):
+    """Cross entropy of yes-or-no labels, the mean over those that are 0 or more.
+
+    Args:
+        from_logits: predictions are logits, not probabilities.
+        reduction, name, dtype: of `keras.losses.Loss`.
+
+    Call arguments:
+        y_true: (B, ..., C), from 0 to 1; below 0: no label.
+        y_pred: (B, ..., C).
+
+    Raises:
+        ValueError: labels of another shape than the predictions.
+    """
+
+    def __init__(self, *args: Any, name: str = "binary_crossentropy", **kwargs: Any):
+        super().__init__(*args, name=name, **kwargs)
+
+    def losses(self, y_true, y_pred):
+        labels, counted = binary_labels(y_true, y_pred, self.name)
+        y_pred = ops.where(counted, y_pred, 0.5)
+        loss = ops.binary_crossentropy(labels, y_pred, from_logits=self.from_logits)
+        # The mean over the labels of a position; Keras then takes it over the positions.
+        share = ops.cast(counted, loss.dtype)
+        count = ops.sum(share, axis=-1)
+        loss = ops.sum(ops.where(counted, loss, 0.0), axis=-1) / ops.maximum(count, 1)
+        return loss, count > 0
