@@ -334,3 +334,10 @@ def padding_ids(model: Any) -> list[int | None]:
 def resume_at(model: Any, epoch: int) -> None:
     """Have the `fit` that begins now start at an epoch, as `BackupAndRestore` of Keras does."""
     model._initial_epoch = epoch
+
+
+def seed_states(model: Any) -> list[Any]:
+    """The states of the random generators of a model's layers, such as dropout."""
+    return [
+        v for v in model.variables if isinstance(v, keras.Variable) and "seed_generator" in v.path
+    ]

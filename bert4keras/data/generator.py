@@ -195,7 +195,7 @@ class DataGenerator(keras.utils.PyDataset):
 
     def forfit(self, random: bool = True) -> Iterator:
         """Batches without end, for `model.fit(g.forfit(), steps_per_epoch=len(g))`."""
-        began_at, settled = self.order.epoch, False
+        began_at, settled = self.order.epoch + self.order.skipped, False
         skipped, self.order.skipped = self.order.skipped, 0
         while True:
             empty = True

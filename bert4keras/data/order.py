@@ -80,7 +80,7 @@ def check_resumed(call: TrainerCall | None, began_at: int) -> bool:
 
     Args:
         call: the running one.
-        began_at: number of the epoch with which the batches began.
+        began_at: 0 where the batches began with the first of all.
 
     Returns:
         Whether the question is settled.

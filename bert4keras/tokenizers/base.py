@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from bert4keras.tokenizers.frame import Frame
+from bert4keras.tokenizers.ids import TokenIds
 from bert4keras.tokenizers.texts import Span, check_texts, find_words
 from bert4keras.tokenizers.vocabulary import is_chinese_or_english
 
@@ -186,7 +187,8 @@ class TokenizerBase:
             truncate_from: "right", "left", or the index at which items are taken away.
 
         Returns:
-            (token_ids, segment_ids), lists of int of equal length.
+            (token_ids, segment_ids), lists of int of equal length; `token_ids.pad_token_id` tells
+            `DataGenerator` how to pad them.
         """
         frame = self._frame(pattern)
         if first is None:
@@ -329,7 +331,8 @@ class TokenizerBase:
 
     def _numbered(self, ids: list[int], size: int) -> tuple[list[int], list[int]]:
         first, second = self.segments
-        return ids, [first] * size + [second] * (len(ids) - size)
+        segments = [first] * size + [second] * (len(ids) - size)
+        return TokenIds(ids, self.vocab.get(self.token_pad)), segments
 
     def _part_ids(self, part: str | Sequence[str], frame: Frame) -> list[int]:
         if isinstance(part, str):

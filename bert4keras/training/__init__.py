@@ -2,6 +2,7 @@
 
 from .adversarial import FGM, PGD, GradientPenalty
 from .attributions import Attributions, IntegratedGradients
+from .backup import BackupAndRestore
 from .consistency import VAT, RDrop
 from .evaluator import Evaluator
 from .mixup import Mixup
@@ -13,6 +14,7 @@ __all__ = [
     "PGD",
     "VAT",
     "Attributions",
+    "BackupAndRestore",
     "Evaluator",
     "GradientPenalty",
     "IntegratedGradients",

@@ -1,0 +1,156 @@
+"""Stop a training anywhere, and go on as if it had never stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from .._compat import resume_at, seed_states
+from ..data import DataGenerator
+
+
+class BackupAndRestore(keras.callbacks.Callback):
+    """Keep model, optimizer and the order of the data after each epoch, and resume from there.
+
+    The resumed training equals the one that was not stopped to the last bit (on the same machine,
+    in the same versions), dropout included, as far as it is drawn by Keras' layers: the epoch that
+    was cut is done anew. Keras' callback of this name keeps neither the seed of the data nor the
+    place in `forfit()`, and a kill while it saves may leave weights of one epoch with the number of
+    another.
+
+    Make it before `fit` takes batches, and with the same data in the same order.
+
+    Args:
+        backup_dir: directory of its own, made if needed; removed when training ends.
+        data: the generator that `fit` gets, by itself or by its `forfit()`.
+        save_freq: "epoch", the only one: within an epoch nothing is kept. For backups more often
+            give `fit(data.forfit(), steps_per_epoch=...)` shorter epochs.
+        delete_checkpoint: remove the backup when training ends.
+
+    Raises:
+        ValueError: another `save_freq`, data without length, a backup that cannot be read or is of
+            other data; a backup of another model or optimizer, when `fit` begins.
+
+    Example:
+        >>> backup = BackupAndRestore("backup", generator)
+        >>> model.fit(generator, epochs=10, callbacks=[backup])
+    """
+
+    def __init__(
+        self,
+        backup_dir: str | Path,
+        data: DataGenerator,
+        save_freq: str = "epoch",
+        delete_checkpoint: bool = True,
+    ):
+        super().__init__()
+        if save_freq != "epoch":
+            raise ValueError(
+                f"save_freq={save_freq!r}: only 'epoch', after each epoch, is right. For more "
+                "backups give fit(generator.forfit(), steps_per_epoch=...) shorter epochs."
+            )
+        if not isinstance(data, DataGenerator) or data.steps is None:
+            raise ValueError(
+                f"data must be a DataGenerator whose data has a length, not {type(data).__name__}: "
+                "of anything else the order cannot be kept."
+            )
+        self.directory, self.data = Path(backup_dir), data
+        self.delete_checkpoint = delete_checkpoint
+        self._state = self._read()
+        if self._state is not None:
+            data.order.seed = self._state["seed"]
+            data.order.epoch, data.order.skipped = divmod(self._state["batches"], len(data))
+        self._seen = data.order.epoch * len(data) + data.order.skipped  # batches before this fit
+        self._reached, self._first = self._seen, None
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        self._first = None
+        if self._state is None:
+            return
+        if self.model.optimizer is not None and not self.model.optimizer.built:
+            self.model.optimizer.build(self.model.trainable_variables)
+        self.model.load_weights(self.directory / self._state["weights"])
+        states, saved = seed_states(self.model), self._state["dropout"]
+        if len(states) == len(saved):
+            for state, value in zip(states, saved, strict=True):
+                state.assign(np.array(value, "int64").astype(state.dtype))
+        resume_at(self.model, self._state["epoch"])
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        if self._first is None:
+            self._first, self._state = epoch, None
+            resume_at(self.model, 0)  # or the next fit would begin there too
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        weights = f"epoch-{epoch + 1:05d}.weights.h5"
+        beside = self.directory / "new.weights.h5"
+        self.model.save_weights(beside, overwrite=True)
+        _move(beside, self.directory / weights)
+        self._reached = self._seen + self.params["steps"] * (epoch + 1 - self._first)
+        state = {
+            "epoch": epoch + 1,
+            "weights": weights,
+            "seed": self.data.seed,
+            "batches": self._reached,
+            "dropout": [ops.convert_to_numpy(s).tolist() for s in seed_states(self.model)],
+            **self._data(),
+        }
+        beside = self.directory / "new.json"
+        beside.write_text(json.dumps(state), encoding="utf-8")
+        _move(beside, self.directory / "backup.json")  # from now on it counts
+        for path in self.directory.glob("epoch-*.weights.h5"):
+            if path.name != weights:
+                path.unlink()
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        self._seen = self._reached
+        if self.delete_checkpoint:
+            paths = [*self.directory.glob("epoch-*.weights.h5"), *self.directory.glob("new.*")]
+            for path in (self.directory / "backup.json", *paths):
+                path.unlink(missing_ok=True)
+            if self.directory.is_dir() and not any(self.directory.iterdir()):
+                self.directory.rmdir()
+
+    def _data(self) -> dict[str, int]:
+        return {"samples": len(self.data.data), "batch_size": self.data.batch_size}
+
+    def _read(self) -> dict[str, Any] | None:
+        path = self.directory / "backup.json"
+        if not path.exists():
+            return None
+        try:
+            state = json.loads(path.read_text(encoding="utf-8"))
+            numbers = [state[k] for k in ("epoch", "seed", "batches", "samples", "batch_size")]
+            ok = all(type(n) is int and n >= 0 for n in numbers)
+            ok = (
+                ok
+                and (self.directory / state["weights"]).is_file()
+                and state["dropout"] is not None
+            )
+        except (ValueError, KeyError, TypeError, RecursionError):
+            ok = False
+        if not ok:
+            raise ValueError(
+                f"{path} is no backup that can be resumed; remove the directory to start anew."
+            )
+        for name, here in self._data().items():
+            if state[name] != here:
+                raise ValueError(
+                    f"the backup in {self.directory} is of data with {name}={state[name]}, this "
+                    f"has {here}: it cannot be resumed. Remove the directory to start anew."
+                )
+        return state
+
+
+def _move(path: Path, target: Path) -> None:
+    """Replace a file by another, whole also if the machine stops."""
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(path, target)
