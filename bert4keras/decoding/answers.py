@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .finite import as_scores
 from .windows import Window
 
 
@@ -75,7 +76,7 @@ def best_spans(
     Raises:
         ValueError: scores of another shape, or limits below 1.
     """
-    scores = np.asarray(scores, "float64")
+    scores = as_scores(scores)
     if scores.ndim != 2 or scores.shape[1] != 2:
         raise ValueError(f"scores must have the shape (tokens, 2), not {scores.shape}.")
     if top < 1 or max_length < 1:
@@ -127,11 +128,11 @@ def read_answers(
     """
     best: dict[tuple[int, int], float] = {}
     no_answer = float("inf")
-    for window, rows in zip(windows, scores, strict=True):
+    for number, (window, rows) in enumerate(zip(windows, scores, strict=True)):
         rows = np.asarray(rows, "float64")
         if len(rows) < len(window.token_ids):
             raise ValueError(f"{len(rows)} rows of scores for {len(window.token_ids)} tokens.")
-        rows = rows[: len(window.token_ids)]
+        rows = as_scores(rows[: len(window.token_ids)], "scores", number)
         no_answer = min(no_answer, float(rows[0].sum()))
         last = np.array(window.mask, bool)
         first = np.array(window.central) if central else last
@@ -175,7 +176,7 @@ def vote(
     for answers in passages:
         best: dict[str, float] = {}
         for text, *_, score in answers:
-            if not score >= 0:
+            if not 0 <= score < float("inf"):
                 raise ValueError(f"The score of {text!r} is {score}, but votes are from 0 to 1.")
             name = key(text)
             best[name] = max(score, best.get(name, score))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .finite import as_scores
 from .tags import Entity
 
 Offsets = Sequence[tuple[int, int]]
@@ -62,6 +63,8 @@ def checked(
     if labels is not None and len(labels) != scores.shape[1]:
         raise ValueError(f"{len(labels)} labels for {scores.shape[1]} heads.")
     check_offsets(offsets, len(scores), scores.shape[2])
+    for row, matrix in enumerate(scores):  # one by one, which needs less memory
+        as_scores(matrix, "scores", row)
     return scores
 
 

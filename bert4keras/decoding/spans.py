@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .finite import as_scores
 from .tags import Entity
 from .windows import central_window
 
@@ -139,6 +140,7 @@ def merge_windows(scores: Sequence[np.ndarray], windows: Sequence[Span]) -> np.n
     best = central_window(windows, windows[-1][1])
     merged = np.empty((len(best), scores[0].shape[-1]), scores[0].dtype)
     for number, (start, end) in enumerate(windows):
+        as_scores(scores[number][: end - start], "scores", number)
         mine = best[start:end] == number
         merged[start:end][mine] = scores[number][: end - start][mine]
     return merged

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .finite import as_scores
 from .sql import AGGREGATES, CONNECTIVES, OPERATORS, SQL, Condition, canonical_value, plain_number
 from .value_linking import edit_distance
 
@@ -167,12 +168,13 @@ def sql_candidates(
     The other arguments are those of `decode_sql`.
     """
     columns = len(encoded.columns)
-    select = np.asarray(scores["select"], "float64")[:columns]
+    scores = {name: as_scores(array, f"scores of {name}") for name, array in scores.items()}
+    select = scores["select"][:columns]
     slots = [_selections(select, max_select, width)]
-    for start, end in _spans(np.asarray(scores["operator"], "float64"), len(encoded.offsets)):
+    for start, end in _spans(scores["operator"], len(encoded.offsets)):
         text = question[encoded.offsets[start][0] : encoded.offsets[end - 1][1]]
         slots.append(_conditions(scores, start, end, columns, text, link, width))
-    joins = np.asarray(scores["connective"], "float64")[1:]
+    joins = scores["connective"][1:]
     order = np.argsort(-joins, kind="stable")
     slots.append([(joins[i], CONNECTIVES[1 + i]) for i in order])
     if len(slots) < 4:
@@ -336,10 +338,10 @@ def _conditions(
     width: int,
 ) -> list[tuple[float, Condition]]:
     """The conditions that a value may be part of, the best first."""
-    tags = _log_softmax(np.asarray(scores["operator"], "float64")[1 + start : 1 + end])
+    tags = _log_softmax(scores["operator"][1 + start : 1 + end])
     # All tokens of a value vote for its operator, the first by its beginnings.
     by_operator = tags[0, 1::2] + tags[1:, 2::2].sum(axis=0)
-    column = np.asarray(scores["column"], "float64")[1 + start : 1 + end, :columns]
+    column = scores["column"][1 + start : 1 + end, :columns]
     by_column = np.log(np.exp(_log_softmax(column)).mean(axis=0) + 1e-30)
     total = by_operator[:, None] + by_column
     preference = [int(c) for c in np.argsort(-by_column, kind="stable")]

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .finite import as_scores
 from .span_matrix import Offsets, checked, span
 from .spans import align
 
@@ -144,15 +145,16 @@ def casrel_labels(
 
 
 def half_pointers(
-    scores: np.ndarray, start: float = 0.6, end: float = 0.5
+    scores: np.ndarray, start: float = 0.6, end: float = 0.5, row: int | None = None
 ) -> list[tuple[int, int, int]]:
     """Spans (kind, first, last): from every start to the next end.
 
     Args:
         scores: (T, K, 2), log-odds of a start and of an end, for K kinds.
         start, end: probabilities above which there is one.
+        row: number of the text, for the message about scores that are not finite.
     """
-    above = scores > [_log_odds(start), _log_odds(end)]
+    above = as_scores(scores, "scores of spans", row) > [_log_odds(start), _log_odds(end)]
     found = []
     for kind in np.flatnonzero(above.any((0, 2))).tolist():
         lasts = np.flatnonzero(above[:, kind, 1])
@@ -183,7 +185,7 @@ def read_triples(
     results: list[set] = [set() for _ in range(texts)]
     for (row, *subject), scores in zip(subjects, objects, strict=True):
         where = None if offsets is None else offsets[row]
-        for p, first, last in half_pointers(scores, **thresholds):
+        for p, first, last in half_pointers(scores, **thresholds, row=row):
             if place := span(first, last, where):
                 results[row].add(Triple(span(*subject, where), relations[p], place))
     return [sorted(found) for found in results]

@@ -10,6 +10,8 @@ from functools import partial
 
 import numpy as np
 
+from .finite import as_scores, not_finite
+
 ROWS = 256  # sequences worked on at once, which bounds the memory
 Path = tuple[np.ndarray, float]
 
@@ -185,8 +187,10 @@ def packed_rows(
         order = np.argsort(~valid, axis=1, kind="stable")[:, : lengths.max(initial=0)]
         packed = np.take_along_axis(part, order[..., None], axis=1).astype(np.float64)
         inside = np.arange(packed.shape[1]) < lengths[:, None]
-        if np.isnan(packed[inside]).any():
-            raise ValueError("scores contain NaN, under which no labels are best.")
+        if not (packed[inside] < np.inf).all():
+            row = int((inside & ~(packed < np.inf).all(axis=-1)).any(axis=1).argmax())
+            kept = np.where(valid[row][:, None], part[row].astype(np.float64), 0.0)
+            raise not_finite(kept, "scores", at + row)
         yield np.where(inside[..., None], packed, 0.0), lengths
 
 
@@ -214,7 +218,7 @@ def _largest(values: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _fit(name: str, values: np.ndarray | Sequence | None, shape: tuple[int, ...]) -> np.ndarray:
     """`values` as an array of the shape; zeros for None."""
-    array = np.zeros(shape) if values is None else np.asarray(values, np.float64)
+    array = np.zeros(shape) if values is None else as_scores(values, name)
     if array.shape != shape:
         raise ValueError(f"{name} has shape {array.shape} where {shape[0]} labels ask for {shape}.")
     return array

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from .loop import Search, arrays
+from .loop import Search, arrays, check_logits
 from .processors import Processor
 from .prompts import id_lists, lay_out, right_aligned, round_up
 from .strategies import BeamSearch, Ending, Greedy, Strategy
@@ -166,6 +166,7 @@ def stream(
         if not going.any():
             return
         state = search.advance(state, ops.convert_to_tensor(step + 1, "int32"))
+        check_logits(state, search.strategy.width)
         column = arrays(state["tokens"])[:, search.columns + step]
         yield [int(i) if on else None for i, on in zip(column, going, strict=True)]
 
@@ -180,6 +181,7 @@ def _source(lists: list[list[int]], pad: int) -> dict[str, np.ndarray]:
 
 
 def _collect(search: Search, state: dict[str, Any], limit: int) -> Generated:
+    check_logits(state, search.strategy.width)
     found = arrays({name: state[name] for name in ("strategy", "tokens", "step")})
     stopped = int(found["step"]) < limit
     groups = search.strategy.collect(

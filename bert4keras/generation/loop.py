@@ -59,6 +59,7 @@ class Search:
         count = batch * self.strategy.width
         state["processors"] = [processor.start(count) for processor in self.processors]
         state["step"] = ops.zeros((), "int32")
+        state["broken"] = ops.zeros((count,), "bool")
         return state
 
     def _tiled(self, x: Any) -> Any:
@@ -90,6 +91,7 @@ class Search:
         index = state["step"] + self.columns
         history = History(state["tokens"], inputs["valid"], index, state["step"])
         logits = ops.cast(state["logits"], "float32")
+        broken = ops.logical_not(ops.all(logits < float("inf"), axis=-1))
         memory = state["processors"]
         for processor, remembered in zip(self.processors, memory, strict=True):
             logits = processor(logits, remembered, history)
@@ -113,7 +115,26 @@ class Search:
             "strategy": searched,
             "processors": memory,
             "step": state["step"] + 1,
+            "broken": ops.logical_or(state["broken"], broken),
         }
+
+
+def check_logits(state: Mapping[str, Any], width: int) -> None:
+    """Refuse what was chosen by scores that were NaN or +infinity.
+
+    Args:
+        state: of a `Search`.
+        width: rows of a prompt.
+
+    Raises:
+        ValueError: names the prompt.
+    """
+    broken = arrays(state["broken"])
+    if broken.any():
+        raise ValueError(
+            f"the logits of prompt {int(broken.argmax()) // width} contain NaN or infinity, so no "
+            "token can be chosen: the model's weights are not finite, or float16 overflowed."
+        )
 
 
 def with_logits(transformer: Any) -> Any:

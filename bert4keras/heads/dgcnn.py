@@ -10,6 +10,7 @@ from keras import ops
 
 from .._serialization import function_of, serializable
 from ..decoding.answers import ScoredSpan, best_spans
+from ..decoding.finite import as_scores
 from ..layers.embeddings import TokenEmbedding
 from ..layers.masking import CarriesMask, EndsMask
 
@@ -267,7 +268,7 @@ class DGCNN(EndsMask, keras.layers.Layer):
         """
         return [
             best_spans(row, top, max_length, row > threshold, np.multiply)
-            for row in ops.convert_to_numpy(scores).astype("float64")
+            for row in as_scores(ops.convert_to_numpy(scores))
         ]
 
     def compute_output_shape(self, input_shape):

@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from .._serialization import function_of, serializable
+from ..decoding.finite import as_scores
 from ..layers.attention import lowest
 from ..layers.masking import EndsMask
 
@@ -104,7 +105,7 @@ class CandidateRanking(EndsMask, keras.layers.Layer):
         Args:
             scores: (B, K), an array.
         """
-        scores = ops.convert_to_numpy(scores).astype("float64")
+        scores = as_scores(ops.convert_to_numpy(scores))
         weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
         shares = weights.max(axis=-1) / weights.sum(axis=-1)
         return [(int(k), float(p)) for k, p in zip(scores.argmax(-1), shares, strict=True)]

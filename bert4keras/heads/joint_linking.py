@@ -14,6 +14,7 @@ import numpy as np
 from keras import ops
 
 from .._serialization import function_of, serializable
+from ..decoding.finite import as_scores
 from ..decoding.triples import half_pointers
 from ..layers.attention import MultiHeadAttention, lowest
 from ..layers.embeddings import TokenEmbedding
@@ -153,7 +154,7 @@ class MentionPointer(EndsMask, keras.layers.Layer):
             scores: (B, T, 2).
             start, end: probabilities above which there is one.
         """
-        scores = ops.convert_to_numpy(scores)[:, :, None].astype("float64")
+        scores = as_scores(ops.convert_to_numpy(scores))[:, :, None]
         return [[(i, j + 1) for _, i, j in half_pointers(row, start, end)] for row in scores]
 
     def compute_output_spec(self, inputs):
@@ -271,7 +272,7 @@ class DescriptionMatching(EndsMask, keras.layers.Layer):
         Raises:
             ValueError: not as many groups as scores.
         """
-        scores = ops.convert_to_numpy(scores).astype("float64").reshape(-1)
+        scores = as_scores(ops.convert_to_numpy(scores)).reshape(-1)
         if len(scores) != len(groups):
             raise ValueError(f"{len(groups)} groups for {len(scores)} scores.")
         best: dict = {}

@@ -210,7 +210,7 @@ class CasRel(ReadsPadding, keras.layers.Layer):
         found = [
             (row, first, last)
             for row, scores in enumerate(self._ask(x, token_ids, mask, ask))
-            for _, first, last in half_pointers(scores[:, None, :2], **thresholds)
+            for _, first, last in half_pointers(scores[:, None, :2], **thresholds, row=row)
             if span(first, last, None if offsets is None else offsets[row]) is not None
         ]
         names = range(self.relations) if relations is None else relations

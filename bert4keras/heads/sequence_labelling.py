@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from .._compat import raise_when_run
 from .._serialization import HasStorableMethods, function_of, storable_method
 from ..decoding.viterbi import Path, viterbi, viterbi_k_best
 from ..layers.masking import EndsMask, without_mask
@@ -221,6 +222,11 @@ class SequenceLabelling(EndsMask, HasStorableMethods, keras.layers.Layer):
             int32 (B, T); -1 where the mask is False.
         """
         scores, mask = read_scores(scores, mask)
+        wrong = ops.logical_not(ops.all(scores < float("inf"), axis=-1))
+        raise_when_run(
+            ops.any(ops.logical_and(wrong, mask)),
+            f"{self.name} got scores that are NaN or infinity, so no labels are best.",
+        )
         steps, matrix = pack_scores(scores, *packed_order(mask)), self.transition_matrix()
         edge = boundary_scores(self.labels + 1)[:, None]
 

@@ -7,6 +7,7 @@ from keras import ops
 
 from .._serialization import function_of, serializable
 from ..decoding.answers import ScoredSpan, best_spans
+from ..decoding.finite import as_scores
 from ..layers.masking import EndsMask
 
 # The score of a token that cannot be part of an answer. Twice this is still a float16.
@@ -96,7 +97,7 @@ class SpanExtraction(EndsMask, keras.layers.Layer):
             scores minus that of "no answer" (if there is such a thing). Empty: no answer.
         """
         found = []
-        for row in ops.convert_to_numpy(scores).astype("float64"):
+        for row in as_scores(ops.convert_to_numpy(scores)):
             allowed = row > CLOSED / 2
             none = float(row[0].sum()) if self.no_answer else 0.0
             if self.no_answer:
