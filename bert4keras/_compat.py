@@ -204,13 +204,6 @@ class DrawnSeed(keras.random.SeedGenerator):
         return self.seed
 
 
-def keras_mask(tensor: Any) -> Any | None:
-    """The mask that Keras' layers put on a tensor, bool (B, T); None: it has none."""
-    from keras.src.backend import get_keras_mask
-
-    return get_keras_mask(tensor)
-
-
 def set_keras_mask(x: Any, mask: Any) -> None:
     """Have an array carry a Keras mask: Keras leaves masked losses out of their mean."""
     from keras.src.backend import set_keras_mask
