@@ -20,7 +20,7 @@ import numpy as np
 
 from bert4keras.checkpoints import save
 from bert4keras.config import TransformerConfig
-from bert4keras.data import mask_tokens, sequence_padding
+from bert4keras.data import mask_tokens, read_lines, sequence_padding
 from bert4keras.models import build_transformer_model
 from bert4keras.tokenizers import Tokenizer, save_vocab
 
@@ -29,7 +29,7 @@ SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
 def corpus() -> list[str]:
-    lines = (common.DATASETS / "corpus_en.txt").read_text(encoding="utf-8").splitlines()
+    lines = read_lines(common.DATASETS / "corpus_en.txt")
     return [line.lower() for line in lines if line.strip()]
 
 

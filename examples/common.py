@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
-import json
-import lzma
+import io
 import math
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,8 +14,12 @@ from typing import TextIO
 
 import keras
 
+from bert4keras.data import DataFileError, is_header, read_json_rows, read_table, read_text
+
 ROOT = Path(__file__).resolve().parent.parent
 DATASETS = ROOT / "examples" / "datasets"
+MAX_CLASSES = 100_000  # a label beyond is a number of something else
+MAX_DIGITS = 100
 
 
 def default_model() -> Path:
@@ -55,18 +58,56 @@ def arguments(
 
 
 @contextlib.contextmanager
-def opened(path: Path, **options) -> Iterator[TextIO]:
-    """A UTF-8 file, `*.xz` too, open for reading; `options` are those of `open`.
+def opened(path: Path) -> Iterator[TextIO]:
+    """The text of a file, as `bert4keras.data.read_text` has it: UTF-8, `*.xz` too.
 
     Raises:
-        SystemExit: it, or JSON in it, cannot be read; names the file.
+        SystemExit: it, or what is read from it by the functions of `bert4keras.data`, cannot be
+            read; names the file.
     """
+    with exits():
+        yield io.StringIO(read_text(path), newline="\n")
+
+
+@contextlib.contextmanager
+def exits() -> Iterator[None]:
+    """Turns the error of a file into the one line that a script ends with."""
     try:
-        opener = lzma.open if path.suffix == ".xz" else open
-        with opener(path, "rt", encoding="utf-8", **options) as file:
-            yield file
-    except (OSError, EOFError, UnicodeDecodeError, lzma.LZMAError, json.JSONDecodeError) as error:
-        sys.exit(f"{path} cannot be read: {error}")
+        yield
+    except DataFileError as error:
+        sys.exit(str(error))
+
+
+def table_rows(path: Path, shape: str) -> list[list[str]]:
+    """Rows of a table, see `read_table`; a first one of names of columns is skipped.
+
+    Args:
+        shape: what a row is, "title<TAB>text" say; it has as many columns, the first not empty.
+
+    Raises:
+        SystemExit: no such file, no row, or one of another shape; names the file and the line.
+    """
+    with exits():
+        table = read_table(path)
+    rows = table[1:] if table and is_header(table[0][1]) else table
+    for line, row in rows:
+        if len(row) != 1 + shape.count("<TAB>") or not row[0].strip():
+            sys.exit(f"{path}, line {line}: expected {shape}, not {str(row)[:100]}")
+    return [row for _, row in rows] or sys.exit(f"{path} has no rows.")
+
+
+def json_rows(path: Path, *keys: str) -> list[tuple]:
+    """The values of these keys in each object of a file, see `read_json_rows`.
+
+    Raises:
+        SystemExit: no such file, or an object without one of them; names file and line.
+    """
+    with exits():
+        rows = read_json_rows(path)
+    for where, row in rows:
+        if missing := [key for key in keys if key not in row]:
+            sys.exit(f"{where}: no {missing[0]!r} in {str(row)[:100]}")
+    return [tuple(row[key] for key in keys) for _, row in rows]
 
 
 def read_tsv(
@@ -74,36 +115,65 @@ def read_tsv(
     columns: Sequence[int],
     limit: int | None = None,
     number: Callable[[str], float] = int,
+    header: bool | None = None,
 ) -> list[tuple]:
-    """Rows of texts and a label, from `*.tsv` or `*.tsv.xz`; a header is skipped.
+    """Rows of texts and a label, from `*.tsv`, `*.csv` or these with `.xz`; see `read_table`.
 
     Args:
         columns: which columns to take, from 0, the label last. Without a gap, (0, 1, 2) say, a
             file must have just these; otherwise it may have more.
         limit: take only so many rows.
-        number: reads a label: `int`, or `float` for scores.
+        number: reads a label: `int` for classes, which are counted from 0, or `float` for scores.
+        header: whether the first row is one. None: if it cannot be read, and has names of columns.
 
     Raises:
         SystemExit: no such file, no row, or a row of another shape; names the file and the line.
     """
+    with exits():
+        table = read_table(path)
     exact = list(columns) == list(range(len(columns)))
     rows = []
-    with opened(path, newline="") as lines:
-        reader = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-        for place, row in enumerate(filter(None, reader), 1):
-            try:
-                *texts, label = (row[column].strip() for column in columns)
-                value = number(label)
-                if (exact and len(row) != len(columns)) or not math.isfinite(value):
-                    raise ValueError
-                rows.append((*texts, value))
-            except (IndexError, ValueError):
-                if place > 1:
-                    sys.exit(
-                        f"{path}, line {reader.line_num}: expected {len(columns) - 1} text(s) and "
-                        f"a label of type {number.__name__} in columns {list(columns)}: {row}"
-                    )
+    for place, (line, row) in enumerate(table):
+        if place == 0 and header:
+            continue
+        try:
+            *texts, label = (row[column].strip() for column in columns)
+            value = read_label(label, number)
+            if exact and len(row) != len(columns):
+                raise ValueError(f"{len(row)} columns")
+            if not all(texts):
+                raise ValueError("an empty text")
+            rows.append((*texts, value))
+        except (IndexError, ValueError) as error:
+            named = [row[column] for column in columns if column < len(row)]
+            if place == 0 and header is None and is_header(named):
+                continue
+            reason = "too few columns" if isinstance(error, IndexError) else error
+            hint = "" if place else "; a header must have names such as text and label"
+            sys.exit(
+                f"{path}, line {line}: expected {len(columns) - 1} text(s) and a label of type "
+                f"{number.__name__} in columns {list(columns)}: {str(row)[:100]} ({reason}){hint}"
+            )
     return rows[:limit] if rows else sys.exit(f"{path} has no rows of text and label.")
+
+
+def read_label(text: str, number: Callable[[str], float] = int) -> float:
+    """A label; Python's "1_000", 1 / 0 and numbers beyond all measure are none.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if len(text) > MAX_DIGITS or not re.fullmatch(r"[-+.\d/]+([eE][-+]?\d{1,3})?", text):
+        raise ValueError(f"{text[:40]!r} is no number")
+    try:
+        value = number(text)
+    except ZeroDivisionError as error:
+        raise ValueError(error) from None
+    if number is int and not 0 <= value < MAX_CLASSES:
+        raise ValueError(f"classes are numbers from 0 to {MAX_CLASSES - 1}")
+    if number is float and not math.isfinite(value):
+        raise ValueError(f"{text[:40]!r} is not finite")
+    return value
 
 
 def adamw(learning_rate: float, steps: int) -> keras.optimizers.Optimizer:

@@ -9,7 +9,6 @@ import argparse
 import ast
 import csv
 import itertools
-import json
 import math
 import re
 import sys
@@ -21,6 +20,7 @@ import common
 import reading
 from reading import Row
 
+from bert4keras.data import read_json_rows, read_text
 from bert4keras.metrics import (
     cmrc2018,
     cmrc_f1,
@@ -32,6 +32,7 @@ from bert4keras.metrics import (
     words,
 )
 
+WRONG_FORMAT = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 STOPS = re.compile(r"[^。！？!?\n]*?(?:[。！？\n]+|[.!?]+(?=\s)|[!?]+|$)")
 
 
@@ -54,8 +55,8 @@ def read_subjqa(path: Path, limit: int | None = None) -> list[Row]:
     Reviews end in ANSWERNOTFOUND, which is taken off, and so is that answer.
     """
     found: dict[tuple[str, str], dict] = {}
-    with common.opened(path, newline="") as lines:
-        reader = csv.DictReader(lines)
+    with common.opened(path) as lines:
+        reader = csv.DictReader(lines, strict=True)
         try:
             for item in reader:
                 context = item["review"].removesuffix("ANSWERNOTFOUND")
@@ -63,11 +64,9 @@ def read_subjqa(path: Path, limit: int | None = None) -> list[Row]:
                 answers = found.setdefault((item["question"], context), {})
                 if 0 <= start < end <= len(context):
                     answers[context[start:end], start] = None
-        except UnicodeDecodeError:
-            raise  # also a ValueError, but not one of the format
         except csv.Error as error:
             sys.exit(f"{path} cannot be read: {error}")
-        except (KeyError, ValueError, SyntaxError, AttributeError, TypeError) as error:
+        except (*WRONG_FORMAT, SyntaxError, MemoryError, RecursionError) as error:
             sys.exit(f"{path}, line {reader.line_num}: not the format of SubjQA: {error!r}")
     rows = []
     for (question, context), answers in found.items():
@@ -103,7 +102,7 @@ def read_webqa(path: Path, items: list, limit: int | None = None) -> list[Row]:
                 marked = [(a, i) for a in answers for i in (reading.places(a, passage) or [-1])]
                 texts, starts = zip(*marked, strict=True) if marked else ((), ())
                 rows.append(Row(str(name), question, passage, texts, starts))
-        except (KeyError, TypeError) as error:
+        except WRONG_FORMAT as error:
             sys.exit(f"{path}, question {number}: not the format of WebQA or SogouQA: {error!r}")
     return rows or sys.exit(f"{path} has no question.")
 
@@ -241,10 +240,7 @@ def _terms(text: str) -> Iterator[str]:
 
 def _webqa_items(path: Path) -> list | None:
     """The questions of WebQA or SogouQA: a list of objects, or an object a line; else None."""
-    with common.opened(path) as file:
-        first = file.readline()
-        if first.lstrip().startswith("["):
-            return json.loads(first + file.read())
-        if first.startswith(('{"q_key"', '{"id"', '{"question')):
-            return [json.loads(line) for line in itertools.chain([first], file) if line.strip()]
+    with common.exits():
+        if re.match(r'\s*(\[|\{\s*"(q_key|id|question))', read_text(path)):
+            return [row for _, row in read_json_rows(path)]
     return None

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import argparse
 import collections
-import json
+import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import columns
 import common
 import keras
 import numpy as np
 
 from bert4keras.config import TransformerConfig
-from bert4keras.data import DataGenerator, strQ2B
+from bert4keras.data import DataFileError, DataGenerator, read_json_rows, read_text, strQ2B
 from bert4keras.decoding import (
     Entity,
     align,
@@ -43,81 +44,50 @@ class Sentence(NamedTuple):
     words: list[tuple[int, int]] | None = None
 
 
-def read(path: Path, limit: int | None = None) -> list[Sentence]:
-    """Sentences of `*.json` (one a line) or of columns (token first, tag last), *.xz too.
+def read(path: Path, limit: int | None = None, scheme: str | None = None) -> list[Sentence]:
+    """Sentences of JSON (one a line, or an array) or of columns (token first, tag last), *.xz too.
 
     JSON: {"text": ..., "entities": [[start, end, label], ...]}, the end excluded; or as CLUENER
     writes it, {"text": ..., "label": {label: {name: [[start, end], ...]}}}, the end included.
 
+    Args:
+        scheme: of the tags in columns; it is found out if not given, see `columns.read_columns`.
+
     Raises:
         SystemExit: names the file and the line that cannot be read.
     """
-    with common.opened(path) as file:
-        lines = file.read().split("\n")
-    first = next((line for line in lines if line.strip()), "")
-    parse = read_json if first.startswith("{") else read_columns
-    try:
-        found = parse(lines)
-    except ValueError as error:
-        sys.exit(f"{path}, {error}")
+    with common.exits():
+        if re.match(r'\s*(\[\s*)?\{\s*["}]', read_text(path)):
+            found = [_json_sentence(where, row) for where, row in read_json_rows(path)]
+        else:
+            found = [Sentence(*parts) for parts in columns.read_columns(path, scheme)]
     return found[:limit] if found else sys.exit(f"{path} has no sentence.")
 
 
-def read_json(lines: Sequence[str]) -> list[Sentence]:
-    """Sentences of JSON lines."""
-    found = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            if "entities" in row:
-                entities = [Entity(*entity) for entity in row["entities"]]
-            else:
-                entities = [
-                    Entity(start, end + 1, label)
-                    for label, names in row["label"].items()
-                    for places in names.values()
-                    for start, end in places
-                ]
-            if not all(0 <= e.start < e.end <= len(row["text"]) for e in entities):
-                raise ValueError(f"an entity is not within the text: {entities}")
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"line {number}: {line[:60]!r} is no such row: {error}") from None
-        found.append(Sentence(row["text"], sorted(entities)))
-    return found
-
-
-def read_columns(lines: Sequence[str]) -> list[Sentence]:
-    """Sentences of lines of a token and its tag in any scheme, parted by empty ones.
-
-    Tokens of one character each (Chinese) are joined, words are joined with blanks.
-    """
-    sentences: list[list[tuple[str, str]]] = [[]]
-    for number, line in enumerate(lines, 1):
-        # Not `split()`: a character of a corpus may itself be a blank of Unicode.
-        columns = list(filter(None, line.rstrip("\r").replace("\t", " ").split(" ")))
-        if not columns or columns[0] == "-DOCSTART-":
-            sentences.append([])
-            continue
-        try:
-            decode_tags(columns[-1:])
-        except ValueError as error:
-            raise ValueError(f"line {number}: {error}") from None
-        if len(columns) < 2:
-            raise ValueError(f"line {number}: expected a token and its tag, not {line!r}")
-        sentences[-1].append((columns[0], columns[-1]))
-    sentences = [rows for rows in sentences if rows]
-    tokens = [token for rows in sentences for token, _ in rows]
-    joined = sum(len(token) == 1 for token in tokens) > 0.9 * len(tokens)
-    found = []
-    for rows in sentences:
-        ends = np.cumsum([len(token) + (not joined) for token, _ in rows]).tolist()
-        words = [(e - len(t) - (not joined), e - (not joined)) for e, (t, _) in zip(ends, rows)]  # noqa: B905
-        entities = locate_entities(decode_tags([tag for _, tag in rows]), words)
-        text = ("" if joined else " ").join(token for token, _ in rows)
-        found.append(Sentence(text, entities, None if joined else words))
-    return found
+def _json_sentence(where: str, row: dict) -> Sentence:
+    """The sentence of an object; `where` it stands is for the error."""
+    try:
+        text, names = row["text"], {}
+        if not isinstance(text, str):
+            raise ValueError("text is no string")
+        if "entities" in row:
+            entities = [Entity(*entity) for entity in row["entities"]]
+        else:
+            for label, found in row["label"].items():
+                for name, places in found.items():
+                    names |= {Entity(s, e + 1, label): name for s, e in places}
+            entities = list(names)
+        for entity in entities:
+            start, end, label = entity
+            if type(start) is not int or type(end) is not int or not isinstance(label, str):
+                raise ValueError(f"{entity} is not two whole numbers and a text")
+            if not (0 <= start < end <= len(text)):
+                raise ValueError(f"an entity is not within the text: {entity}")
+            if names.get(entity, text[start:end]) != text[start:end]:
+                raise ValueError(f"{names[entity]!r} is not what stands at {entity}")
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DataFileError(f"{where}: {str(row)[:60]!r} is no such row: {error}") from None
+    return Sentence(text, sorted(entities))
 
 
 def arguments(description: str, data: str, suffix: str = "json", **defaults):

@@ -32,7 +32,7 @@ def value(equation: str) -> Fraction | None:
 
     try:
         return compute(ast.parse(text, mode="eval").body)
-    except (SyntaxError, ValueError, ZeroDivisionError):
+    except (SyntaxError, ValueError, ZeroDivisionError, MemoryError, RecursionError):
         return None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import sys
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 import common
 import numpy as np
 
+from bert4keras.data import read_json_rows, read_lines
 from bert4keras.decoding import AliasTrie
 from bert4keras.metrics import linking_scores
 
@@ -52,24 +52,21 @@ class Text(NamedTuple):
 
 def lines_of(path: Path) -> Iterator[str]:
     """The lines of a file, *.xz too, without their ends."""
-    with common.opened(path) as lines:
-        yield from (line.rstrip("\n") for line in lines)
+    with common.exits():
+        yield from read_lines(path)
 
 
 def objects(path: Path, read: Callable[[dict], Any]) -> Iterator:
     """What `read` makes of the json object of each line; a line that it cannot read is named."""
-    for number, line in enumerate(lines_of(path), 1):
-        if not line.strip():
-            continue
+    with common.exits():
+        rows = read_json_rows(path)
+    for where, row in rows:
         try:
-            row = json.loads(line)
             made = read(row)
         except KeyError as error:
-            sys.exit(f"{path}, line {number}: no {error} in {line[:100]}")
-        except json.JSONDecodeError as error:
-            sys.exit(f"{path}, line {number}: not json: {error}")
-        except (AttributeError, TypeError, ValueError) as error:
-            sys.exit(f"{path}, line {number}: {error}")
+            sys.exit(f"{where}: no {error} in {str(row)[:100]}")
+        except (ArithmeticError, AttributeError, IndexError, TypeError, ValueError) as error:
+            sys.exit(f"{where}: {error}")
         yield made
 
 
@@ -89,6 +86,8 @@ class KnowledgeBase:
         self.names: dict[str, list[str]] = {}
         self.texts: dict[str, str] = {}
         for entity, names, text in objects(path, self._entity):
+            if entity in self.names:
+                sys.exit(f"{path}: the subject_id {entity!r} occurs twice.")
             self.names[entity], self.texts[entity] = names, text
         if not self.names:
             sys.exit(f"{path} has no entity.")
@@ -97,6 +96,8 @@ class KnowledgeBase:
     def _entity(row: dict) -> tuple[str, list[str], str]:
         if not isinstance(row["alias"], list):
             raise ValueError(f"alias is a list of names, not {row['alias']!r}")
+        if not isinstance(row["subject"], str) or type(row["subject_id"]) not in (str, int):
+            raise ValueError(f"no subject or subject_id: {str(row)[:100]}")
         names = [row["subject"], *row["alias"]]
         names = list(dict.fromkeys(name for name in names if name.strip()))
         facts = [(str(fact["predicate"]), str(fact["object"])) for fact in row["data"]]
@@ -123,15 +124,19 @@ class WordVectors:
         self._numbers: dict[str, int] = {}
         rows = []
         for number, line in enumerate(lines_of(path), 1):
-            word, *values = line.rstrip().split(" ")
-            if (number == 1 and len(values) == 1) or not word:  # the sizes; no word
+            word, *values = line.rstrip(" \r").split(" ")
+            sizes = number == 1 and len(values) == 1 and (word + values[0]).isdecimal()
+            if sizes or not word:
                 continue
             try:
-                rows.append(np.array(values, "float32"))
+                with np.errstate(over="ignore"):  # becomes infinite, which is refused
+                    rows.append(np.array(values, "float32"))
             except ValueError as error:
                 sys.exit(f"{path}, line {number}: {error}")
             if not values or len(values) != len(rows[0]):
                 sys.exit(f"{path}, line {number}: {len(values)} numbers for {word!r}")
+            if not np.isfinite(rows[-1]).all():
+                sys.exit(f"{path}, line {number}: a number of {word!r} is not finite")
             self._numbers.setdefault(word, len(rows))
         if not rows:
             sys.exit(f"{path} has no word.")
@@ -157,6 +162,8 @@ def read_ccks(path: Path, limit: int | None = None) -> list[Text]:
 
 def _ccks_text(row: dict) -> Text:
     mentions = []
+    if not isinstance(row["text"], str):
+        raise ValueError(f"text is no string: {str(row)[:100]}")
     for item in row["mention_data"]:
         start, name, entity = int(item["offset"]), item["mention"], str(item["kb_id"])
         there = row["text"][max(0, start) : start + len(name)]
@@ -230,7 +237,7 @@ def conll_documents(directory: Path, split: str) -> list[list[list[str]]]:
         elif line.strip():
             if not documents:
                 sys.exit(f"{path}, line {number}: a token before the first -DOCSTART-")
-            tokens.append(line.split()[0])
+            tokens.append(line.split(" ")[0].split("\t")[0])
         elif tokens:
             documents[-1].append(tokens)
             tokens = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
-import json
 import re
 import sys
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import common
 
+from bert4keras.data import parse_json, read_text
 from bert4keras.metrics import cmrc2018
 
 
@@ -59,8 +59,8 @@ def read(path: Path, limit: int | None = None) -> list[Row]:
     Raises:
         SystemExit: no such file, or one of another format; names the file and the place.
     """
-    with common.opened(path) as file:
-        content = json.load(file)
+    with common.exits():
+        content = parse_json(read_text(path), path)
     rows, where = [], "the whole"
     try:
         for i, article in enumerate(content["data"]):
@@ -85,7 +85,7 @@ def _row(asked: dict, context: str) -> tuple[Row, int]:
     found, moved = {}, 0
     for answer in asked["answers"]:
         text, said = _text(answer["text"]), answer["answer_start"]
-        if not isinstance(said, int):
+        if type(said) is not int:
             raise TypeError(f"answer_start is {said!r}, not a number.")
         said += len(text) - len(text.lstrip())
         start = nearest(_text(context), text.strip(), said)
@@ -108,7 +108,12 @@ def places(text: str, context: str) -> list[int]:
 
 def nearest(context: str, text: str, start: int) -> int:
     """Where a text stands in a context: at `start`, else at the place nearest to that, else -1."""
-    return min(places(text, context), key=lambda place: abs(place - start), default=-1)
+    size = len(context)
+    start = min(max(start, 0), size)
+    before = context.rfind(text, 0, min(start + len(text), size)) if text else -1
+    after = context.find(text, start) if text else -1
+    found = [place for place in (before, after) if place >= 0]
+    return min(found, key=lambda place: abs(place - start), default=-1)
 
 
 def mark_shared(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import itertools
 import json
 import sys
 import time
@@ -14,7 +15,7 @@ import common
 import entities
 import keras
 
-from bert4keras.data import DataGenerator, strQ2B
+from bert4keras.data import DataGenerator, read_json_rows, strQ2B
 from bert4keras.decoding import Triple, find_triples, token_triples
 from bert4keras.metrics import triple_scores
 
@@ -39,19 +40,18 @@ def read(path: Path, limit: int | None = None) -> list[Sample]:
     Raises:
         SystemExit: a file that cannot be read, or a row that is wrong; names file and row.
     """
-    with common.opened(path) as file:
-        text = file.read()
-        if text.lstrip().startswith("["):
-            rows = json.loads(text)
-        else:
-            rows = [json.loads(line) for line in text.split("\n") if line.strip()]
+    with common.exits():
+        rows = read_json_rows(path)
     found = []
-    for number, row in enumerate(rows[:limit], 1):
+    for where, row in rows[:limit]:
         try:
             found.append(Sample(row["text"], list(triples_of(row))))
+            strings = [found[-1].text, *itertools.chain(*found[-1].triples)]
+            if not all(isinstance(string, str) for string in strings):
+                raise TypeError
         except (KeyError, TypeError, ValueError, AttributeError):
             sys.exit(
-                f"{path}, row {number}: expected text and triple_list or spo_list, not "
+                f"{where}: expected text and triple_list or spo_list, not "
                 f"{json.dumps(row, ensure_ascii=False)[:100]}"
             )
     return found or sys.exit(f"{path} has no rows.")

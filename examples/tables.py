@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +12,7 @@ from typing import NamedTuple
 
 import common
 
+from bert4keras.data import read_json_rows
 from bert4keras.decoding import SQL, Table
 from bert4keras.decoding.sql import canonical_value
 
@@ -49,6 +49,8 @@ def read(path: Path, limit: int | None = None, tables: Path | None = None) -> li
     known = {}
     for where, record in _lines(tables or _beside(path)):
         with _naming(where):
+            if record["id"] in known:
+                raise ValueError(f"there is another table {record['id']!r} above")
             known[record["id"]] = _table(record)
     samples = []
     for where, record in _lines(path):
@@ -138,16 +140,10 @@ def _beside(path: Path) -> Path:
     sys.exit(f"There are no tables beside {path}: neither {' nor '.join(tried)}.")
 
 
-def _lines(path: Path) -> Iterator[tuple[str, dict]]:
+def _lines(path: Path) -> list[tuple[str, dict]]:
     """Objects of a file, and where each stands."""
-    with common.opened(path) as lines:
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                where = f"{path}, line {number}"
-                try:
-                    yield where, json.loads(line)
-                except ValueError as error:
-                    sys.exit(f"{where}: no JSON object: {error}")
+    with common.exits():
+        return read_json_rows(path)
 
 
 @contextlib.contextmanager
@@ -157,5 +153,5 @@ def _naming(where: str) -> Iterator[None]:
         yield
     except KeyError as error:
         sys.exit(f"{where}: {error} is missing or unknown.")
-    except (ValueError, TypeError, IndexError, AttributeError) as error:
+    except (ValueError, TypeError, IndexError, AttributeError, OverflowError) as error:
         sys.exit(f"{where}: {error}")

@@ -20,7 +20,7 @@ import common
 import keras
 import numpy as np
 
-from bert4keras.data import DataGenerator
+from bert4keras.data import DataGenerator, read_lines
 from bert4keras.generation import BannedTokens, BeamSearch, Sample, generate
 from bert4keras.metrics import Perplexity, perplexity
 from bert4keras.models import build_transformer_model
@@ -33,7 +33,8 @@ SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 def read(path: Path) -> list[str]:
     """Texts, one a line; of a table its first column."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+    with common.exits():
+        lines = read_lines(path)
     return [line.split("\t")[0].strip() for line in lines if line.strip()]
 
 

@@ -16,7 +16,6 @@ Seen: word_problems, seed 1: test 0.8300 right, greedily and by beam search (the
 from __future__ import annotations
 
 import collections
-import json
 import re
 import time
 from fractions import Fraction
@@ -39,10 +38,8 @@ LONGEST = 24  # tokens of an equation
 def read(path: Path, options) -> list[tuple[list[str], list[str], list[str], Fraction]]:
     """Problem and equation as tokens, the numbers, and the answer, of rows that hold together."""
     if ".jsonl" in path.suffixes:
-        with common.opened(path) as lines:
-            found = [json.loads(line) for line in lines if line.strip()]
-        rows = [[str(row[key]) for key in ("question", "equation", "answer")] for row in found]
-        rows = [(text, equation, value(answer)) for text, equation, answer in rows]
+        found = common.json_rows(path, "question", "equation", "answer")
+        rows = [(str(text), str(said), value(str(answer))) for text, said, answer in found]
     else:
         rows = common.read_tsv(path, (0, 1, 2), number=Fraction)
     kept = []

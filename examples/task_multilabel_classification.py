@@ -40,14 +40,10 @@ LOSSES = {
 
 
 def read(path: Path, limit: int | None) -> list[tuple[str, list[str]]]:
-    """Texts and their labels."""
-    with common.opened(path) as lines:
-        rows = [line.rstrip("\n").split("\t") for line in lines if line.strip()]
-    for number, row in enumerate(rows, 1):
-        if len(row) != 2 or not row[0].strip():
-            sys.exit(f"{path}, row {number}: expected text<TAB>label, label, ..., not {row}")
-    found = [(text, [*filter(None, map(str.strip, labels.split(",")))]) for text, labels in rows]
-    return found[:limit]
+    """Texts and their labels; a first line of names of columns is skipped."""
+    rows = common.table_rows(path, "text<TAB>label, label, ...")
+    labels = lambda cell: list(dict.fromkeys(filter(None, map(str.strip, cell.split(",")))))  # noqa: E731
+    return [(text, labels(cell)) for text, cell in rows[:limit]]
 
 
 def encoded(labels: list[str], names: list[str], objective: str, smoothing: float, most: int):

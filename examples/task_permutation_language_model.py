@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import collections
-import json
 import time
 from pathlib import Path
 
@@ -25,7 +24,7 @@ import keras
 import numpy as np
 
 from bert4keras.config import TransformerConfig
-from bert4keras.data import DataGenerator, permute_tokens, sequence_padding
+from bert4keras.data import DataGenerator, permute_tokens, read_lines, sequence_padding
 from bert4keras.models import TwoStream, build_transformer_model, fill_gaps
 
 SPECIAL = ["[PAD]", "[CLS]", "[SEP]", "[MASK]", "[UNK]"]
@@ -40,10 +39,10 @@ READINGS = {
 
 def read(path: Path) -> list[str]:
     """The texts of a file; of a table its columns of text."""
-    with common.opened(path) as lines:
-        rows = [line.strip() for line in lines if line.strip()]
-    if rows and rows[0].startswith("{"):
-        return ["".join(json.loads(row)["paragraphs"]) for row in rows]
+    with common.exits():
+        rows = [line.strip() for line in read_lines(path) if line.strip()]
+    if rows and rows[0].startswith('{"'):
+        return ["".join(map(str, row)) for (row,) in common.json_rows(path, "paragraphs")]
     return [part for row in rows for part in row.split("\t") if not part.isdigit()]
 
 

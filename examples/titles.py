@@ -21,12 +21,11 @@ Row = tuple[str, str]  # title, text
 
 
 def read(path: Path, limit: int | None) -> list[Row]:
-    """Titles and texts."""
-    with common.opened(path) as lines:
-        rows = [line.rstrip("\n").split("\t") for line in lines if line.strip()]
-    for number, row in enumerate(rows, 1):
-        if len(row) != 2 or not all(part.strip() for part in row):
-            sys.exit(f"{path}, row {number}: expected title<TAB>text, not {row}")
+    """Titles and texts; a first line of names of columns is skipped."""
+    rows = [(title, text) for title, text in common.table_rows(path, "title<TAB>text")]
+    for title, text in rows:
+        if not text.strip():
+            sys.exit(f"{path}: there is no text to the title {title!r}")
     return rows[:limit]
 
 

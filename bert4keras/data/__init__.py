@@ -19,13 +19,24 @@ from bert4keras.data.text import (
     strQ2B,
     text_segmentate,
 )
+from bert4keras.data.text_files import (
+    DataFileError,
+    is_header,
+    parse_json,
+    read_json_rows,
+    read_lines,
+    read_table,
+    read_text,
+)
 
 __all__ = [
     "Branched",
+    "DataFileError",
     "DataGenerator",
     "LineFile",
     "Packed",
     "branch",
+    "is_header",
     "is_string",
     "join_words",
     "longest_common_subsequence",
@@ -35,8 +46,13 @@ __all__ = [
     "open",
     "ordered_inputs",
     "pack",
+    "parse_json",
     "permute_tokens",
     "random_ranks",
+    "read_json_rows",
+    "read_lines",
+    "read_table",
+    "read_text",
     "sequence_padding",
     "strQ2B",
     "text_segmentate",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import builtins
+import codecs
 import os
 import threading
 from collections.abc import Iterator, Sequence
 from typing import IO
 
 import numpy as np
+
+from bert4keras.data.text_files import DataFileError
 
 _BLOCK = 1 << 22  # bytes read at a time while indexing
 
@@ -22,6 +25,8 @@ def open(
 ) -> IO | LineFile:
     """`open` with UTF-8 as default, or a file whose lines are items.
 
+    A byte order mark of UTF-8 is taken off where a file is only read.
+
     Args:
         name, mode, encoding, errors: as for the built-in function.
         indexable: return a `LineFile`; only for reading text.
@@ -29,6 +34,8 @@ def open(
     if not indexable:
         if "b" in mode:
             return builtins.open(name, mode)
+        if mode in ("r", "rt") and encoding and _is_utf8(encoding):
+            encoding = "utf-8-sig"
         return builtins.open(name, mode, encoding=encoding, errors=errors)
     if mode not in ("r", "rt"):
         raise ValueError(f"An indexable file can only be read as text, not opened as {mode!r}.")
@@ -42,12 +49,18 @@ class LineFile(Sequence):
     8 bytes a line; they are made at first use. Threads may share it, processes may get a copy.
 
     Args:
-        name: the file.
+        name: the file, a regular one. A byte order mark of UTF-8 is no part of its first line.
         encoding: any in which a newline is the one byte 10 (not UTF-16 or UTF-32).
         errors: as for `open`.
+
+    Raises:
+        DataFileError: no regular file; or, when it is read, a line in another encoding.
     """
 
     def __init__(self, name: str | os.PathLike, encoding: str = "utf-8", errors: str = "strict"):
+        encoding = "utf-8" if _is_utf8(encoding) else encoding
+        if os.path.exists(name) and not os.path.isfile(name):  # reading a pipe may never end
+            raise DataFileError.at(name, None, "it is no regular file")
         if "\n".encode(encoding) != b"\n":
             raise ValueError(f"Lines of a file in {encoding} cannot be indexed; convert to UTF-8.")
         self.name, self.encoding, self.errors = os.fspath(name), encoding, errors
@@ -68,14 +81,12 @@ class LineFile(Sequence):
         with self._lock:
             self._file.seek(start)
             line = self._file.read(end - start)
-        return self._decode(line, start)
+        return self._decode(line, key % size)
 
     def __iter__(self) -> Iterator[str]:
         with builtins.open(self.name, "rb") as file:  # a handle of its own: loops may be nested
-            start = 0
-            for line in file:
-                yield self._decode(line, start)
-                start += len(line)
+            for number, line in enumerate(file):
+                yield self._decode(line, number)
 
     def close(self) -> None:
         """Close the file; items can no longer be read."""
@@ -104,10 +115,17 @@ class LineFile(Sequence):
                 self._starts = _line_offsets(self._file)
             return self._starts
 
-    def _decode(self, line: bytes, start: int) -> str:
-        if start == 0 and self.encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
-            line = line.removeprefix(b"\xef\xbb\xbf")
-        return line.decode(self.encoding, self.errors)
+    def _decode(self, line: bytes, number: int) -> str:
+        if number == 0 and self.encoding == "utf-8":
+            line = line.removeprefix(codecs.BOM_UTF8)
+        try:
+            return line.decode(self.encoding, self.errors)
+        except UnicodeDecodeError as error:
+            raise DataFileError.at(self.name, number + 1, error) from None
+
+
+def _is_utf8(encoding: str) -> bool:
+    return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
 
 
 def _line_offsets(file: IO[bytes]) -> np.ndarray:

@@ -153,7 +153,7 @@ def common():
         (b"fine\t1\nfine\t1\textra\n", r"line 2: expected 1 text"),
         (b"text\tlabel\n", "no rows"),
         (b"", "no rows"),
-        (b"caf\xe9\t1\n", "cannot be read: .*utf-8"),
+        (b"caf\xe9\t1\n", r"line 1: byte 0xe9 is not UTF-8.*iconv"),
         (None, "cannot be read: .*No such file"),
     ],
 )

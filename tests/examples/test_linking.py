@@ -178,8 +178,8 @@ def test_the_first_sentence_has_no_topic_and_splits_are_counted_through(linking,
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("{", "line 2: not json"),
-        ("[1]", "line 2: list indices"),
+        ("{", "line 2: no JSON"),
+        ("[1]", "line 2: expected a JSON object"),
         ({**ENTITY, "data": [{"predicate": "p"}]}, "line 2: no 'object'"),
         ({"subject": "a"}, "line 2: no 'alias'"),
         ({**ENTITY, "alias": "北京"}, "line 2: .*alias"),
@@ -193,7 +193,7 @@ def test_a_bad_knowledge_base_is_named(linking, tmp_path, row, message):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (["{"], "line 1: not json"),
+        (["{"], "line 1: no JSON"),
         ([TEXT, {"text": "a"}], "line 2: no 'mention_data'"),
         ([TEXT, {**TEXT, "mention_data": [{"mention": "北京"}]}], "line 2: no 'offset'"),
         ([{**TEXT, "text": "北京"}], "line 1: '北京' does not stand at 2 of '北京'"),

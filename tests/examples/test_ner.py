@@ -59,8 +59,8 @@ U.N. NNP I-NP I-ORG
 official NN I-NP O
 Ekeus NNP I-NP I-PER
 
-Paris\tB-LOC
-London\tB-LOC
+Paris NNP I-NP I-LOC
+London NNP I-NP B-LOC
 """
 CLUENER = {"text": "他去北京大学", "label": {"organization": {"北京大学": [[2, 5]]}}}
 SHIPPED = {"text": "他去北京大学", "entities": [[2, 6, "organization"]]}
@@ -94,12 +94,13 @@ def test_words_of_conll(entities, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("他 O\n去\n", "line 2: '去' is not a tag"),
+        ("他 O\n去 X\n", "line 2: 'X' is not a tag"),
         ("他 O\nB-X\n", "line 2: expected a token and its tag"),
         ('{"text": "他"}', "line 1: .* is no such row: 'label'"),
         ('\n{"text": "他", "entities": [[0, 2, "P"]]}', "line 2: .*is not within the text"),
         ('{"text": "他", "entities": [[0', "line 1"),
         ("\n\n", "has no sentence"),
+        ("", "has no sentence"),
     ],
 )
 def test_a_bad_file_is_named(entities, tmp_path, content, message):

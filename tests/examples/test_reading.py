@@ -122,7 +122,7 @@ def test_answers_are_found_where_they_stand(example, tmp_path, capsys, packed):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", r"bad\.json cannot be read: "),
+        ("{", r"bad\.json, line 1: no JSON"),
         ("[1]", r"bad\.json, the whole: not the format"),
         ('{"data": [{}]}', r"data\[0\]: .*no 'paragraphs'"),
         (json.dumps(squad({"id": "1"})), r"data\[0\]\.paragraphs\[0\]\.qas\[0\]: .*no 'answers'"),

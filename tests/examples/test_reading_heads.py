@@ -147,7 +147,7 @@ def test_subjqa(comprehension, tmp_path):
         ("no.json", None, "cannot be read"),
         ("a.json", '[{"id": 1, "question": "?", "passages": [{}]}]', "question 1: not the format"),
         ("b.json", '[{"x": 1}]', "question 1: not the format of WebQA"),
-        ("c.json", '{"q_key": 1', "cannot be read"),
+        ("c.json", '{"q_key": 1', r"c\.json, line 1: no JSON"),
         ("d.json", "[]", "has no question"),
         ("e.csv", "a,b\n1,2\n", "line 2: not the format of SubjQA"),
         ("f.csv", "question,review,human_ans_indices\nq,r,x y\n", "line 2: not the format"),

@@ -113,8 +113,8 @@ def test_formats(example, tmp_path):
     [
         ('[{"text": "a"}]', r"bad\.json, row 1: expected text and triple_list or spo_list"),
         ('[{"text": "a", "triple_list": [["a", "b"]]}]', "row 1"),
-        ('{"text": "a", "spo_list": []}\n[1]', "row 2"),
-        ("not json", "cannot be read"),
+        ('{"text": "a", "spo_list": []}\n[1]', "line 2: expected a JSON object"),
+        ("not json", "line 1: no JSON"),
         ("[]", "has no rows"),
         (None, "cannot be read: .*No such file"),
     ],
@@ -188,7 +188,7 @@ def test_labels_of_a_text(example):
 def test_a_bad_row_of_topics_is_named(example, tmp_path):
     path = tmp_path / "bad.tsv"
     path.write_text("fine\ta, b\nno labels\n", encoding="utf-8")
-    with pytest.raises(SystemExit, match=r"bad\.tsv, row 2: expected text<TAB>label"):
+    with pytest.raises(SystemExit, match=r"bad\.tsv, line 2: expected text<TAB>label"):
         example("task_multilabel_classification").read(path, None)
     path.write_text("fine\ta, b\nnone\t\n", encoding="utf-8")
     assert example("task_multilabel_classification").read(path, None)[1] == ("none", [])

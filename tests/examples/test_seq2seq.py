@@ -157,5 +157,5 @@ def test_files_beside_the_training_file_or_a_tenth_of_it(example, tmp_path):
 def test_a_bad_row_of_titles_is_named(example, tmp_path):
     path = tmp_path / "bad.tsv"
     path.write_text("title\ttext\ntitle alone\n", encoding="utf-8")
-    with pytest.raises(SystemExit, match=r"bad\.tsv, row 2: expected title<TAB>text"):
+    with pytest.raises(SystemExit, match=r"bad\.tsv, line 2: expected title<TAB>text"):
         example("titles").read(path, None)

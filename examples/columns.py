@@ -1,0 +1,181 @@
+"""Reading columns of tokens and tags, as of CoNLL, MSRA or Weibo: texts and their entities.
+
+Each line has a token first and its tag last; an empty line, or -DOCSTART-, ends a sentence.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from bert4keras.data import DataFileError, is_header, read_table
+from bert4keras.decoding import Entity, decode_tags, encode_tags, find_scheme, locate_entities
+from bert4keras.decoding.tag_spelling import TagError, standard_tags
+
+_IDEOGRAPH = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+IDEOGRAPH = re.compile(f"[{_IDEOGRAPH}]")
+# These and their punctuation and full-width forms are written without blanks.
+UNSPACED = re.compile(f"[{_IDEOGRAPH}\u2e80-\u303f\uff00-\uffef]")
+_POSITION = re.compile(r"(.)(\d+)", re.DOTALL | re.ASCII)
+
+Row = tuple[int, str, str]  # line, token, tag
+
+
+def read_columns(
+    path: Path, scheme: str | None = None
+) -> list[tuple[str, list[Entity], list[tuple[int, int]] | None]]:
+    """Texts of a file, their entities in characters, and the words if tokens are words.
+
+    Tokens are parted by tabs if the file has any, so that they may hold blanks, else by blanks;
+    of `*.csv` by commas. All lines have as many columns. Tokens of Chinese and Japanese are joined
+    without a blank, words with one. If every token has its position in a word behind it, as in
+    Weibo NER (科0 技1), that is taken off.
+
+    Args:
+        scheme: of the tags, of `FILE_SCHEMES`: others are refused. None: it is found out, and
+            how many tags break its rules is printed; they are read as CoNLL's script does.
+
+    Raises:
+        DataFileError: names the line that cannot be read.
+    """
+    sentences = _plain_tokens(_sentences(path), path)
+    rows = [row for sentence in sentences for row in sentence]
+    try:
+        standard = standard_tags((tag for _, _, tag in rows), scheme)
+    except TagError as error:
+        line = next(line for line, _, tag in rows if tag == error.tag)
+        raise DataFileError.at(path, line, error) from None
+    tags = [[standard[tag] for _, _, tag in sentence] for sentence in sentences]
+    entities = [decode_tags(some) for some in tags]
+    _check_rules(path, sentences, tags, entities, scheme)
+    characters = _are_characters([token for _, token, _ in rows])
+    found = []
+    for sentence, some in zip(sentences, entities, strict=True):
+        text, words = _join([token for _, token, _ in sentence], characters)
+        found.append((text, locate_entities(some, words), None if characters else words))
+    return found
+
+
+def _sentences(path: Path) -> list[list[Row]]:
+    """Rows of token and tag, without headers and comments, as sentences."""
+    table = read_table(path)
+    commented = lambda cells: re.match(r"#(\s|$)", cells[0])  # noqa: E731
+    tabbed = ".csv" in path.suffixes or any(len(c) > 1 for _, c in table if not commented(c))
+    found: list[list[Row]] = [[]]
+    width = first = last = 0
+    for line, cells in table:
+        if not tabbed:  # not `split()`: a character of a corpus may itself be a blank of Unicode
+            cells = list(filter(None, "\t".join(cells).split(" ")))
+        cells = [cell.strip(" ") or cell[:1] for cell in cells]
+        if line != last + 1 and found[-1]:
+            found.append([])
+        last = line
+        if cells[0].split(" ")[0] == "-DOCSTART-":
+            found.append([])
+            continue
+        row = len(cells) == (width or len(cells)) > 1 and _is_tag(cells[-1])
+        if not found[-1] and commented(cells) and not row:
+            continue
+        if not first and len(cells) > 1 and is_header(cells):
+            continue
+        width, first = width or len(cells), first or line
+        if len(cells) < 2 or not cells[0] or not cells[-1].strip():
+            raise DataFileError.at(
+                path, line, f"expected a token and its tag, not {str(cells)[:80]}"
+            )
+        if len(cells) != width:
+            kind = "parted by tabs" if tabbed else "parted by blanks"
+            reason = f"{len(cells)} columns {kind}, where line {first} has {width}"
+            raise DataFileError.at(path, line, f"{reason}: {str(cells)[:80]}")
+        found[-1].append((line, cells[0], cells[-1]))
+    return [sentence for sentence in found if sentence]
+
+
+def _is_tag(text: str) -> bool:
+    try:
+        return bool(standard_tags([text]))
+    except TagError as error:
+        return "may be" in str(error)
+
+
+def _plain_tokens(sentences: list[list[Row]], path: Path) -> list[list[Row]]:
+    """The tokens without the positions in words that some files of Chinese write behind them.
+
+    In such a file every token is a character and a number, 0 (or 1) where a word begins, else one
+    more than that before it. If almost all tokens of a larger file look so, but not one of them,
+    it is damaged.
+    """
+    parts = [[_POSITION.fullmatch(token) for _, token, _ in rows] for rows in sentences]
+    some = [part for row in parts for part in row]
+    if not any(part and IDEOGRAPH.match(part[1]) for part in some):
+        return sentences
+    base, wrong = min(int(part[2][:9]) for part in some if part), None
+    for rows, row in zip(sentences, parts, strict=True):
+        before = None
+        for (line, _, _), part in zip(rows, row, strict=True):
+            place = int(part[2][:9]) if part else None
+            if place is None or (place != base and before != place - 1):
+                wrong = wrong or line
+            before = place
+    if base in (0, 1) and not wrong:
+        return [
+            [(line, part[1], tag) for (line, _, tag), part in zip(rows, row, strict=True)]
+            for rows, row in zip(sentences, parts, strict=True)
+        ]
+    numbered = sum(bool(part and IDEOGRAPH.match(part[1])) for part in some)
+    if len(some) >= 20 and numbered > 0.8 * len(some):
+        reason = "tokens seem to have their positions in words behind them, but this one has not"
+        raise DataFileError.at(path, wrong or sentences[0][0][0], reason)
+    return sentences
+
+
+def _check_rules(path, sentences, tags, entities, scheme: str | None) -> None:
+    """Tell how many tags a scheme would write otherwise; of a given scheme refuse the first."""
+    flat = [tag for some in tags for tag in [*some, "O"]]
+    known = {"BILOU": "BIOES", "BMEWO": "BMES"}.get(scheme, scheme)
+    tried = [known or find_scheme(flat)]
+    if tried == ["IOB1"] and scheme is None:
+        tried = ["BIO", "IOB1"]
+    broken = {}
+    for name in tried:
+        written = [encode_tags(e, len(t), name) for e, t in zip(entities, tags, strict=True)]
+        broken[name] = [
+            (line, tag)
+            for rows, one, other in zip(sentences, tags, written, strict=True)
+            for (line, _, tag), a, b in zip(rows, one, other, strict=True)
+            if a != b
+        ]
+    name = min(broken, key=lambda name: len(broken[name]))
+    if broken[name]:
+        line, tag = broken[name][0]
+        reason = f"{tag!r} breaks the rules of {scheme or name}"
+        if scheme:
+            raise DataFileError.at(path, line, reason)
+        print(f"{path.name}: {len(broken[name])} of {len(flat)} tags, the first in line {line}:")
+        print(f"  {reason}; they are read as CoNLL's script does")
+
+
+def _are_characters(tokens: list[str]) -> bool:
+    """Whether tokens are the characters of Chinese or Japanese, perhaps with Latin words."""
+    sizes = [len(token) for token in tokens if IDEOGRAPH.search(token)]
+    return sum(size == 1 for size in sizes) > 0.9 * len(sizes)
+
+
+def _join(tokens: list[str], characters: bool) -> tuple[str, list[tuple[int, int]]]:
+    """A text and where its tokens stand in it."""
+    parts, words, place = [], [], 0
+    for number, token in enumerate(tokens):
+        blank = number and _apart(tokens[number - 1], token, characters)
+        parts.append(" " * blank + token)
+        words.append((place + blank, place + blank + len(token)))
+        place += blank + len(token)
+    return "".join(parts), words
+
+
+def _apart(left: str, right: str, characters: bool) -> bool:
+    """Whether a blank belongs between two tokens."""
+    if UNSPACED.match(left[-1]) or UNSPACED.match(right[0]):
+        return False
+    if characters:  # a Latin word is one token, or spelt
+        return len(left) + len(right) > 2 and left[-1].isalnum() and right[0].isalnum()
+    return True
