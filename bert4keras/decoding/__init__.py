@@ -14,6 +14,7 @@ from .display import (
     weights_to_html,
 )
 from .mentions import AliasTrie, Mention, match_flags
+from .numbers import read_number
 from .span_matrix import decode_spans, dense_pairs, span_pairs, sparse_pairs
 from .spans import Alignment, Lost, align, first_tokens, locate_entities, merge_windows
 from .sql import AGGREGATES, CONNECTIVES, OPERATORS, SQL, Condition, Table
@@ -102,6 +103,7 @@ __all__ = [
     "plot_transitions",
     "plot_weights",
     "read_answers",
+    "read_number",
     "read_windows",
     "span_pairs",
     "sparse_pairs",

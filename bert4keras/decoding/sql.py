@@ -6,18 +6,24 @@ conditions that are joined by one connective. There is neither a join nor a subq
 
 from __future__ import annotations
 
+import operator
 import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, NamedTuple
+
+from .numbers import number_text, plain_number, read_number
 
 AGGREGATES = ("", "AVG", "MAX", "MIN", "COUNT", "SUM")
 OPERATORS = (">", "<", "=", "!=")
 CONNECTIVES = ("", "and", "or")
 
-_PLAIN = re.compile(r"[-+]?(\d{1,3}(,\d{3})+|\d+)?(\.\d+)?")
+# What is written for a cell that is not known.
+_UNKNOWN = frozenset(
+    "- -- --- – — —— / . .. … ? n/a na nan nil none null tbd unknown 不详 无 暂无 未知".split()
+)
+_CODE = re.compile(r"\s*0\d+\s*")
 
 
 class Condition(NamedTuple):
@@ -40,7 +46,8 @@ class SQL:
         conn: what joins them, of `CONNECTIVES`; counts only between two or more conditions.
 
     Raises:
-        ValueError: not as many aggregates as columns, no column, or an unknown word.
+        ValueError: not as many aggregates as columns, no column, a column that is no whole number,
+            a condition without a value, or an unknown word.
     """
 
     sel: tuple[int, ...]
@@ -49,9 +56,12 @@ class SQL:
     conn: str = ""
 
     def __post_init__(self):
-        for name in ("sel", "agg"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-        conds = tuple(Condition(column, op, str(value)) for column, op, value in self.conds)
+        object.__setattr__(self, "sel", tuple(_column(column) for column in self.sel))
+        object.__setattr__(self, "agg", tuple(self.agg))
+        conds = tuple(self.conds)
+        if any(value is None for _, _, value in conds):
+            raise ValueError(f"A condition needs a value, not None: {conds}.")
+        conds = tuple(Condition(_column(c), op, str(value)) for c, op, value in conds)
         object.__setattr__(self, "conds", conds)
         if not self.sel or len(self.sel) != len(self.agg):
             raise ValueError(
@@ -96,11 +106,13 @@ class Table:
         header: names of the columns; they may be empty or occur twice.
         rows: cells; none where only the header is known.
         types: "text" or "real" for each column; found out from the rows if not given. A column
-            is real if all its cells that are not empty are numbers.
+            is real if its cells are numbers (`read_number`), except for empty ones and what is
+            written for the unknown ("N/A", "-", "暂无"); codes with a zero in front, 007, are text.
         name: of the table, for messages and for SQL.
 
     Raises:
-        ValueError: no column, a row of another length, or an unknown type.
+        ValueError: no column, a row of another length, a row or a cell that is none, or an unknown
+            type.
     """
 
     header: tuple[str, ...]
@@ -109,13 +121,21 @@ class Table:
     name: str = "table"
 
     def __post_init__(self):
-        header, rows = tuple(self.header), tuple(tuple(row) for row in self.rows)
+        rows = tuple(self.rows)
+        for number, row in enumerate((self.header, *rows)):
+            if isinstance(row, (str, bytes, dict)) or not hasattr(row, "__iter__"):
+                where = f"row {number}" if number else "the header"
+                raise ValueError(f"Table {self.name!r}: {where} is no sequence of cells: {row!r}.")
+        header, rows = tuple(self.header), tuple(tuple(row) for row in rows)
         if not header:
             raise ValueError(f"Table {self.name!r} has no column.")
         for number, row in enumerate(rows, 1):
+            where = f"Table {self.name!r}, row {number}"
             if len(row) != len(header):
-                where = f"Table {self.name!r}, row {number}"
                 raise ValueError(f"{where}: {len(row)} cells for {len(header)} columns.")
+            for cell in row:
+                if isinstance(cell, (bytes, dict, list, set, tuple)):
+                    raise ValueError(f"{where}: a cell is a text or a number, not {cell!r}.")
         types = tuple(self.types) or tuple(
             _type(row[c] for row in rows) for c in range(len(header))
         )
@@ -132,24 +152,20 @@ def canonical_value(value: Any) -> str:
     """A value as it is compared: full-width forms, case and blanks do not matter.
 
     Numbers count by their value, however written: 3, "3.0" and "１，０００" become "3", "3" and
-    "1000".
+    "1000"; those with a unit or a currency (`read_number`) stay as they are written.
     """
-    text = " ".join(unicodedata.normalize("NFKC", str(value)).lower().split())
+    text = str(value)
+    # What is no digit but becomes one, as in 10², would be another number.
+    if not any(unicodedata.category(char) == "No" for char in text):
+        text = unicodedata.normalize("NFKC", text)
+    text = " ".join(text.lower().split())
     number = plain_number(text)
-    return text if number is None else f"{number.normalize() + 0:f}"
+    return text if number is None else number_text(number)
 
 
-def plain_number(text: str) -> Decimal | None:
-    """The number that a text is, with or without a sign and thousands separators."""
-    if not any(c.isdecimal() for c in text) or not _PLAIN.fullmatch(text):
-        return None
-    return Decimal(text.replace(",", ""))
-
-
-def number_of(value: Any) -> Decimal | None:
-    """The number that a cell or a value stands for, less its currency or percent sign."""
-    text = unicodedata.normalize("NFKC", str(value)).strip()
-    return plain_number(re.sub(r"^[$€£¥]\s*|\s*%$", "", text))
+def is_empty(cell: Any) -> bool:
+    """Whether nothing is in a cell: None, blanks or NaN."""
+    return cell is None or cell != cell or not str(cell).strip()
 
 
 def column_names(header: Sequence[str]) -> list[str]:
@@ -175,6 +191,17 @@ def quoted(text: str, mark: str = '"') -> str:
     return mark + text.replace(mark, mark * 2) + mark
 
 
+def _column(index: Any) -> int:
+    if isinstance(index, bool) or not hasattr(index, "__index__"):
+        raise ValueError(f"A column is a whole number, not {index!r}.")
+    return operator.index(index)
+
+
 def _type(cells) -> str:
-    filled = [cell for cell in cells if cell is not None and str(cell).strip()]
-    return "real" if filled and all(number_of(cell) is not None for cell in filled) else "text"
+    filled = [cell for cell in cells if not is_empty(cell)]
+    numbers = [cell for cell in filled if read_number(cell) is not None]
+    others = len(filled) - len(numbers)
+    if not numbers or any(_CODE.fullmatch(str(cell)) for cell in numbers):
+        return "text"
+    unknown = sum(str(cell).strip().lower() in _UNKNOWN for cell in filled) if others else 0
+    return "real" if others == unknown else "text"

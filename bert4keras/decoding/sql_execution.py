@@ -8,35 +8,49 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import math
 import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
-from .sql import SQL, Table, column_names, number_of, quoted
+from .numbers import read_number
+from .sql import SQL, Condition, Table, column_names, is_empty, quoted
 
 
 def statement(sql: SQL, table: Table) -> tuple[str, list]:
-    """The statement of a query with a ? for each value, and the values."""
-    names, name = column_names(table.header), quoted(table.name.replace("\0", ""))
+    """The statement of a query with a ? for each value, and the values.
+
+    It runs in a `Database`, which has the function `number`: `read_number`.
+    """
+    names = column_names(table.header)
     for column in (*sql.sel, *(cond.column for cond in sql.conds)):
         if not 0 <= column < len(names):
             raise ValueError(f"Table {table.name!r} has no column {column}, but {len(names)}.")
-    asked = ", ".join(f"{a}({names[c]})" if a else names[c] for c, a in sql.selected)
+    asked = ", ".join(_asked(names[c], a, table.types[c]) for c, a in sql.selected)
     joint = f" {(sql.conn or 'and').upper()} "
-    where = joint.join(f"{names[cond.column]} {cond.operator} ?" for cond in sql.conds)
-    values = [_stored(cond.value, table.types[cond.column]) for cond in sql.conds]
-    return f"SELECT {asked} FROM {name}" + (f" WHERE {where}" if where else ""), values
+    conds = [_compared(names[c.column], c, table.types[c.column]) for c in sql.conds]
+    where = f" WHERE {joint.join(text for text, _ in conds)}" if conds else ""
+    return f"SELECT {asked} FROM {_table_name(table)}{where}", [value for _, value in conds]
 
 
 class Database:
     """A table in SQLite, in memory, to run queries on; a context manager.
 
-    Texts are compared without regard to the case of A-Z, cells of a column of numbers as
-    numbers. Empty cells are NULL.
+    Texts are compared without regard to the case of A-Z. Empty cells and NaN are NULL. Cells and
+    values are read as numbers by `read_number`.
+
+    A cell of a column of numbers that is none ("N/A") has no part in MAX, MIN, AVG and SUM, and in
+    comparisons with a number: it is not above, below or unequal to one, as NULL. It is selected and
+    counted as it is written, and found by = and != with its own text. A value that is no number is
+    neither above nor below anything in such a column: no row matches.
+
+    In a column of texts AVG and SUM, and > and < with a number, take the cells that are numbers;
+    everything else is as between texts.
 
     Args:
         table: with or without rows.
+
+    Raises:
+        ValueError: SQLite cannot hold the table (over 2000 columns, half of a surrogate pair).
 
     Example:
         >>> table = Table(("city", "population"), (("Lisbon", 545), ("Porto", 232)))
@@ -48,27 +62,26 @@ class Database:
     def __init__(self, table: Table):
         self.table = table
         self._connection = sqlite3.connect(":memory:")
-        kinds = {"real": "REAL", "text": "TEXT COLLATE NOCASE"}
-        columns = [
-            f"{name} {kinds[kind]}"
-            for name, kind in zip(column_names(table.header), table.types, strict=True)
+        self._connection.create_function("number", 1, _number, deterministic=True)
+        # Without a type SQLite stores what it is given, and reads no numbers by itself.
+        columns = [f"{name} COLLATE NOCASE" for name in column_names(table.header)]
+        rows = [
+            [_stored(cell, kind) for cell, kind in zip(row, table.types, strict=True)]
+            for row in table.rows
         ]
-        name = quoted(table.name.replace("\0", ""))
-        self._connection.execute(f"CREATE TABLE {name} ({', '.join(columns)})")
-        marks = ", ".join("?" * len(columns))
-        self._connection.executemany(
-            f"INSERT INTO {name} VALUES ({marks})",
-            [
-                [_stored(cell, kind) for cell, kind in zip(row, table.types, strict=True)]
-                for row in table.rows
-            ],
-        )
+        name, marks = _table_name(table), ", ".join("?" * len(columns))
+        try:
+            self._connection.execute(f"CREATE TABLE {name} ({', '.join(columns)})")
+            self._connection.executemany(f"INSERT INTO {name} VALUES ({marks})", rows)
+        except (sqlite3.Error, UnicodeEncodeError) as error:
+            self.close()
+            raise ValueError(f"SQLite cannot hold table {table.name!r}: {error}.") from None
 
     def execute(self, sql: SQL) -> list[tuple]:
         """The rows that a query returns.
 
         Raises:
-            ValueError: it has a column that the table lacks.
+            ValueError: it has a column that the table lacks, or half of a surrogate pair.
             sqlite3.Error: SQLite refuses it.
         """
         return self._connection.execute(*statement(sql, self.table)).fetchall()
@@ -120,14 +133,39 @@ def execution_guided(
     return first, None
 
 
+def _table_name(table: Table) -> str:
+    name = str(table.name).replace("\0", "") or "table"
+    # SQLite keeps such names for itself.
+    return quoted(f"table {name}" if name.lower().startswith("sqlite_") else name)
+
+
+def _asked(name: str, aggregate: str, kind: str) -> str:
+    numeric = aggregate in ("AVG", "SUM") or (kind == "real" and aggregate in ("MAX", "MIN"))
+    name = f"number({name})" if numeric else name
+    return f"{aggregate}({name})" if aggregate else name
+
+
+def _compared(name: str, cond: Condition, kind: str) -> tuple[str, Any]:
+    """A condition with a ?, and the value."""
+    value, number = _stored(cond.value, kind), read_number(cond.value)
+    ordered = cond.operator in "><"
+    if number is not None and (ordered or (kind == "real" and cond.operator == "!=")):
+        return f"number({name}) {cond.operator} ?", number
+    # Nothing is above or below NULL.
+    return f"{name} {cond.operator} ?", None if ordered and kind == "real" else value
+
+
+def _number(value: Any) -> float | None:
+    """`read_number` for SQLite, whose numbers are those that were read already."""
+    return value if isinstance(value, float) else read_number(value) if value else None
+
+
 def _stored(value: Any, kind: str) -> Any:
     """What SQLite gets for a cell or a value: a number in a column of numbers, if it is one."""
-    if value is None or not str(value).strip():
+    if is_empty(value):
         return None
-    if kind == "text":
-        return str(value)
-    number = number_of(value)
-    return str(value) if number is None or not math.isfinite(float(number)) else float(number)
+    number = read_number(value) if kind == "real" else None
+    return str(value) if number is None else number
 
 
 def _sensible(sql: SQL, table: Table) -> bool:

@@ -16,6 +16,7 @@ so that two next to each other stay two, and a column may be asked for with seve
 from __future__ import annotations
 
 import heapq
+import itertools
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -23,10 +24,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .finite import as_scores
-from .sql import AGGREGATES, CONNECTIVES, OPERATORS, SQL, Condition, canonical_value, plain_number
+from .numbers import plain_number
+from .sql import AGGREGATES, CONNECTIVES, OPERATORS, SQL, Condition, canonical_value
 from .value_linking import edit_distance
 
 TAGS = 1 + 2 * len(OPERATORS)
+MAX_TRIES = 100_000  # to find places for the values of a query
 MASKED = -1e4  # scores down here are those of columns that do not exist
 
 Link = Callable[[str, str, Sequence[int]], Condition]
@@ -272,16 +275,27 @@ def _closest(text: str, question: str, offsets, max_distance: float) -> list[tup
     return best
 
 
-def _disjoint(choices: Sequence[Sequence[tuple[int, int]]], taken=()) -> list | None:
-    """One span of each list, none of which overlap; the first such choice."""
-    if not choices:
-        return []
-    for span in choices[0]:
-        if all(span[1] <= start or end <= span[0] for start, end in taken):
-            rest = _disjoint(choices[1:], (*taken, span))
-            if rest is not None:
-                return [span, *rest]
-    return None
+def _disjoint(choices: Sequence[Sequence[tuple[int, int]]]) -> list | None:
+    """One span of each list, none of which overlap; the first such choice.
+
+    To find that there is none may take as many tries as there are orders: after MAX_TRIES of them
+    there is said to be none.
+    """
+    tries = itertools.count()
+
+    def rest_of(number: int, taken: tuple) -> list | None:
+        if number == len(choices):
+            return []
+        for span in choices[number]:
+            if next(tries) > MAX_TRIES:
+                return None
+            if all(span[1] <= start or end <= span[0] for start, end in taken):
+                rest = rest_of(number + 1, (*taken, span))
+                if rest is not None:
+                    return [span, *rest]
+        return None
+
+    return rest_of(0, ())
 
 
 def _folded(text: str) -> str:

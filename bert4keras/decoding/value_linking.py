@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .sql import Condition, Table, canonical_value, number_of, plain_number
+from .numbers import number_text, plain_number, read_number
+from .sql import Condition, Table, canonical_value, is_empty
+
+LONGEST = 256  # characters of a value or a cell that is corrected; longer ones must be equal
 
 
 def edit_distance(first: str, second: str, limit: int | None = None) -> int:
@@ -38,7 +41,7 @@ class ValueLinker:
         table: without rows, a condition only gets the operator that suits its value.
         max_distance: how far a cell may be from the value, as a share of the longer one's
             length; a value that no cell is as near to stays as it is written. With 1 there is
-            always a cell.
+            always a cell, of up to 256 characters.
 
     Example:
         >>> table = Table(("city", "population"), (("Lisbon", 545), ("Porto", 232)))
@@ -52,7 +55,7 @@ class ValueLinker:
         self._cells: list[dict[str, str]] = [{} for _ in table.header]
         for row in table.rows:
             for cells, cell in zip(self._cells, row, strict=True):
-                if cell is not None and str(cell).strip():
+                if not is_empty(cell):
                     for key in self._keys(cell):
                         cells.setdefault(key, str(cell))
 
@@ -64,12 +67,12 @@ class ValueLinker:
             operator: one of `OPERATORS`.
             columns: indices of columns, the most likely first.
         """
-        number = number_of(value)
+        number = read_number(value)
         if operator in "><":
             if number is not None:
                 real = [c for c in columns if self.table.types[c] == "real"]
                 known = bool(self.table.rows) and bool(real)
-                return Condition(real[0] if known else columns[0], operator, f"{number:f}")
+                return Condition(real[0] if known else columns[0], operator, number_text(number))
             operator = "="
         if not self.table.rows:
             return Condition(columns[0], operator, value)
@@ -84,19 +87,22 @@ class ValueLinker:
     @staticmethod
     def _keys(value) -> list[str]:
         """What a value or cell says, and if it is a number with a currency or %, that number."""
-        number = number_of(value)
+        number = read_number(value)
         return [canonical_value(value)] + ([] if number is None else [canonical_value(number)])
 
     def _closest(self, key: str, columns: Sequence[int]) -> tuple[int, str] | None:
         """Column and cell, if one is near enough."""
         preferred, number = columns[0], plain_number(key) is not None
+        if len(key) > LONGEST:
+            return None
         best: tuple[int, str] | None = None
         least = float("inf")
         for column in [preferred, *(c for c in sorted(columns) if c != preferred)]:
             for cell, written in self._cells[column].items():
                 allowed = min(self.max_distance * max(len(cell), len(key)), least - 1)
                 # Another number is never meant, however near.
-                if allowed < 0 or (number and plain_number(cell) is not None):
+                other = number and plain_number(cell) is not None
+                if allowed < 0 or len(cell) > LONGEST or other:
                     continue
                 distance = edit_distance(key, cell, int(min(allowed, 10**6)))
                 if distance <= allowed:

@@ -13,6 +13,7 @@ from bert4keras.decoding import (
     OPERATORS,
     SQL,
     Condition,
+    EncodedQuestion,
     Inexpressible,
     Table,
     ValueLinker,
@@ -230,3 +231,14 @@ def test_a_question_without_words():
     sql = again(SQL((1,), ("COUNT",)), "", ["a", "b"])
     assert sql == SQL((1,), ("COUNT",))
     assert again(SQL((0,), ("MAX",)), "中", ["a"]).selected == ((0, "MAX"),)
+
+
+def test_more_conditions_than_places_take_no_time():
+    question, size = "a " * 11, 12
+    offsets = [(2 * i, 2 * i + 1) for i in range(11)]
+    ids = [0] * (len(offsets) + 4)
+    encoded = EncodedQuestion(ids, ids, np.array([(12, 14)] * size), offsets)
+    conds = [(column, "=", "a") for column in range(size)]
+    with pytest.raises(Inexpressible, match="same value in the same place"):
+        encode_sql(SQL((0,), ("",), conds, "and"), question, encoded)
+    encode_sql(SQL((0,), ("",), conds[1:], "and"), question, encoded)

@@ -77,3 +77,20 @@ def test_without_rows_the_operator_alone_is_made_right():
     assert link("x", "=", (1, 0)) == Condition(1, "=", "x")
     assert link("x", ">", (1, 0)) == Condition(1, "=", "x")
     assert link("7", ">", (1, 0)) == Condition(1, ">", "7")
+
+
+def test_numbers_are_read_alike():
+    table = Table(("name", "votes"), (("a", "1亿"), ("b", "3.5万"), ("c", "N/A"), ("d", 7)))
+    link = ValueLinker(table).link
+    assert link("100,000,000", "=", (1, 0)) == Condition(1, "=", "1亿")
+    assert link("35000", "=", (0, 1)) == Condition(1, "=", "3.5万")
+    assert link("3.5 万", ">", (0, 1)) == Condition(1, ">", "35000")
+    assert link("−7", "<", (1, 0)) == Condition(1, "<", "-7")
+    assert link("n/a", "=", (1, 0)) == Condition(1, "=", "N/A")
+
+
+def test_long_cells_take_no_time():
+    link = ValueLinker(Table(("a",), (("x" * 20_000,), ("y" * 20_000,)))).link
+    assert link("z" * 20_000, "=", (0,)).value == "z" * 20_000
+    assert link("X" * 20_000, "=", (0,)).value == "x" * 20_000
+    assert link("z", "=", (0,)).value == "z"
