@@ -1,0 +1,282 @@
+"""Damaged files: every reader reads them or ends in one line that names the file."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import json
+import lzma
+import resource
+import signal
+import sqlite3
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bert4keras import data
+from bert4keras.decoding import execute
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+SECONDS, KILOBYTES = 10, 2_000_000
+
+COLUMNS = "-DOCSTART- -X- O\n\nEU NNP I-ORG\nrejects VBZ O\nGerman JJ I-MISC\n\nPeter NNP I-PER\n"
+WEIBO = "科0\tO\n技1\tO\n张0\tB-PER.NAM\n三1\tI-PER.NAM\n\n北0\tB_LOC\n京1\tE_LOC\n"
+CLUENER = '{"text": "他去北京大学", "label": {"org": {"北京大学": [[2, 5]]}}}\n'
+SHIPPED = '{"text": "他去北京", "entities": [[2, 4, "地名"]]}\n{"text": "a b", "entities": []}\n'
+LABELLED = 'text\tlabel\ngood film\t1\n"so ""bad"""\t0\n\nfine\t1\n'
+PAIRS = "a good film\tthe film is good\t5.0\nbad\tgood\t0\n"
+WEBNLG = '[{"text": "A in B", "triple_list": [["A", "in", "B"]]}]'
+DUIE = (
+    '{"text": "A是B", "spo_list": [{"subject": "A", "predicate": "是", "object": {"@value": "B"}}]}'
+)
+SQUAD = (
+    '{"data": [{"paragraphs": [{"context": "Ann met Bob.", "qas": [{"id": "1", "question": "Who?", '
+    '"answers": [{"text": "Bob", "answer_start": 8}]}]}]}]}'
+)
+SUBJQA = (
+    'question,review,human_ans_indices\n"What, ""sir""?","Good food.\nANSWERNOTFOUND","(0, 4)"\n'
+)
+WEBQA = '{"id": "q", "question": "谁", "passages": [{"passage": "李白。", "answer": "李白"}]}\n'
+WEBQA_ITSELF = (
+    '[{"q_key": "1", "question_tokens": ["谁"], "evidences": [{"evidence_tokens": ["李", "白"], '
+    '"golden_answers": [["李", "白"]]}]}]'
+)
+QUERY = (
+    '{"table_id": "t", "question": "votes?", "sql": {"sel": 1, "agg": 5, "conds": [[0, 0, "a"], '
+    '[1, 1, "3"]]}}\n{"table_id": "t", "question": "?", "sql": {"sel": [1], "agg": [2], '
+    '"cond_conn_op": 1, "conds": [[1, 0, "1亿"], [0, 3, "b"]]}}'
+)
+TABLES = (
+    '{"id": "t", "header": ["name", "votes"], "types": ["text", "real"], "rows": [["a", 5], '
+    '["b", "N/A"], ["c", "1,234"], ["d", null]]}'
+)
+BASE = (
+    '{"subject_id": 1, "subject": "李白", "alias": ["太白"], "data": [{"predicate": "摘要", '
+    '"object": "诗人"}]}\n{"subject_id": "2", "subject": "B", "alias": [], "data": []}'
+)
+CCKS = '{"text": "李白的诗", "mention_data": [{"offset": "0", "mention": "李白", "kb_id": "1"}]}'
+VECTORS = "2 3\nthe 0.1 -0.2 3e-1\n李白 1 2 3\n"
+PROBLEMS = "有3个苹果，吃了1个，还剩？\t3-1\t2\n每行4棵，5行几棵？\t4*5\t20\n"
+MATH = '{"question": "有3个苹果，吃了1个？", "equation": "3-1", "answer": "2"}\n'
+LINES = '我  爱  北京\n你 好\n\n{"paragraphs": ["甲", "乙"]}\n'
+POEMS = '{"title": "t", "paragraphs": ["甲", "乙"]}\n'
+TITLES = "标题\t正文在这里。\nTitle\tSome text.\n"
+
+PIECES = [
+    *(
+        "\ufeff",
+        "\0",
+        "\r",
+        "\r\n",
+        "\n\n",
+        "\u2028",
+        "\x85",
+        "\u3000",
+        "\ud7ff",
+        "𠀀",
+        "\t",
+        "\t\t",
+    ),
+    *('"', '""', "'", ",", "[", "]", "{", "}", ":", "\\", "\\ud83d", "\\u0000", " ", "#", "# a\n"),
+    *(
+        "-DOCSTART- O\n",
+        "NaN",
+        "Infinity",
+        "-1",
+        "1e999",
+        "1e-999",
+        "9" * 400,
+        "0.5",
+        "true",
+        "null",
+    ),
+    *("B-PER", "PER-B", "U-PER", "B_", "O", "-", "_", "½", "1亿", "(1)", "'; DROP TABLE t; --"),
+]
+BYTES = [b"\xff", b"\xfe\xff", b"\xef\xbb\xbf", b"\x80", b"\xd6\xd0", b"\x00", b"\xed\xa0\x80"]
+VALUES = [None, True, -1, 0, 10**30, 1.5, "", "a", "\0", "١", [], [[]], {}, {"a": []}, [1, 2, 3, 4]]
+
+
+@pytest.fixture
+def readers(monkeypatch, tmp_path):
+    """Pairs of a function of a path, and the contents that it reads."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    names = "common entities linking relations tables titles comprehension reading"
+    m = argparse.Namespace(**{name: importlib.import_module(name) for name in names.split()})
+    scripts = "cws_crf language_model math_word_problem multilabel_classification"
+    scripts = [importlib.import_module(f"task_{name}") for name in scripts.split()]
+    cws, language_model, problems, topics = (script.read for script in scripts)
+    poems = importlib.import_module("task_permutation_language_model").read
+    options = argparse.Namespace(maxlen=64, limit=None)
+
+    def queries(path):
+        (tmp_path / "tables.jsonl").write_text(TABLES, encoding="utf-8")
+        return answers(m.tables.read(path, tables=tmp_path / "tables.jsonl"))
+
+    def tables(path):
+        (tmp_path / "queries.jsonl").write_text(QUERY, encoding="utf-8")
+        try:
+            return answers(m.tables.read(tmp_path / "queries.jsonl", tables=path))
+        except SystemExit as error:  # which may as well be said of the queries
+            raise SystemExit(str(error).replace("queries.jsonl", path.name)) from None
+
+    def answers(samples):
+        for sample in samples:
+            with contextlib.suppress(sqlite3.Error, ValueError):
+                execute(sample.sql, sample.table)
+        return samples
+
+    def random_access(path):
+        with data.open(path, indexable=True) as lines:
+            assert list(lines) == lines[:]
+            return list(lines)
+
+    def documents(path):
+        (path.parent / "eng.train").write_bytes(path.read_bytes())
+        try:
+            return m.linking.conll_documents(path.parent, "train")
+        except SystemExit as error:
+            raise SystemExit(str(error).replace("eng.train", path.name)) from None
+
+    everything = [COLUMNS, WEIBO, LABELLED, SUBJQA, SHIPPED, SQUAD, LINES]
+    return [
+        (m.entities.read, [COLUMNS, WEIBO, CLUENER, SHIPPED]),
+        (lambda path: m.entities.read(path, scheme="BILOU"), ["a\tB-X\nb\tL-X\nc\tU-Y\nd\tO\n"]),
+        (lambda path: m.common.read_tsv(path, (0, 1)), [LABELLED]),
+        (lambda path: m.common.read_tsv(path, (1, 0, 2), number=float), [PAIRS]),
+        (m.relations.read, [WEBNLG, DUIE]),
+        (m.comprehension.read, [SQUAD, SUBJQA, WEBQA, WEBQA_ITSELF]),
+        (m.reading.read, [SQUAD]),
+        (queries, [QUERY]),
+        (tables, [TABLES]),
+        (lambda path: m.linking.KnowledgeBase(path).texts, [BASE]),
+        (m.linking.read_ccks, [CCKS]),
+        (lambda path: m.linking.WordVectors(path).vectors, [VECTORS]),
+        (documents, [COLUMNS]),
+        (cws, [LINES]),
+        (language_model, [LINES]),
+        (poems, [POEMS, LINES]),
+        (lambda path: problems(path, options), [PROBLEMS, MATH]),
+        (lambda path: topics(path, None), [TITLES]),
+        (lambda path: m.titles.read(path, None), [TITLES]),
+        (data.read_table, everything),
+        (data.read_json_rows, everything),
+        (random_access, everything),
+    ]
+
+
+def damaged(content: str, rng: np.random.Generator) -> bytes:
+    """A content with some damage, of bytes, of characters or of the values of JSON."""
+    kind = rng.integers(10)
+    if kind == 0:
+        return rng.integers(0, 256, rng.integers(0, 200), "uint8").tobytes()
+    if kind == 1:
+        return content.encode(rng.choice(["gb18030", "utf-16", "utf-32", "utf-16-le", "utf-8-sig"]))
+    if kind == 2:
+        return (content[: rng.integers(len(content))] + "[{"[rng.integers(2)] * 20_000).encode()
+    if kind in (3, 4) and content.lstrip()[0] in "[{":
+        lines = content.split("\n") if content[0] == "{" else [content]
+        values = [
+            replaced(json.loads(line), rng) for line in lines if line.strip()[:1] in ("[", "{")
+        ]
+        return "\n".join(json.dumps(v, ensure_ascii=bool(rng.integers(2))) for v in values).encode(
+            "utf-8", "surrogatepass"
+        )
+    for _ in range(rng.integers(1, 5)):
+        a, b = sorted(rng.integers(0, len(content) + 1, 2))
+        piece = PIECES[rng.integers(len(PIECES))]
+        content = [
+            content[:a] + piece + content[a:],
+            content[:a] + piece + content[b:],
+            content[:a] + content[a:b] * 2 + content[b:],
+            content[:a] + content[b:],
+            content.replace(content[a : a + 1] or "a", piece),
+        ][rng.integers(5)]
+    raw = content.encode()
+    if kind == 5:
+        a = rng.integers(len(raw) + 1)
+        raw = raw[:a] + BYTES[rng.integers(len(BYTES))] + raw[a + rng.integers(2) :]
+    return raw
+
+
+def replaced(value, rng: np.random.Generator):
+    """A value of JSON, parts of which are others."""
+    if rng.random() < 0.1:
+        return VALUES[rng.integers(len(VALUES))]
+    if isinstance(value, dict):
+        keys = [key if rng.random() > 0.03 else "x" for key in value]
+        return dict(zip(keys, (replaced(v, rng) for v in value.values()), strict=True))
+    if isinstance(value, list):
+        found = [replaced(v, rng) for v in value]
+        return found * int(rng.integers(0, 3)) if rng.random() < 0.1 else found
+    return value
+
+
+def refusal(reader, path) -> str | None:
+    """Why a file is not read, or None; any other error is one of the reader."""
+    try:
+        repr(reader(path)).encode()
+    except SystemExit as error:
+        return str(error.code)
+    except data.DataFileError as error:
+        return str(error)
+    return None
+
+
+def too_slow(*_):
+    raise AssertionError(f"more than {SECONDS} s")
+
+
+def attack(readers, directory, count: int, seed: int) -> int:
+    """Reads damaged files; returns how many could be read nevertheless."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    handler = signal.signal(signal.SIGALRM, too_slow)
+    read = 0
+    try:
+        for number in range(count):
+            rng = np.random.default_rng([seed, number])
+            reader, contents = readers[number % len(readers)]
+            content = contents[rng.integers(len(contents))]
+            suffix = {SUBJQA: ".csv", MATH: ".jsonl"}.get(content, ".txt")
+            packed = rng.random() < 0.05
+            path = directory / f"damaged{suffix}{'.xz' * packed}"
+            raw = damaged(content, rng)
+            raw = lzma.compress(raw)[: -int(rng.integers(1, 9))] if packed else raw
+            path.write_bytes(raw)
+            signal.alarm(SECONDS)
+            try:
+                message = refusal(reader, path)
+            except Exception as error:
+                where = f"input {number} of reader {number % len(readers)}: {raw[:300]}"
+                raise AssertionError(where) from error
+            finally:
+                signal.alarm(0)
+            assert message is None or message.startswith(str(path)), (number, message)
+            assert "\n" not in (message or ""), (number, message)
+            read += message is None
+    finally:
+        signal.signal(signal.SIGALRM, handler)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < KILOBYTES
+    return read
+
+
+def test_whole_files_are_read(readers, tmp_path):
+    """The negative control: without damage no reader refuses its files."""
+    for reader, contents in readers[:-3]:
+        for content in contents:
+            suffix = {SUBJQA: ".csv", MATH: ".jsonl"}.get(content, ".txt")
+            (tmp_path / f"whole{suffix}").write_text(content, encoding="utf-8")
+            assert len(reader(tmp_path / f"whole{suffix}"))
+
+
+def test_damaged_files(readers, tmp_path):
+    assert 50 < attack(readers, tmp_path, 500, seed=0) < 450
+
+
+@pytest.mark.slow
+def test_many_damaged_files(readers, tmp_path):
+    started = time.perf_counter()
+    read = attack(readers, tmp_path, 20_000, seed=1)
+    print(f"{read} of 20000 read, {time.perf_counter() - started:.0f} s")
