@@ -96,8 +96,11 @@ def table_rows(path: Path, shape: str) -> list[list[str]]:
     return [row for _, row in rows] or sys.exit(f"{path} has no rows.")
 
 
-def json_rows(path: Path, *keys: str) -> list[tuple]:
+def json_rows(path: Path, *keys: str, kind: type | tuple[type, ...] = object) -> list[tuple]:
     """The values of these keys in each object of a file, see `read_json_rows`.
+
+    Args:
+        kind: of the values.
 
     Raises:
         SystemExit: no such file, or an object without one of them; names file and line.
@@ -105,8 +108,9 @@ def json_rows(path: Path, *keys: str) -> list[tuple]:
     with exits():
         rows = read_json_rows(path)
     for where, row in rows:
-        if missing := [key for key in keys if key not in row]:
-            sys.exit(f"{where}: no {missing[0]!r} in {str(row)[:100]}")
+        for key in keys:
+            if key not in row or not isinstance(row[key], kind):
+                sys.exit(f"{where}: no {key!r}, or another kind of it, in {str(row)[:100]!r}")
     return [tuple(row[key] for key in keys) for _, row in rows]
 
 

@@ -38,7 +38,8 @@ LONGEST = 24  # tokens of an equation
 def read(path: Path, options) -> list[tuple[list[str], list[str], list[str], Fraction]]:
     """Problem and equation as tokens, the numbers, and the answer, of rows that hold together."""
     if ".jsonl" in path.suffixes:
-        found = common.json_rows(path, "question", "equation", "answer")
+        keys = ("question", "equation", "answer")
+        found = common.json_rows(path, *keys, kind=(str, int, float))
         rows = [(str(text), str(said), value(str(answer))) for text, said, answer in found]
     else:
         rows = common.read_tsv(path, (0, 1, 2), number=Fraction)

@@ -42,7 +42,9 @@ def read(path: Path) -> list[str]:
     with common.exits():
         rows = [line.strip() for line in read_lines(path) if line.strip()]
     if rows and rows[0].startswith('{"'):
-        return ["".join(map(str, row)) for (row,) in common.json_rows(path, "paragraphs")]
+        return [
+            "".join(map(str, row)) for (row,) in common.json_rows(path, "paragraphs", kind=list)
+        ]
     return [part for row in rows for part in row.split("\t") if not part.isdigit()]
 
 
