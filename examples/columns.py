@@ -18,6 +18,8 @@ IDEOGRAPH = re.compile(f"[{_IDEOGRAPH}]")
 UNSPACED = re.compile(f"[{_IDEOGRAPH}\u2e80-\u303f\uff00-\uffef]")
 _POSITION = re.compile(r"(.)(\d+)", re.DOTALL | re.ASCII)
 
+LONG = 2000  # tokens of a sentence that is probably many, without the lines between them
+
 Row = tuple[int, str, str]  # line, token, tag
 
 
@@ -88,7 +90,24 @@ def _sentences(path: Path) -> list[list[Row]]:
             reason = f"{len(cells)} columns {kind}, where line {first} has {width}"
             raise DataFileError.at(path, line, f"{reason}: {str(cells)[:80]}")
         found[-1].append((line, cells[0], cells[-1]))
-    return [sentence for sentence in found if sentence]
+    sentences = [sentence for sentence in found if sentence]
+    _check_shape(path, sentences)
+    return sentences
+
+
+def _check_shape(path: Path, sentences: list[list[Row]]) -> None:
+    """Refuse numbers of rows in place of tokens; tell of sentences that seem to be many."""
+    numbers = [[token for _, token, _ in sentence] for sentence in sentences]
+    if any(len(row) > 2 for row in numbers) and all(
+        row[0] in ("0", "1") and row == [str(n + int(row[0])) for n in range(len(row))]
+        for row in numbers
+    ):
+        reason = "the first column has the numbers of the rows, not tokens: take it off (cut -f 2-)"
+        raise DataFileError.at(path, sentences[0][0][0], reason)
+    longest = max(sentences, key=len, default=[])
+    if len(longest) > LONG:
+        where = f"{path.name}, line {longest[0][0]}: a sentence of {len(longest)} tokens"
+        print(f"{where}; empty lines are what ends one")
 
 
 def _is_tag(text: str) -> bool:

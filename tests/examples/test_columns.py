@@ -98,6 +98,7 @@ def test_chinese_is_joined(read, content):
         ("a\u2028b\tB-X\nc\x85\tO", "a\u2028b c\x85", "a\u2028b"),
         ('"\tO\nYes\tB-X\n"\tO', '" Yes "', "Yes"),
         ("# O\nfun B-X", "# fun", "fun"),
+        ("1 B-X\n2 O", "1 2", "1"),
     ],
 )
 def test_mixed_texts(read, content, text, entity):
@@ -123,6 +124,11 @@ def test_mixed_texts(read, content, text, entity):
         ("科0 O\n技1 O\n" * 12 + "院 O\n", "line 25: tokens seem to have their positions"),
         ("科0 O\n技1 O\n" * 12 + "院2 O\n学7 O\n", "line 26: tokens seem to have their positions"),
         ("科2 O\n技3 O\n" * 12, "line 1: tokens seem to have their positions"),
+        (
+            "1\tEU\tB-X\n2\tis\tO\n3\tit\tO\n\n1\tNo\tO\n",
+            "line 1: the first column has the numbers",
+        ),
+        ("0 EU B-X\n1 is O\n2 it O\n", "line 1: the first column has the numbers"),
         ("科 O".encode("gbk"), "line 1: byte 0xbf is not UTF-8.*-f GB18030"),
         ("a O\nb\0 O", "line 2: a NUL"),
         ("# only a comment\n", "expected a token|no sentence"),
@@ -163,10 +169,12 @@ def test_tags_that_break_the_rules_are_counted(read, capsys):
     assert "1 of 5 tags, the first in line 2" in capsys.readouterr().out
 
 
-def test_a_long_sentence_takes_no_time(read):
+def test_a_long_sentence_takes_no_time(read, capsys):
     started = time.perf_counter()
     ((text, entities),) = read("字 B-X\n" * 100_000)
     assert len(text) == len(entities) == 100_000
+    expected = "line 1: a sentence of 100000 tokens; empty lines are what ends one"
+    assert expected in capsys.readouterr().out
     assert time.perf_counter() - started < 20
 
 
