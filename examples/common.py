@@ -8,7 +8,7 @@ import io
 import math
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -76,6 +76,19 @@ def exits() -> Iterator[None]:
         yield
     except DataFileError as error:
         sys.exit(str(error))
+
+
+def check_spelling(path: Path, labels: Iterable[str]) -> None:
+    """Labels that differ in case or blanks only are one, misspelt.
+
+    Raises:
+        SystemExit: there are such; names both.
+    """
+    seen: dict[str, str] = {}
+    for label in labels:
+        known = seen.setdefault("".join(label.casefold().split()), label)
+        if known != label:
+            sys.exit(f"{path}: the label {label!r} is also written {known!r}; use one of them")
 
 
 def table_rows(path: Path, shape: str) -> list[list[str]]:

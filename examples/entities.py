@@ -61,6 +61,7 @@ def read(path: Path, limit: int | None = None, scheme: str | None = None) -> lis
             found = [_json_sentence(where, row) for where, row in read_json_rows(path)]
         else:
             found = [Sentence(*parts) for parts in columns.read_columns(path, scheme)]
+    common.check_spelling(path, (entity.label for row in found for entity in row.entities))
     return found[:limit] if found else sys.exit(f"{path} has no sentence.")
 
 

@@ -54,6 +54,7 @@ def read(path: Path, limit: int | None = None) -> list[Sample]:
                 f"{where}: expected text and triple_list or spo_list, not "
                 f"{json.dumps(row, ensure_ascii=False)[:100]}"
             )
+    common.check_spelling(path, (relation for row in found for _, relation, _ in row.triples))
     return found or sys.exit(f"{path} has no rows.")
 
 

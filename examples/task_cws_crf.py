@@ -15,6 +15,7 @@ Seen: segmentation, seed 1: test F1 0.9950, new words 0.9677 (the longest match 
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from pathlib import Path
@@ -33,6 +34,11 @@ def read(path: Path, limit: int | None = None) -> list[entities.Sentence]:
     """Lines of words; a word is an entity without a type."""
     with common.opened(path) as lines:
         rows = [words for line in lines if (words := line.split())]
+    if rows and sum(map(len, rows)) == len(rows):
+        sys.exit(f"{path} has no blanks between words.")
+    tagged = sum(bool(re.search("./[A-Za-z]+$", word)) for words in rows for word in words)
+    if tagged > 0.5 * sum(map(len, rows)):
+        sys.exit(f"{path} has tags behind its words, as in 我/r: take them off.")
     found = []
     for words in rows[:limit]:
         text, places = "", []

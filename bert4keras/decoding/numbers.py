@@ -19,7 +19,8 @@ _MINUS = str.maketrans(dict.fromkeys("\u2212\u2013\u2010\u2011\ufe63\uff0d", "-"
 _BODY = r"(\d{1,3}(?:(?P<mark>[,'\u2019 ])\d{3})(?:(?P=mark)\d{3})*|\d+)?(\.\d+)?"
 _PLAIN = re.compile(rf"(?P<sign>[-+]?)(?P<digits>{_BODY})(?P<exponent>[eE][-+]?\d{{1,3}})?")
 _CURRENCY = r"US\$|HK\$|NT\$|[$€£¥₩₹₽]|(?:USD|EUR|GBP|CNY|RMB|JPY)(?![A-Za-z])"
-_NAMES = "人民币|美元|欧元|英镑|日元|港元|港币|美金|元|dollars?|euros?|pounds?|yuan"
+_NAMES = "元人民币|人民币|块钱|块|美元|欧元|英镑|日元|韩元|加元|澳元|港元|港币|卢布|美金|元"
+_NAMES += "|dollars?|euros?|pounds?|yuan"
 _BEFORE = re.compile(rf"(?P<sign>[-+]?)\s*(?:{_CURRENCY})\s*(?P<rest>.*)", re.IGNORECASE)
 _AFTER = re.compile(rf"\s*(?:{_CURRENCY}|{_NAMES})", re.IGNORECASE)
 

@@ -299,3 +299,34 @@ def test_problems_and_passages(example, tmp_path):
     assert example("reading").nearest(text + "b" + text, text, 99_990) == 100_001
     assert example("reading").nearest("abcabc", "abc", 2) == 3
     assert example("reading").nearest("abcabc", "abc", 1) == 0
+
+
+def test_labels_in_two_spellings(example, tmp_path):
+    path, row = tmp_path / "a.json", {"text": "他去", "entities": [[0, 1, "P"], [1, 2, "p"]]}
+    path.write_text(json.dumps(row), encoding="utf-8")
+    with pytest.raises(SystemExit, match="the label 'p' is also written 'P'"):
+        example("entities").read(path)
+    row = {"text": "ab", "triple_list": [["a", "is in", "b"], ["b", "is  in", "a"]]}
+    path.write_text(json.dumps(row), encoding="utf-8")
+    with pytest.raises(SystemExit, match="the label 'is  in' is also written 'is in'"):
+        example("relations").read(path)
+    topics = example("task_multilabel_classification").read
+    path.write_text("a\tx，y, x\nb\t\n", encoding="utf-8")
+    assert topics(path, None) == [("a", ["x", "y"]), ("b", [])]
+    path.write_text("a\tx\nb\tX\n", encoding="utf-8")
+    with pytest.raises(SystemExit, match="the label 'X' is also written 'x'"):
+        topics(path, None)
+
+
+def test_texts_without_words(example, tmp_path):
+    read, path = example("task_cws_crf").read, tmp_path / "a.txt"
+    for content, message in (
+        ("我爱北京\n你好\n", "no blanks between words"),
+        ("我/r 爱/v 北京/ns\n", "has tags behind its words"),
+        ("", "has no words"),
+    ):
+        path.write_text(content, encoding="utf-8")
+        with pytest.raises(SystemExit, match=message):
+            read(path)
+    path.write_bytes("\ufeff我  爱\u3000北京\r\n".encode())
+    assert read(path)[0].text == "我爱北京"
