@@ -10,6 +10,7 @@ from .display import (
     plot_history,
     plot_transitions,
     plot_weights,
+    visible,
     weights_to_ansi,
     weights_to_html,
 )
@@ -112,6 +113,7 @@ __all__ = [
     "sure_scores",
     "tag_names",
     "token_triples",
+    "visible",
     "viterbi",
     "viterbi_k_best",
     "vote",

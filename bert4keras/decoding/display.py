@@ -5,7 +5,11 @@ The pictures need matplotlib: `pip install bert4keras[plot]`.
 
 from __future__ import annotations
 
+import bisect
+import heapq
 import html
+import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -29,6 +33,18 @@ _FOR, _AGAINST = (224, 217, 210, 203, 196), (195, 153, 117, 81, 39)
 _RED, _BLUE = "214,39,40", "31,119,180"
 # Fonts with Chinese letters, of which matplotlib takes the first that is installed.
 _FONTS = ("Noto Sans CJK SC", "Source Han Sans SC", "PingFang SC", "Microsoft YaHei", "SimHei")
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ud800-\udfff]"
+)
+
+
+def visible(text: str) -> str:
+    """The text with control characters written out, as in "\\x1b": for printing foreign text.
+
+    Control characters (C0, C1) would steer a terminal, and those of direction (bidi) would show a
+    text in another order than it has. Line feeds and tabs stay.
+    """
+    return _CONTROLS.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 def entities_to_ansi(
@@ -36,37 +52,50 @@ def entities_to_ansi(
 ) -> str:
     """The text for a terminal, entities on a coloured ground with their type behind them.
 
+    Control characters of text and labels are written out, see `visible`.
+
     Args:
         text: the text.
-        entities: (start, end, label) in characters; nested ones are drawn in each other, and of
-            two that cross each other the second is drawn for what the first leaves.
+        entities: (start, end, label) in characters, in any order. Nested ones are drawn in each
+            other, of those in the same place the first given outside; of two that cross each other
+            the second is drawn for what the first leaves.
         labels: all types, so that each has the same colour in every text.
+
+    Raises:
+        ValueError: an entity that is empty or not within the text; names it.
     """
-    colour = _colours(entities := _checked(text, entities), labels)
+    found = _checked(text, entities)
+    colour = _colours(found, labels)
+    ground = lambda label: f"\x1b[30;48;5;{colour[label][0]}m"  # noqa: E731
 
-    def mark(inner: str, label: str, around: list[str]) -> str:
-        again = f"\x1b[30;48;5;{colour[around[-1]][0]}m" if around else ""
-        return f"\x1b[30;48;5;{colour[label][0]}m{inner}\x1b[3m/{label}\x1b[0m{again}"
+    def close(label: str, around: str | None) -> str:
+        again = "" if around is None else ground(around)
+        return f"\x1b[3m/{_name(label)}\x1b[0m{again}"
 
-    return _draw(text, 0, len(text), entities, mark, str, [])
+    return _draw(text, found, lambda label, _: ground(label), close, visible)
 
 
 def entities_to_html(
     text: str, entities: Iterable[tuple[int, int, str]], labels: Sequence[str] | None = None
 ) -> str:
-    """The text as a piece of HTML; arguments as for `entities_to_ansi`."""
-    colour = _colours(entities := _checked(text, entities), labels)
+    """The text as a piece of HTML, all of it escaped; arguments as for `entities_to_ansi`."""
+    found = _checked(text, entities)
+    colour = _colours(found, labels)
 
-    def mark(inner: str, label: str, around: list[str]) -> str:
+    def begin(label: str, around: str | None) -> str:
         style = f"background:{colour[label][1]};color:#000;padding:0 .2em;border-radius:.2em"
-        return f'<mark style="{style}">{inner}<sub>{html.escape(label)}</sub></mark>'
+        return f'<mark style="{style}">'
 
-    drawn = _draw(text, 0, len(text), entities, mark, html.escape, [])
-    return f"<span>{drawn}</span>"
+    def close(label: str, around: str | None) -> str:
+        return f"<sub>{html.escape(_name(label))}</sub></mark>"
+
+    return f"<span>{_draw(text, found, begin, close, _escaped)}</span>"
 
 
 def weights_to_ansi(text: str, weights: Iterable[tuple[int, int, float]]) -> str:
     """The text for a terminal: on red ground what has a positive weight, on blue a negative one.
+
+    Control characters of the text are written out, see `visible`.
 
     Args:
         text: the text.
@@ -74,30 +103,33 @@ def weights_to_ansi(text: str, weights: Iterable[tuple[int, int, float]]) -> str
             ground of the largest weight is the strongest; below a tenth of it there is none.
 
     Raises:
-        ValueError: a piece beyond the text.
+        ValueError: a piece that is empty or not within the text, or a weight that is not finite.
     """
-    pieces = _checked(text, weights)
+    pieces = _finite(_checked(text, weights))
     limit = _largest(weight for *_, weight in pieces)
 
-    def mark(inner: str, weight: float, around: list[str]) -> str:
-        if abs(weight) < limit / 10:
-            return inner
+    def ground(weight: float | None) -> str:
+        if weight is None or abs(weight) < limit / 10:
+            return ""
         level = min(4, int(abs(weight) / limit * 5))
-        return f"\x1b[30;48;5;{(_FOR if weight > 0 else _AGAINST)[level]}m{inner}\x1b[0m"
+        return f"\x1b[30;48;5;{(_FOR if weight > 0 else _AGAINST)[level]}m"
 
-    return _draw(text, 0, len(text), pieces, mark, str, [])
+    def close(weight: float, around: float | None) -> str:
+        return f"\x1b[0m{ground(around)}" if ground(weight) else ""
+
+    return _draw(text, pieces, lambda weight, _: ground(weight), close, visible)
 
 
 def weights_to_html(text: str, weights: Iterable[tuple[int, int, float]]) -> str:
     """The text as a piece of HTML, coloured as by `weights_to_ansi`; weights show as tooltips."""
-    pieces = _checked(text, weights)
+    pieces = _finite(_checked(text, weights))
     limit = _largest(weight for *_, weight in pieces)
 
-    def mark(inner: str, weight: float, around: list[str]) -> str:
+    def begin(weight: float, around: float | None) -> str:
         colour = f"rgba({_RED if weight > 0 else _BLUE},{abs(weight) / limit:.2f})"
-        return f'<span style="background:{colour}" title="{weight:+.4f}">{inner}</span>'
+        return f'<span style="background:{colour}" title="{weight:+.4f}">'
 
-    return f"<span>{_draw(text, 0, len(text), pieces, mark, html.escape, [])}</span>"
+    return f"<span>{_draw(text, pieces, begin, lambda *_: '</span>', _escaped)}</span>"
 
 
 def plot_weights(tokens: Sequence[str], weights: np.ndarray, axes: Any = None) -> Any:
@@ -110,7 +142,7 @@ def plot_weights(tokens: Sequence[str], weights: np.ndarray, axes: Any = None) -
     """
     axes, places = _axes(axes), np.arange(len(tokens))
     axes.barh(places, weights, color=np.where(np.asarray(weights) > 0, "#d62728", "#1f77b4"))
-    axes.set_yticks(places, tokens)
+    axes.set_yticks(places, tokens, fontfamily=_fonts())
     axes.invert_yaxis()
     axes.axvline(0, color="black", linewidth=0.8)
     return axes
@@ -173,17 +205,30 @@ def plot_history(history: Mapping[str, Sequence[float]] | Any, axes: Any = None)
         colour = colours[name.removeprefix("val_")]
         axes.plot(range(1, len(numbers) + 1), numbers, style, color=colour, marker=".", label=name)
     axes.set(xlabel="epoch")
-    axes.legend()
+    axes.legend(prop={"family": _fonts()})
     return axes
 
 
-def _checked(text: str, entities: Iterable[tuple[int, int, str]]) -> list[Entity]:
+def _checked(text: str, entities: Iterable[tuple[int, int, Any]]) -> list[Entity]:
     """Entities from the outermost to the innermost, in reading order."""
-    found = sorted((Entity(*entity) for entity in entities), key=lambda e: (e.start, -e.end))
+    found = [Entity(*entity) for entity in entities]
     for entity in found:
+        if not all(isinstance(place, (int, np.integer)) for place in entity[:2]):
+            raise ValueError(f"Start and end of {entity} must be whole numbers.")
         if not 0 <= entity.start < entity.end <= len(text):
-            raise ValueError(f"{entity} is not within the {len(text)} characters of the text.")
-    return found
+            kind = "empty" if entity.start == entity.end else "not"
+            raise ValueError(
+                f"{entity} is {kind} within the {len(text)} characters of the text: start and end "
+                "are places in it, the end behind the last character."
+            )
+    return sorted(found, key=lambda entity: (entity.start, -entity.end))
+
+
+def _finite(pieces: list[Entity]) -> list[Entity]:
+    for start, end, weight in pieces:
+        if not math.isfinite(weight):
+            raise ValueError(f"The weight of characters {start} to {end} is {weight}, not finite.")
+    return pieces
 
 
 def _colours(entities: Iterable[Entity], labels: Sequence[str] | None) -> dict[str, tuple]:
@@ -195,38 +240,77 @@ def _largest(weights: Iterable[float]) -> float:
     return max((abs(weight) for weight in weights), default=0.0) or 1.0
 
 
-def _draw(
-    text: str, start: int, end: int, entities: list[Entity], mark, escape, around: list[str]
-) -> str:
-    """The text with `mark(inner text, label, labels around it)` in place of the entities."""
-    parts, place, rest = [], start, list(entities)
-    while rest:
-        entity = rest.pop(0)
-        first = max(entity.start, place)  # what a crossing one before it leaves
-        if first >= entity.end:
+def _name(label: str) -> str:
+    """A label in one line."""
+    return visible(str(label)).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def _escaped(text: str) -> str:
+    return html.escape(visible(text))
+
+
+def _draw(text: str, pieces: list[Entity], begin, close, escape) -> str:
+    """The text with `begin(label, label around it)` and `close(...)` at the ends of the pieces.
+
+    Read from left to right, with the open pieces, whose ends fall from the outermost to the
+    innermost, on a stack. A piece that ends behind some of these crosses them: it waits until the
+    outermost of them has ended. It waits once only: whatever opens in the meantime ends within that
+    one. So n pieces take a time of n log n, however they lie.
+    """
+    parts, place = [], 0
+    waiting = [(piece.start, -piece.end, n, piece.label) for n, piece in enumerate(pieces)]
+    heapq.heapify(waiting)
+    stack: list[tuple[int, Any]] = []  # (-end, label)
+
+    def close_until(limit: int) -> None:
+        nonlocal place
+        while stack and -stack[-1][0] <= limit:
+            end, label = -stack[-1][0], stack.pop()[1]
+            around = stack[-1][1] if stack else None
+            parts.extend((escape(text[place:end]), close(label, around)))
+            place = end
+
+    while waiting:
+        start, end, number, label = heapq.heappop(waiting)
+        close_until(start)
+        crossed = bisect.bisect_right(stack, end, key=lambda item: item[0])
+        if crossed < len(stack):
+            heapq.heappush(waiting, (-stack[crossed][0], end, number, label))
             continue
-        inside = [e for e in rest if e.end <= entity.end]
-        rest = [e for e in rest if e.end > entity.end]
-        labels = [*around, entity.label]
-        inner = _draw(text, first, entity.end, inside, mark, escape, labels)
-        parts += [escape(text[place:first]), mark(inner, entity.label, around)]
-        place = entity.end
-    return "".join([*parts, escape(text[place:end])])
+        parts.append(escape(text[place:start]))
+        parts.append(begin(label, stack[-1][1] if stack else None))
+        stack.append((end, label))
+        place = start
+    close_until(len(text))
+    return "".join([*parts, escape(text[place:])])
+
+
+def _fonts() -> list[str]:
+    """The user's font families, and those installed that have Chinese letters.
+
+    They are given to single texts: matplotlib's settings are those of the whole process.
+    """
+    import matplotlib
+    from matplotlib import font_manager
+
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    chinese = [font for font in _FONTS if font in installed]
+    return [*dict.fromkeys([*matplotlib.rcParams["font.family"], *chinese])]
 
 
 def _axes(axes: Any) -> Any:
     try:
-        import matplotlib
-        from matplotlib import font_manager, pyplot
+        from matplotlib import pyplot
     except ImportError as error:
         raise ImportError(
             "Pictures need matplotlib, which is not installed: pip install bert4keras[plot]"
         ) from error
-    installed = {font.name for font in font_manager.fontManager.ttflist}
-    chinese = [font for font in _FONTS if font in installed]
-    family = matplotlib.rcParams["font.sans-serif"]
-    matplotlib.rcParams["font.sans-serif"] = [*dict.fromkeys([*family[:1], *chinese, *family[1:]])]
-    return pyplot.subplots(layout="constrained")[1] if axes is None else axes
+    if axes is not None:
+        return axes
+    axes = pyplot.subplots(layout="constrained")[1]
+    for text in (axes.title, axes.xaxis.label, axes.yaxis.label):
+        text.set_fontfamily(_fonts())
+    return axes
 
 
 def _heat_map(values: np.ndarray, rows, columns, axes: Any, **options) -> Any:
@@ -236,7 +320,8 @@ def _heat_map(values: np.ndarray, rows, columns, axes: Any, **options) -> Any:
         )
     axes = _axes(axes)
     image = axes.imshow(values, **options)
-    axes.set_xticks(range(len(columns)), columns, rotation=90)
-    axes.set_yticks(range(len(rows)), rows)
+    fonts = _fonts()
+    axes.set_xticks(range(len(columns)), columns, rotation=90, fontfamily=fonts)
+    axes.set_yticks(range(len(rows)), rows, fontfamily=fonts)
     axes.figure.colorbar(image, ax=axes)
     return axes

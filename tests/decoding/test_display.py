@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 import sys
+import time
 import types
 
 import numpy as np
@@ -17,6 +18,7 @@ from bert4keras.decoding import (
     plot_history,
     plot_transitions,
     plot_weights,
+    visible,
     weights_to_ansi,
     weights_to_html,
 )
@@ -83,9 +85,144 @@ def test_bars_of_weights():
     assert [label.get_text() for label in axes.get_yticklabels()] == ["bad", "but"]
 
 
-def test_an_entity_beyond_the_text_is_refused():
-    with pytest.raises(ValueError, match="not within the 2 characters"):
-        entities_to_html("ab", [(1, 3, "A")])
+@pytest.mark.parametrize(
+    ("entity", "message"),
+    [
+        ((1, 3, "A"), "not within the 2 characters"),
+        ((-1, 1, "A"), "not within the 2 characters"),
+        ((2, 1, "A"), "not within the 2 characters"),
+        ((1, 1, "A"), "empty within the 2 characters"),
+        ((0, 1.0, "A"), "must be whole numbers"),
+    ],
+)
+def test_an_entity_that_is_nowhere_is_refused(entity, message):
+    for draw in (entities_to_ansi, entities_to_html):
+        with pytest.raises(ValueError, match=message):
+            draw("ab", [entity])
+    for draw in (weights_to_ansi, weights_to_html):
+        with pytest.raises(ValueError, match=message):
+            draw("ab", [(*entity[:2], 1.0)])
+
+
+@pytest.mark.parametrize("weight", [float("nan"), float("-inf")])
+def test_a_weight_that_is_not_finite_is_refused(weight):
+    for draw in (weights_to_ansi, weights_to_html):
+        with pytest.raises(ValueError, match=f"characters 0 to 1 is {weight}, not finite"):
+            draw("ab", [(0, 1, weight)])
+
+
+def drawn_by_recursion(text, start, end, entities):
+    """The rule in its plainest form, of quadratic time: `[inner text/label]`."""
+    parts, place, rest = [], start, list(entities)
+    while rest:
+        (a, b, label), *rest = sorted(rest, key=lambda e: (max(e[0], place), -e[1]))
+        inside, rest = [e for e in rest if e[1] <= b], [e for e in rest if e[1] > b]
+        later = [e for e in inside if e[0] >= b]
+        first = max(a, place)
+        inside = [e for e in inside if e not in later]
+        inner = drawn_by_recursion(text, first, b, [(max(a, first), b, n) for a, b, n in inside])
+        parts += [text[place:first], f"[{inner}/{label}]"]
+        place, rest = b, [(max(a, b), end, name) for a, end, name in rest + later]
+    return "".join([*parts, text[place:end]])
+
+
+def test_nested_and_crossing_ones_against_recursion():
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        size = int(rng.integers(1, 9))
+        text = "abcdefghi"[:size]
+        pairs = np.sort(rng.integers(0, size + 1, (int(rng.integers(0, 7)), 2)), axis=1).tolist()
+        entities = [(a, b, str(n)) for n, (a, b) in enumerate(pairs) if a < b]
+        drawn = re.sub("<mark [^>]*>", "[", entities_to_html(text, entities))
+        drawn = re.sub("<sub>(.*?)</sub></mark>", r"/\1]", drawn)
+        assert drawn == f"<span>{drawn_by_recursion(text, 0, size, entities)}</span>"
+        ansi = plain(entities_to_ansi(text, entities))
+        assert ansi == re.sub(r"[\[\]]", "", drawn_by_recursion(text, 0, size, entities))
+
+
+SIZE = 20_000
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        [(3 * n, 3 * n + 2) for n in range(SIZE)],
+        [(n, 2 * SIZE - n) for n in range(SIZE)],
+        [(n, n + SIZE) for n in range(SIZE)],
+        # Each of the second half crosses all of the first half.
+        [(n, 2 * SIZE - n) for n in range(SIZE // 2)] + [(SIZE, 3 * SIZE)] * (SIZE // 2),
+        [(0, 1)] * SIZE,
+    ],
+    ids=["side by side", "nested", "a staircase", "crossing", "identical"],
+)
+def test_many_entities_take_no_time(pairs):
+    """58 s, or RecursionError, when each was looked for in a list of the others."""
+    text = "<" * 3 * SIZE
+    started = time.process_time()
+    found = entities_to_html(text, [(a, b, "A") for a, b in pairs])
+    assert (found.count("<mark"), found.count("&lt;")) == (SIZE, 3 * SIZE)
+    assert plain(entities_to_ansi(text, [(a, b, "A") for a, b in pairs])).count("/A") == SIZE
+    weights_to_html(text, [(a, b, 1.0) for a, b in pairs])
+    weights_to_ansi(text, [(a, b, 1.0) for a, b in pairs])
+    assert time.process_time() - started < 8
+
+
+HOSTILE = "a\x1b[2J\x9b2J\x1b]0;x\x07\r\x00\u202eb\u2066\ud800\x7f\tc\nd"
+SHOWN = r"a\x1b[2J\x9b2J\x1b]0;x\x07\r\x00\u202eb\u2066\ud800\x7f" + "\tc\nd"
+
+
+def test_control_characters_are_written_out():
+    """None reaches the terminal, from the text, an entity or a label."""
+    size = len(HOSTILE)
+    assert visible(HOSTILE) == SHOWN
+    for entities in ([], [(0, size, "A\x1b\nB")], [(3, size, "A\x1b\nB")]):
+        drawn = plain(entities_to_ansi(HOSTILE, entities))
+        assert drawn == SHOWN + (r"/A\x1b\nB" if entities else "")
+        inner = html.unescape(re.sub("<[^>]*>", "", entities_to_html(HOSTILE, entities)))
+        assert inner == SHOWN + (r"A\x1b\nB" if entities else "")
+    for weights in ([], [(2, size, 1.0)]):
+        assert plain(weights_to_ansi(HOSTILE, weights)) == SHOWN
+        assert html.unescape(re.sub("<[^>]*>", "", weights_to_html(HOSTILE, weights))) == SHOWN
+
+
+def test_html_of_hostile_labels():
+    drawn = entities_to_html("<a>", [(0, 3, '"><script>')])
+    assert drawn.count("<") == len(re.findall(r"</?(?:span|mark|sub)\b", drawn))
+    assert "&quot;&gt;&lt;script&gt;" in drawn
+
+
+def test_the_ground_of_an_outer_weight_comes_back():
+    drawn = weights_to_ansi("abc", [(0, 3, 1.0), (1, 2, -1.0)])
+    red, blue = "\x1b[30;48;5;196m", "\x1b[30;48;5;39m"
+    assert drawn == f"{red}a{blue}b\x1b[0m{red}c\x1b[0m"
+
+
+def test_settings_of_matplotlib_stay(pyplot):
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    plot_weights(["坏", "但"], [2.0, -1.0])
+    plot_transitions(np.eye(2), ["O", "B"])
+    plot_attention(np.eye(2), ["a", "b"])
+    plot_history({"loss": [1.0]})
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_fonts_of_the_user_come_first(pyplot, monkeypatch):
+    """Chinese ones, where there are any, stand behind them, in what is drawn later, too."""
+    import matplotlib
+    from matplotlib import font_manager
+
+    from bert4keras.decoding import display
+
+    name = font_manager.fontManager.ttflist[0].name
+    monkeypatch.setattr(display, "_FONTS", ("No Such Font", name))
+    with matplotlib.rc_context({"font.family": ["serif"]}):
+        axes = plot_weights(["a", "b"], [2.0, -1.0])
+        plot_history({"loss": [1.0]})
+    axes.set(title="later", xlabel="x")
+    texts = [axes.title, axes.xaxis.label, *axes.get_yticklabels()]
+    assert {tuple(text.get_fontfamily()) for text in texts} == {("serif", name)}
 
 
 def test_pictures_need_matplotlib(monkeypatch):
