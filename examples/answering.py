@@ -64,7 +64,6 @@ def writing_bert(vocab_size: int) -> keras.Model:
 def parse(doc: str, **defaults) -> argparse.Namespace:
     """The arguments of a script, and a seed set."""
     parser = common.arguments(doc, "reading", "none, random weights", **defaults)
-    parser.set_defaults(valid=None, test=None)
     parser.add_argument("--answer", type=int, default=12, help="longest answer, in tokens")
     parser.add_argument("--question", type=int, default=40, help="longest question, in tokens")
     options = parser.parse_args()
@@ -86,11 +85,15 @@ def train_and_report(
     """
     options = parse(doc, **defaults)
     train, valid, test = reading.splits(options)
-    train = [row for row in train if row.target is not None]
+    known = [row for row in train if row.target is not None]
+    if len(known) < len(train):
+        print(f"{len(train) - len(known)} rows of train are left out: their answer stands nowhere")
+    train = known
     started, reader = time.perf_counter(), make(train, options)
+    common.check_room(reader.model, options.maxlen)
     how = {"encode": reader.encode, "shuffle": True, "seed": options.seed, "buckets": 4}
     batches = DataGenerator(train, options.batch_size, **how)
-    few = valid[:300]
+    few = common.first_rows(valid, 300)
     evaluate = lambda: reading.scores(reader.answer(few), few)  # noqa: E731
     common.fine_tune(reader.model, batches, evaluate, options, LOSS)
 

@@ -25,6 +25,7 @@ SENTENCES = (
 )
 
 
+@common.script
 def main() -> None:
     parser = common.arguments(__doc__)
     parser.add_argument("sentences", nargs="*", default=SENTENCES)
@@ -33,8 +34,9 @@ def main() -> None:
 
     tokenizer = Tokenizer.from_pretrained(directory)
     bert = build_transformer_model(directory)
-    mean = MaskedMeanPooling()([bert.output, bert.input[0]])
-    model = keras.Model(bert.input, [bert.output, mean])
+    inputs = common.inputs(bert)
+    mean = MaskedMeanPooling()([bert.output, inputs[0]])
+    model = keras.Model(inputs, [bert.output, mean])
 
     token_ids, segment_ids = tokenizer.encode_batch(list(options.sentences), maxlen=128)
     features, vectors = model.predict(

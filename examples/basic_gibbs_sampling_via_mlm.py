@@ -84,6 +84,7 @@ def reference(bert: keras.Model, tokenizer: TokenizerBase, texts: Sequence[str])
     return float(np.mean([pseudo_log_likelihood(bert, row, mask_id)[0] for row in rows]))
 
 
+@common.script
 def main() -> None:
     parser = common.arguments(__doc__, pretrained="a tiny model, trained if need be")
     parser.add_argument("--text", help="what the chains start from, instead of random tokens")
@@ -93,6 +94,7 @@ def main() -> None:
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
+    parser.refuse(["tokens"], bool(options.text), "with --text")
     directory = options.model or masked.OUTPUT
     if options.model is None and not (directory / "vocab.txt").exists():
         masked.train_tiny(epochs=200)

@@ -22,11 +22,12 @@ import time
 from pathlib import Path
 
 import classification
+import common
 import keras
 import numpy as np
 
 from bert4keras.data import sequence_padding
-from bert4keras.decoding import plot_weights, weights_to_ansi, weights_to_html
+from bert4keras.decoding import plot_weights, visible, weights_to_ansi, weights_to_html
 from bert4keras.training import Attributions, IntegratedGradients
 
 
@@ -36,7 +37,9 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=16, help="nodes of the integral")
     parser.add_argument("--explain", type=int, default=40, help="test reviews to measure on")
     parser.add_argument("--picture", type=Path, help="write .html, or .png or .svg (matplotlib)")
-    return parser.parse_args()
+    options = parser.parse_args()
+    parser.refuse(["explain"], bool(options.text), "with --text")
+    return options
 
 
 def fall(model: keras.Model, inputs: list, found: Attributions, places, mask: int) -> float:
@@ -58,6 +61,7 @@ def draw(path: Path, tokens: list[str], text: str, weights: list, title: str) ->
         axes.figure.savefig(path)
 
 
+@common.script
 def main() -> None:
     options, started = read_arguments(), time.perf_counter()
     keras.utils.set_random_seed(options.seed)
@@ -80,7 +84,10 @@ def main() -> None:
             if start < end
         ]
         title = f"class {found.targets[row]} with {found.outputs[row]:.3f}"
-        print(f"{title}, gap {found.gaps[row]:+.4f}: {weights_to_ansi(text, pieces)}")
+        drawn = weights_to_ansi(text, pieces)
+        if not common.colours():
+            drawn = " ".join(f"{visible(text[a:b])}({weight:+.3f})" for a, b, weight in pieces)
+        print(f"{title}, gap {found.gaps[row]:+.4f}: {drawn}")
         if options.picture and row == 0:
             draw(options.picture, [text[a:b] for a, b, _ in pieces], text, pieces, title)
     change = np.abs(found.outputs - found.baseline_outputs).mean()

@@ -44,7 +44,7 @@ def corpus() -> list[str]:
     """The texts of the files, each once, in a random but fixed order."""
     texts: dict[str, None] = {}
     for name in FILES:
-        with open(common.DATASETS / name, encoding="utf-8", newline="") as lines:
+        with common.opened(common.DATASETS / name, newline="") as lines:
             rows = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
             texts |= dict.fromkeys(part for row in rows for part in row if not part.isdigit())
     return np.random.default_rng(0).permutation(list(texts)).tolist()
@@ -63,11 +63,12 @@ def labels_of(data: DataGenerator) -> np.ndarray:
     return np.concatenate([ids[1:] for ids in data.data])
 
 
-def train_tiny(directory: Path, epochs: int, limit: int | None) -> None:
+def train_tiny(options) -> None:
     """Train a tokenizer and a model, and save both in the files that GPT-2 comes in."""
     keras.utils.set_random_seed(0)
-    texts = corpus()[:limit]
-    held_out, texts = texts[: len(texts) // 10], texts[len(texts) // 10 :]
+    texts, directory, epochs = corpus(), options.output, options.epochs
+    parts = {"train": texts[len(texts) // 10 :], "test": texts[: len(texts) // 10]}
+    texts, held_out = common.shown(options, parts, common.origins(parts, FILES))
     pieces = ByteLevelBPETokenizer()
     pieces.train_from_iterator(texts, vocab_size=800, special_tokens=[END], show_progress=False)
     directory.mkdir(parents=True, exist_ok=True)
@@ -126,16 +127,18 @@ def write(gpt: keras.Model, tokenizer: TokenizerBase, prompts: list[str], n: int
     print()
 
 
+@common.script
 def main() -> None:
     parser = common.arguments(__doc__, pretrained="a tiny model, trained now")
     parser.add_argument("--prompt", nargs="+", default=["The train", "My neighbour", "We never"])
     parser.add_argument("--max-new-tokens", type=int, default=24)
     parser.add_argument("--epochs", type=int, default=12, help="of the tiny model")
-    parser.add_argument("--limit", type=int, help="train the tiny model on so many texts")
+    common.add_limits(parser)
     parser.add_argument("--output", type=Path, default=OUTPUT, help="where the tiny model goes")
     options = parser.parse_args()
+    parser.refuse(["epochs", "limit", "eval_limit", "output"], bool(options.model), "on a --model")
     if options.model is None:
-        train_tiny(options.output, options.epochs, options.limit)
+        train_tiny(options)
     directory = options.model or options.output
     gpt, tokenizer = build_transformer_model(directory), TokenizerBase.from_pretrained(directory)
     if not isinstance(gpt.transformer, GPT):

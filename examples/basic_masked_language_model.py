@@ -59,7 +59,7 @@ def train_tiny(epochs: int) -> None:
     hidden, labels = hide(np.repeat(token_ids, epochs, axis=0), seed=0)
     loss = keras.losses.SparseCategoricalCrossentropy(ignore_class=-1)
     bert.compile(keras.optimizers.Adam(2e-3), loss)
-    bert.fit([hidden, np.zeros_like(hidden)], labels, batch_size=32)
+    bert.fit([hidden, np.zeros_like(hidden)], labels, batch_size=32, verbose=common.verbosity())
 
     hidden, labels = hide(token_ids, seed=1)
     found = bert.predict([hidden, np.zeros_like(hidden)], verbose=0).argmax(-1)
@@ -73,23 +73,26 @@ def train_tiny(epochs: int) -> None:
 
 def fill(tokenizer: Tokenizer, bert: keras.Model, text: str, top: int = 5) -> None:
     """Print the likeliest tokens for every [MASK] of a text."""
-    tokens = ["[CLS]"]
+    mask, tokens = tokenizer.token_mask, [tokenizer.token_start]
     for k, piece in enumerate(text.split("[MASK]")):
-        tokens += (["[MASK]"] if k else []) + tokenizer.tokenize(piece)[1:-1]
-    ids = np.array([tokenizer.tokens_to_ids([*tokens, "[SEP]"])], dtype="int32")
-    probabilities = bert.predict([ids, np.zeros_like(ids)], verbose=0)[0]
+        tokens += ([mask] if k else []) + tokenizer.tokenize(piece)[1:-1]
+    ids = np.array([tokenizer.tokens_to_ids([*tokens, tokenizer.token_end])], dtype="int32")
+    inputs = [ids, np.zeros_like(ids)][: len(bert.inputs)]
+    probabilities = bert.predict(inputs, verbose=0)[0]
     print(text)
-    for place in np.flatnonzero(ids[0] == tokenizer.token_to_id("[MASK]")):
+    for place in np.flatnonzero(ids[0] == tokenizer.token_mask_id):
         best = np.argsort(-probabilities[place])[:top]
         shown = (f"{tokenizer.id_to_token(int(i))} {probabilities[place, i]:.2f}" for i in best)
         print("  " + ", ".join(shown))
 
 
+@common.script
 def main() -> None:
     parser = common.arguments(__doc__)
     parser.add_argument("--text", help="a text with [MASK] in it")
     parser.add_argument("--epochs", type=int, default=200, help="of the tiny model")
     options = parser.parse_args()
+    parser.refuse(["epochs"], options.model is not None, "on a --model")
     text = options.text or re.sub(r"\b(\w{4,})\b", "[MASK]", corpus()[0], count=1)
     if "[MASK]" not in text:
         parser.error(f"--text has no [MASK]: {text!r}")

@@ -34,17 +34,21 @@ class Classifier:
 
     Args:
         options: of `arguments`.
+        unlabelled: whether a training row with a negative label is one without.
     """
 
-    def __init__(self, options: argparse.Namespace):
+    def __init__(self, options: argparse.Namespace, unlabelled: bool = False):
         self.options = options
         self.directory = options.model or common.default_model()
         self.tokenizer = Tokenizer.from_pretrained(self.directory)
+
+        def check(parts, name):
+            train = [row for row in parts["train"] if row[1] >= 0 or not unlabelled]
+            self.classes = common.classes({**parts, "train": train}, name)
+
         self.train, self.valid, self.test = common.splits(
-            options, lambda path: common.read_tsv(path, (0, 1), options.limit)
+            options, lambda path: common.read_tsv(path, (0, 1)), lambda row: row[1:], check=check
         )
-        rows = (*self.train, *self.valid, *self.test)
-        self.classes = 1 + max(label for _, label in rows)
 
     def batches(self, rows: Sequence[Row], seed: int | None = None) -> DataGenerator:
         """Token ids, segment ids and labels; shuffled if there is a seed."""
@@ -67,10 +71,12 @@ class Classifier:
         """The pretrained encoder, the mean of its vectors and a softmax; and the encoder alone."""
         config = {"dropout_rate": self.options.dropout, **config}
         bert = build_transformer_model(self.directory, **config)
-        x = MaskedMeanPooling(name="Mean-Pooling")([bert.output, bert.input[0]])
+        common.check_room(bert, self.options.maxlen)
+        inputs = common.inputs(bert)
+        x = MaskedMeanPooling(name="Mean-Pooling")([bert.output, inputs[0]])
         x = keras.layers.Dropout(0.1, name="Classifier-Dropout")(x)
         x = keras.layers.Dense(self.classes, "softmax", name="Classifier", dtype="float32")(x)
-        return keras.Model(bert.input, x), bert
+        return keras.Model(inputs, x), bert
 
     def accuracy(self, model: keras.Model, rows: Sequence[Row]) -> float:
         """Share of the labels that have the highest probability."""

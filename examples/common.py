@@ -13,9 +13,13 @@ from pathlib import Path
 from typing import TextIO
 
 import keras
+from command_line import Parser, coloured, colours, script, verbosity
+from data_splits import by, classes, grades, origins, shown, splits
 
 from bert4keras.data import DataFileError, is_header, read_json_rows, read_table, read_text
 
+__all__ = ["by", "classes", "coloured", "colours", "grades", "origins", "script", "shown"]
+__all__ += ["splits", "verbosity"]  # what scripts use of the modules imported above
 ROOT = Path(__file__).resolve().parent.parent
 DATASETS = ROOT / "examples" / "datasets"
 MAX_CLASSES = 100_000  # a label beyond is a number of something else
@@ -35,17 +39,20 @@ def default_model() -> Path:
 
 def arguments(
     description: str, data: str | None = None, pretrained: str = "MiniLM", **defaults
-) -> argparse.ArgumentParser:
+) -> Parser:
     """A parser with `--model`, unless `pretrained` is empty, and with `data` those of training."""
-    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser = Parser(description=description.splitlines()[0])
     if pretrained:
         parser.add_argument(
             "--model", type=Path, help=f"checkpoint directory (default: {pretrained})"
         )
     if data:
-        for split in ("train", "valid", "test"):
-            path = next((DATASETS / data).glob(f"{split}.*"), None)
-            parser.add_argument(f"--{split}", type=Path, default=path)
+        # The shortest: beside train.jsonl there may be a train.tables.jsonl.
+        shipped = min((DATASETS / data).glob("train.*"), key=lambda path: len(path.name))
+        parser.add_argument("--train", type=Path, default=shipped)
+        for split in ("valid", "test"):
+            text = f"default: {split}.* beside a train.*, else a tenth of the training file"
+            parser.add_argument(f"--{split}", type=Path, help=text)
         parser.add_argument("--epochs", type=int, default=defaults.get("epochs", 4))
         parser.add_argument(
             "--learning-rate", type=float, default=defaults.get("learning_rate", 1e-4)
@@ -53,8 +60,40 @@ def arguments(
         parser.add_argument("--batch-size", type=int, default=defaults.get("batch_size", 16))
         parser.add_argument("--maxlen", type=int, default=defaults.get("maxlen", 64))
         parser.add_argument("--seed", type=int, default=1)
-        parser.add_argument("--limit", type=int, help="use only so many rows of each file")
+        add_limits(parser)
     return parser
+
+
+def add_limits(parser: Parser) -> None:
+    """`--limit` and `--eval-limit`, see `data_splits.shown`."""
+    parser.add_argument("--limit", type=int, help="train on only so many rows")
+    parser.add_argument("--eval-limit", type=int, help="choose and test on only so many rows each")
+
+
+def inputs(model: keras.Model) -> list:
+    """Token ids and segment ids of a model; of one without segments (RoBERTa) some it ignores."""
+    if len(model.inputs) > 1:
+        return model.inputs
+    return [*model.inputs, keras.Input((None,), dtype="int32", name="Unused-Segment")]
+
+
+def first_rows(rows: list, most: int) -> list:
+    """At most so many rows to choose the epoch with; says so if there are more."""
+    if len(rows) > most:
+        print(f"the epoch is chosen with the first {most} of the {len(rows)} valid rows")
+    return rows[:most]
+
+
+def check_room(model: keras.Model, tokens: int) -> keras.Model:
+    """A model, unless it has fewer positions than texts will have tokens.
+
+    Raises:
+        SystemExit: says how many there are.
+    """
+    reach = model.transformer.position.reach(model.transformer.config)
+    if reach is not None and tokens > reach:
+        sys.exit(f"error: {tokens} tokens are more than the model's {reach} positions: --maxlen")
+    return model
 
 
 @contextlib.contextmanager
@@ -223,24 +262,7 @@ def fine_tune(
         loss,
         metrics=["accuracy"] if loss == "sparse_categorical_crossentropy" else None,
     )
-    model.fit(train, epochs=options.epochs, callbacks=[Evaluator(evaluate)])
-
-
-def splits(options: argparse.Namespace, read: Callable[[Path], list]) -> list[list]:
-    """Rows of `--train`, `--valid` and `--test`.
-
-    A file that is not given is the one of that name, with the same endings, beside `--train`; if
-    there is none, the rows are every tenth of the training file, which loses them.
-    """
-    rows, found = read(options.train), []
-    for split in ("valid", "test"):
-        beside = options.train.with_name("".join([split, *options.train.suffixes]))
-        path = getattr(options, split) or (beside if beside.exists() else None)
-        found.append(read(path) if path else rows[::10])
-        rows = rows if path else [row for i, row in enumerate(rows) if i % 10]
-    if not all((rows, *found)):
-        sys.exit(f"{options.train}: there are too few rows to train, choose and test.")
-    return [rows, *found]
+    model.fit(train, epochs=options.epochs, verbose=verbosity(), callbacks=[Evaluator(evaluate)])
 
 
 def unilm_sample(source: Sequence[int], target: Sequence[int], tokenizer) -> tuple:

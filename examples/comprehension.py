@@ -110,8 +110,7 @@ def read_webqa(path: Path, items: list, limit: int | None = None) -> list[Row]:
 def splits(options: argparse.Namespace) -> list[list[Row]]:
     """Rows of `--train`, `--valid` and `--test`, see `common.splits`; no passage is divided."""
 
-    def grouped(path: Path) -> list[list[Row]]:
-        rows = read(path, options.limit)
+    def grouped(rows: list[Row]) -> list[list[Row]]:
         # Rows of one passage, or of one question, stand one after another.
         groups: list[list[Row]] = []
         for row in rows:
@@ -122,7 +121,7 @@ def splits(options: argparse.Namespace) -> list[list[Row]]:
                 groups.append([row])
         return groups
 
-    return [list(itertools.chain(*some)) for some in common.splits(options, grouped)]
+    return common.splits(options, read, group=grouped)
 
 
 class SentenceBaseline:

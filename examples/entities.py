@@ -91,18 +91,20 @@ def _json_sentence(where: str, row: dict) -> Sentence:
     return Sentence(text, sorted(entities))
 
 
-def arguments(description: str, data: str, suffix: str = "json", **defaults):
-    """As `common.arguments`, with the shipped files of another suffix."""
+def entity_labels(sentence: Sentence) -> list[str]:
+    """The types of its entities."""
+    return [entity.label for entity in sentence.entities]
+
+
+def arguments(description: str, data: str, **defaults):
+    """As `common.arguments`, with the models of `encoder`."""
     kind = "MiniLM for English, a small model with random weights for Chinese"
-    parser = common.arguments(description, data, kind, **defaults)
-    # Those beside the training file, which `common.splits` finds.
-    parser.set_defaults(train=common.DATASETS / data / f"train.{suffix}", valid=None, test=None)
-    return parser
+    return common.arguments(description, data, kind, **defaults)
 
 
-def load(options: argparse.Namespace, reader) -> list[list[Sentence]]:
+def load(options: argparse.Namespace, reader, labels=entity_labels) -> list[list[Sentence]]:
     """Sentences to train, to choose the epoch and to test."""
-    return common.splits(options, lambda path: reader(path, options.limit))
+    return common.splits(options, reader, labels)
 
 
 def encoder(options: argparse.Namespace, sentences: Iterable[Sentence], **sizes):
@@ -111,7 +113,9 @@ def encoder(options: argparse.Namespace, sentences: Iterable[Sentence], **sizes)
     chinese = sum(n for char, n in counts.items() if char >= "\u3400") > 0.2 * counts.total()
     if options.model or not chinese:
         directory = options.model or common.default_model()
-        return build_transformer_model(directory), Tokenizer.from_pretrained(directory)
+        bert = build_transformer_model(directory)
+        common.check_room(bert, options.maxlen)
+        return bert, Tokenizer.from_pretrained(directory)
     # Characters that occur once are unknown, so that the unknown one is trained.
     used = sorted(char for char, n in counts.items() if n > 1 and not char.isspace())
     tokenizer = Characters(used)

@@ -257,15 +257,29 @@ def with_candidates(texts: list[Text], base: KnowledgeBase, trie: AliasTrie) -> 
     return found
 
 
+def check_options(parser, options) -> None:
+    """Refuse files that do not belong together, such as one's own texts with the shipped base."""
+    if bool(options.aida) != bool(options.conll):
+        parser.error("--aida and --conll need each other")
+    if options.aida:
+        parser.refuse(["train", "valid", "test", "kb"], True, "with --aida, which has these parts")
+    elif "kb" not in parser.given and parser.given & {"train", "valid", "test"}:
+        parser.error("texts of one's own need the --kb that knows their entities")
+    elif "kb" in parser.given and "train" not in parser.given:
+        parser.error("--kb needs the texts that it belongs to: --train")
+
+
 def load(options) -> tuple[list[list[Text]], list[list[Text]]]:
     """The texts of the three splits as they are given, and with candidates."""
     if options.aida:
-        splits = ("train", "testa", "testb")
-        gold = [read_aida(options.aida, options.conll, s, options.limit) for s in splits]
+        names = {"train": "train", "valid": "testa", "test": "testb"}
+        parts = {s: read_aida(options.aida, options.conll, name) for s, name in names.items()}
+        origin = {split: f"of {options.aida}, {name}" for split, name in names.items()}
+        gold = common.shown(options, parts, origin)
         return gold, gold
     base = KnowledgeBase(options.kb)
     trie = AliasTrie(base.names)
-    gold = [read_ccks(getattr(options, s), options.limit) for s in ("train", "valid", "test")]
+    gold = common.splits(options, read_ccks)
     spans = [[(m.start, m.end) for m in text.mentions] for text in gold[0]]
     dropped = trie.prune([text.text for text in gold[0]], spans)
     print(f"{len(trie)} names; dropped, being mostly ordinary words: {', '.join(dropped) or '-'}")

@@ -139,14 +139,17 @@ def mark_shared(
     return marked
 
 
-def splits(options: argparse.Namespace) -> list[list[Row]]:
-    """Rows of `--train`, `--valid` and `--test`, see `common.splits`; no passage is divided."""
+def splits(options: argparse.Namespace, answered: bool = False) -> list[list[Row]]:
+    """Rows of `--train`, `--valid` and `--test`, see `common.splits`; no passage is divided.
 
-    def passages(path: Path) -> list[list[Row]]:
-        rows = read(path, options.limit)
-        return [list(some) for _, some in itertools.groupby(rows, lambda row: row.context)]
+    Args:
+        answered: leave out questions whose answer does not stand in the passage.
+    """
 
-    return [list(itertools.chain(*some)) for some in common.splits(options, passages)]
+    def wanted(path: Path) -> list[Row]:
+        return [row for row in read(path) if row.spans or not answered]
+
+    return common.splits(options, wanted, group=common.by(lambda row: row.context))
 
 
 def nearest_sentence(row: Row) -> str:

@@ -72,6 +72,11 @@ def triples_of(row: dict) -> Iterable[Strings]:
                 yield item["subject"], relation, value
 
 
+def labels(sample: Sample) -> list[str]:
+    """The relations of its triples."""
+    return [relation for _, relation, _ in sample.triples]
+
+
 class Extractor:
     """What a script's model needs around it.
 

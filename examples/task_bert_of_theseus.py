@@ -22,11 +22,13 @@ import sys
 import time
 
 import classification
+import common
 import keras
 
 from bert4keras.training import Theseus
 
 
+@common.script
 def main() -> None:
     parser = classification.arguments(__doc__, seeds=False)
     parser.add_argument("--layers", type=int, nargs="+", default=[3], help="of each successor")

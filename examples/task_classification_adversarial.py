@@ -12,10 +12,12 @@ Seen: test accuracy 0.8000 with FGM, 0.8125 with PGD, plain 0.8375 (most frequen
 from __future__ import annotations
 
 import classification
+import common
 
 from bert4keras.training import FGM, PGD
 
 
+@common.script
 def main() -> None:
     parser = classification.arguments(__doc__)
     parser.add_argument("--methods", nargs="+", choices=["fgm", "fgm-author", "pgd"])
@@ -24,6 +26,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3, help="PGD: number of steps")
     parser.set_defaults(methods=["fgm", "pgd"])
     options = parser.parse_args()
+    parser.refuse(["alpha", "steps"], "pgd" not in options.methods, "without PGD")
     techniques = {
         "fgm": FGM(options.epsilon),
         "fgm-author": FGM(options.epsilon, clean=False),

@@ -11,10 +11,12 @@ Seen: test accuracy 0.8187, plain 0.8375 (most frequent label 0.5000; one standa
 from __future__ import annotations
 
 import classification
+import common
 
 from bert4keras.training import GradientPenalty
 
 
+@common.script
 def main() -> None:
     parser = classification.arguments(__doc__)
     parser.add_argument("--epsilon", type=float, default=1.0, help="weight of the penalty")

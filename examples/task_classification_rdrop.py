@@ -11,10 +11,12 @@ Seen: reviews, seed 1: test accuracy 0.8500, plain 0.8375 (most frequent label 0
 from __future__ import annotations
 
 import classification
+import common
 
 from bert4keras.training import RDrop
 
 
+@common.script
 def main() -> None:
     parser = classification.arguments(__doc__)
     parser.add_argument("--alpha", type=float, default=4.0, help="weight of the agreement")

@@ -108,13 +108,16 @@ def write(model: keras.Model, tokenizer: Tokenizer, label: int, strategy, n: int
     ).token_ids[0]
 
 
+@common.script
 def main() -> None:
     parser = common.arguments(__doc__, "reviews", epochs=4)
     options = parser.parse_args()
     keras.utils.set_random_seed(options.seed)
-    paths = (options.train, options.valid, options.test)
-    train, valid, test = (common.read_tsv(path, (0, 1), options.limit) for path in paths)
+    read = lambda path: common.read_tsv(path, (0, 1))  # noqa: E731
+    how = {"labels": lambda row: row[1:], "check": common.classes}
+    train, valid, test = common.splits(options, read, **how)
     train += valid  # nothing is chosen by it, so it may teach
+    print(f"the {len(valid)} rows of valid are trained on, too")
     wrong = {label for _, label in (*train, *test)} - set(LABELS)
     if wrong:
         parser.error(f"labels must be 0 or 1, but there is {min(wrong)}")

@@ -82,27 +82,30 @@ def build(options, train) -> entities.Tagger:
     bert, tokenizer = entities.encoder(options, train, **sizes)
     tags = tag_names([""], "BMES", outside=False)
     tagger = entities.Tagger(tokenizer, tags, "BMES", options.maxlen, options.batch_size)
-    x = bert.output
+    x, inputs = bert.output, common.inputs(bert)
     if options.bigrams and not options.model:
-        pairs = Bigrams(tokenizer.vocab_size, options.bigrams, 64, name="Bigrams")(bert.input[0])
+        pairs = Bigrams(tokenizer.vocab_size, options.bigrams, 64, name="Bigrams")(inputs[0])
         x = keras.layers.Concatenate()([x, pairs])
         x = keras.layers.Dropout(0.2)(x)
         x = keras.layers.Dense(2 * options.hidden_size, activation="relu", name="Mixed")(x)
     x = keras.layers.Dense(len(tags), name="Scores")(keras.layers.Dropout(0.2)(x))
     crf = ConditionalRandomField(allowed=allowed_transitions(tags, "BMES"), name="CRF")
-    tagger.model, tagger.decode = keras.Model(bert.input, crf(x)), crf.decode
+    tagger.model, tagger.decode = keras.Model(inputs, crf(x)), crf.decode
     return tagger, crf.loss
 
 
+@common.script
 def main() -> None:
     defaults = {"epochs": 8, "learning_rate": 1e-3, "batch_size": 16, "maxlen": 256}
-    parser = entities.arguments(__doc__, "segmentation", "txt", **defaults)
+    parser = entities.arguments(__doc__, "segmentation", **defaults)
     parser.add_argument("--hidden-size", type=int, default=128)
     parser.add_argument("--layers", type=int, default=2)
     parser.add_argument("--bigrams", type=int, default=2**14, help="rows for pairs of characters")
     options = parser.parse_args()
+    small = ["hidden_size", "layers", "bigrams"]
+    parser.refuse(small, options.model is not None, "on a pretrained --model")
     keras.utils.set_random_seed(options.seed)
-    train, valid, test = entities.load(options, read)
+    train, valid, test = entities.load(options, read, labels=None)
     vocabulary = {text[start:end] for text, places, _ in train for start, end, _ in places}
     started = time.perf_counter()
     tagger, loss = build(options, train)
@@ -113,7 +116,7 @@ def main() -> None:
         wanted = [words_of(row.text, row.entities) for row in rows]
         return segmentation_scores(found, wanted, vocabulary)
 
-    few = valid[:2000]
+    few = common.first_rows(valid, 2000)
     seconds = tagger.fit(train, loss, lambda: {"f1": scores(tagger.predict(few), few).f1}, options)
     found = tagger.predict(test)
     for name, result in {

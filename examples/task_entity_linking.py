@@ -25,7 +25,7 @@ from pathlib import Path
 import common
 import keras
 import numpy as np
-from linking import NIL, Candidate, Mention, Text, load, scores
+from linking import NIL, Candidate, Mention, Text, check_options, load, scores
 
 from bert4keras.data import DataGenerator, branch
 from bert4keras.heads import CandidateRanking
@@ -69,7 +69,7 @@ class Linker:
         half = (room - len(topic)) // 2
         left = left[-max(half, room - len(topic) - len(right)) :]
         right = right[: room - len(topic) - len(left)]
-        mark = [self.tokenizer.token_to_id("[SEP]")]
+        mark = [self.tokenizer.token_end_id]
         return [*begin, *topic, *mark, *left, *begin[1:-1], *right, *mark]
 
     def candidates(self, mention: Mention, train: bool) -> list[Candidate]:
@@ -102,6 +102,7 @@ class Linker:
         return [c[place].entity for c, (place, _) in zip(ranked, best, strict=True)]
 
 
+@common.script
 def main() -> None:
     defaults = {"epochs": 3, "learning_rate": 1e-4, "maxlen": 48, "batch_size": 16}
     parser = common.arguments(__doc__, "knowledge_base", **defaults)
@@ -111,6 +112,7 @@ def main() -> None:
     parser.add_argument("--negatives", type=int, default=4, help="wrong candidates in training")
     parser.add_argument("--description", type=int, default=32, help="tokens of a candidate")
     options = parser.parse_args()
+    check_options(parser, options)
     options.nil = not options.aida  # whose mentions all have their entity among the candidates
     keras.utils.set_random_seed(options.seed)
     gold, (train, valid, test) = load(options)

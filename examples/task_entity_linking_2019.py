@@ -111,6 +111,7 @@ class Linker:
         return [best.get(key, (NIL, 0.0)) for key in asked]
 
 
+@common.script
 def main() -> None:
     defaults = {"epochs": 8, "learning_rate": 2e-3, "maxlen": 160, "batch_size": 32}
     parser = common.arguments(__doc__, "knowledge_base", "", **defaults)
@@ -119,8 +120,9 @@ def main() -> None:
     parser.add_argument("--units", type=int, default=32, help="of each direction of an LSTM")
     parser.add_argument("--description", type=int, default=48, help="tokens of an entity")
     parser.add_argument("--rare", type=int, default=5, help="tokens met less often are unknown")
-    parser.set_defaults(aida=None)
+    parser.set_defaults(aida=None, conll=None)
     options, started = parser.parse_args(), time.perf_counter()
+    linking.check_options(parser, options)
     keras.utils.set_random_seed(options.seed)
     gold, (train, valid, test) = linking.load(options)
     linker, learnt = Linker(train, options), []
@@ -136,10 +138,8 @@ def main() -> None:
     common.fine_tune(linker.model, batches, lambda: choose()[1], options, losses)
     (threshold, _), found = choose(), linker.chances(test)
     first = [m.candidates[0].entity for text in test for m in text.mentions]
-    for name, entities in {
-        "first candidate": first,
-        "model": linking.likely(found, threshold),
-    }.items():
+    named = {"first candidate": first, "model": linking.likely(found, threshold)}
+    for name, entities in named.items():
         figures = linking.scores(gold[2], test, entities)
         print(f"test: {name}: " + ", ".join(f"{k} {v:.4f}" for k, v in figures.items()))
     print(f"from a probability of {threshold:.2f} on; {time.perf_counter() - started:.0f} s")

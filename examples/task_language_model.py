@@ -97,6 +97,7 @@ def samples(model: keras.Model, tokenizer: Tokenizer, starts: list[str], n: int)
                 print(f"  {tokenizer.decode(prompt)} | {tokenizer.decode(ids)}")
 
 
+@common.script
 def main() -> None:
     parser = common.arguments(__doc__, pretrained="random weights")
     parser.add_argument("--prompt", nargs="+", default=["我", "今天", "老师"])
@@ -104,19 +105,20 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--learning-rate", type=float, help="1e-3, with --model 5e-5")
     parser.add_argument("--maxlen", type=int, default=64)
-    parser.add_argument("--limit", type=int, help="use only so many texts")
     parser.add_argument("--seed", type=int, default=1)
+    common.add_limits(parser)
     options = parser.parse_args()
     keras.utils.set_random_seed(options.seed)
     paths = [options.text] if options.text else [common.DATASETS / name for name in FILES]
     texts = list(dict.fromkeys(text for path in paths for text in read(path)))
     np.random.default_rng(0).shuffle(texts)
-    texts = texts[: options.limit]
     tenth = len(texts) // 10
     if not tenth:
         parser.error(f"{len(texts)} texts are too few: at least 10 are needed")
-    test, valid, train = texts[:tenth], texts[tenth : 2 * tenth], texts[2 * tenth :]
+    parts = {"train": texts[2 * tenth :], "valid": texts[tenth : 2 * tenth], "test": texts[:tenth]}
+    train, valid, test = common.shown(options, parts, common.origins(parts, paths))
     tokenizer, model = begin(options.model, train, options.maxlen)
+    common.check_room(model, options.maxlen)
     test, valid = (batches(tokenizer, part, options.maxlen, False) for part in (test, valid))
     train = batches(tokenizer, train, options.maxlen, shuffle=True)
 
@@ -130,7 +132,7 @@ def main() -> None:
     best = Evaluator(lambda: {"perplexity": found(valid)}, mode="min")
     model.fit(train, epochs=options.epochs, verbose=0, callbacks=[best])
     alone = unigram_perplexity(train, test, model.config.vocab_size)
-    print(f"{len(train.data)} texts to train on; perplexity of {tenth} others {found(test):.1f};")
+    print(f"perplexity of {len(test.data)} texts held out {found(test):.1f};", end=" ")
     print(f"by the frequency of each token alone {alone:.1f}")
     samples(model, tokenizer, options.prompt, options.maxlen // 2)
 

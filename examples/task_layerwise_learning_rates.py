@@ -15,6 +15,7 @@ from __future__ import annotations
 import functools
 
 import classification
+import common
 import keras
 
 from bert4keras.optimizers import Extended, RateByPath, WeightDecay, layerwise_decay, warm_up
@@ -27,6 +28,7 @@ def make_optimizer(model: keras.Model, steps: int, rate: float, decay: float) ->
     )
 
 
+@common.script
 def main() -> None:
     parser = classification.arguments(__doc__)
     parser.add_argument("--decays", type=float, nargs="+", default=[1.0, 0.8], help="1: one rate")

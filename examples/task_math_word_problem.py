@@ -55,7 +55,7 @@ def read(path: Path, options) -> list[tuple[list[str], list[str], list[str], Fra
         if fits and answer is not None and value(equation) == answer:
             kept.append((problem, tokens, numbers, answer))
     print(f"{path.name}: {len(kept)} of {len(rows)} rows are short and have a right equation")
-    return kept[: options.limit]
+    return kept
 
 
 class Solver:
@@ -120,10 +120,10 @@ def right(rows, equations: list[str]) -> float:
     return sum(value(e) == row[3] for row, e in zip(rows, filled, strict=True)) / len(rows)
 
 
+@common.script
 def main() -> None:
     defaults = {"epochs": 20, "learning_rate": 1e-3, "maxlen": 100}
     parser = common.arguments(__doc__, "word_problems", "", **defaults)
-    parser.set_defaults(valid=None, test=None)
     options = parser.parse_args()
     keras.utils.set_random_seed(options.seed)
     train, valid, test = common.splits(options, lambda path: read(path, options))

@@ -41,13 +41,13 @@ LOSSES = {
 }
 
 
-def read(path: Path, limit: int | None) -> list[tuple[str, list[str]]]:
+def read(path: Path) -> list[tuple[str, list[str]]]:
     """Texts and their labels; a first line of names of columns is skipped."""
     rows = common.table_rows(path, "text<TAB>label, label, ...")
     split = [re.split("[,，]", cell) for _, cell in rows]
     labels = [list(dict.fromkeys(filter(None, map(str.strip, parts)))) for parts in split]
     common.check_spelling(path, itertools.chain(*labels))
-    return [(text, found) for (text, _), found in zip(rows, labels, strict=True)][:limit]
+    return [(text, found) for (text, _), found in zip(rows, labels, strict=True)]
 
 
 def encoded(labels: list[str], names: list[str], objective: str, smoothing: float, most: int):
@@ -83,9 +83,11 @@ def train_and_test(objective: str, rows: list[list], names: list[str], options) 
     train, valid, test = rows
     directory = options.model or common.default_model()
     bert, tokenizer = build_transformer_model(directory), Tokenizer.from_pretrained(directory)
-    x = MaskedMeanPooling(name="Mean-Pooling")([bert.output, bert.input[0]])
+    common.check_room(bert, options.maxlen)
+    inputs = common.inputs(bert)
+    x = MaskedMeanPooling(name="Mean-Pooling")([bert.output, inputs[0]])
     x = keras.layers.Dropout(0.1)(x)
-    model = keras.Model(bert.input, keras.layers.Dense(len(names), name="Classifier")(x))
+    model = keras.Model(inputs, keras.layers.Dense(len(names), name="Classifier")(x))
     most = max(1, *(len(labels) for _, labels in train))
 
     def batches(some, shuffle=False):
@@ -106,13 +108,13 @@ def train_and_test(objective: str, rows: list[list], names: list[str], options) 
     return f1(predicted(test), test)
 
 
+@common.script
 def main() -> None:
     parser = common.arguments(__doc__, "topics", epochs=5, learning_rate=2e-4, maxlen=64)
-    parser.set_defaults(valid=None, test=None)
     parser.add_argument("--objectives", nargs="+", choices=LOSSES, default=["bce", "dense"])
     parser.add_argument("--smoothing", type=float, default=0.05, help="of the soft labels")
     options = parser.parse_args()
-    rows = common.splits(options, lambda path: read(path, options.limit))
+    rows = common.splits(options, read, labels=lambda row: row[1])
     names = sorted({label for _, labels in rows[0] for label in labels})
     if not names:
         sys.exit(f"{options.train} has no labels.")

@@ -19,7 +19,9 @@ Seen: entities, seed 1: test F1 0.9256 (the longest match with the training enti
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
+import common
 import entities
 import keras
 
@@ -28,14 +30,18 @@ from bert4keras.heads import ConditionalRandomField
 from bert4keras.metrics import entity_scores
 
 
+@common.script
 def main() -> None:
     defaults = {"epochs": 12, "learning_rate": 1e-3, "batch_size": 16, "maxlen": 128}
     parser = entities.arguments(__doc__, "entities", **defaults)
     parser.add_argument("--scheme", default="BIO", choices=["BIO", "BIOES", "BMES"])
     parser.add_argument("--lr-multiplier", type=float, default=100, help="of the transitions")
     parser.add_argument("--check", action="store_true", help="only decode(encode(entities))")
-    parser.add_argument("--picture", help="draw the transitions learnt to this file (matplotlib)")
+    parser.add_argument(
+        "--picture", type=Path, help="draw the transitions here (matplotlib)"
+    )
     options = parser.parse_args()
+    parser.refuse(["picture"], options.check, "with --check, which trains nothing")
     keras.utils.set_random_seed(options.seed)
     train, valid, test = entities.load(options, entities.read)
     started = time.perf_counter()
@@ -50,9 +56,9 @@ def main() -> None:
 
     allowed = allowed_transitions(tags, options.scheme)
     crf = ConditionalRandomField(options.lr_multiplier, allowed=allowed, name="CRF")
-    x = keras.layers.Dropout(0.1)(bert.output)
+    x, inputs = keras.layers.Dropout(0.1)(bert.output), common.inputs(bert)
     x = crf(keras.layers.Dense(len(tags), name="Scores")(x))
-    tagger.model, tagger.decode = keras.Model(bert.input, x), crf.decode
+    tagger.model, tagger.decode = keras.Model(inputs, x), crf.decode
 
     def scores(rows):
         return entity_scores(tagger.predict(rows), [row.entities for row in rows])
@@ -67,7 +73,7 @@ def main() -> None:
     print(f"test F1 {found.micro.f1:.4f}, {time.perf_counter() - started:.0f} s, ", end="")
     print(f"{1000 * seconds:.0f} ms a step")
     for row, predicted in zip(test[:3], tagger.predict(test[:3]), strict=True):
-        print(entities_to_ansi(row.text, predicted, sorted(found.types)))
+        print(common.coloured(entities_to_ansi(row.text, predicted, sorted(found.types))))
     if options.picture:
         learnt = keras.ops.convert_to_numpy(crf.transitions)
         plot_transitions(learnt, tags).figure.savefig(options.picture)

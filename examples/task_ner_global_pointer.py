@@ -77,6 +77,7 @@ class Reader:
         return found
 
 
+@common.script
 def main() -> None:
     defaults = {"epochs": 10, "learning_rate": 1e-3, "batch_size": 16, "maxlen": 128}
     parser = entities.arguments(__doc__, "entities", **defaults)
@@ -94,8 +95,8 @@ def main() -> None:
 
     cls = EfficientGlobalPointer if options.efficient else GlobalPointer
     head = cls(len(labels), options.head_size, not options.no_rotary, name="Spans")
-    x = keras.layers.Dropout(0.1)(bert.output)
-    model = keras.Model(bert.input, head([x, bert.input[0]]))
+    x, inputs = keras.layers.Dropout(0.1)(bert.output), common.inputs(bert)
+    model = keras.Model(inputs, head([x, inputs[0]]))
 
     def scores(rows):
         found = reader.read(model, rows, nested=not options.flat)
@@ -111,7 +112,7 @@ def main() -> None:
     print(f"test precision {found.micro.precision:.4f}, recall {found.micro.recall:.4f}")
     print(f"test F1 {found.micro.f1:.4f}, {time.perf_counter() - started:.0f} s")
     for row, spans in zip(test[:3], reader.read(model, test[:3]), strict=True):
-        print(entities_to_ansi(row.text, spans, labels))
+        print(common.coloured(entities_to_ansi(row.text, spans, labels)))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from __future__ import annotations
 import statistics
 import time
 
+import common
 import entities
 import keras
 import numpy as np
@@ -68,7 +69,8 @@ def run(name: str, data, seed: int, options) -> tuple[float, float]:
     tagger = entities.Tagger(tokenizer, tags, "BIO", options.maxlen, options.batch_size)
     head, tagger.decode = make_head(name, tags, options)
     x = keras.layers.Dropout(0.1)(bert.output)
-    tagger.model = keras.Model(bert.input, head(keras.layers.Dense(len(tags), name="Scores")(x)))
+    x = keras.layers.Dense(len(tags), name="Scores")(x)
+    tagger.model = keras.Model(common.inputs(bert), head(x))
 
     def f1(rows) -> float:
         return entity_scores(tagger.predict(rows), [row.entities for row in rows]).micro.f1
@@ -77,6 +79,7 @@ def run(name: str, data, seed: int, options) -> tuple[float, float]:
     return f1(test), seconds
 
 
+@common.script
 def main() -> None:
     defaults = {"epochs": 12, "learning_rate": 1e-3, "batch_size": 16, "maxlen": 128}
     parser = entities.arguments(__doc__, "entities", **defaults)
@@ -86,6 +89,9 @@ def main() -> None:
     parser.add_argument("--hidden-dim", type=int, help="rank of the MEMM's transitions")
     parser.add_argument("--lr-multiplier", type=float, default=100, help="of the transitions")
     options = parser.parse_args()
+    heads = set(options.head)
+    parser.refuse(["decode", "hidden_dim"], not heads & {"memm", "bi-memm"}, "without an MEMM")
+    parser.refuse(["lr_multiplier"], heads == {"softmax"}, "on a softmax, without transitions")
     data = entities.load(options, entities.read)
     started, results = time.perf_counter(), {name: [] for name in options.head}
     for seed in range(options.seed, options.seed + options.seeds):

@@ -40,13 +40,14 @@ from bert4keras.optimizers import Extended, RateByPath
 from bert4keras.tokenizers import Tokenizer
 
 
-def build(directory) -> tuple[keras.Model, NL2SQL]:
+def build(directory, maxlen: int) -> tuple[keras.Model, NL2SQL]:
     """A model from ids and the places of the headers to the scores of the head."""
     bert = build_transformer_model(directory)
+    common.check_room(bert, maxlen)
     columns = keras.Input((None, 2), dtype="int32", name="Columns")
     head = NL2SQL(name="SQL")
     x = keras.layers.Dropout(0.1)(bert.output)
-    return keras.Model([*bert.input, columns], head([x, columns])), head
+    return keras.Model([*common.inputs(bert), columns], head([x, columns])), head
 
 
 class Questions:
@@ -106,23 +107,23 @@ class Questions:
         )
 
 
+@common.script
 def main() -> None:
     defaults = {"epochs": 5, "learning_rate": 1e-4, "maxlen": 64}
     parser = common.arguments(__doc__, "tables", **defaults)
     parser.add_argument("--head-rate", type=float, default=1, help="times the encoder's rate")
-    for split in ("train", "valid", "test"):
-        parser.set_defaults(**{split: common.DATASETS / "tables" / f"{split}.jsonl"})
     options = parser.parse_args()
     keras.utils.set_random_seed(options.seed)
     started = time.perf_counter()
     directory = options.model or common.default_model()
     tokenizer = Tokenizer.from_pretrained(directory)
+    parts = common.splits(options, tables.read, group=common.by(lambda sample: sample.table))
+    names = ("train", "valid", "test")
     train, valid, test = (
-        Questions(name, tables.read(getattr(options, name), options.limit), tokenizer, options)
-        for name in ("train", "valid", "test")
+        Questions(name, part, tokenizer, options) for name, part in zip(names, parts, strict=True)
     )
     how = {"max_select": max(len(sample.sql.sel) for sample in train.samples)}
-    model, head = build(directory)
+    model, head = build(directory, options.maxlen)
     evaluate = lambda: valid.accuracy(valid.predict(model, head, **how))  # noqa: E731
     batches = train.batches(shuffle=True)
     optimizer = common.adamw(options.learning_rate, options.epochs * len(batches))

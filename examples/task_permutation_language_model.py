@@ -14,7 +14,6 @@ Seen: entropy 2.981 nats a character; two streams 2.299, and 0.37 of the charact
 
 from __future__ import annotations
 
-import argparse
 import collections
 import time
 from pathlib import Path
@@ -97,19 +96,22 @@ def entropy(ids: np.ndarray) -> float:
     return -float(np.sum(shares * np.log(shares)))
 
 
+@common.script
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = common.arguments(__doc__, pretrained="")
     parser.add_argument("--text", type=Path, help="one text a line")
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--maxlen", type=int, default=32, help="of a piece")
-    parser.add_argument("--limit", type=int, help="use only so many texts")
     parser.add_argument("--seed", type=int, default=1)
+    common.add_limits(parser)
     options = parser.parse_args()
     paths = [options.text] if options.text else [common.DATASETS / file for file in FILES]
     texts = list(dict.fromkeys(text for path in paths for text in read(path)))
     np.random.default_rng(0).shuffle(texts)
-    texts = texts[: options.limit]
-    held_out, texts = texts[: len(texts) // 10], texts[len(texts) // 10 :]
+    if not (tenth := len(texts) // 10):
+        parser.error(f"{len(texts)} texts are too few: at least 10 are needed")
+    parts = {"train": texts[tenth:], "test": texts[:tenth]}
+    texts, held_out = common.shown(options, parts, common.origins(parts, paths))
     counts = collections.Counter("".join(texts)).most_common(5000)
     vocabulary = {char: i for i, char in enumerate([*SPECIAL, *(char for char, _ in counts)])}
     tokens = sequence_padding(encode(held_out, vocabulary, options.maxlen))
@@ -123,7 +125,6 @@ def main() -> None:
         initializer_range=0.05,
     )
     chars = list(vocabulary)
-    print(f"{len(texts)} texts to train on, {len(held_out)} held out;", end=" ")
     print(f"entropy of single characters {entropy(tokens):.3f} nats")
     gaps = (np.random.default_rng(0).random(tokens.shape) < 0.2) & (tokens > SEP)
     frequent = (tokens[gaps] == vocabulary[counts[0][0]]).mean()

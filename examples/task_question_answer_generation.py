@@ -98,12 +98,14 @@ def sentence_with(row) -> str:
     return before + "什么" + re.split(r"[。！？!?；;，,]", row.context[stop:])[0] + "？"
 
 
+@common.script
 def main() -> None:
     options = parse(__doc__, epochs=12, learning_rate=1e-3, maxlen=180)
-    train, valid, test = [[r for r in rows if r.spans] for rows in reading.splits(options)]
+    train, valid, test = reading.splits(options, answered=True)
     started, asker = time.perf_counter(), Asker(train, options)
+    common.check_room(asker.model, options.maxlen)
     how = {"encode": asker.encode, "shuffle": True, "seed": options.seed, "buckets": 4}
-    batches, few = DataGenerator(train, options.batch_size, **how), valid[:200]
+    batches, few = DataGenerator(train, options.batch_size, **how), common.first_rows(valid, 200)
     right = [row.target for row in few]
     evaluate = lambda: scores(asker.questions(few, right, Greedy()), few)  # noqa: E731
     common.fine_tune(asker.model, batches, evaluate, options, LOSS)

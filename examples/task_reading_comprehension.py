@@ -45,6 +45,7 @@ class Reader:
         if options.model:
             self.tokenizer = Tokenizer.from_pretrained(options.model)
             bert = build_transformer_model(options.model)
+            common.check_room(bert, options.maxlen)
         else:
             texts = {text for row in rows for text in (row.question, row.context)}
             self.tokenizer = tokenizer_of(texts)
@@ -110,14 +111,15 @@ class Reader:
         return [(found.text(-float("inf")), found.margin) for found in self.read(rows)]
 
 
+@common.script
 def main() -> None:
     defaults = {"epochs": 12, "learning_rate": 2e-3, "maxlen": 256, "batch_size": 32}
     parser = common.arguments(__doc__, "reading", "none, random weights", **defaults)
-    parser.set_defaults(valid=None, test=None)
     parser.add_argument("--stride", type=int, default=128, help="tokens from window to window")
     parser.add_argument("--answer", type=int, default=40, help="longest answer, in tokens")
     parser.add_argument("--width", type=int, default=64, help="of a model without --model")
     options = parser.parse_args()
+    parser.refuse(["width"], options.model is not None, "on a --model")
     keras.utils.set_random_seed(options.seed)
     train, valid, test = comprehension.splits(options)
     started, reader = time.perf_counter(), Reader(train, options)

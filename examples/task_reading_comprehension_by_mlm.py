@@ -18,6 +18,7 @@ Seen: reading, seed 1: EM 0.3229, F1 0.3733 (what the question lacks of its near
 
 from __future__ import annotations
 
+import common
 import numpy as np
 from answering import Reader, train_and_report
 from characters import small_bert
@@ -102,6 +103,7 @@ class Filler(Reader):
         return found
 
 
+@common.script
 def main() -> None:
     train_and_report(Filler, __doc__, epochs=30, learning_rate=1e-3, maxlen=180)
 

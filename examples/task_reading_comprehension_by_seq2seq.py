@@ -103,6 +103,7 @@ class Generator(Reader):
         return found
 
 
+@common.script
 def main() -> None:
     train_and_report(Generator, __doc__, epochs=12, learning_rate=1e-3, maxlen=180)
 

@@ -111,10 +111,10 @@ class Reader:
         return found
 
 
+@common.script
 def main() -> None:
     defaults = {"epochs": 12, "learning_rate": 2e-3, "maxlen": 256, "batch_size": 32}
     parser = common.arguments(__doc__, "reading", "", **defaults)
-    parser.set_defaults(valid=None, test=None)
     parser.add_argument("--units", type=int, default=64, help="width of the convolutions")
     parser.add_argument("--answer", type=int, default=40, help="longest answer, in characters")
     parser.add_argument("--rare", type=int, default=2, help="characters met less often are unknown")

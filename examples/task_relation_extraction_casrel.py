@@ -11,6 +11,7 @@ Seen: relations, seed 1: test F1 of the triples 0.8307 (pairs of names seen in t
 
 from __future__ import annotations
 
+import common
 import entities
 import keras
 import numpy as np
@@ -42,27 +43,26 @@ class Samples:
         return (ids, segments, [start, end - 1]), labels
 
 
+@common.script
 def main() -> None:
     defaults = {"epochs": 20, "learning_rate": 1e-3, "batch_size": 16, "maxlen": 64}
     options = entities.arguments(__doc__, "relations", **defaults).parse_args()
     keras.utils.set_random_seed(options.seed)
-    samples = entities.load(options, relations.read)
+    samples = entities.load(options, relations.read, relations.labels)
     extractor = relations.Extractor(options, samples[0])
     names, bert = extractor.relations, extractor.bert
 
-    head, subject = (
-        CasRel(len(names), bert.config.pad_token_id, name="CasRel"),
-        keras.Input((2,), dtype="int32"),
-    )
-    scores = head([bert.output, bert.input[0], subject])
-    model = keras.Model([*bert.input, subject], scores)
+    head, subject = CasRel(len(names), name="CasRel"), keras.Input((2,), dtype="int32")
+    inputs = common.inputs(bert)
+    encoder = keras.Model(inputs, bert.output)
+    model = keras.Model([*inputs, subject], head([bert.output, inputs[0], subject]))
     how = {"encode": Samples(names, options.seed), "shuffle": True, "seed": options.seed}
     rows = extractor.tokens(samples[0])
     batches = DataGenerator(rows, options.batch_size, cache=False, **how)
 
     def extract(texts):
         def decode(inputs, offsets):
-            return head.decode(bert.predict_on_batch(inputs), inputs[0], offsets, names)
+            return head.decode(encoder.predict_on_batch(inputs), inputs[0], offsets, names)
 
         return extractor.extract(texts, decode)
 

@@ -12,6 +12,7 @@ Seen: relations, seed 1: test F1 of the triples 0.9593 (pairs of names seen in t
 
 from __future__ import annotations
 
+import common
 import entities
 import keras
 import relations
@@ -21,6 +22,7 @@ from bert4keras.decoding import linker_pairs, sparse_pairs
 from bert4keras.heads import GPLinker
 
 
+@common.script
 def main() -> None:
     defaults = {"epochs": 20, "learning_rate": 1e-3, "batch_size": 16, "maxlen": 64}
     parser = entities.arguments(__doc__, "relations", **defaults)
@@ -30,12 +32,13 @@ def main() -> None:
     )
     options = parser.parse_args()
     keras.utils.set_random_seed(options.seed)
-    samples = entities.load(options, relations.read)
+    samples = entities.load(options, relations.read, relations.labels)
     extractor = relations.Extractor(options, samples[0])
     names, bert = extractor.relations, extractor.bert
 
     head = GPLinker(len(names), options.head_size, options.efficient, name="Linker")
-    model = keras.Model(bert.input, head([bert.output, bert.input[0]]))
+    inputs = common.inputs(bert)
+    model = keras.Model(inputs, head([bert.output, inputs[0]]))
 
     rows = [(i, g, linker_pairs(t, names)) for i, g, t in extractor.tokens(samples[0])]
     most = max(len(sparse_pairs(pairs, 2 + 2 * len(names))[0]) for _, _, pairs in rows)

@@ -22,18 +22,19 @@ import common
 from bert4keras.training import VAT
 
 
+@common.script
 def main() -> None:
     parser = classification.arguments(__doc__)
     parser.add_argument("--labelled", type=int, default=200, help="so many rows keep their label")
     parser.add_argument("--unlabelled", type=Path, help="TSV of further texts; labels are not read")
     parser.add_argument("--epsilon", type=float, default=1.0, help="length of the perturbation")
     options = parser.parse_args()
-    task = classification.Classifier(options)
+    task = classification.Classifier(options, unlabelled=True)
     rows = [row for row in task.train if row[1] >= 0]
     labelled, rest = rows[: options.labelled], rows[options.labelled :]
     rest += [row for row in task.train if row[1] < 0]
     if options.unlabelled:
-        rest += common.read_tsv(options.unlabelled, (0, 1), options.limit)
+        rest += common.read_tsv(options.unlabelled, (0, 1))
     if not (labelled and rest):
         sys.exit(f"{len(labelled)} texts with a label and {len(rest)} without: there must be both.")
     print(f"{len(labelled)} texts with a label, {len(rest)} without")

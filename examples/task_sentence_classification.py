@@ -38,16 +38,18 @@ def read_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+@common.script
 def main() -> None:
     options = read_arguments()
     keras.utils.set_random_seed(options.seed)
     directory = options.model or common.default_model()
     tokenizer = Tokenizer.from_pretrained(directory)
-    train, valid, test = (
-        common.read_tsv(path, (0, 1), options.limit)
-        for path in (options.train, options.valid, options.test)
+    train, valid, test = common.splits(
+        options,
+        lambda path: common.read_tsv(path, (0, 1)),
+        labels=lambda row: row[1:],
+        check=common.classes,
     )
-
     classes = 1 + max(label for _, label in (*train, *valid, *test))
     loss, targets = "sparse_categorical_crossentropy", np.arange(classes)
     if options.label_smoothing or options.focal:
@@ -67,9 +69,11 @@ def main() -> None:
         )
 
     bert = build_transformer_model(directory)
-    x = MaskedMeanPooling(name="Mean-Pooling")([bert.output, bert.input[0]])
+    common.check_room(bert, options.maxlen)
+    inputs = common.inputs(bert)
+    x = MaskedMeanPooling(name="Mean-Pooling")([bert.output, inputs[0]])
     x = MultiSampleDropout(classes, options.dropout_samples, rate=0.1, name="Classifier")(x)
-    model = keras.Model(bert.input, x)
+    model = keras.Model(inputs, x)
 
     def accuracy(rows: DataGenerator) -> float:
         found = model.predict(rows, verbose=0).argmax(axis=1)

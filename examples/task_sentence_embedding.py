@@ -46,25 +46,31 @@ class Similarity:
         self.options = options
         self.directory = options.model or common.default_model()
         self.tokenizer = Tokenizer.from_pretrained(self.directory)
-        self.train, self.valid, self.test = (
-            common.read_tsv(path, options.columns, options.limit, float)
-            for path in (options.train, options.valid, options.test)
-        )
+        read = lambda path: common.read_tsv(path, options.columns, number=float)  # noqa: E731
+        check = common.grades if set(options.method) - set(METHODS[:3]) else None
+        parts = common.splits(options, read, lambda row: row[2:], check=check)
+        self.train, self.valid, self.test = parts
         self.highest = max(label for *_, label in self.train) or 1.0
         self.texts = list(dict.fromkeys(text for row in self.train for text in row[:2]))
 
+    def backbone(self) -> keras.Model:
+        bert = common.check_room(build_transformer_model(self.directory), self.options.maxlen)
+        self.columns = len(bert.inputs)  # RoBERTa has no segment ids
+        return bert
+
     def batches(self, rows, encode, shuffle=False) -> DataGenerator:
-        size, seed = self.options.batch_size, self.options.seed
-        return DataGenerator(rows, size, encode=encode, shuffle=shuffle, seed=seed)
+        how = {"encode": encode, "shuffle": shuffle, "seed": self.options.seed}
+        return DataGenerator(rows, self.options.batch_size, **how)
 
     def text(self, text: str) -> tuple:
-        return (self.tokenizer.encode(text, maxlen=self.options.maxlen),)
+        return (self.tokenizer.encode(text, maxlen=self.options.maxlen)[: self.columns],)
 
     def pair(self, row) -> tuple:
         return (*self.text(row[0])[0], *self.text(row[1])[0]), row[2]
 
     def joined(self, row) -> tuple:
-        return self.tokenizer.encode(*row[:2], maxlen=self.options.maxlen), row[2] / self.highest
+        ids = self.tokenizer.encode(*row[:2], maxlen=self.options.maxlen)
+        return ids[: self.columns], row[2] / self.highest
 
     def vectors(self, encoder: keras.Model, texts) -> np.ndarray:
         return encoder.predict(self.batches(texts, self.text), verbose=0)
@@ -77,9 +83,7 @@ class Similarity:
 
     def by_vectors(self, method: str) -> tuple[float, keras.Model]:
         """Score on the test pairs, and the encoder."""
-        encoder = heads.sentence_encoder(
-            build_transformer_model(self.directory), self.options.pooling
-        )
+        encoder = heads.sentence_encoder(self.backbone(), self.options.pooling)
         if method == "whitening":
             whitening = Whitening.fit(self.vectors(encoder, self.texts), self.options.dim)
             encoder = heads.whitened_encoder(encoder, whitening)
@@ -99,7 +103,7 @@ class Similarity:
 
     def by_reading(self, method: str) -> float:
         """Score on the test pairs of a model that reads both texts as one."""
-        backbone = build_transformer_model(self.directory)
+        backbone = self.backbone()
         if method == "joint-cosine":
             model, loss = heads.joint_cosine_model(backbone), cosent
         else:
@@ -114,20 +118,17 @@ class Similarity:
         return self.fit(model, self.batches(self.train, self.joined, shuffle=True), score, loss)
 
 
-def read_arguments() -> argparse.Namespace:
-    parser = common.arguments(
-        __doc__, data="sentence_pairs", epochs=4, learning_rate=5e-5, batch_size=32
-    )
+@common.script
+def main() -> None:
+    parser = common.arguments(__doc__, "sentence_pairs", learning_rate=5e-5, batch_size=32)
     parser.add_argument("--method", nargs="+", choices=METHODS, default=METHODS[:4])
     parser.add_argument("--columns", type=int, nargs=3, default=(0, 1, 2), help="from 0")
     parser.add_argument("--pooling", choices=("mean", "first", "first-last"), default="mean")
     parser.add_argument("--dim", type=int, help="dimensions that whitening keeps (default: all)")
     parser.add_argument("--query", default="The train did not come on time.")
-    return parser.parse_args()
-
-
-def main() -> None:
-    options = read_arguments()
+    options = parser.parse_args()
+    parser.refuse(["dim"], "whitening" not in options.method, "without whitening")
+    parser.refuse(["query"], not set(options.method) & set(METHODS[:4]), "without vectors")
     task, encoder, kind = Similarity(options), None, ""
     for method in options.method:
         keras.utils.set_random_seed(options.seed)
@@ -136,14 +137,13 @@ def main() -> None:
             score = task.by_reading(method)
         else:
             (score, encoder), kind = task.by_vectors(method), method
-        print(f"test rank correlation, {method}: {score:.4f}", end=", ")
-        print(f"{time.perf_counter() - started:.0f} s", flush=True)
+        seconds = time.perf_counter() - started
+        print(f"test rank correlation, {method}: {score:.4f}, {seconds:.0f} s", flush=True)
     if encoder is not None:
         index = VectorIndex(task.vectors(encoder, task.texts), task.texts)
         scores, places = index.search(task.vectors(encoder, [options.query]), k=3)
         print(f"of {len(index)} training sentences nearest to {options.query!r}, by {kind}:")
-        for score, place in zip(scores[0], places[0], strict=True):
-            print(f"  {score:.3f}  {index.texts[place]}")
+        print(*(f"  {s:.3f}  {index.texts[i]}" for s, i in zip(*scores, *places)), sep="\n")  # noqa: B905
 
 
 if __name__ == "__main__":

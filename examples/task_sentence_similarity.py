@@ -36,13 +36,15 @@ from bert4keras.tokenizers import Tokenizer
 STEEPNESS = 10.0  # of the probability as a function of the cosine, at the start
 
 
-def build(directory) -> tuple[keras.Model, keras.Model]:
+def build(directory, maxlen: int) -> tuple[keras.Model, keras.Model]:
     """A model from a pair to the cosine of its vectors, and one from there to a probability."""
     bert = build_transformer_model(directory)
-    x = MaskedMeanPooling(name="Mean-Pooling")([bert.output, bert.input[0]])
-    encoder = keras.Model(bert.input, x, name="Sentence-Encoder")
+    common.check_room(bert, maxlen)
+    inputs = common.inputs(bert)
+    x = MaskedMeanPooling(name="Mean-Pooling")([bert.output, inputs[0]])
+    encoder = keras.Model(inputs, x, name="Sentence-Encoder")
     first, second = (
-        [keras.Input((None,), dtype="int32", name=f"{side}-{x.name}") for x in bert.input]
+        [keras.Input((None,), dtype="int32", name=f"{side}-{x.name}") for x in inputs]
         for side in ("First", "Second")
     )
     cosine = keras.layers.Dot(1, normalize=True, name="Cosine")([encoder(first), encoder(second)])
@@ -68,14 +70,17 @@ def read_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+@common.script
 def main() -> None:
     options = read_arguments()
     keras.utils.set_random_seed(options.seed)
     directory = options.model or common.default_model()
     tokenizer = Tokenizer.from_pretrained(directory)
-    train, valid, test = (
-        common.read_tsv(path, options.columns, options.limit, float)
-        for path in (options.train, options.valid, options.test)
+    train, valid, test = common.splits(
+        options,
+        lambda path: common.read_tsv(path, options.columns, number=float),
+        labels=lambda row: row[2:],
+        check=common.grades,
     )
     highest = max(label for *_, label in train) or 1.0
     graded = any(label not in (0, highest) for *_, label in train)
@@ -90,7 +95,7 @@ def main() -> None:
             rows, options.batch_size, encode=encode, shuffle=shuffle, seed=options.seed
         )
 
-    cosine, model = build(directory)
+    cosine, model = build(directory, options.maxlen)
 
     def score(rows, threshold) -> float:
         """Accuracy, or for graded labels the rank correlation, of the cosines."""

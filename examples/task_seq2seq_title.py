@@ -38,6 +38,7 @@ def make(rows, options) -> UniLM:
     return UniLM(small_bert(tokenizer.vocab_size), tokenizer, options)
 
 
+@common.script
 def main() -> None:
     defaults = {"epochs": 15, "learning_rate": 1e-3, "maxlen": 100}
     train_and_report(make, arguments(__doc__, **defaults).parse_args())

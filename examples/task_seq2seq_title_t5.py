@@ -13,6 +13,7 @@ Seen: titles, seed 1, beam search: ROUGE-L 0.778, BLEU 0.625 (the first sentence
 
 from __future__ import annotations
 
+import common
 from characters import SIZES, pretrained, tokenizer_of
 from titles import Writer, arguments, train_and_report
 
@@ -39,6 +40,7 @@ def make(rows, options) -> EncoderDecoder:
     return EncoderDecoder(model, tokenizer, options)
 
 
+@common.script
 def main() -> None:
     defaults = {"epochs": 15, "learning_rate": 1e-3, "maxlen": 100}
     train_and_report(make, arguments(__doc__, **defaults).parse_args())

@@ -18,6 +18,7 @@ Seen: relations, seed 1, beam search: BLEU 0.4188, ROUGE-L 0.606 (the triples th
 
 from __future__ import annotations
 
+import common
 import relations
 from characters import pretrained, small_bert, tokenizer_of
 from task_seq2seq_title import UniLM
@@ -27,9 +28,9 @@ from bert4keras.config import TransformerConfig
 from bert4keras.models import build_transformer_model
 
 
-def read(path, limit):
+def read(path):
     """Texts, and their triples written out."""
-    samples = [sample for sample in relations.read(path, limit) if sample.triples]
+    samples = [sample for sample in relations.read(path) if sample.triples]
     return [(s.text, " ; ".join(" | ".join(triple) for triple in s.triples)) for s in samples]
 
 
@@ -53,6 +54,7 @@ def triples_alone(train, texts):
     return {"the triples": [text.replace(" | ", " ").replace(" ; ", ", ") for text in texts]}
 
 
+@common.script
 def main() -> None:
     defaults = {"epochs": 12, "learning_rate": 1e-3, "maxlen": 100}
     parser = arguments(__doc__, "relations", **defaults)

@@ -20,7 +20,7 @@ from bert4keras.tokenizers import Tokenizer
 Row = tuple[str, str]  # title, text
 
 
-def read(path: Path, limit: int | None) -> list[Row]:
+def read(path: Path, limit: int | None = None) -> list[Row]:
     """Titles and texts; a first line of names of columns is skipped."""
     rows = [(title, text) for title, text in common.table_rows(path, "title<TAB>text")]
     for title, text in rows:
@@ -78,7 +78,6 @@ def scores(titles: list[str], rows: Sequence[Row]) -> dict[str, float]:
 def arguments(doc: str, data: str = "titles", **defaults) -> argparse.ArgumentParser:
     """The arguments of a script that writes."""
     parser = common.arguments(doc, data, "none, random weights", **defaults)
-    parser.set_defaults(valid=None, test=None)
     parser.add_argument("--title", type=int, default=32, help="longest text written, in tokens")
     return parser
 
@@ -95,7 +94,7 @@ def first_words(train: Sequence[Row], texts: Sequence[str]) -> dict[str, list[st
 def train_and_report(
     make: Callable[[list[Row], argparse.Namespace], Writer],
     options: argparse.Namespace,
-    read: Callable[[Path, int | None], list[Row]] = read,
+    read: Callable[[Path], list[Row]] = read,
     baselines: Callable[[list[Row], list[str]], dict[str, list[str]]] = first_words,
 ) -> None:
     """What the scripts do: train a writer, and print its scores beside those of baselines.
@@ -107,11 +106,12 @@ def train_and_report(
         baselines: texts written without a model, of the rows to train on and the test texts.
     """
     keras.utils.set_random_seed(options.seed)
-    train, valid, test = common.splits(options, lambda path: read(path, options.limit))
+    train, valid, test = common.splits(options, read)
     started, writer = time.perf_counter(), make(train, options)
+    common.check_room(writer.model, options.maxlen + options.title)
     how = {"encode": writer.encode, "shuffle": True, "seed": options.seed}
     batches = DataGenerator(train, options.batch_size, **how)
-    texts, few = [text for _, text in test], valid[:200]
+    texts, few = [text for _, text in test], common.first_rows(valid, 200)
     evaluate = lambda: scores(writer.write([t for _, t in few], Greedy()), few)  # noqa: E731
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1)
     common.fine_tune(writer.model, batches, evaluate, options, loss)

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TINY = ROOT / "tests" / "fixtures" / "bert_gelu"
-SMALL = ["--limit", "8", "--epochs", "1", "--maxlen", "16"]
+SMALL = ["--limit", "8", "--eval-limit", "8", "--epochs", "1", "--maxlen", "16"]
 
 
 def run(script: str, *arguments: str) -> subprocess.CompletedProcess:
@@ -51,7 +51,7 @@ def test_seq2seq_runs(script, arguments, expected):
     assert expected in done.stdout
 
 
-FEW = ["--limit", "30", "--epochs", "1"]
+FEW = ["--limit", "30", "--eval-limit", "8", "--epochs", "1"]
 
 
 @pytest.mark.script

@@ -280,7 +280,20 @@ def test_splits_and_names_that_are_words(linking, capsys):
     assert sum(map(len, wanted)) > 200
 
 
-SMALL = ["--model", TINY, "--epochs", 1, "--limit", 6, "--maxlen", 8, "--description", 4]
+SMALL = [
+    "--model",
+    TINY,
+    "--epochs",
+    1,
+    "--limit",
+    6,
+    "--eval-limit",
+    6,
+    "--maxlen",
+    8,
+    "--description",
+    4,
+]
 
 
 @pytest.mark.script
@@ -310,7 +323,7 @@ FEW = ["--units", 4, "--batch-size", 8]
 
 @pytest.mark.script
 def test_the_lstms_run_on_the_shipped_data():
-    out = run("task_entity_linking_2019.py", "--epochs", 1, "--limit", 12, *FEW)
+    out = run("task_entity_linking_2019.py", "--epochs", 1, "--limit", 12, "--eval-limit", 12, *FEW)
     assert "test: first candidate: f1 0." in out
     assert "test: model: f1 0." in out
 

@@ -202,7 +202,18 @@ def test_longest_match(entities):
     assert entities.longest_match(train, [words]) == [[(0, 2, "P")]]
 
 
-FEW = ["--limit", "24", "--epochs", "1", "--maxlen", "24", "--batch-size", "8"]
+FEW = [
+    "--limit",
+    "24",
+    "--eval-limit",
+    "24",
+    "--epochs",
+    "1",
+    "--maxlen",
+    "24",
+    "--batch-size",
+    "8",
+]
 
 
 @pytest.mark.script

@@ -17,7 +17,7 @@ SCRIPT = Path(__file__).parents[2] / "examples" / "task_permutation_language_mod
 @pytest.mark.script
 @pytest.mark.parametrize("own", [False, True])
 def test_runs(own, tmp_path):
-    arguments = ["--epochs", "1", "--limit", "40", "--maxlen", "16"]
+    arguments = ["--epochs", "1", "--limit", "40", "--eval-limit", "8", "--maxlen", "16"]
     if own:
         path = tmp_path / "poems.jsonl.xz"
         lines = [json.dumps({"paragraphs": [f"line {i},", "and the other"]}) for i in range(40)]

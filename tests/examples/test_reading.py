@@ -224,7 +224,7 @@ def test_the_spans_of_a_prompt_are_those_of_its_passage(example):
 
 
 SHORT = ["--maxlen", "40", "--question", "8", "--answer", "4"]
-FEW = ["--limit", "12", "--epochs", "1", "--batch-size", "8"]
+FEW = ["--limit", "12", "--eval-limit", "12", "--epochs", "1", "--batch-size", "8"]
 
 
 @pytest.mark.script

@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 TINY = ROOT / "tests" / "fixtures" / "bert_gelu"
-SMALL = ["--limit", "8", "--epochs", "1"]
+SMALL = ["--limit", "8", "--eval-limit", "8", "--epochs", "1"]
 SOGOU = [
     {
         "id": "q1",

@@ -17,7 +17,18 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 TINY = ROOT / "tests" / "fixtures" / "bert_gelu"
 GUIDE = ROOT / "docs" / "guides" / "regularization.md"
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SMALL = ["--limit", "8", "--epochs", "1", "--maxlen", "16", "--batch-size", "4"]
+SMALL = [
+    "--limit",
+    "8",
+    "--eval-limit",
+    "8",
+    "--epochs",
+    "1",
+    "--maxlen",
+    "16",
+    "--batch-size",
+    "4",
+]
 
 
 def run(script: str, *arguments: str) -> subprocess.CompletedProcess:

@@ -18,7 +18,7 @@ SIZES = {
     "relations": {"train.json": 700, "valid.json": 80, "test.json": 120},
     "topics": {"train.tsv": 400, "valid.tsv": 80, "test.tsv": 160},
 }
-SMALL = ["--limit", "10", "--epochs", "1"]
+SMALL = ["--limit", "10", "--eval-limit", "10", "--epochs", "1"]
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_relations_of_the_data(example):
 def test_topics_of_the_data(example):
     """A quarter of the clauses is not in the training text."""
     read = example("task_multilabel_classification").read
-    rows = {f: read(EXAMPLES / "datasets" / "topics" / f, None) for f in SIZES["topics"]}
+    rows = {f: read(EXAMPLES / "datasets" / "topics" / f) for f in SIZES["topics"]}
     names = {label for _, labels in rows["train.tsv"] for label in labels}
     assert len(names) == 12
     counts = np.bincount([len(labels) for _, labels in rows["test.tsv"]])
@@ -189,6 +189,6 @@ def test_a_bad_row_of_topics_is_named(example, tmp_path):
     path = tmp_path / "bad.tsv"
     path.write_text("fine\ta, b\nno labels\n", encoding="utf-8")
     with pytest.raises(SystemExit, match=r"bad\.tsv, line 2: expected text<TAB>label"):
-        example("task_multilabel_classification").read(path, None)
+        example("task_multilabel_classification").read(path)
     path.write_text("fine\ta, b\nnone\t\n", encoding="utf-8")
-    assert example("task_multilabel_classification").read(path, None)[1] == ("none", [])
+    assert example("task_multilabel_classification").read(path)[1] == ("none", [])

@@ -139,7 +139,9 @@ def test_files_beside_the_training_file_or_a_tenth_of_it(example, tmp_path):
         return path.read_text(encoding="utf-8").split()
 
     def named(**paths):
-        return argparse.Namespace(**{"train": tmp_path / "train.tsv", "valid": None, **paths})
+        return argparse.Namespace(
+            **{"train": tmp_path / "train.tsv", "valid": None, "limit": None, **paths}
+        )
 
     (tmp_path / "train.tsv").write_text(" ".join(map(str, range(30))), encoding="utf-8")
     train, valid, test = splits(named(test=None), read)

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "tests" / "fixtures" / "bert_gelu"
-SMALL = ["--model", TINY, "--limit", "8", "--epochs", "1", "--maxlen", "16"]
+SMALL = ["--model", TINY, "--limit", "8", "--eval-limit", "8", "--epochs", "1", "--maxlen", "16"]
 
 
 def run(script: str, *arguments) -> str:
