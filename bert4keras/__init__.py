@@ -32,7 +32,9 @@ __all__ = sorted(_EXPORTS)
 def __getattr__(name: str):
     if name in _EXPORTS:
         return getattr(importlib.import_module(f"{__name__}.{_EXPORTS[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ._absent import refuse
+
+    return refuse(__name__, name)
 
 
 def __dir__() -> list[str]:

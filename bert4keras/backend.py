@@ -18,8 +18,8 @@ import keras
 from keras import ops
 
 from bert4keras import _keras2
+from bert4keras._absent import absent
 from bert4keras.layers.activations import gelu_tanh
-from bert4keras.snippets import gone
 
 __all__ = [
     "K",
@@ -48,20 +48,8 @@ __all__ = [
     "swish",
     "where",
 ]
-_ABSENT = {
-    "custom_objects": "the layers are registered with Keras; load_model finds them by itself",
-    "get_available_gpus": 'ask the backend: tf.config.list_physical_devices("GPU"), jax.devices()',
-    "graph_mode_decorator": "keras.remat does the work it was written for",
-    "recompute_grad": "use keras.remat(function) or `with keras.RematScope():` around the building",
-    "set_gelu": 'gelu is no switch of the process: say hidden_act="gelu" (erf) or "gelu_tanh"',
-    "symbolic": "every function is compiled by fit, evaluate and predict",
-    "tf": "import tensorflow itself where a script needs it, or use keras.ops",
-}
 is_tf_keras = False  # Keras 3 is one package for every backend
-
-
-def __getattr__(name: str):
-    raise gone(__name__, name, _ABSENT)
+__getattr__ = absent(__name__)
 
 
 def gelu_erf(x: Any) -> Any:
@@ -147,7 +135,9 @@ def align(tensor: Any, axes: Sequence[int], ndim: int | None = None) -> Any:
 def reshape(tensor: Any, *args: Any) -> Any:
     """`reshape(x, shape)`, or `reshape(x, shape1, axis1, ...)`, which splits only those axes.
 
-    A split may contain one -1.
+    Args:
+        tensor: of any shape.
+        *args: a shape, or shapes and the axes that they split; a split may contain one -1.
     """
     if len(args) == 1:
         return ops.reshape(tensor, args[0])

@@ -273,7 +273,7 @@ class TransformerConfig:
 
     @classmethod
     def from_file(cls, path: str | Path, **overrides: Any) -> TransformerConfig:
-        """Read a json file; see `from_dict`.
+        """Read a json file; `overrides` as of `from_dict`.
 
         Raises:
             FileNotFoundError: no such file.

@@ -14,10 +14,12 @@ import os
 import pickle
 import random
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
+
+from bert4keras._absent import refuse
 
 # Resolved on first use: a worker of `parallel_apply` imports this module, but needs no Keras.
 _ELSEWHERE = {
@@ -29,16 +31,6 @@ _ELSEWHERE = {
     ),
     "AutoRegressiveDecoder": "bert4keras.generation",
     "orthogonally_resize": "bert4keras.checkpoints.resize",
-}
-_STRINGS = "Python 3 has one kind of string: bytes become one with data.decode('utf-8')"
-_ARGUMENTS = "write the arguments into __init__ and pass the others on with **kwargs"
-_ABSENT = {
-    "ViterbiDecoder": "decoding of label sequences is not there yet",
-    "WebServing": "call model.predict in a handler of any web framework",
-    "convert_to_str": _STRINGS,
-    "convert_to_unicode": _STRINGS,
-    "delete_arguments": _ARGUMENTS,
-    "insert_arguments": _ARGUMENTS,
 }
 __all__ = [
     *_ELSEWHERE,
@@ -53,17 +45,7 @@ __all__ = [
 def __getattr__(name: str):
     if name in _ELSEWHERE:
         return getattr(importlib.import_module(_ELSEWHERE[name]), name)
-    raise gone(__name__, name, _ABSENT)
-
-
-def gone(module: str, name: str, reasons: Mapping[str, str]) -> Exception:
-    """The error for a name that a module lacks; an ImportError that says why if it once was there.
-
-    An AttributeError would not do: `from module import name` replaces its message.
-    """
-    if name in reasons:
-        return ImportError(f"{module}.{name} is not part of this version: {reasons[name]}.")
-    return AttributeError(f"module {module!r} has no attribute {name!r}")
+    return refuse(__name__, name)
 
 
 def is_one_of(x: Any, candidates: Iterable) -> bool:

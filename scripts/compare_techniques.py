@@ -75,8 +75,8 @@ def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--train", type=Path, default=common.DATASETS / "reviews" / "train.tsv")
-    parser.add_argument("--test", type=Path, default=common.DATASETS / "reviews" / "test.tsv")
+    parser.add_argument("--train", type=Path, help="(default: the reviews)")
+    parser.add_argument("--test", type=Path, help="needed with --train")
     parser.add_argument("--columns", type=int, nargs="+", default=[0, 1], help="text(s), label")
     parser.add_argument("--graded", type=float, help="labels are grades, this the highest")
     parser.add_argument("--model", type=Path, help="checkpoint (default: MiniLM)")
@@ -94,7 +94,13 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--pool", type=int, default=8, help="batches sorted by length together")
     parser.add_argument("--test-limit", type=int, help="score only so many test texts")
     parser.add_argument("--results", type=Path, help="JSON lines of the runs, read and added to")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if (options.train is None) != (options.test is None):
+        parser.error("--train and --test need each other: the default is of another task")
+    options.train = options.train or common.DATASETS / "reviews" / "train.tsv"
+    options.test = options.test or common.DATASETS / "reviews" / "test.tsv"
+    options.limit, options.eval_limit = None, options.test_limit
+    return options
 
 
 class Experiment:
@@ -103,8 +109,10 @@ class Experiment:
     def __init__(self, options: argparse.Namespace):
         self.options = options
         number = float if options.graded else int
-        self.train = common.read_tsv(options.train, options.columns, number=number)
-        self.test = common.read_tsv(options.test, options.columns, options.test_limit, number)
+        paths = {"train": options.train, "test": options.test}
+        parts = {s: common.read_tsv(p, options.columns, number=number) for s, p in paths.items()}
+        origin = {split: f"of {path}" for split, path in paths.items()}
+        self.train, self.test = common.shown(options, parts, origin, lambda row: row[-1:])
         self.test.sort(key=length)  # batches of similar length
         self.lengths = np.array([length(row) for row in self.train])
         labels = [row[-1] for row in self.train]

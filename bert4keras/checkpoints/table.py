@@ -158,7 +158,7 @@ class Row:
     per_token: bool = False
 
     def at(self, **fields: int) -> Row:
-        """The row of one layer, with concrete names; of all layers if one tensor serves them."""
+        """The row of one layer, with `fields` in its names; of all if one tensor serves them."""
         if not fields:
             return self
         return dataclasses.replace(

@@ -63,6 +63,6 @@ __all__ = [
 
 
 def to_array(*args) -> np.ndarray | list[np.ndarray]:
-    """Turn arguments into arrays: one array for one argument, else a list of them."""
+    """Turn `args` into arrays: one array for one argument, else a list of them."""
     arrays = [np.asarray(a) for a in args]
     return arrays[0] if len(arrays) == 1 else arrays

@@ -138,17 +138,30 @@ class AutoRegressiveDecoder:
         lengths = np.array([len(row) for row in rows])
         return sequence_padding(rows, value=padding, multiple_of=multiple_of), lengths
 
-    def beam_search(self, inputs_raw: Sequence, topk: int, *args: Any, **kwargs: Any) -> Any:
+    def beam_search(
+        self,
+        inputs_raw: Sequence,
+        topk: int,
+        states: Any = None,
+        temperature: float = 1,
+        min_ends: int = 1,
+        *,
+        length_penalty: float = 0.0,
+        n_best: int | None = None,
+        return_scores: bool = False,
+    ) -> Any:
         """The most probable output for one sample.
 
         Args:
             inputs_raw: the inputs of the sample, without a batch axis.
-            topk, *args, **kwargs: as for `beam_search_batch`.
+            topk, states, temperature, min_ends, length_penalty, n_best, return_scores: as for
+                `beam_search_batch`.
 
         Returns:
             int array (t,), with `start_id` and the end token; as `n_best` and `return_scores` say.
         """
-        return self.beam_search_batch([inputs_raw], topk, *args, **kwargs)[0]
+        how = {"length_penalty": length_penalty, "n_best": n_best, "return_scores": return_scores}
+        return self.beam_search_batch([inputs_raw], topk, states, temperature, min_ends, **how)[0]
 
     def beam_search_batch(
         self,
@@ -200,9 +213,23 @@ class AutoRegressiveDecoder:
             found = [[ids for ids, _ in hypotheses] for hypotheses in found]
         return [hypotheses[0] for hypotheses in found] if n_best is None else found
 
-    def random_sample(self, inputs_raw: Sequence, n: int, *args: Any, **kwargs: Any) -> list:
+    def random_sample(
+        self,
+        inputs_raw: Sequence,
+        n: int,
+        topk: int | None = None,
+        topp: float | None = None,
+        states: Any = None,
+        temperature: float = 1,
+        min_ends: int = 1,
+        *,
+        seed: int | None = None,
+    ) -> list:
         """Draw `n` outputs for one sample; arguments and results as of `random_sample_batch`."""
-        return self.random_sample_batch([inputs_raw], n, *args, **kwargs)[0]
+        batch = [inputs_raw]
+        return self.random_sample_batch(
+            batch, n, topk, topp, states, temperature, min_ends, seed=seed
+        )[0]
 
     def random_sample_batch(
         self,

@@ -41,19 +41,7 @@ class Generated:
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What `generate` and `stream` are asked for, besides model and prompts.
-
-    Attributes:
-        max_new_tokens: N.
-        end_id: token that ends an answer; None: all answers have N tokens.
-        strategy: `Greedy()` (the default), `Sample(...)` or `BeamSearch(...)`.
-        processors: what changes the scores, in this order, see `processors` and `constraints`.
-        segment_ids: of the prompts; None: all 0.
-        new_segment_id: of new tokens; None: 1 for UniLM, else that of the prompt's last token.
-        min_ends: how many end tokens an answer has.
-        inputs: further inputs of the model by name, (B, ...), such as `condition`.
-        decoder_prompts: how answers begin, for an encoder-decoder; None: its start token.
-    """
+    """What `generate` is asked for, besides model and prompts; it says what each option means."""
 
     max_new_tokens: int = 64
     end_id: int | None = None
@@ -113,7 +101,13 @@ def generate(
     max_new_tokens: int = 64,
     end_id: int | None = None,
     strategy: Strategy | None = None,
-    **options: Any,
+    *,
+    processors: Sequence[Processor] = (),
+    segment_ids: Sequence[Sequence[int]] | None = None,
+    new_segment_id: int | None = None,
+    min_ends: int = 1,
+    inputs: Mapping[str, Any] | None = None,
+    decoder_prompts: Any = None,
 ) -> Generated:
     """Continue prompts token by token.
 
@@ -126,15 +120,34 @@ def generate(
             `"unilm"`, `"prefix"` or `"permutation"`, a GPT, or a T5.
         prompts: lists of token ids, of any lengths; or an int array, padded at either end. For an
             encoder-decoder these are what the encoder reads.
-        max_new_tokens, end_id, strategy, **options: see `Request`.
+        max_new_tokens: N, the most tokens of an answer.
+        end_id: token that ends an answer; None: all answers have N tokens.
+        strategy: `Greedy()` (the default), `Sample(...)` or `BeamSearch(...)`.
+        processors: functions that change the scores, in this order, such as `RepetitionPenalty`,
+            `NoRepeatNGram`, `MinLength`, `BannedTokens`, `ForcedPrefix` and `Constrained`.
+        segment_ids: of the prompts; None: all 0.
+        new_segment_id: of new tokens; None: 1 for UniLM, else that of the prompt's last token.
+        min_ends: how many end tokens an answer has.
+        inputs: further inputs of the model by name, (B, ...), such as `condition`.
+        decoder_prompts: how answers begin, for an encoder-decoder; None: its start token.
 
     Returns:
         `Generated`.
 
     Raises:
-        ValueError: a model without a head, or prompts that it cannot read.
+        ValueError: a model without a head, prompts that it cannot read, or a number below 1.
     """
-    request = Request(max_new_tokens, end_id, strategy, **options)
+    request = Request(
+        max_new_tokens,
+        end_id,
+        strategy,
+        processors,
+        segment_ids,
+        new_segment_id,
+        min_ends,
+        inputs,
+        decoder_prompts,
+    )
     search, state = request.begin(model, prompts)
     state = search.advance(state, ops.convert_to_tensor(max_new_tokens, "int32"))
     return _collect(search, state, max_new_tokens)
@@ -146,12 +159,20 @@ def stream(
     max_new_tokens: int = 64,
     end_id: int | None = None,
     strategy: Strategy | None = None,
-    **options: Any,
+    *,
+    processors: Sequence[Processor] = (),
+    segment_ids: Sequence[Sequence[int]] | None = None,
+    new_segment_id: int | None = None,
+    min_ends: int = 1,
+    inputs: Mapping[str, Any] | None = None,
+    decoder_prompts: Any = None,
 ) -> Iterator[list[int | None]]:
     """`generate`, token by token.
 
     Args:
-        model, prompts, ...: as for `generate`; the strategy is `Greedy` or `Sample`.
+        model, prompts, max_new_tokens, end_id, processors, segment_ids, new_segment_id, min_ends,
+            inputs, decoder_prompts: as for `generate`.
+        strategy: `Greedy()` (the default) or `Sample(...)`.
 
     Yields:
         The next token of each row (n rows per prompt with `Sample(n=...)`), None where the answer
@@ -159,7 +180,17 @@ def stream(
     """
     if isinstance(strategy, BeamSearch):
         raise ValueError("a beam search changes its mind: use generate, or another strategy.")
-    request = Request(max_new_tokens, end_id, strategy, **options)
+    request = Request(
+        max_new_tokens,
+        end_id,
+        strategy,
+        processors,
+        segment_ids,
+        new_segment_id,
+        min_ends,
+        inputs,
+        decoder_prompts,
+    )
     search, state = request.begin(model, prompts)
     for step in range(max_new_tokens):
         going = ~arrays(state["strategy"]["over"])

@@ -153,9 +153,15 @@ class GlobalPointer(ReadsPadding, keras.layers.Layer):
         return sparse_globalpointer_crossentropy(y_true, scores)
 
     @staticmethod
-    def decode(scores: Any, offsets: Any = None, labels: Any = None, **options: Any) -> list:
-        """Spans of each text, see `decoding.decode_spans`."""
-        return decode_spans(ops.convert_to_numpy(scores), offsets, labels, **options)
+    def decode(
+        scores: Any,
+        offsets: Any = None,
+        labels: Any = None,
+        threshold: float = 0.0,
+        nested: bool = True,
+    ) -> list:
+        """Spans of each text; arguments as of `decoding.decode_spans`."""
+        return decode_spans(ops.convert_to_numpy(scores), offsets, labels, threshold, nested)
 
     def compute_output_shape(self, input_shape):
         batch, length = first_shape(input_shape)[:2]

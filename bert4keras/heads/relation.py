@@ -80,9 +80,16 @@ class GPLinker(ReadsPadding, keras.layers.Layer):
     sparse_loss = staticmethod(GlobalPointer.sparse_loss)
 
     @staticmethod
-    def decode(scores: Any, offsets: Any = None, relations: Any = None, **options: Any) -> list:
-        """Triples of each text, see `decoding.decode_linker`."""
-        return decode_linker(ops.convert_to_numpy(scores), offsets, relations, **options)
+    def decode(
+        scores: Any,
+        offsets: Any = None,
+        relations: Any = None,
+        threshold: float = 0.0,
+        max_entities: int = 64,
+    ) -> list:
+        """Triples of each text; arguments as of `decoding.decode_linker`."""
+        scores = ops.convert_to_numpy(scores)
+        return decode_linker(scores, offsets, relations, threshold, max_entities)
 
     def compute_output_shape(self, input_shape):
         batch, length = first_shape(input_shape)[:2]

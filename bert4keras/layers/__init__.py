@@ -1,5 +1,6 @@
 """Building bricks: each a `keras.layers.Layer`, usable alone."""
 
+from .._absent import absent
 from ..masks import AttentionMask
 from ..positions import PositionEmbedding
 from .activations import gelu_tanh, get_activation
@@ -45,3 +46,4 @@ __all__ = [
     "gelu_tanh",
     "get_activation",
 ]
+__getattr__ = absent(__name__)

@@ -1,5 +1,6 @@
 """Model families and the one function that builds them."""
 
+from .._absent import absent
 from ..config import TransformerConfig
 from . import (  # noqa: F401
     albert,
@@ -38,3 +39,4 @@ __all__ = [
     "fill_gaps",
     "register_model",
 ]
+__getattr__ = absent(__name__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .._absent import absent
 from .adam import Adam
 from .ancestor import (
     extend_with_exponential_moving_average,
@@ -58,3 +59,4 @@ __all__ = [
     "layerwise_decay",
     "warm_up",
 ]
+__getattr__ = absent(__name__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bert4keras._absent import absent
 from bert4keras.tokenizers.base import TokenizerBase
 from bert4keras.tokenizers.sentencepiece import SpTokenizer
 from bert4keras.tokenizers.subword import SubwordTokenizer
@@ -16,3 +17,4 @@ __all__ = [
     "load_vocab",
     "save_vocab",
 ]
+__getattr__ = absent(__name__)

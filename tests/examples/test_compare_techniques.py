@@ -44,7 +44,7 @@ def test_runs_go_on_where_they_stopped(tmp_path):
 
 def test_hidden_labels_change_nothing_else(monkeypatch):
     """Batches of plain training are the first halves of those with hidden labels."""
-    monkeypatch.setattr(sys, "argv", ["compare", *map(str, SMALL), "--pool", "4"])
+    monkeypatch.setattr(sys, "argv", ["compare", *map(str, SMALL), "--pool", "4", "--maxlen", "16"])
     monkeypatch.setattr(sys, "path", [*sys.path])
     script = runpy.run_path(str(SCRIPT))
     experiment = script["Experiment"](script["read_arguments"]())
@@ -59,3 +59,12 @@ def test_hidden_labels_change_nothing_else(monkeypatch):
         lengths = np.sort([max(map(len, batch[:, 0])) for batch in epoch])
         assert lengths[0] < lengths[-1] / 1.5
     assert (experiment.rows(40, 2, hidden=False) != plain.reshape(-1, 2)).any()
+
+
+def test_ones_own_texts_are_not_scored_on_the_shipped_ones(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    script = runpy.run_path(str(SCRIPT))
+    monkeypatch.setattr(sys, "argv", ["compare", "--train", "mine.tsv"])
+    with pytest.raises(SystemExit):
+        script["read_arguments"]()
+    assert "--train and --test need each other" in capsys.readouterr().err

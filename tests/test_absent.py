@@ -1,0 +1,131 @@
+"""Names that are missing say the way out, and every way out exists."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pydoc
+import re
+
+import keras
+import pytest
+
+import bert4keras
+from bert4keras import generation
+from bert4keras._absent import ABSENT
+
+MODULES = sorted(ABSENT)
+NAMES = [(module, name) for module in MODULES for name in ABSENT[module]]
+
+
+def resolve(dotted: str):
+    """The object of a dotted name: modules as far as they go, then attributes."""
+    parts = dotted.split(".")
+    for count in range(len(parts), 0, -1):
+        try:
+            found = importlib.import_module(".".join(parts[:count]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[count:]:
+            found = getattr(found, part)
+        return found
+    raise AssertionError(dotted)
+
+
+@pytest.mark.parametrize(("module", "name"), NAMES)
+def test_a_missing_name_says_the_way_out(module, name):
+    with pytest.raises(ImportError) as caught:
+        exec(f"from bert4keras.{module} import {name}")
+    message = str(caught.value)
+    assert message.startswith(f"bert4keras.{module}.{name} is not part of this version: ")
+    for dotted in re.findall(r"\b(?:bert4keras|keras)(?:\.\w+)+", message.split(": ", 1)[1]):
+        assert resolve(dotted) is not None, dotted
+    if where := re.search(r"it is in bert4keras\.(backend|snippets)\.$", message):
+        place = importlib.import_module(f"bert4keras.{where[1]}")
+        assert hasattr(place, name)
+
+
+@pytest.mark.parametrize("name", [f for hints in ABSENT["models"].values() for f in [hints]])
+def test_families_that_are_named_exist(name):
+    for family in re.findall(r'model="([\w.]+)"', name):
+        assert family in importlib.import_module("bert4keras.models").FAMILIES
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_name_is_listed_that_is_there(module):
+    """When one is added, its hint goes."""
+    package = importlib.import_module(f"bert4keras.{module}")
+    assert not set(ABSENT[module]) & {*vars(package), *package.__all__}
+    assert not hasattr(package, "nonsense")
+    assert not hasattr(package, "Nonsense")
+    with pytest.raises(ImportError, match="cannot import name 'nonsense'"):
+        exec(f"from bert4keras.{module} import nonsense")
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "place"),
+    [
+        ("layers", "Dense", "layers"),
+        ("models", "Model", "models"),
+        ("models", "Dropout", "layers"),
+        ("optimizers", "SGD", "optimizers"),
+    ],
+)
+def test_names_of_keras_are_pointed_to(module, name, place):
+    """The ancestor's modules had them by `import *`."""
+    with pytest.raises(ImportError, match=rf"it is in keras\.{place}\.{name}\."):
+        exec(f"from bert4keras.{module} import {name}")
+    assert hasattr(getattr(keras, place), name)
+
+
+def test_names_of_the_package_itself():
+    with pytest.raises(ImportError, match=r"bert4keras\.GlobalPointer .*bert4keras\.heads\.Global"):
+        exec("from bert4keras import GlobalPointer")
+    assert not hasattr(bert4keras, "nonsense")
+
+
+def test_viterbi_is_there():
+    with pytest.raises(ImportError, match=r"bert4keras\.decoding\.viterbi finds"):
+        exec("from bert4keras.snippets import ViterbiDecoder")
+
+
+@pytest.mark.parametrize("name", ["generate", "stream"])
+def test_help_names_every_option(name):
+    function = getattr(generation, name)
+    parameters = inspect.signature(function).parameters
+    assert not [p for p in parameters.values() if p.kind == p.VAR_KEYWORD]
+    text = pydoc.plain(pydoc.render_doc(generation.generate))
+    options = "processors segment_ids new_segment_id min_ends inputs decoder_prompts".split()
+    for option in ["max_new_tokens", "end_id", "strategy", *options]:
+        assert option in parameters
+        assert re.search(rf"^ +{option}: \S", text, re.M), option
+
+
+# Of Keras: its layers and methods pass what they do not know on, and Keras' documentation lists it.
+OF_KERAS = {"kwargs", "args"}
+
+
+def public_functions():
+    for module in sorted({*MODULES, "checkpoints", "data", "decoding", "generation", "heads"}):
+        package = importlib.import_module(f"bert4keras.{module}")
+        for name in package.__all__:
+            found = getattr(package, name)
+            if inspect.isfunction(found):
+                yield f"{module}.{name}", found
+            elif inspect.isclass(found):
+                for key, method in vars(found).items():
+                    method = getattr(method, "__func__", method)
+                    if inspect.isfunction(method) and not key.startswith("_"):
+                        yield f"{module}.{name}.{key}", method
+
+
+def test_options_of_any_name_are_documented():
+    """`**options` alone tells nobody what can be said."""
+    silent = []
+    for name, function in public_functions():
+        text = inspect.getdoc(function) or ""
+        for parameter in inspect.signature(function).parameters.values():
+            any_name = parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+            if any_name and parameter.name not in OF_KERAS and parameter.name not in text:
+                silent.append(f"{name}: {parameter}")
+    assert silent == []
