@@ -39,9 +39,8 @@ def main() -> None:
     model = keras.Model(inputs, [bert.output, mean])
 
     token_ids, segment_ids = tokenizer.encode_batch(list(options.sentences), maxlen=128)
-    features, vectors = model.predict(
-        [sequence_padding(token_ids), sequence_padding(segment_ids)], verbose=0
-    )
+    token_ids = sequence_padding(token_ids, value=tokenizer.token_pad_id)
+    features, vectors = model.predict([token_ids, sequence_padding(segment_ids)], verbose=0)
     print(f"a vector per token: {features.shape} (sentences, tokens, features)")
     print(f"first values: {np.round(features[0, 0, :5], 4)}")
     vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -75,7 +75,7 @@ def main() -> None:
     explain = IntegratedGradients(model, baseline=mask, kept=kept, batch_size=options.steps + 2)
     texts = options.text or [text for text, _ in task.test[: options.explain]]
     *ids, spans = tokenizer.encode_batch(texts, maxlen=options.maxlen, return_offsets=True)
-    inputs = [sequence_padding(column) for column in ids]
+    inputs = [sequence_padding(ids[0], value=tokenizer.token_pad_id), sequence_padding(ids[1])]
     found = explain(inputs, steps=options.steps)
     for row, text in enumerate(texts[:5]):
         pieces = [

@@ -166,7 +166,7 @@ class Tagger:
     def windows(self, ids: Sequence[int]):
         """(start, end) in the tokens between the special ones, and the ids, of each window."""
         for start, end in cut_windows(len(ids) - 2, self.size, max(1, self.size // 2)):
-            yield (start, end), [ids[0], *ids[start + 1 : end + 1], ids[-1]]
+            yield (start, end), ids[:1] + ids[start + 1 : end + 1] + ids[-1:]
 
     def samples(self, sentences: Sequence[Sentence]) -> list[tuple]:
         """((token_ids, segment_ids), labels) of each window; -1 for tokens that have no tag.
@@ -288,6 +288,14 @@ def longest_match(train: Sequence[Sentence], test: Sequence[Sentence]) -> list[l
                     found[-1].append(Entity(start, end, labels[text[start:end]]))
                     break
     return found
+
+
+def unknown_share(tagger: Tagger, sentences: Sequence[Sentence]) -> float:
+    """The share of the tokens that the vocabulary does not have."""
+    tokenizer, found = tagger.tokenizer, [ids[1:-1] for ids, _, _ in tagger.units(sentences)]
+    unknown = tokenizer.vocab.get(tokenizer.token_unk)
+    count = sum(map(len, found))
+    return sum(i == unknown for ids in found for i in ids) / count if count else 0.0
 
 
 def round_trip(tagger: Tagger, sentences: Sequence[Sentence]) -> str:

@@ -11,7 +11,8 @@ Command: python examples/task_ner_crf.py
          python examples/task_ner_crf.py --train eng.train --valid eng.testa --test eng.testb \
              --epochs 3 --learning-rate 1e-4 --batch-size 32 --maxlen 128
          ... --picture FILE.png draws which tag follows which;
-         ... --check tells which entities the tags cannot give back, and trains nothing.
+         ... --check tells which entities the tags cannot give back and how many tokens are
+         unknown to the vocabulary, and trains nothing.
 Seen: entities, seed 1: test F1 0.9256 (the longest match with the training entities: 0.5667); 75 s
       on one CPU core (JAX).
 """
@@ -37,9 +38,7 @@ def main() -> None:
     parser.add_argument("--scheme", default="BIO", choices=["BIO", "BIOES", "BMES"])
     parser.add_argument("--lr-multiplier", type=float, default=100, help="of the transitions")
     parser.add_argument("--check", action="store_true", help="only decode(encode(entities))")
-    parser.add_argument(
-        "--picture", type=Path, help="draw the transitions here (matplotlib)"
-    )
+    parser.add_argument("--picture", type=Path, help="draw the transitions here (matplotlib)")
     options = parser.parse_args()
     parser.refuse(["picture"], options.check, "with --check, which trains nothing")
     keras.utils.set_random_seed(options.seed)
@@ -51,7 +50,8 @@ def main() -> None:
     tagger = entities.Tagger(tokenizer, tags, options.scheme, *size)
     if options.check:
         for name, rows in {"train": train, "valid": valid, "test": test}.items():
-            print(f"{name}: {entities.round_trip(tagger, rows)}")
+            unknown = f"{entities.unknown_share(tagger, rows):.1%} of the tokens are unknown"
+            print(f"{name}: {entities.round_trip(tagger, rows)}; {unknown}")
         return
 
     allowed = allowed_transitions(tags, options.scheme)

@@ -97,7 +97,9 @@ class Reader:
         made = {}
         for some in (order[k : k + 64] for k in range(0, len(order), 64)):
             columns = zip(*(inputs[i] for i in some), strict=True)
-            batch = [sequence_padding(column, multiple_of=32) for column in columns]
+            ids, *others = (list(column) for column in columns)
+            batch = [sequence_padding(ids, value=self.tokenizer.token_pad_id, multiple_of=32)]
+            batch += [sequence_padding(column, multiple_of=32) for column in others]
             made |= zip(some, self.model.predict_on_batch(batch), strict=True)
         scores = (made[i] for i in range(len(inputs)))
         length = {"max_length": self.options.answer}

@@ -86,14 +86,16 @@ class Filler(Reader):
         (ids,), (segments,), _, _ = self.inputs([row])
         answer = [*self.tokens(row.target, self.options.answer), self.end][: self.options.answer]
         labels = [-1, *answer] + [-1] * (len(ids) - len(answer) - 1)
-        return (ids, segments), labels
+        return (ids, segments)[: len(self.model.inputs)], labels
 
     def answer(self, rows) -> list[str]:
         """The answer to each question, in the words of its passage."""
         found, places = [], slice(1, self.options.answer + 1)
         for some in (rows[i : i + 64] for i in range(0, len(rows), 64)):
             ids, segments, passages, spans = self.inputs(some)
-            arrays = [sequence_padding(part, multiple_of=32) for part in (ids, segments)]
+            pads = (self.tokenizer.token_pad_id, 0)[: len(self.model.inputs)]
+            columns = zip((ids, segments), pads)  # noqa: B905 - RoBERTa has no segment ids
+            arrays = [sequence_padding(part, value=pad, multiple_of=32) for part, pad in columns]
             scores = self.model.predict(arrays, verbose=0)[:, places]
             scores = ops.convert_to_numpy(ops.log_softmax(scores))
             for row, score, passage, span in zip(some, scores, passages, spans, strict=True):

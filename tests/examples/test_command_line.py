@@ -326,3 +326,32 @@ def test_texts_longer_than_the_positions_are_refused(run, monkeypatch):
     with pytest.raises(SystemExit, match="17 tokens are more than the model's 16 positions"):
         common.check_room(bert, 17)
     common.check_room(build_transformer_model(sizes, model="roformer"), 17)
+
+
+def test_a_model_without_segment_ids_takes_the_same_batches(run):
+    """RoBERTa: the examples give every model token ids and segment ids."""
+    common = importlib.import_module("common")
+    import keras
+
+    from bert4keras.models import build_transformer_model
+
+    sizes = {"vocab_size": 9, "hidden_size": 4, "num_hidden_layers": 1, "num_attention_heads": 1}
+    sizes |= {"intermediate_size": 4, "max_position": 16, "initializer_range": 0.5}
+    bert = build_transformer_model(sizes)
+    assert common.inputs(bert) is bert.inputs
+    sizes |= {"pad_token_id": 1, "segment_vocab_size": 0}
+    roberta = build_transformer_model(sizes, model="roberta")
+    assert len(roberta.inputs) == 1
+    model = keras.Model(common.inputs(roberta), roberta.output)
+    ids = np.array([[0, 5, 2, 1]], "int32")
+    found = model.predict([ids, np.ones_like(ids)], verbose=0)
+    np.testing.assert_array_equal(found, roberta.predict(ids, verbose=0))
+
+
+def test_the_share_of_unknown_tokens(run):
+    entities = importlib.import_module("entities")
+    tokenizer = entities.Characters("ab")
+    tagger = entities.Tagger(tokenizer, ["O"], "BIO", 16, 4)
+    sentences = [entities.Sentence("abxx", []), entities.Sentence("", [])]
+    assert entities.unknown_share(tagger, sentences) == 0.5
+    assert entities.unknown_share(tagger, sentences[1:]) == 0.0
