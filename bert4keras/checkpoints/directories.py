@@ -9,6 +9,7 @@ from bert4keras._json import read_json, shown
 from bert4keras.checkpoints.errors import CheckpointError
 
 MODULES, ADAPTER = "modules.json", "adapter_config.json"
+MAX_NAME = 255  # bytes
 CONFIGS = ("config.json", "bert_config.json")
 
 
@@ -64,14 +65,20 @@ def _transformer_part(path: Path) -> str:
 
 
 def _inside(path: Path, part: Any) -> str:
-    pieces = PurePosixPath(part).parts if isinstance(part, str) else ("..",)
-    if ".." in pieces or part.startswith("/") or "\\" in part or "\0" in part:
+    if not _is_plain(part) or ".." in PurePosixPath(part).parts or part.startswith("/"):
         raise CheckpointError(
             f"{path} places the Transformer in {shown(part)}, which is no directory beside it."
         )
     if part and not (path.parent / part).is_dir():
         raise CheckpointError(f"{path} places the Transformer in {part!r}, which is missing.")
     return part
+
+
+def _is_plain(name: Any) -> bool:
+    """Whether a value can be part of a path on every system."""
+    if not isinstance(name, str) or "\\" in name or "\0" in name:
+        return False
+    return len(name.encode("utf-8", "replace")) <= MAX_NAME
 
 
 def indexed_files(path: Path) -> dict[str, str]:
@@ -92,8 +99,7 @@ def indexed_files(path: Path) -> dict[str, str]:
             f"of each tensor, not {shown(files)}."
         )
     for name, file in files.items():
-        inside = isinstance(file, str) and file == Path(file).name and "\\" not in file
-        if not inside or not file.endswith(".safetensors") or "\0" in file:
+        if not _is_plain(file) or file != Path(file).name or not file.endswith(".safetensors"):
             raise CheckpointError(
                 f"{path} places `{name:.80}` in {shown(file)}; a shard must be a .safetensors file "
                 "beside the index"

@@ -117,7 +117,7 @@ def _safetensors_header(path: Path) -> tuple[dict[str, Any], int]:
             header = json.loads(file.read(size))
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
-            f"{path} is not a whole safetensors file ({error}). Fetch it again."
+            f"{path} is not a whole safetensors file ({str(error):.300}). Fetch it again."
         ) from error
     return header, 8 + size
 
@@ -154,7 +154,7 @@ class ShardedReader(Reader):
             contents = {file: set(shard.names) for file, shard in shards.items()}
             for name, file in files.items():
                 if name not in contents[file]:
-                    raise CheckpointError(f"{path} places `{name}` in {file}, which lacks it")
+                    raise CheckpointError(f"{path} places `{name:.80}` in {file}, which lacks it")
                 self._shard_of[name] = shards[file]
             self._handles = stack.pop_all()
 

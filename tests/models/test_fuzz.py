@@ -59,11 +59,11 @@ def run(count: int, attempt) -> Counter:
         except Built:
             outcomes["read"] += 1
         except OWN as error:
-            assert len(str(error)) < 10_000, seed
-            outcomes[type(error).__name__] += 1
+            outcomes[type(error).__name__ if len(str(error)) < 4000 else "long"] += 1
         except Exception as error:
             raise AssertionError(f"seed {seed} raised {error!r:.500}") from error
         assert time.monotonic() - start < SECONDS, seed
+    assert not outcomes["long"]
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < KILOBYTES
     return outcomes
 
@@ -85,7 +85,7 @@ def test_configs(count, tmp_path):
 
     outcomes = run(count, attempt)
     assert outcomes["ConfigError"] > 0.2 * count
-    assert outcomes["CheckpointError"] > 0.01 * count
+    assert outcomes["CheckpointError"] > 0.001 * count
     assert outcomes["read"] > 0.05 * count
 
 
