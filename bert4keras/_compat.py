@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import string
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -22,18 +23,55 @@ def fused_attention_takes(dtype: str) -> bool:
     return not all(device.startswith("cpu") for device in keras.distribution.list_devices())
 
 
-def check_when_run(values: Any, bad: Callable[[Any], Any], check: Callable[[Any], None]) -> None:
-    """Have a compiled JAX function call `check(values)`, which raises, if `bad(values)` holds.
+def check_when_run(
+    values: Any, bad: Callable[[Any], Any], check: Callable[[Any], Any], message: str, limit: int
+) -> Any:
+    """The values, with a check that a compiled function makes when it runs.
 
-    The other backends raise by themselves what JAX answers with NaN. A function traced for export
-    (its lengths are symbols) cannot carry the check.
+    JAX would answer with NaN; TensorFlow raises, but does not name the input. A function that JAX
+    traces for export (its lengths are symbols) cannot carry the check, and one that TensorFlow
+    compiles by XLA leaves it out. torch, which compiles nothing, raises as the device does.
+
+    Args:
+        values: int tensor.
+        bad: which values are wrong, a bool tensor of the same shape.
+        check: raises for values of which some are wrong.
+        message: with {id}, {place} and {limit} to fill in.
+        limit: what {limit} stands for.
     """
-    if keras.backend.backend() != "jax":
-        return
-    import jax
+    backend = keras.backend.backend()
+    if backend == "jax":
+        import jax
 
-    if isinstance(values, jax.core.Tracer) and all(isinstance(n, int) for n in values.shape):
-        jax.lax.cond(bad(values), lambda: jax.debug.callback(check, values), lambda: None)
+        if isinstance(values, jax.core.Tracer) and all(isinstance(n, int) for n in values.shape):
+            wrong = bad(values).any()
+            jax.lax.cond(wrong, lambda: jax.debug.callback(check, values), lambda: None)
+    elif backend == "tensorflow":
+        import tensorflow as tf
+
+        if tf.is_tensor(values):
+            return _asserted(tf, values, bad(values), message, limit)
+    return values
+
+
+def _asserted(tf: Any, values: Any, wrong: Any, message: str, limit: int) -> Any:
+    """The values of a TensorFlow graph, behind an assertion that none is wrong."""
+    index = tf.argmax(tf.cast(tf.reshape(wrong, [-1]), "int32"), output_type="int32")
+    # Behind a zero, lest an empty batch has no value to look at.
+    found = tf.concat([tf.reshape(values, [-1]), tf.zeros([1], values.dtype)], 0)[index]
+    place, rest = [], index
+    for size in reversed(tf.unstack(tf.shape(values))):
+        place.insert(0, rest % tf.maximum(size, 1))
+        rest = rest // tf.maximum(size, 1)
+    parts = {"id": found, "place": tf.stack(place), "limit": tf.constant(limit)}
+    words = []
+    for text, name, _, _ in string.Formatter().parse(message):
+        words += [tf.constant(text), *([] if name is None else [parts[name]])]
+    check = tf.debugging.Assert(tf.logical_not(tf.reduce_any(wrong)), words)
+    if check is None:
+        return values
+    with tf.control_dependencies([check]):
+        return tf.identity(values)
 
 
 def assign_where(predicate: Any, assign: Callable[[], None], variables: Sequence[Any]) -> None:

@@ -76,7 +76,7 @@ class PositionIds(keras.layers.Layer):
             counted = ops.logical_and(counted, real[:, None, :])
         numbers = ops.where(real, ops.sum(ops.cast(counted, "int32"), axis=2), 1)
         if self.reach is not None:
-            check_ids(
+            numbers = 1 + check_ids(
                 numbers - 1,
                 self.reach,
                 "the token at {place} is number {id} (from 0) of its text, and the model has "
@@ -114,13 +114,12 @@ class GivenPositions(keras.layers.Layer):
         self.reach = reach
 
     def call(self, positions):
-        check_ids(
+        return check_ids(
             positions,
             self.reach,
             "position {id} at {place} is outside the model's {limit} positions. Positions count "
             "from 0; a long text is cut by tokenizer.encode(text, maxlen=...).",
         )
-        return positions
 
     def get_config(self):
         return {**super().get_config(), "reach": self.reach}

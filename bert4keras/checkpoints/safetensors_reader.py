@@ -117,7 +117,7 @@ def _safetensors_header(path: Path) -> tuple[dict[str, Any], int]:
             header = json.loads(file.read(size))
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
-            f"{path} is not a whole safetensors file ({str(error):.300}). Fetch it again."
+            f"{path} is not a whole safetensors file ({error!s:.300}). Fetch it again."
         ) from error
     return header, 8 + size
 

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from .._checks import check_places
 from .._serialization import function_of, serializable
 from ..decoding.finite import as_scores
 from ..layers.attention import lowest
@@ -75,7 +76,7 @@ class CandidateRanking(EndsMask, keras.layers.Layer):
 
     def call(self, inputs, training=None):
         x, starts, *features = inputs
-        starts = ops.cast(starts, "int32")
+        starts = check_places(ops.cast(starts, "int32"), x, self.name)
         chosen = self.dropout(ops.take_along_axis(x, starts[:, :, None], axis=1), training=training)
         scores = self.score(self.inner(chosen))[..., 0]
         for feature in features:

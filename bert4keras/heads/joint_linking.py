@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from .._checks import check_places
 from .._serialization import function_of, serializable
 from ..decoding.finite import as_scores
 from ..decoding.triples import half_pointers
@@ -229,7 +230,7 @@ class DescriptionMatching(EndsMask, keras.layers.Layer):
 
     def call(self, inputs, training=None):
         text, text_mask, mention, description, description_mask, *features = inputs
-        mention = ops.cast(mention, "int32")
+        mention = check_places(ops.cast(mention, "int32"), text, self.name)
         places = ops.arange(ops.shape(text)[1], dtype="int32")[None, :]
         inside = ops.logical_and(places >= mention[:, :1], places <= mention[:, 1:])[:, :, None]
         parts = [text, *(ops.cast(part, text.dtype) for part in (inside, *features))]

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from .._checks import check_places
 from .._serialization import function_of, serializable
 from ..decoding.span_matrix import check_offsets, span
 from ..decoding.triples import Triple, decode_linker, half_pointers, read_triples
@@ -151,7 +152,7 @@ class CasRel(ReadsPadding, keras.layers.Layer):
 
     def call(self, inputs, mask=None):
         x, _, (subject,) = self.split(inputs)
-        ends = ops.cast(subject, "int32")[:, :, None]
+        ends = check_places(ops.cast(subject, "int32"), x, self.name)[:, :, None]
         ends = ops.take_along_axis(x, ends, axis=1)
         condition = ops.reshape(ends, (-1, 2 * x.shape[-1]))
         subjects = _log_odds(self.subjects(x), 2)

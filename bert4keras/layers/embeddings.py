@@ -11,13 +11,23 @@ from .._checks import check_ids
 from .._serialization import serializable
 
 
-def check_token_ids(token_ids: Any, vocab_size: int) -> None:
+def check_token_ids(token_ids: Any, vocab_size: int) -> Any:
     """`check_ids` for those of tokens."""
-    check_ids(
+    return check_ids(
         token_ids,
         vocab_size,
         "token id {id} at {place} is outside the model's vocabulary of {limit} tokens. Tokenizer "
         "and model do not belong together, or `keep_tokens` was given to only one of them.",
+    )
+
+
+def check_segment_ids(segment_ids: Any, count: int, kind: str = "segment") -> Any:
+    """`check_ids` for those of segments, or of another `kind` that tells texts apart."""
+    return check_ids(
+        segment_ids,
+        count,
+        kind + " id {id} at {place} is outside the model's {limit} " + kind + "s. If these are "
+        "token ids, the inputs are swapped: token ids come first, then segment ids.",
     )
 
 
@@ -45,7 +55,7 @@ class TokenEmbedding(keras.layers.ReversibleEmbedding):
 
     def call(self, inputs, reverse=False):
         if not reverse:
-            check_token_ids(inputs, self.input_dim)
+            inputs = check_token_ids(inputs, self.input_dim)
         return super().call(inputs, reverse=reverse)
 
 
@@ -56,18 +66,26 @@ class SegmentEmbedding(keras.layers.Embedding):
     Args:
         constant: read every id as 0. So ids may tell a mask what is source and what is target,
             and mean nothing to a model with one segment (RoBERTa).
+        kind: what the ids are called in errors.
         input_dim, output_dim, **kwargs: of `keras.layers.Embedding`.
+
+    Raises:
+        ValueError: an id out of range; from a compiled function the backend's own error type.
     """
 
-    def __init__(self, input_dim, output_dim, constant: bool = False, **kwargs):
+    def __init__(
+        self, input_dim, output_dim, constant: bool = False, kind: str = "segment", **kwargs
+    ):
         super().__init__(input_dim, output_dim, **kwargs)
-        self.constant = constant
+        self.constant, self.kind = constant, kind
 
     def call(self, inputs):
-        return super().call(ops.zeros_like(inputs) if self.constant else inputs)
+        if self.constant:
+            return super().call(ops.zeros_like(inputs))
+        return super().call(check_segment_ids(inputs, self.input_dim, self.kind))
 
     def get_config(self):
-        return {**super().get_config(), "constant": self.constant}
+        return {**super().get_config(), "constant": self.constant, "kind": self.kind}
 
 
 @serializable

@@ -10,7 +10,7 @@ import keras
 from .._compat import keras_mask
 from .._serialization import QUANTIZED, quantization_config, quantize_as, serializable
 from ..checkpoints import Table
-from ..layers.embeddings import check_token_ids
+from ..layers.embeddings import check_segment_ids, check_token_ids
 from ..masks import valid_tokens
 from ..saving import SavedWhole
 from .outputs import Outputs
@@ -29,6 +29,7 @@ class Backbone(SavedWhole, keras.Model):
     Attributes:
         transformer: the assembler, with `step` for decoding.
         config: its `TransformerConfig`.
+        input_order: what each input is, `"token_ids"` and so on; other inputs follow.
         hidden_states: symbolic outputs of the embeddings and of every block, (B, T, D) each.
     """
 
@@ -37,7 +38,7 @@ class Backbone(SavedWhole, keras.Model):
         output = transformer.forward(context)
         inputs = [*context.inputs.values(), *transformer.additional_inputs]
         super().__init__(inputs, output, **kwargs)
-        self._token_input = list(context.inputs).index("token_ids")
+        self.input_order = tuple(context.inputs)
         self.transformer = transformer
         self.config = transformer.config
         self.hidden_states = tuple(context.hidden_states)  # a list would be made into Keras' own
@@ -49,20 +50,47 @@ class Backbone(SavedWhole, keras.Model):
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """The Keras masks of the outputs, where this model is called as a layer of another."""
-        t, token_ids = self.transformer, self.inputs[self._token_input]
-        given = inputs[token_ids.name] if isinstance(inputs, dict) else None
-        given = keras.tree.flatten(inputs)[self._token_input] if given is None else given
+        t, place = self.transformer, self.input_order.index("token_ids")
+        named = isinstance(inputs, dict)
+        given = inputs[self.inputs[place].name] if named else keras.tree.flatten(inputs)[place]
         valid = valid_tokens({"token_ids": given}, self.config.pad_token_id, t.start_token)
         masks = [None if keras_mask(output) is None else valid for output in self.outputs]
         return masks if any(mask is not None for mask in masks) else None
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        # A compiled JAX function answers an id out of range with NaN; say it in words instead.
-        arrays = x if isinstance(x, (list, tuple)) else [x]
-        for symbol, array in zip(self.inputs, arrays, strict=False):
-            if symbol.name.endswith("Input-Token") and hasattr(array, "shape"):
-                check_token_ids(array, self.config.vocab_size)
+        # What a compiled function runs into is wrapped in an error of the backend.
+        arrays = list(x) if isinstance(x, (list, tuple)) else [x]
+        if all(hasattr(array, "shape") for array in arrays):
+            self._check_count(arrays)
+            for name, array in zip(self.input_order, arrays, strict=False):  # conditions follow
+                self._check_ids(name, array)
         return super().predict(x, *args, **kwargs)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if args:
+            self._check_count(keras.tree.flatten(args[0]))
+        return super().__call__(*args, **kwargs)
+
+    def _check_count(self, given: list[Any]) -> None:
+        """Keras would name a path in its own graph, on JAX, or nothing at all."""
+        names = [symbol.name for symbol in self.inputs]
+        if len(given) != len(names):
+            text = ""
+            if "segment_ids" in self.input_order:
+                text = " Of single texts all segment ids are 0: np.zeros_like(token_ids)."
+            raise ValueError(
+                f"{self.name} takes {len(names)} inputs, {', '.join(names)}, in this order, and "
+                f"was given {len(given)}.{text}"
+            )
+
+    def _check_ids(self, name: str, ids: Any) -> None:
+        config = self.config
+        if name.endswith("token_ids") or (
+            name == "segment_ids" and config.shared_segment_embeddings
+        ):
+            check_token_ids(ids, config.vocab_size)
+        elif name == "segment_ids" and config.segment_vocab_size > 1:
+            check_segment_ids(ids, config.segment_vocab_size)
 
     def get_config(self) -> dict[str, Any]:
         t = self.transformer

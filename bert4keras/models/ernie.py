@@ -58,6 +58,7 @@ class ERNIE(Transformer):
             SegmentEmbedding,
             name="Embedding-Task",
             constant=not given,
+            kind="task",
             input_dim=self.config.task_type_vocab_size,
             output_dim=self.embedding_width,
             embeddings_initializer=self.initializer,

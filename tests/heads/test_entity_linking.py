@@ -162,7 +162,7 @@ def test_branches_share_positions_and_none_may_pass_the_last():
     """A row of many branches is longer than the model; each with the text before it is not."""
     _, model = ranker(length=8)
     assert np.isfinite(predict(model, batch([branch([2] * 4, [[3] * 4] * 3)]))).all()
-    with pytest.raises(ValueError, match=r"position 8 at \(0, 8\) is outside the model's 8 pos"):
+    with pytest.raises(ValueError, match=r"token at \(0, 8\) is number 8 .* has 8 positions"):
         predict(model, batch([branch([2] * 5, [[3] * 4])]))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from bert4keras.layers import FirstToken
 from bert4keras.models import build_transformer_model
 from helpers import tiny
 
@@ -50,7 +51,7 @@ def value(weight) -> np.ndarray:
 
 
 def with_head(bert, units=3) -> keras.Model:
-    first = keras.layers.Lambda(lambda x: x[:, 0], output_shape=(8,))
+    first = FirstToken()
     first = bert.output if len(bert.output.shape) == 2 else first(bert.output)
     return keras.Model(bert.input, keras.layers.Dense(units, activation="softmax")(first))
 
