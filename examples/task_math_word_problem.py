@@ -39,7 +39,7 @@ def read(path: Path, options) -> list[tuple[list[str], list[str], list[str], Fra
     """Problem and equation as tokens, the numbers, and the answer, of rows that hold together."""
     if ".jsonl" in path.suffixes:
         keys = ("question", "equation", "answer")
-        found = common.json_rows(path, *keys, kind=(str, int, float))
+        found = common.json_rows(path, *keys, kind=(str, int, float, type(None)))
         rows = [(str(text), str(said), value(str(answer))) for text, said, answer in found]
     else:
         rows = common.read_tsv(path, (0, 1, 2), number=Fraction)
