@@ -45,13 +45,13 @@ class Reader:
     def passages(self, rows: Sequence[Row], room: int) -> tuple[list, list]:
         """The tokens of the passage of each row, at most `room`, and where each stands in it."""
         ids, _, spans = self.tokenizer.encode_batch(
-            [row.context for row in rows], maxlen=room + 2, return_offsets=True
+            [row.context for row in rows], room + 2, return_offsets=True, truncate=True
         )
         return [row[1:-1] for row in ids], [row[1:-1] for row in spans]
 
     def tokens(self, text: str, room: int) -> list[int]:
         """The tokens of a text, at most `room`, without special ones."""
-        return self.tokenizer.encode(text, maxlen=room + 2)[0][1:-1]
+        return self.tokenizer.encode(text, maxlen=room + 2, truncate=True)[0][1:-1]
 
 
 def writing_bert(vocab_size: int) -> keras.Model:

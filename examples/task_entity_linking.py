@@ -87,7 +87,8 @@ class Linker:
         text, mention = sample
         name = text.text[mention.start : mention.end].casefold()
         ranked = self.candidates(mention, train)
-        texts = [self.tokenizer.encode(c.text, maxlen=self.options.description)[0] for c in ranked]
+        how = {"maxlen": self.options.description, "truncate": True}
+        texts = [self.tokenizer.encode(c.text, **how)[0] for c in ranked]
         row = branch(self.trunk(text, mention), texts)
         features = [(c.prior, float(c.text.casefold() == name)) for c in ranked]
         names = [c.entity for c in ranked]

@@ -33,6 +33,12 @@ def test_layers_and_masks(tmp_path, monkeypatch):
     assert abs(names["k"] - 2) < 0.15
 
 
+def test_tokenizers(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    run("tokenizers.md")
+    assert "['[CLS]', 'the', '[E1]', 'storm', '##s', '[SEP]']" in capsys.readouterr().out
+
+
 def test_initialization():
     names = run("initialization.md")
     curves = names["curves"]

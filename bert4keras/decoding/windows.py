@@ -128,7 +128,7 @@ def read_windows(
     # Behind the second text stands one end token or nothing.
     behind = int(tokenizer.pattern.endswith("E") and tokenizer.token_end is not None)
     empty, second = [""] * len(questions), tokenizer.segments[1]
-    heads = tokenizer.encode_batch(questions, empty, maxlen=max_question + frame)
+    heads = tokenizer.encode_batch(questions, empty, max_question + frame, truncate=True)
     tails = tokenizer.encode_batch(empty, passages, return_offsets=True)
     found = []
     for passage, head, segments, tail, offsets in zip(

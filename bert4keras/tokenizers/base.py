@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from bert4keras.tokenizers.cutting import TextCutter
+from bert4keras.tokenizers.errors import TokenizerError
 from bert4keras.tokenizers.frame import Frame
 from bert4keras.tokenizers.ids import TokenIds
-from bert4keras.tokenizers.texts import Span, check_texts, find_words
+from bert4keras.tokenizers.texts import Span, check_texts, paused_gc
 from bert4keras.tokenizers.vocabulary import is_chinese_or_english
 
 _SPECIALS = ("pad", "unk", "mask", "start", "end")
 
 
-class TokenizerBase:
+class TokenizerBase(TextCutter):
     """Everything but the cutting of a text, which a subclass does in `_cut_texts`.
 
     "[SEP]", "</s>" or "<mask>" written in a text is ordinary text; special tokens are given as
-    tokens (`encode` takes a list) or ids.
+    tokens (`encode` takes a list) or ids, or found in texts with `special=True`. Added tokens
+    besides them are always found.
 
     Args:
         vocab: dict token -> id.
@@ -39,8 +40,8 @@ class TokenizerBase:
         vocab: dict token -> id.
         token_pad, token_unk, token_mask, token_start, token_end: the special tokens.
         token_pad_id, token_unk_id, ...: their ids; asking for one which the vocabulary lacks
-            raises ValueError. The names of old scripts (`_token_end_id`, `_vocab_size`,
-            `_token_dict`) work too.
+            raises ValueError (`pad_token_id`, `unk_token_id`, ... are None then). The names of
+            old scripts (`_token_end_id`, `_vocab_size`, `_token_dict`) work too.
     """
 
     def __init__(
@@ -56,33 +57,25 @@ class TokenizerBase:
         pre_tokenize: Callable[[str], Iterable[str]] | None = None,
         token_translate: Mapping[str, str] | None = None,
     ):
-        self.vocab = dict(vocab)
-        self.token_pad, self.token_unk, self.token_mask = token_pad, token_unk, token_mask
+        super().__init__(vocab, token_unk, pre_tokenize, token_translate)
+        self.token_pad, self.token_mask = token_pad, token_mask
         self.token_start, self.token_end = token_start, token_end
         self.pattern, self.segments = pattern, tuple(segments)
-        self._tokens = {i: token for token, i in self.vocab.items()}
-        if len(self._tokens) != len(self.vocab):
-            raise ValueError("Two tokens of the vocabulary have the same id.")
         required = [t for t in (token_unk, token_start, token_end) if t is not None]
         absent = [token for token in required if token not in self.vocab]
         if absent:
-            raise ValueError(
+            raise TokenizerError(
                 f"The vocabulary lacks {', '.join(absent)}. Is it a vocabulary of another model? "
                 "Other names are given as token_unk=, token_start=, token_end= (None: no such "
                 "token)."
             )
-        self._unk_id = self.vocab.get(token_unk)
+        self._control = {getattr(self, f"token_{name}") for name in _SPECIALS} - {None}
         self._ends = self.vocab.get(token_start), self.vocab.get(token_end)
         self._frames: dict[str, Frame] = {}
         self._frame(pattern)
         self._always: set[str] = set()  # tokens that surgery must not take away
-        self._pre_tokenize = pre_tokenize
-        self._translate = dict(token_translate or {})
-        self._translate_back = {new: old for old, new in self._translate.items()}
-        absent = [token for token in self._translate.values() if token not in self.vocab]
-        if absent:
-            raise ValueError(f"token_translate leads to tokens not in the vocabulary: {absent}.")
-        self._last: tuple[str | None, tuple] = (None, ([], []))
+        # The files that it was made from, and the arguments that they stand for.
+        self._files: tuple[dict[str, bytes], dict] | None = None
 
     def __getattr__(self, name: str):
         known = self.__dict__
@@ -98,6 +91,31 @@ class TokenizerBase:
         if name in ("_token_dict", "_vocab_size") and "vocab" in known:
             return known["vocab"] if name == "_token_dict" else self.vocab_size
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    @property
+    def pad_token_id(self) -> int | None:
+        """Id of the padding token, as `DataGenerator(pad_value=)` needs it; None: there is none."""
+        return self.vocab.get(self.token_pad)
+
+    @property
+    def unk_token_id(self) -> int | None:
+        """Id of the unknown token; None: there is none."""
+        return self.vocab.get(self.token_unk)
+
+    @property
+    def cls_token_id(self) -> int | None:
+        """Id of the token at the start of a text; None: there is none."""
+        return self.vocab.get(self.token_start)
+
+    @property
+    def sep_token_id(self) -> int | None:
+        """Id of the token at the end of a text; None: there is none."""
+        return self.vocab.get(self.token_end)
+
+    @property
+    def mask_token_id(self) -> int | None:
+        """Id of the mask token; None: there is none."""
+        return self.vocab.get(self.token_mask)
 
     @staticmethod
     def from_pretrained(directory: str | os.PathLike, **options) -> TokenizerBase:
@@ -116,12 +134,31 @@ class TokenizerBase:
             A `Tokenizer` (WordPiece), `SubwordTokenizer` or `SpTokenizer`.
 
         Raises:
-            FileNotFoundError: there is none of these files.
-            ValueError: the files describe a kind of tokenizer that is not supported.
+            TokenizerNotFoundError: a FileNotFoundError: there is none of these files.
+            TokenizerError: a ValueError: the files are broken, contradict each other, or describe
+                a tokenizer that is not supported.
         """
         from bert4keras.tokenizers.pretrained import load_tokenizer
 
         return load_tokenizer(directory, **options)
+
+    def save(self, directory: str | os.PathLike) -> None:
+        """Write the files from which `from_pretrained` makes the same tokenizer.
+
+        A tokenizer that `from_pretrained` made without options leaves its files byte for byte;
+        any other one is described in Hugging Face's tokenizer.json and tokenizer_config.json (or
+        a SentencePiece model and the latter). A function `pre_tokenize` is noted: loading asks
+        for it. Tokenizer files of another kind in the directory are removed.
+
+        Args:
+            directory: made if absent; each file is replaced atomically.
+
+        Raises:
+            TokenizerError: the tokenizer cannot be written.
+        """
+        from bert4keras.tokenizers.saving import save_tokenizer
+
+        save_tokenizer(self, directory)
 
     @property
     def vocab_size(self) -> int:
@@ -177,6 +214,8 @@ class TokenizerBase:
         maxlen: int | None = None,
         pattern: str | None = None,
         truncate_from: str | int = "right",
+        truncate: bool | None = None,
+        special: bool = False,
     ) -> tuple[list[int], list[int]]:
         """Ids of a text or of a pair of texts.
 
@@ -185,6 +224,10 @@ class TokenizerBase:
             maxlen: total number of ids allowed; items are taken away from the longer text.
             pattern: as in the class, for this call: "S*ES*E" is [CLS] a [SEP] [CLS] b [SEP].
             truncate_from: "right", "left", or the index at which items are taken away.
+            truncate: what is done about a text that is longer than `maxlen`. None: it is cut, with
+                a `TruncationWarning` once per tokenizer; True: cut in silence; False: ValueError.
+            special: whether special tokens written in a text ("[MASK]") become special tokens,
+                as in Hugging Face's tokenizers, instead of plain text.
 
         Returns:
             (token_ids, segment_ids), lists of int of equal length; `token_ids.pad_token_id` tells
@@ -193,9 +236,12 @@ class TokenizerBase:
         frame = self._frame(pattern)
         if first is None:
             raise TypeError("A text must be str or a list of tokens, got NoneType.")
-        first = self._part_ids(first, frame)
-        second = None if second is None else self._part_ids(second, frame)
-        return self._numbered(*frame.join(first, second, self._ends, maxlen, truncate_from))
+        first = self._part_ids(first, frame, special)
+        second = None if second is None else self._part_ids(second, frame, special)
+        size = frame.size(first, second)
+        joined = frame.join(first, second, self._ends, maxlen, truncate_from)
+        self._notices.truncation([size], maxlen, truncate)
+        return self._numbered(*joined)
 
     def encode_batch(
         self,
@@ -205,12 +251,14 @@ class TokenizerBase:
         pattern: str | None = None,
         truncate_from: str | int = "right",
         return_offsets: bool = False,
+        truncate: bool | None = None,
+        special: bool = False,
     ) -> tuple[list, ...]:
         """`encode` for many texts at once, on all cores.
 
         Args:
             firsts, seconds: lists of texts, of equal length.
-            maxlen, pattern, truncate_from: as in `encode`.
+            maxlen, pattern, truncate_from, truncate, special: as in `encode`.
             return_offsets: also return where each token stands in its own text.
 
         Returns:
@@ -224,45 +272,63 @@ class TokenizerBase:
         seconds = None if seconds is None else check_texts(seconds)
         if seconds is not None and len(seconds) != len(firsts):
             raise ValueError(f"{len(firsts)} first texts, but {len(seconds)} second texts.")
-        with _paused_gc():
-            cut = self._cut(firsts, return_offsets)
-            other = [None] * len(cut) if seconds is None else self._cut(seconds, return_offsets)
-            columns = []
+        with paused_gc():
+            cut = self._cut(firsts, return_offsets, special)
+            other: list = [None] * len(cut)
+            if seconds is not None:
+                other = self._cut(seconds, return_offsets, special)
+            columns, sizes = [], []
             # Ids, then offsets: framed and cut in the same way.
             for k, ends in enumerate((self._ends, ((0, 0), (0, 0)))[: 1 + return_offsets]):
                 columns.append([])
                 for a, b in zip(cut, other, strict=True):
                     a = frame.wrap(a[k], *ends)
                     b = None if b is None else frame.wrap(b[k], *ends)
+                    sizes.append(frame.size(a, b))
                     columns[k].append(frame.join(a, b, ends, maxlen, truncate_from))
+            self._notices.truncation(sizes[: len(cut)], maxlen, truncate)
             numbered = [self._numbered(*joined) for joined in columns[0]]
             result = [ids for ids, _ in numbered], [segments for _, segments in numbered]
             return (*result, [spans for spans, _ in columns[1]]) if return_offsets else result
 
-    def tokenize(self, text: str, maxlen: int | None = None) -> list[str]:
-        """Tokens of a text, special tokens of the frame included.
+    def tokenize(
+        self,
+        text: str,
+        maxlen: int | None = None,
+        truncate: bool | None = None,
+        special: bool = False,
+    ) -> list[str]:
+        """Tokens of a text, special tokens of the frame included; arguments as in `encode`.
 
         What the vocabulary cannot make comes back as it is written (lower-cased by an uncased
         tokenizer); its id is that of the unknown token.
         """
-        ids, spans = self._cut_one(text)
+        ids, spans = self._cut_one(text, special)
         tokens = [self._token(i, text, span) for i, span in zip(ids, spans, strict=True)]
-        return self._one(tokens, self.token_start, self.token_end, maxlen)
+        return self._one(tokens, self.token_start, self.token_end, maxlen, truncate)
 
-    def offsets(self, text: str, maxlen: int | None = None) -> list[Span]:
-        """Where each token of `tokenize(text, maxlen)` stands in the text.
+    def offsets(
+        self,
+        text: str,
+        maxlen: int | None = None,
+        truncate: bool | None = None,
+        special: bool = False,
+    ) -> list[Span]:
+        """Where each token of `tokenize` with the same arguments stands in the text.
 
         Returns:
             (start, end) pairs in characters; (0, 0) for special tokens.
         """
-        return self._one(list(self._cut_one(text)[1]), (0, 0), (0, 0), maxlen)
+        spans = list(self._cut_one(text, special)[1])
+        return self._one(spans, (0, 0), (0, 0), maxlen, truncate)
 
-    def rematch(self, text: str, tokens: Sequence[str]) -> list[list[int]]:
+    def rematch(self, text: str, tokens: Sequence[str], special: bool = False) -> list[list[int]]:
         """The characters of the text that each token stands for.
 
         Args:
             text: the original text.
             tokens: `tokenize(text)`, whole or truncated on the right, special tokens optional.
+            special: as it was given to `tokenize`.
 
         Returns:
             A list of character indices per token; empty for special tokens.
@@ -271,7 +337,7 @@ class TokenizerBase:
         head = frame.head and bool(tokens) and tokens[0] == self.token_start
         tail = frame.tail and len(tokens) > head and tokens[-1] == self.token_end
         inner = list(tokens[head : len(tokens) - tail])
-        ids, spans = self._cut_one(text)
+        ids, spans = self._cut_one(text, special)
         pairs = zip(ids[: len(inner)], spans, strict=False)
         own = [self._token(i, text, span) for i, span in pairs]
         if own != inner:
@@ -302,21 +368,9 @@ class TokenizerBase:
             ]
         )
 
-    def _cut_texts(self, texts: list[str], offsets: bool) -> list[tuple[list[int], list[Span]]]:
-        """(ids, offsets) of each text, without special tokens; offsets empty unless asked for."""
-        raise NotImplementedError
-
     def _join(self, tokens: list[str]) -> str:
         """Text of tokens, none of which is special."""
         raise NotImplementedError
-
-    def _word_id(self, word: str) -> int | None:
-        """The id of a word of `pre_tokenize` that is a token as a whole."""
-        return None
-
-    def _surface(self, text: str) -> str:
-        """How an unknown piece of a text is shown as a token."""
-        return text
 
     def _frame(self, pattern: str | None) -> Frame:
         pattern = self.pattern if pattern is None else pattern
@@ -325,74 +379,22 @@ class TokenizerBase:
             self._frames[pattern] = Frame.parse(pattern, *has)
         return self._frames[pattern]
 
-    def _one(self, items: list, start, end, maxlen: int | None) -> list:
+    def _one(self, items: list, start, end, maxlen: int | None, truncate: bool | None) -> list:
         frame = self._frame(None)
-        return frame.join(frame.wrap(items, start, end), None, (start, end), maxlen)[0]
+        items = frame.wrap(items, start, end)
+        size = len(items)
+        joined = frame.join(items, None, (start, end), maxlen)[0]
+        self._notices.truncation([size], maxlen, truncate)
+        return joined
 
     def _numbered(self, ids: list[int], size: int) -> tuple[list[int], list[int]]:
         first, second = self.segments
         segments = [first] * size + [second] * (len(ids) - size)
         return TokenIds(ids, self.vocab.get(self.token_pad)), segments
 
-    def _part_ids(self, part: str | Sequence[str], frame: Frame) -> list[int]:
+    def _part_ids(self, part: str | Sequence[str], frame: Frame, special: bool) -> list[int]:
         if isinstance(part, str):
-            return frame.wrap(self._cut([part], offsets=False)[0][0], *self._ends)
+            return frame.wrap(self._cut([part], False, special)[0][0], *self._ends)
         if not isinstance(part, (list, tuple)) or not all(isinstance(t, str) for t in part):
             raise TypeError(f"A text must be str or a list of tokens, got {type(part).__name__}.")
         return self.tokens_to_ids(part)
-
-    def _cut_one(self, text: str) -> tuple[list[int], list[Span]]:
-        """As `_cut`; remembers the last text, since tokenize is usually followed by rematch."""
-        if self._last[0] != text or not isinstance(text, str):
-            self._last = text, self._cut(check_texts([text]), offsets=True)[0]
-        return self._last[1]
-
-    def _cut(self, texts: list[str], offsets: bool) -> list[tuple[list[int], list[Span]]]:
-        """`_cut_texts` with `pre_tokenize` before it and `token_translate` behind it."""
-        if self._pre_tokenize is not None:
-            cut = self._cut_by_words(texts)
-        else:
-            cut = self._cut_texts(texts, offsets or bool(self._translate))
-        if self._translate:
-            for text, (ids, spans) in zip(texts, cut, strict=True):
-                for k, i in enumerate(ids):
-                    token = self._token(i, text, spans[k])
-                    if token in self._translate:
-                        ids[k] = self.vocab[self._translate[token]]
-        return cut
-
-    def _cut_by_words(self, texts: list[str]) -> list[tuple[list[int], list[Span]]]:
-        """The words of `pre_tokenize` that are in the vocabulary, and the pieces of the rest."""
-        words = [
-            (n, place, word)
-            for n, text in enumerate(texts)
-            for place, word in find_words(self._pre_tokenize, text)
-        ]
-        known = [self._word_id(word) for _, _, word in words]
-        rest = [word for (_, _, word), i in zip(words, known, strict=True) if i is None]
-        pieces = iter(self._cut_texts(rest, offsets=True))
-        cut: list[tuple[list[int], list[Span]]] = [([], []) for _ in texts]
-        for (n, (start, end), _), i in zip(words, known, strict=True):
-            ids, spans = ([i], [(0, end - start)]) if i is not None else next(pieces)
-            cut[n][0].extend(ids)
-            cut[n][1].extend((start + a, start + b) for a, b in spans)
-        return cut
-
-    def _token(self, i: int, text: str, span: Span) -> str:
-        if i != self._unk_id:
-            return self._tokens[i]
-        surface = self._surface(text[span[0] : span[1]])
-        # Cut in the same way as the text was, an unknown piece must stay an unknown one.
-        return self.token_unk if not surface or surface in self.vocab else surface
-
-
-@contextlib.contextmanager
-def _paused_gc() -> Iterator[None]:
-    """No search for cycles while millions of small lists are made: it takes half of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

@@ -48,6 +48,10 @@ class Frame:
         """The items of one text between their start and end."""
         return [*([start] if self.head else ()), *items, *([end] if self.tail else ())]
 
+    def size(self, first: list, second: list | None) -> int:
+        """How many items `join` makes of wrapped texts without a `maxlen`."""
+        return len(first) + (0 if second is None else len(second) - self.head + len(self.lead))
+
     def join(
         self,
         first: list,

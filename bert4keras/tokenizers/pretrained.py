@@ -3,41 +3,39 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from bert4keras.checkpoints.hub import resolve
+from bert4keras.tokenizers.added import AddedToken
 from bert4keras.tokenizers.base import TokenizerBase
-from bert4keras.tokenizers.families import FRAMES, LAYOUTS, find_family
+from bert4keras.tokenizers.directory import TokenizerFiles, read_added, read_names
+from bert4keras.tokenizers.errors import TokenizerError, TokenizerNotFoundError
+from bert4keras.tokenizers.families import (
+    CLASSES,
+    FRAMES,
+    LAYOUTS,
+    check_class,
+    find_family,
+    is_generic_class,
+)
+from bert4keras.tokenizers.post_processor import read_frame
+from bert4keras.tokenizers.saving import CONFIG, MODEL_FILES, arguments, dump
+from bert4keras.tokenizers.schema import check_ids
 from bert4keras.tokenizers.sentencepiece import SpTokenizer
 from bert4keras.tokenizers.subword import (
     SubwordTokenizer,
+    added_of,
     byte_pair_content,
     check_kind,
     model_kind,
-    read_frame,
-    vocab_of,
+    model_vocab,
 )
-from bert4keras.tokenizers.vocabulary import load_vocab, read_json
 from bert4keras.tokenizers.wordpiece import Tokenizer
+from bert4keras.tokenizers.wordpiece_files import word_piece_options
 
-# Hugging Face's names of a special token, the first that is given counts -> our argument.
-_SPECIAL_NAMES = {
-    "token_start": ("cls_token", "bos_token"),
-    "token_end": ("sep_token", "eos_token"),
-    "token_pad": ("pad_token",),
-    "token_unk": ("unk_token",),
-    "token_mask": ("mask_token",),
-}
 # File name -> the one family that uses it, if there is only one.
-_MODEL_FILES = {
-    "sentencepiece.bpe.model": "xlm-roberta",
-    "spm.model": "deberta-v2",
-    "spiece.model": None,
-    "sentencepiece.model": None,
-}
+_FAMILIES = {"sentencepiece.bpe.model": "xlm-roberta", "spm.model": "deberta-v2"}
 
 
 def load_tokenizer(
@@ -46,181 +44,221 @@ def load_tokenizer(
     """See `TokenizerBase.from_pretrained`."""
     directory = resolve(directory, weights=False)
     if not directory.is_dir():
-        raise FileNotFoundError(
+        raise TokenizerNotFoundError(
             f"{directory} is not a directory. A tokenizer can also be made from a file: "
             "Tokenizer('path/to/vocab.txt', do_lower_case=...), SubwordTokenizer("
             "'path/to/tokenizer.json') or SpTokenizer('path/to/spiece.model', ...)."
         )
-    config = _read_config(directory)
-    json_path = directory / "tokenizer.json"
-    content = read_json(json_path) if json_path.exists() else None
-    kind = content and model_kind(content)
-    has_list = (directory / "vocab.txt").exists()
-    if kind == "WordPiece" or (has_list and kind not in ("BPE", "Unigram")):
-        return Tokenizer(**{**_read_word_piece(directory, content, config), **options})
-    if content is not None:
-        check_kind(content, json_path)
-        frame = read_frame(content.get("post_processor"))
-        return SubwordTokenizer(content, **{**_read_names(config), **frame, **options})
-    if (directory / "vocab.json").exists() or (directory / "merges.txt").exists():
-        return _load_byte_pair(directory, family, config, options)
-    models = [name for name in _MODEL_FILES if (directory / name).exists()]
-    if models:
-        return _load_sentencepiece(directory / models[0], family, config, options)
-    raise FileNotFoundError(
-        f"{directory} has neither tokenizer.json nor vocab.txt, nor vocab.json with merges.txt, "
-        f"nor a SentencePiece model ({', '.join(_MODEL_FILES)}). A tokenizer can also be made from "
-        "a file of any name: Tokenizer('path/to/vocab.txt', do_lower_case=...) or SpTokenizer("
-        "'path/to/a.model', ...)."
-    )
-
-
-def _read_config(directory: Path) -> dict[str, Any]:
-    """What the JSON files say; the key "added" is a dict token -> id."""
-    files = ("special_tokens_map.json", "tokenizer_config.json", "added_tokens.json", "config.json")
-    mapping, config, added, model = (
-        read_json(directory / name) if (directory / name).exists() else {} for name in files
-    )
-    for i, token in config.get("added_tokens_decoder", {}).items():
-        added = {**added, token["content"]: int(i)}
-    merged = {**mapping, **{key: value for key, value in config.items() if value is not None}}
-    return {**merged, "added": added, "model_type": model.get("model_type")}
-
-
-def _read_names(config: Mapping[str, Any], only_first: bool = False) -> dict[str, str]:
-    """Arguments naming the special tokens."""
-    options = {}
-    for ours, theirs in _SPECIAL_NAMES.items():
-        for name in theirs[: 1 if only_first else None]:
-            token = config.get(name)
-            token = token.get("content") if isinstance(token, dict) else token
-            if token is not None and ours not in options:
-                options[ours] = token
-    return options
-
-
-def _read_word_piece(
-    directory: Path, content: dict[str, Any] | None, config: Mapping[str, Any]
-) -> dict[str, Any]:
-    path = directory / "vocab.txt"
-    if path.exists():
-        options: dict[str, Any] = {"token_dict": load_vocab(path)}
-    else:
-        options = _from_word_piece_json(directory / "tokenizer.json", content)
-    normalizer = (content or {}).get("normalizer") or {}
-    if normalizer.get("type") == "BertNormalizer":
-        options["do_lower_case"] = normalizer.get("lowercase", True)
-        options["strip_accents"] = normalizer.get("strip_accents")
-        options["split_cjk"] = normalizer.get("handle_chinese_chars", True)
-    if (content or {}).get("post_processor"):
-        options.update(read_frame(content["post_processor"]))
-    for theirs, ours in (
-        ("do_lower_case", "do_lower_case"),
-        ("strip_accents", "strip_accents"),
-        ("tokenize_chinese_chars", "split_cjk"),
-    ):
-        if config.get(theirs) is not None:
-            options[ours] = config[theirs]
-    options.update(_read_names(config, only_first=True))
-    if "do_lower_case" not in options:
-        options["do_lower_case"] = not _has_capitals(options["token_dict"])
-    return options
-
-
-def _from_word_piece_json(path: Path, content: dict[str, Any]) -> dict[str, Any]:
-    model = content["model"]
-    prefix = model.get("continuing_subword_prefix", "##")
-    if prefix != "##":
-        raise ValueError(
-            f"{path} describes a WordPiece tokenizer with the prefix {prefix!r}; only '##' is "
-            "supported."
+    files = TokenizerFiles(directory)
+    ours = files.ours
+    if ours.pop("pre_tokenize", False) and "pre_tokenize" not in options:
+        raise TokenizerError(
+            f"{directory} was saved from a tokenizer with a function pre_tokenize, which no file "
+            "can hold: from_pretrained(directory, pre_tokenize=...)."
         )
-    names = {"unk_token": "token_unk", "max_input_chars_per_word": "word_maxlen"}
-    options = {ours: model[theirs] for theirs, ours in names.items() if theirs in model}
-    return {"token_dict": vocab_of(content), **options}
+    tokenizer = _load(files, family, ours, options)
+    _compare_case(files, tokenizer)
+    if not options:
+        loaded = dict(files.loaded)
+        if files.family_from_model:  # whose config.json is no file of the tokenizer
+            known = {**files.tokenizer_config, "tokenizer_class": files.family_from_model}
+            loaded[CONFIG] = dump(known)
+        tokenizer._files = loaded, arguments(tokenizer)
+    return tokenizer
 
 
-def _load_byte_pair(directory: Path, family, config, options) -> SubwordTokenizer:
-    paths = directory / "vocab.json", directory / "merges.txt"
-    for path, other in (paths, paths[::-1]):
-        if not path.exists():
-            raise FileNotFoundError(
-                f"{directory} has {other.name} but no {path.name}; byte-level BPE needs both. "
+def _compare_case(files: TokenizerFiles, tokenizer: TokenizerBase) -> None:
+    """Say so where tokenizer.json lower-cases texts and tokenizer_config.json does not want it."""
+    wanted = files.tokenizer_config.get("do_lower_case")
+    if files.tokenizer_json is None or wanted is None or isinstance(tokenizer, SpTokenizer):
+        return
+    if (tokenizer._pipeline.content.get("normalizer") or {}).get("type") == "BertNormalizer":
+        return  # which takes the setting over, or has told of it
+    lowers = "a" in tokenizer._pipeline.normalize("A")
+    if lowers != wanted:
+        files.tell(
+            f"do_lower_case is {wanted} in {CONFIG}, but the normalizer of tokenizer.json "
+            f"{'lower-cases' if lowers else 'keeps capitals'}. The latter is used."
+        )
+
+
+def _with_prefix_space(files: TokenizerFiles, content: dict) -> dict:
+    """A tokenizer.json with the `add_prefix_space` that transformers' class would use."""
+    wanted = files.tokenizer_config.get("add_prefix_space")
+    step = content.get("pre_tokenizer") or {}
+    if step.get("type") != "ByteLevel" or wanted in (None, step.get("add_prefix_space")):
+        return content
+    is_fast = is_generic_class(files.class_name, fast=True)
+    files.tell(
+        f"add_prefix_space is {wanted} in {CONFIG}, but {step.get('add_prefix_space')} in "
+        f"tokenizer.json. The {'latter' if is_fast else 'former'} is used, as transformers does."
+    )
+    return (
+        content if is_fast else {**content, "pre_tokenizer": {**step, "add_prefix_space": wanted}}
+    )
+
+
+def _load(files: TokenizerFiles, family: str | None, ours, options) -> TokenizerBase:
+    if ours.get("class") == "SpTokenizer":
+        return _load_own_sentencepiece(files, ours, options)
+    content = files.tokenizer_json
+    if family is None:
+        check_class(files, "pre_tokenize" in options)
+    kind = None if content is None else model_kind(content)
+    if kind == "WordPiece" or (content is None and files.has("vocab.txt")):
+        return Tokenizer(**{**word_piece_options(files, options), **ours, **options})
+    if content is not None:
+        check_kind(content, files.path("tokenizer.json"))
+        _compare_byte_pairs(files, content)
+        content = _with_prefix_space(files, content)
+        added = read_added(files, added_of(content), model_vocab(content))
+        content = {**content, "added_tokens": [token.as_json() for token in added]}
+        frame = read_frame(content.get("post_processor"))
+        return SubwordTokenizer(content, **{**read_names(files), **frame, **ours, **options})
+    if files.has("vocab.json") or files.has("merges.txt"):
+        return _load_byte_pair(files, family, {**ours, **options})
+    models = [name for name in MODEL_FILES if files.has(name)]
+    if models:
+        return _load_sentencepiece(files, models[0], family, options)
+    raise TokenizerNotFoundError(
+        f"{files.directory} has neither tokenizer.json nor vocab.txt, nor vocab.json with "
+        f"merges.txt, nor a SentencePiece model ({', '.join(MODEL_FILES)}). A tokenizer can also "
+        "be made from a file of any name: Tokenizer('path/to/vocab.txt', do_lower_case=...) or "
+        "SpTokenizer('path/to/a.model', ...)."
+    )
+
+
+def _load_byte_pair(files: TokenizerFiles, family, options) -> SubwordTokenizer:
+    names = "vocab.json", "merges.txt"
+    for name, other in (names, names[::-1]):
+        if not files.has(name):
+            raise TokenizerNotFoundError(
+                f"{files.directory} has {other} but no {name}; byte-level BPE needs both. "
                 "Fetch the other file of the same checkpoint, or its tokenizer.json."
             )
-    vocab = read_json(paths[0])
+    path = files.path("vocab.json")
+    vocab = files.json("vocab.json")
+    check_ids(path, vocab)
     if any(token.endswith("</w>") for token in vocab):
-        raise ValueError(
-            f"{paths[0]} marks ends of words with </w>, so it is not byte-level BPE and not "
+        raise TokenizerError(
+            f"{path} marks ends of words with </w>, so it is not byte-level BPE and not "
             "supported; take a tokenizer.json of the same checkpoint."
         )
     guess = "roberta" if "<mask>" in vocab else "gpt2" if "<|endoftext|>" in vocab else None
-    family = _family(family, config, guess, paths[0])
-    merges = _read_merges(paths[1], vocab)
-    content = byte_pair_content(vocab, merges, bool(config.get("add_prefix_space")))
-    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), False)
-    content["added_tokens"] = [
-        {"content": token, "id": i, **flags}
-        for token, i in sorted(config["added"].items(), key=lambda item: item[1])
-    ]
-    return SubwordTokenizer(content, **{**FRAMES[family], **_read_names(config), **options})
+    family = _family(family, files, guess, path)
+    if family not in ("roberta", "gpt2"):
+        raise TokenizerError(f"{path} is of byte-level BPE, which {family} has not.")
+    config = files.config
+    content = byte_pair_content(
+        vocab, _read_merges(files, vocab), bool(config.get("add_prefix_space"))
+    )
+    # transformers has blanks before this token belong to it.
+    mask = [AddedToken("<mask>", lstrip=True, special=True)] if "<mask>" in vocab else []
+    mask = mask if family == "roberta" else []
+    content["added_tokens"] = [token.as_json() for token in read_added(files, mask, vocab)]
+    frame = dict(FRAMES[family])
+    if config.get("add_bos_token"):
+        frame["pattern"] = "S*S*"
+    return SubwordTokenizer(content, **{**frame, **read_names(files), **options})
 
 
-def _read_merges(path: Path, vocab: Mapping[str, int]) -> list[str]:
-    lines = path.read_text(encoding="utf-8").split("\n")
+def _read_merges(files: TokenizerFiles, vocab: Mapping[str, int]) -> list[str]:
+    lines = files.text("merges.txt").split("\n")
     merges = [line for line in lines if line.strip() and not line.startswith("#version")]
     for line in merges:
         pair = line.split(" ")
         if len(pair) != 2 or not {*pair, "".join(pair)} <= vocab.keys():
-            raise ValueError(
-                f"{path} does not belong to the vocab.json beside it: it merges {line!r}, which "
-                "are not two tokens of that vocabulary whose union is one too."
+            raise TokenizerError(
+                f"{files.path('merges.txt')} does not belong to the vocab.json beside it: it "
+                f"merges {line!r}, which are not two tokens of that vocabulary whose union is one "
+                "too."
             )
     return merges
 
 
-def _load_sentencepiece(path: Path, family, config, options) -> SpTokenizer:
-    family = _family(family, config, _MODEL_FILES[path.name], path)
-    layout = dict(LAYOUTS.get(family, {}))
+def _compare_byte_pairs(files: TokenizerFiles, content: Mapping) -> None:
+    """Raise TokenizerError where vocab.json is not the vocabulary of tokenizer.json."""
+    vocab = files.json("vocab.json") if model_kind(content) == "BPE" else {}
+    known = {**model_vocab(content), **{t.content: t.id for t in added_of(content)}}
+    for token, i in vocab.items():
+        if known.get(token, i) != i:
+            raise TokenizerError(
+                f"{files.path('vocab.json')} gives {token!r} the id {i}, but tokenizer.json beside "
+                f"it {known[token]}. Remove the wrong file."
+            )
+
+
+def _load_own_sentencepiece(files: TokenizerFiles, ours, options) -> SpTokenizer:
+    ours = {name: value for name, value in ours.items() if name != "class"}
+    path = files.path("sentencepiece.model")
+    try:
+        return SpTokenizer(path, **{**ours, **options})
+    except TypeError as error:
+        raise TokenizerError(
+            f"{files.path('tokenizer_config.json')}: bert4keras does not hold the arguments of "
+            f"SpTokenizer: {error}."
+        ) from error
+
+
+def _load_sentencepiece(files: TokenizerFiles, name: str, family, options) -> SpTokenizer:
+    path = files.path(name)
+    config = files.config
+    family = _family(family, files, _FAMILIES.get(name), path)
+    if family not in LAYOUTS:
+        raise TokenizerError(f"{path} is a SentencePiece model, which {family} has not.")
+    layout = dict(LAYOUTS[family])
+    _refuse_settings(files)
     if family == "t5" and config.get("extra_ids") is not None:
         layout["last_tokens"] = [f"<extra_id_{i}>" for i in reversed(range(config["extra_ids"]))]
     if family in ("albert", "deberta-v2"):
-        if config.get("split_by_punct"):
-            raise ValueError(
-                f"split_by_punct of {path.parent / 'tokenizer_config.json'} is not supported; take "
-                "a tokenizer.json of the same checkpoint."
-            )
         layout["do_lower_case"] = config.get("do_lower_case", layout.get("do_lower_case", False))
     if "keep_accents" in config and family == "albert":
         layout["strip_accents"] = not config["keep_accents"]
-    added = config["added"]
-    layout["last_tokens"] = (*layout.get("last_tokens", ()), *sorted(added, key=added.get))
-    made = SpTokenizer(path, **{**FRAMES[family], **layout, **_read_names(config), **options})
-    wrong = [token for token, i in added.items() if made.vocab.get(token) != i]
+    plain = SpTokenizer(path, **{**FRAMES[family], **layout, **read_names(files)})
+    added = read_added(files, (), plain.vocab)
+    layout["added_tokens"] = sorted(added, key=lambda token: token.id)
+    made = plain
+    if added or options:
+        made = SpTokenizer(path, **{**FRAMES[family], **layout, **read_names(files), **options})
+    wrong = [token for token in added if made.vocab.get(token.content) != token.id]
     if wrong and not {"keep_tokens", "first_tokens", "last_tokens"} & options.keys():
-        raise ValueError(
-            f"{path.parent} says that {wrong[0]!r} has the id {added[wrong[0]]}, but by the layout "
-            f"of {family} it is {made.vocab.get(wrong[0])}. Give the right family=, or the layout: "
+        token = wrong[0].content
+        raise TokenizerError(
+            f"{files.directory} says that {token!r} has the id {wrong[0].id}, but by the layout "
+            f"of {family} it is {made.vocab.get(token)}. Give the right family=, or the layout: "
             "first_tokens=, last_tokens=."
         )
     return made
 
 
-def _family(given: str | None, config, guess: str | None, path: Path) -> str:
-    named = [given] if given else [config.get("model_type"), config.get("tokenizer_class")]
-    named = [name for name in named if name]
+def _refuse_settings(files: TokenizerFiles) -> None:
+    """Raise TokenizerError for what only a tokenizer.json of the same checkpoint would do."""
+    config = files.config
+    unsupported = {"split_by_punct": True, "remove_space": False, "legacy": False}
+    wrong = [key for key, value in unsupported.items() if config.get(key) is value]
+    wrong += ["sp_model_kwargs"] if config.get("sp_model_kwargs") else []
+    if wrong:
+        raise TokenizerError(
+            f"{wrong[0]}: {config[wrong[0]]!r} of {files.path('tokenizer_config.json')} is not "
+            "supported; take a tokenizer.json of the same checkpoint."
+        )
+
+
+def _family(given: str | None, files: TokenizerFiles, guess: str | None, path: Path) -> str:
+    named = [given] if given else [files.class_name, files.model_type]
+    named = [name for name in named if name and (given or not is_generic_class(name))]
     found = [find_family(name) for name in named if find_family(name)]
+    if found[:2] == ["t5", "mt5"]:  # which has the class of T5, but no sentinels
+        found = ["mt5"]
+    if found and (given or found[0] != find_family(files.class_name or "")):
+        files.family_from_model = CLASSES[found[0]]
     if not found and not named and guess:
         found = [guess]
     if not found:
-        raise ValueError(
+        raise TokenizerError(
             f"Which special tokens belong to {path}? "
             f"{'Nothing beside it says so' if not named else f'{named[0]!r} is not known'}. "
             "Tokenizer.from_pretrained(directory, family=...) names a family like it: "
             f"{', '.join(FRAMES)}."
         )
     return found[0]
-
-
-def _has_capitals(vocab: Mapping[str, int]) -> bool:
-    return any(token != token.lower() for token in vocab if not re.fullmatch(r"\[.*\]", token))

@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from bert4keras.tokenizers.added import AddedToken, AddedTokenFinder
 from bert4keras.tokenizers.base import TokenizerBase
-from bert4keras.tokenizers.sentencepiece_file import keep_pieces
+from bert4keras.tokenizers.cutting import Cut
+from bert4keras.tokenizers.errors import TokenizerError, TokenizerNotFoundError, rust_errors
+from bert4keras.tokenizers.reading import read_file
+from bert4keras.tokenizers.sentencepiece_file import hide_pieces, keep_pieces
 from bert4keras.tokenizers.texts import Span, tidy_spans, without_surrogates
 from bert4keras.tokenizers.vocabulary import check_keep_tokens
 
@@ -32,6 +37,8 @@ class SpTokenizer(TokenizerBase):
             ones, as these sentinels, are found in texts.
         keep_tokens: ids of the tokens to keep, numbered anew in this order; texts are cut as by
             a model that has only these pieces.
+        added_tokens: more last tokens, or first or last ones as dicts with the flags of
+            `AddedToken`.
         do_lower_case, strip_accents, plain_quotes: what ALBERT does before: lower-case, take
             off accents (compatibility forms are decomposed), write `` and '' as ".
         token_pad, token_unk: by default those of the model.
@@ -49,10 +56,15 @@ class SpTokenizer(TokenizerBase):
         do_lower_case: bool = False,
         strip_accents: bool = False,
         plain_quotes: bool = False,
+        added_tokens: Sequence[str | Mapping[str, Any] | AddedToken] = (),
         **options,
     ):
-        self._model = model = _load(Path(sp_model_path))
-        pieces = [model.id_to_piece(i) for i in range(model.get_piece_size())]
+        model, pieces = _load(Path(sp_model_path))
+        self._model = model
+        flags = {token.content: token for token in map(AddedToken.make, added_tokens)}
+        last_tokens = list(
+            dict.fromkeys([*last_tokens, *(t for t in flags if t not in first_tokens)])
+        )
         unknown, pad = pieces[model.unk_id()], model.pad_id()
         options.setdefault("token_unk", unknown)
         options.setdefault("token_pad", pieces[pad] if pad >= 0 else "<pad>")
@@ -60,42 +72,49 @@ class SpTokenizer(TokenizerBase):
         if keep_tokens is not None:
             tokens = [tokens[i] for i in check_keep_tokens(keep_tokens, range(len(tokens)))]
         if unknown not in tokens:
-            raise ValueError(f"keep_tokens must keep the unknown token {unknown}.")
+            raise TokenizerError(f"keep_tokens must keep the unknown token {unknown}.")
         super().__init__({token: i for i, token in enumerate(tokens)}, **options)
         kept = {i for i, piece in enumerate(pieces) if piece in self.vocab}
-        if len(kept) < len(pieces):
-            serialized = keep_pieces(model.serialized_model_proto(), kept)
-            self._model = type(model)(model_proto=serialized)
+        named = {i for i, p in enumerate(pieces) if p in self._control and not model.is_unknown(i)}
+        hidden = {i for i in named if not model.is_control(i)}
+        if len(kept) < len(pieces) or hidden:
+            with rust_errors(f"{sp_model_path} cannot be made smaller"):
+                serialized = hide_pieces(model.serialized_model_proto(), hidden)
+                serialized = keep_pieces(serialized, kept)
+                self._model = type(model)(model_proto=serialized)
         self._ids = [self.vocab[piece] for i, piece in enumerate(pieces) if i in kept]
         self._blank_id = self.vocab.get("▁")
         added = set(tokens) - set(pieces)
         self._always = added | {p for i, p in enumerate(pieces) if _is_technical(model, i)}
-        special = {self.token_pad, self.token_unk, self.token_mask}
-        self._find_added(added - special - {self.token_start, self.token_end})
+        found = sorted((added | self._control) & self.vocab.keys(), key=self.vocab.__getitem__)
+        flags = {t: flags.get(t, AddedToken(t, special=True)) for t in found}
+        self._all_added = all_added = [
+            AddedToken(t, self.vocab[t], **token.flags) for t, token in flags.items()
+        ]
+        self._first_tokens = tuple(first_tokens)
+        self._find_added(token for token in all_added if token.content in added)
+        self._finders = {
+            False: AddedTokenFinder(self._added, do_lower_case),
+            True: AddedTokenFinder(all_added, do_lower_case),
+        }
         self.do_lower_case = do_lower_case
         self._prepares = do_lower_case, strip_accents, plain_quotes
 
-    def _find_added(self, added: set[str]) -> None:
-        longest_first = sorted(added, key=len, reverse=True)
-        self._added = re.compile("|".join(map(re.escape, longest_first))) if added else None
-
-    def _cut_texts(self, texts: list[str], offsets: bool) -> list[tuple[list[int], list[Span]]]:
-        cut: list[tuple[list[int], list[Span]]] = [([], []) for _ in texts]
-        stretches = []  # (number of the text, start, stretch or id of an added token)
+    def _cut_texts(self, texts: list[str], offsets: bool, special: bool = False) -> list[Cut]:
+        cut: list[Cut] = [([], []) for _ in texts]
+        stretches = []  # (number of the text, start, end, id of an added token or None)
         for n, text in enumerate(texts):
-            position = 0
-            for match in self._added.finditer(text) if self._added else ():
-                stretches.append((n, position, text[position : match.start()]))
-                stretches.append((n, match.start(), self.vocab[match[0]]))
-                position = match.end()
-            stretches.append((n, position, text[position:] if position else text))
-        parts = [stretch for *_, stretch in stretches if isinstance(stretch, str)]
+            found = self._finders[special].split(text)
+            stretches.extend((n, start, end, i) for start, end, i in found)
+        parts = [texts[n][start:end] for n, start, end, i in stretches if i is None]
         pieces = iter(self._cut_stretches(parts, offsets))
-        for n, start, stretch in stretches:
-            if isinstance(stretch, str):
+        for n, start, end, i in stretches:
+            if i is None:
                 ids, spans = next(pieces)
             else:
-                ids, spans = [stretch], [(0, len(self._tokens[stretch]))] if offsets else []
+                inner = texts[n][start:end]
+                start += len(inner) - len(inner.lstrip())
+                ids, spans = [i], [(0, len(inner.strip()))] if offsets else []
             cut[n][0].extend(ids)
             cut[n][1].extend((start + a, start + b) for a, b in spans)
         return cut
@@ -107,9 +126,12 @@ class SpTokenizer(TokenizerBase):
             pairs = [_prepare(text, *self._prepares) for text in prepared]
             prepared, origins = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
         if not offsets:
-            return [([self._ids[i] for i in ids], []) for ids in self._model.encode(prepared)]
+            with rust_errors("A text cannot be tokenized"):
+                found = self._model.encode(prepared)
+            return [([self._ids[i] for i in ids], []) for ids in found]
         cut = []
-        found = self._model.encode(prepared, out_type="offset_mapping")
+        with rust_errors("A text cannot be tokenized"):
+            found = self._model.encode(prepared, out_type="offset_mapping")
         for text, ready, origin, encoding in zip(texts, prepared, origins, found, strict=True):
             ids = [self._ids[i] for i in encoding["ids"]]
             spans = self._filled(ready, ids, encoding["offsets"])
@@ -132,6 +154,28 @@ class SpTokenizer(TokenizerBase):
             filled.append((start, end))
         return filled
 
+    def _describe(self) -> tuple[dict[str, bytes], dict[str, Any]]:
+        first = [token for token in self._first_tokens if token in self.vocab]
+        pieces = _pieces(self._model)
+        tokens = sorted(self.vocab, key=self.vocab.__getitem__)
+        last = [token for token in tokens if token not in {*first, *pieces}]
+        layout = {token: i for i, token in enumerate(dict.fromkeys([*first, *pieces, *last]))}
+        keep = [layout[token] for token in tokens]
+        lower, accents, quotes = self._prepares
+        ours = {
+            "class": "SpTokenizer",
+            "first_tokens": first,
+            "last_tokens": last,
+            "keep_tokens": None if keep == list(range(len(keep))) else keep,
+            "added_tokens": [token.as_json() for token in self._all_added],
+            "do_lower_case": lower,
+            "strip_accents": accents,
+            "plain_quotes": quotes,
+        }
+        # No class of transformers, which would number the pieces in another way.
+        config = {"tokenizer_class": "SpTokenizer", "bert4keras": ours}
+        return {"sentencepiece.model": self._model.serialized_model_proto()}, config
+
     def _join(self, tokens: list[str]) -> str:
         return self._model.decode_pieces(tokens)
 
@@ -144,14 +188,17 @@ def _load(path: Path):
             f"Reading {path} needs the sentencepiece library: pip install "
             "bert4keras[sentencepiece]. A tokenizer.json of the same model is read without it."
         ) from error
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no SentencePiece model file {path}.")
-    try:
+    if not path.exists():
+        raise TokenizerNotFoundError(f"There is no SentencePiece model file {path}.")
+    data = read_file(path)
+    with rust_errors(f"{path} is not a SentencePiece model"):
         model = sentencepiece.SentencePieceProcessor()
-        model.LoadFromSerializedProto(path.read_bytes())
-        return model
-    except RuntimeError as error:
-        raise ValueError(f"{path} is not a SentencePiece model: {error}.") from error
+        model.LoadFromSerializedProto(data)
+        return model, _pieces(model)
+
+
+def _pieces(model) -> list[str]:
+    return [model.id_to_piece(i) for i in range(model.get_piece_size())]
 
 
 def _is_technical(model, i: int) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Container, Iterator
 _PIECES = 1
 _FIXED_SIZES = {1: 8, 5: 4}  # wire type -> bytes
 _VARINT, _LENGTH = 0, 2
+_CONTROL = bytes([3 << 3 | _VARINT, 3])  # of a piece: field 3, its type, is CONTROL
 
 
 def keep_pieces(model: bytes, kept: Container[int]) -> bytes:
@@ -20,6 +21,27 @@ def keep_pieces(model: bytes, kept: Container[int]) -> bytes:
     for field, start, end in _fields(model):
         index += field == _PIECES
         if field != _PIECES or index in kept:
+            parts.append(model[start:end])
+    return b"".join(parts)
+
+
+def hide_pieces(model: bytes, hidden: Container[int]) -> bytes:
+    """A model that makes no text into some pieces: they become control symbols.
+
+    Args:
+        model: content of the model file.
+        hidden: indices of the pieces.
+    """
+    parts, index = [], -1
+    for field, start, end in _fields(model):
+        index += field == _PIECES
+        if field == _PIECES and index in hidden:
+            head = _varint(model, start)[1]  # behind the tag
+            size, inner = _varint(model, head)
+            # Of a field that occurs twice the last value counts.
+            parts.append(model[start:head] + _as_varint(size + len(_CONTROL)))
+            parts.append(model[inner:end] + _CONTROL)
+        else:
             parts.append(model[start:end])
     return b"".join(parts)
 
@@ -49,3 +71,11 @@ def _varint(data: bytes, position: int) -> tuple[int, int]:
         position, shift = position + 1, shift + 7
         if byte < 0x80:
             return value, position
+
+
+def _as_varint(value: int) -> bytes:
+    parts = []
+    while value >= 0x80:
+        parts.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*parts, value])

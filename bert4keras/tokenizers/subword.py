@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import tokenizers as rust
+from bert4keras._json import parse_json
+from bert4keras.tokenizers.added import AddedToken, number_added
 from bert4keras.tokenizers.base import TokenizerBase
-from bert4keras.tokenizers.frame import Frame
-from bert4keras.tokenizers.rust_batch import encode_all
-from bert4keras.tokenizers.texts import Span, tidy_spans, without_surrogates
-from bert4keras.tokenizers.vocabulary import check_keep_tokens, read_json
+from bert4keras.tokenizers.cutting import Cut
+from bert4keras.tokenizers.errors import TokenizerError, rust_errors
+from bert4keras.tokenizers.post_processor import read_frame
+from bert4keras.tokenizers.reading import read_file
+from bert4keras.tokenizers.rust_pipeline import RustPipeline
+from bert4keras.tokenizers.saving import dump
+from bert4keras.tokenizers.schema import check_tokenizer_json
+from bert4keras.tokenizers.texts import tidy_spans
+from bert4keras.tokenizers.vocabulary import check_keep_tokens
 
 # The usual names, for a tokenizer.json that does not come with a tokenizer_config.json.
 _USUAL = {
@@ -23,8 +27,6 @@ _USUAL = {
     "token_unk": ("[UNK]", "<unk>"),
     "token_mask": ("[MASK]", "<mask>"),
 }
-# Noncharacters, which no text has: names that no text can be cut into.
-_HIDDEN = "\U0010ffff\U0010fffe"
 
 
 class SubwordTokenizer(TokenizerBase):
@@ -39,6 +41,7 @@ class SubwordTokenizer(TokenizerBase):
     Args:
         source: path of a tokenizer.json, or its content.
         keep_tokens: ids of the tokens to keep, numbered anew in this order (Unigram only).
+        added_tokens: more added tokens: strings, or dicts with the keys of `AddedToken`.
         options: see `TokenizerBase`. The frame of a pair is read from the post-processor, and
             special tokens that are not named are those with one of the usual names.
 
@@ -50,32 +53,47 @@ class SubwordTokenizer(TokenizerBase):
         self,
         source: str | os.PathLike | Mapping[str, Any],
         keep_tokens: Sequence[int] | None = None,
+        added_tokens: Sequence[str | Mapping[str, Any] | AddedToken] = (),
         **options,
     ):
-        content = dict(source) if isinstance(source, Mapping) else read_json(Path(source))
-        check_kind(content, "This tokenizer.json" if isinstance(source, Mapping) else source)
-        vocab = vocab_of(content)
-        options = {**_guess(content, vocab), **read_frame(content.get("post_processor")), **options}
-        special = {token for name, token in options.items() if name in _USUAL}
+        is_content = isinstance(source, Mapping)
+        content = (
+            dict(source) if is_content else parse_json(read_file(source), source, TokenizerError)
+        )
+        where = "This tokenizer.json" if is_content else source
+        check_tokenizer_json(content, where)
+        check_kind(content, where)
+        added = [AddedToken.make(token) for token in (*added_of(content), *added_tokens)]
+        vocab, added = number_added(model_vocab(content), added)
+        content["added_tokens"] = [token.as_json() for token in added]
+        options = {
+            **_guess(content, vocab),
+            **read_frame(content.get("post_processor"), vocab),
+            **options,
+        }
         if keep_tokens is not None:
             vocab, content = _restrict(content, vocab, keep_tokens)
         super().__init__(vocab, **options)
-        self._rust = _build(content, special)
-        self._always = {token["content"] for token in content.get("added_tokens") or ()}
+        self._pipeline = RustPipeline(content, self.vocab, self._control)
+        self._find_added(AddedToken.make(token) for token in content["added_tokens"])
+        self._always = {token["content"] for token in content["added_tokens"]}
         self._blank_id = vocab.get("▁")
 
-    def _cut_texts(self, texts: list[str], offsets: bool) -> list[tuple[list[int], list[Span]]]:
-        encodings = encode_all(self._rust, [without_surrogates(t) for t in texts], offsets)
+    def _cut_texts(self, texts: list[str], offsets: bool, special: bool = False) -> list[Cut]:
+        cut = self._pipeline.cut(texts, offsets, special)
         if not offsets:
-            return [(encoding.ids, []) for encoding in encodings]
-        cut = []
-        for text, encoding in zip(texts, encodings, strict=True):
-            ids = encoding.ids
-            cut.append((ids, tidy_spans(text, ids, encoding.offsets, self._blank_id)))
-        return cut
+            return cut
+        pairs = zip(texts, cut, strict=True)
+        return [(ids, tidy_spans(text, ids, spans, self._blank_id)) for text, (ids, spans) in pairs]
+
+    def _describe(self) -> tuple[dict[str, bytes], dict[str, Any]]:
+        config = {"tokenizer_class": "PreTrainedTokenizerFast"}
+        return {"tokenizer.json": dump(self._pipeline.describe(self))}, config
 
     def _join(self, tokens: list[str]) -> str:
-        return self._rust.decoder.decode(tokens) if self._rust.decoder else " ".join(tokens)
+        decoder = self._pipeline.tokenizer.decoder
+        with rust_errors("These tokens cannot be decoded"):
+            return decoder.decode(tokens) if decoder else " ".join(tokens)
 
 
 def byte_pair_content(
@@ -103,61 +121,36 @@ def model_kind(content: Mapping[str, Any]) -> str | None:
     """BPE, Unigram, WordPiece or another kind of model that a tokenizer.json holds."""
     model = content.get("model") or {}
     if "type" not in model:  # written before 2020
-        return "BPE" if "merges" in model else "Unigram" if "unk_id" in model else None
+        marks = {"merges": "BPE", "unk_id": "Unigram", "max_input_chars_per_word": "WordPiece"}
+        return next((kind for key, kind in marks.items() if key in model), None)
     return model["type"]
 
 
 def check_kind(content: Mapping[str, Any], where: str | os.PathLike) -> None:
-    """Raise ValueError unless a tokenizer.json holds a BPE or a Unigram model."""
+    """Raise TokenizerError unless a tokenizer.json holds a BPE or a Unigram model."""
     if model_kind(content) not in ("BPE", "Unigram"):
-        raise ValueError(
+        raise TokenizerError(
             f"{where} holds a {model_kind(content)} model, which is not supported; BPE and Unigram "
             "are, and WordPiece by Tokenizer.from_pretrained."
         )
+    if content["model"].get("dropout"):
+        raise TokenizerError(
+            f"{where}: dropout {content['model']['dropout']!r} of its BPE model cuts a text in "
+            "another way each time, which is not supported; make it null."
+        )
 
 
-def vocab_of(content: Mapping[str, Any]) -> dict[str, int]:
-    """The vocabulary of a tokenizer.json, added tokens included."""
+def model_vocab(content: Mapping[str, Any]) -> dict[str, int]:
+    """The vocabulary of the model of a tokenizer.json."""
     vocab = content["model"]["vocab"]
-    if not isinstance(vocab, Mapping):  # Unigram: [token, score] in the order of ids
-        vocab = {token: i for i, (token, _) in enumerate(vocab)}
-    added = {token["content"]: token["id"] for token in content.get("added_tokens") or ()}
-    return {**vocab, **added}
+    if isinstance(vocab, Mapping):
+        return dict(vocab)
+    return {token: i for i, (token, _) in enumerate(vocab)}  # Unigram: in the order of ids
 
 
-def read_frame(post_processor: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Arguments of `TokenizerBase` that put the special tokens of a post-processor.
-
-    There are many kinds of post-processors; what one does is read off from what it makes of a
-    pair of one-word texts.
-    """
-    content = {
-        "version": "1.0",
-        "added_tokens": [],
-        "post_processor": post_processor,
-        "model": {"type": "WordLevel", "vocab": {"*": 0}, "unk_token": "*"},
-    }
-    probe = _load(content).encode("*", "*")
-    first, second = (i for i, text in enumerate(probe.sequence_ids) if text is not None)
-    head, tail = probe.tokens[:first], probe.tokens[second + 1 :]
-    names = {**dict.fromkeys(head, "S"), **dict.fromkeys(tail, "E")}
-    between = [names.get(token, "?") for token in probe.tokens[first + 1 : second]]
-    pattern = "".join(["S" * len(head), "*", *between, "*", "E" * len(tail)])
-    try:
-        Frame.parse(pattern)
-    except ValueError:
-        raise ValueError(
-            "tokenizer.json puts special tokens in a way that is not supported: "
-            f"{' '.join(probe.tokens)}, where * is a text."
-        ) from None
-    options: dict[str, Any] = {"pattern": pattern, "segments": (0, 0)}
-    if pattern != "**":
-        options["segments"] = probe.type_ids[first], probe.type_ids[second]
-    return {
-        **options,
-        **({"token_start": head[0]} if head else {}),
-        **({"token_end": tail[0]} if tail else {}),
-    }
+def added_of(content: Mapping[str, Any]) -> list[AddedToken]:
+    """The added tokens of a tokenizer.json, with the ids that it gives them."""
+    return [AddedToken.make(token) for token in content.get("added_tokens") or ()]
 
 
 def _guess(content: Mapping[str, Any], vocab: Mapping[str, int]) -> dict[str, str | None]:
@@ -179,7 +172,7 @@ def _restrict(
     """The vocabulary and the content with the kept tokens alone."""
     model = content["model"]
     if model_kind(content) != "Unigram":
-        raise ValueError(
+        raise TokenizerError(
             "keep_tokens needs a Unigram or WordPiece vocabulary: the merges of BPE build tokens "
             "out of others, so none can be taken away."
         )
@@ -187,7 +180,7 @@ def _restrict(
     kept = {tokens[i]: n for n, i in enumerate(check_keep_tokens(keep_tokens, tokens))}
     unknown = None if model.get("unk_id") is None else model["vocab"][model["unk_id"]][0]
     if unknown is not None and unknown not in kept:
-        raise ValueError(f"keep_tokens must keep the unknown token {unknown}.")
+        raise TokenizerError(f"keep_tokens must keep the unknown token {unknown}.")
     scores = dict(model["vocab"])
     model = {
         **model,
@@ -196,29 +189,7 @@ def _restrict(
     }
     added = [
         {**token, "id": kept[token["content"]]}
-        for token in content.get("added_tokens") or ()
+        for token in content["added_tokens"]
         if token["content"] in kept
     ]
     return kept, {**content, "model": model, "added_tokens": added}
-
-
-def _build(content: dict[str, Any], special: set[str | None]) -> rust.Tokenizer:
-    """The Rust tokenizer: it finds added tokens in texts, but no special ones."""
-    model = content["model"]
-    if model_kind(content) == "Unigram":
-        # Unigram would take a special token for a word, were one written in a text.
-        hidden = [[_HIDDEN + t if t in special else t, score] for t, score in model["vocab"]]
-        model = {**model, "vocab": hidden}
-    added = [t for t in content.get("added_tokens") or () if t["content"] not in special]
-    changed = {"model": model, "added_tokens": added, "post_processor": None}
-    return _load({**content, **changed, "truncation": None, "padding": None})
-
-
-def _load(content: Mapping[str, Any]) -> rust.Tokenizer:
-    try:
-        return rust.Tokenizer.from_str(json.dumps(content))
-    except Exception as error:  # the library raises nothing more precise
-        raise ValueError(
-            f"tokenizer.json is not one that the installed tokenizers {rust.__version__} can read: "
-            f"{error}. A newer release of that package may."
-        ) from error

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 Span = tuple[int, int]
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -84,3 +86,15 @@ def tidy_spans(
             end = start + len(inner)
         tidy.append((start, end))
     return tidy
+
+
+@contextlib.contextmanager
+def paused_gc() -> Iterator[None]:
+    """Search for no cycles while millions of small lists are made: it takes half of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from bert4keras._files import replace_file
 from bert4keras.tokenizers.characters import is_cjk, is_punctuation
+from bert4keras.tokenizers.errors import TokenizerError, TokenizerNotFoundError
+from bert4keras.tokenizers.reading import read_file
 
+_COUNTED = re.compile(r"(\S+)[ \t]+\d+")
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
@@ -21,6 +23,9 @@ def load_vocab(
     startswith: Sequence[str] | None = None,
 ) -> dict[str, int] | tuple[dict[str, int], list[int]]:
     """Read a vocabulary file.
+
+    A line is a token with all its blanks, as in Hugging Face's tokenizers, except that a file with
+    a count behind every token is read without the counts.
 
     Args:
         path: text file with one token a line; a byte order mark and CRLF are accepted.
@@ -33,15 +38,20 @@ def load_vocab(
     Returns:
         The dict token -> id; if simplified, also the list of old ids, which belongs into
         `build_transformer_model(keep_tokens=...)`.
+
+    Raises:
+        TokenizerNotFoundError: there is no such file.
+        TokenizerError: it is no vocabulary; a line that is empty, occurs twice, or has blanks
+            around its token is named by its number.
     """
-    token_dict = _parse(Path(path), encoding)
+    token_dict = parse_vocab(read_lines(Path(path), encoding), path)
     if not simplified:
         return token_dict
     if startswith is None:
         startswith = [token for token in SPECIAL_TOKENS if token in token_dict]
     absent = [token for token in startswith if token not in token_dict]
     if absent:
-        raise ValueError(f"startswith names tokens that {path} does not have: {absent}.")
+        raise TokenizerError(f"startswith names tokens that {path} does not have: {absent}.")
     tokens = dict.fromkeys(startswith)
     tokens.update(dict.fromkeys(token for token in token_dict if not is_redundant(token)))
     return {token: i for i, token in enumerate(tokens)}, [token_dict[token] for token in tokens]
@@ -59,13 +69,15 @@ def save_vocab(
     """
     tokens = sorted(token_dict, key=token_dict.__getitem__)
     if [token_dict[token] for token in tokens] != list(range(len(tokens))):
-        raise ValueError(
+        raise TokenizerError(
             f"Cannot write {path}: the ids must be 0 ... {len(tokens) - 1}, each once, because the "
             "line number is the id."
         )
-    broken = [token for token in tokens if not token or "\n" in token or "\r" in token]
+    broken = [token for token in tokens if not fits_on_line(token)]
     if broken:
-        raise ValueError(f"Cannot write {path}: tokens that do not fit on a line: {broken[:5]}.")
+        raise TokenizerError(
+            f"Cannot write {path}: tokens that do not fit on a line: {broken[:5]}."
+        )
     with replace_file(path) as new, open(new, "w", encoding=encoding, newline="\n") as file:
         file.writelines(f"{token}\n" for token in tokens)
 
@@ -81,51 +93,74 @@ def is_chinese_or_english(token: str) -> bool:
     return all(char.isascii() or is_cjk(char) or is_punctuation(char) for char in token)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; ValueError if it holds none."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not valid JSON: {error}.") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} holds a JSON {type(content).__name__}, not an object.")
-    return content
-
-
 def check_keep_tokens(keep_tokens: Iterable[int], known: Container[int]) -> list[int]:
     """Raise ValueError unless the ids are known and each occurs once; return them as a list."""
     keep_tokens = [int(i) for i in keep_tokens]
     absent = [i for i in keep_tokens if i not in known]
     if absent:
-        raise ValueError(f"keep_tokens has ids that no token has: {absent[:5]}.")
+        raise TokenizerError(f"keep_tokens has ids that no token has: {absent[:5]}.")
     if len(set(keep_tokens)) != len(keep_tokens):
-        raise ValueError("keep_tokens has the same id twice.")
+        raise TokenizerError("keep_tokens has the same id twice.")
     return keep_tokens
 
 
-def _parse(path: Path, encoding: str) -> dict[str, int]:
+def fits_on_line(token: str) -> bool:
+    """Whether a vocabulary file can hold a token so that `load_vocab` reads it again."""
+    inner = token.strip(" \t")
+    counted = _COUNTED.fullmatch(token) is not None
+    return not (
+        "\n" in token or "\r" in token or not token or counted or 0 < len(inner) < len(token)
+    )
+
+
+def read_lines(path: Path, encoding: str = "utf-8") -> list[str]:
+    """Return the lines of a vocabulary file, without the empty ones at its end."""
     if path.is_dir():
-        raise ValueError(f"{path} is a directory: use Tokenizer.from_pretrained, or name the file.")
+        raise TokenizerError(
+            f"{path} is a directory: use Tokenizer.from_pretrained, or name the file."
+        )
     if not path.exists():
-        raise FileNotFoundError(f"There is no vocabulary file {path}.")
+        raise TokenizerNotFoundError(f"There is no vocabulary file {path}.")
+    return parse_lines(read_file(path), path, encoding)
+
+
+def parse_lines(data: bytes, path: str | os.PathLike, encoding: str = "utf-8") -> list[str]:
+    """As `read_lines`, for the content of a file."""
     if encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
         encoding = "utf-8-sig"
     try:
-        lines = path.read_text(encoding=encoding).rstrip("\n").split("\n")
+        text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not a text file in {encoding}: {error}.") from error
+        raise TokenizerError(f"{path} is not a text file in {encoding}: {error}.") from error
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.rstrip("\n").split("\n")
+
+
+def parse_vocab(lines: Sequence[str], path: str | os.PathLike) -> dict[str, int]:
+    """Return the dict token -> id of the lines of a vocabulary file; see `load_vocab`."""
+    counted = [_COUNTED.fullmatch(line) for line in lines]
+    if all(counted):
+        lines = [match[1] for match in counted]
     token_dict: dict[str, int] = {}
     for number, line in enumerate(lines):
-        # What follows a blank is a count in some vocabularies; a token may itself be a blank.
-        token = line.split()[0] if line.strip() else line
-        if not token:
-            raise ValueError(
-                f"Line {number + 1} of {path} is empty; leaving it out would shift all later ids."
+        where = f"Line {number + 1} of {path}"
+        inner = line.strip(" \t")  # a token may itself be a blank
+        if not line:
+            raise TokenizerError(f"{where} is empty; leaving it out would shift all later ids.")
+        if counted[number] and not all(counted):
+            raise TokenizerError(
+                f"{where} is {line!r}, a token with a count as it seems, but other lines have no "
+                "count. Take the counts away: the file has one token a line."
             )
-        if token in token_dict:
-            raise ValueError(
-                f"{path} has the token {token!r} twice, in lines {token_dict[token] + 1} and "
+        if inner and inner != line:
+            raise TokenizerError(
+                f"{where} is {line!r}: with blanks around it, the token is found in no text. Take "
+                "them away."
+            )
+        if line in token_dict:
+            raise TokenizerError(
+                f"{path} has the token {line!r} twice, in lines {token_dict[line] + 1} and "
                 f"{number + 1}; the line number is the id, so every token must occur once."
             )
-        token_dict[token] = number
+        token_dict[line] = number
     return token_dict

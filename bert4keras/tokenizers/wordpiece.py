@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from numbers import Integral
+from typing import Any
 
 import tokenizers as rust
 from bert4keras.data.text import lowercase_and_normalize
+from bert4keras.tokenizers.added import AddedToken, number_added
 from bert4keras.tokenizers.base import TokenizerBase
+from bert4keras.tokenizers.cutting import Cut
 from bert4keras.tokenizers.detokenize import detokenize
-from bert4keras.tokenizers.rust_batch import encode_all
-from bert4keras.tokenizers.texts import Span, without_surrogates
-from bert4keras.tokenizers.vocabulary import check_keep_tokens, load_vocab
+from bert4keras.tokenizers.errors import TokenizerError
+from bert4keras.tokenizers.rust_pipeline import RustPipeline, encode_all
+from bert4keras.tokenizers.saving import dump
+from bert4keras.tokenizers.texts import tidy_spans, without_surrogates
+from bert4keras.tokenizers.vocabulary import check_keep_tokens, fits_on_line, load_vocab
+
+PREFIX = "##"
+MAX_WORD = 10_000  # characters; WordPiece takes time in the square of a word's length
 
 
 class Tokenizer(TokenizerBase):
@@ -29,6 +38,12 @@ class Tokenizer(TokenizerBase):
         strip_accents: by default the same as do_lower_case.
         split_cjk: whether every Chinese character is a word of its own.
         keep_tokens: ids of the tokens to keep, numbered anew in this order.
+        added_tokens: tokens that are found in a text as they are, before it is cut into words:
+            strings, or dicts with the keys of `AddedToken`. One without an id that the
+            vocabulary lacks gets the next id; the embedding must have a row for it.
+        prefix: of the pieces inside of a word.
+        pipeline: "normalizer" and "pre_tokenizer" of a tokenizer.json that are used instead of
+            BERT's; do_lower_case, strip_accents and split_cjk concern BERT's normalizer.
         options: special tokens, `pre_tokenize`, `token_translate`; see `TokenizerBase`.
 
     References: Devlin et al., BERT (arXiv:1810.04805); google-research/bert, tokenization.py.
@@ -42,34 +57,58 @@ class Tokenizer(TokenizerBase):
         strip_accents: bool | None = None,
         split_cjk: bool = True,
         keep_tokens: Sequence[int] | None = None,
+        added_tokens: Sequence[str | Mapping[str, Any] | AddedToken] = (),
+        prefix: str = PREFIX,
+        pipeline: Mapping[str, Any] | None = None,
         **options,
     ):
-        vocab = _as_vocab(token_dict)
+        model_vocab = _as_vocab(token_dict)
+        vocab, added = number_added(model_vocab, map(AddedToken.make, added_tokens))
         if keep_tokens is not None:
             tokens = {i: token for token, i in vocab.items()}
             vocab = {tokens[i]: n for n, i in enumerate(check_keep_tokens(keep_tokens, tokens))}
+            added = [
+                AddedToken(t.content, vocab[t.content], **t.flags)
+                for t in added
+                if t.content in vocab
+            ]
+            model_vocab = {token: i for token, i in vocab.items() if token in model_vocab}
         super().__init__(vocab, **options)
-        self.do_lower_case = do_lower_case
-        normalizer = rust.normalizers.BertNormalizer(
-            clean_text=True,
-            handle_chinese_chars=split_cjk,
-            strip_accents=strip_accents,
-            lowercase=do_lower_case,
-        )
-        self._rust = self._build(word_maxlen, normalizer)
-        self._rust_plain = self._build(word_maxlen, None)  # for texts that need no cleaning
+        if not isinstance(word_maxlen, Integral) or not 1 <= word_maxlen <= MAX_WORD:
+            raise TokenizerError(
+                f"word_maxlen must be a number from 1 to {MAX_WORD}, not {word_maxlen!r}."
+            )
+        self._prefix = prefix
+        self._find_added(added)
+        normalizer = {"type": "BertNormalizer", "clean_text": True, "lowercase": do_lower_case}
+        normalizer |= {"handle_chinese_chars": split_cjk, "strip_accents": strip_accents}
+        model = {"type": "WordPiece", "unk_token": self.token_unk or "", "vocab": model_vocab}
+        model |= {"continuing_subword_prefix": prefix, "max_input_chars_per_word": word_maxlen}
+        content = {
+            "version": "1.0",
+            "added_tokens": [token.as_json() for token in added],
+            "normalizer": normalizer,
+            "pre_tokenizer": {"type": "BertPreTokenizer"},
+            "decoder": {"type": "WordPiece", "prefix": prefix, "cleanup": True},
+            "model": model,
+            **(pipeline or {}),
+        }
+        self._pipeline = RustPipeline(content, self.vocab, self._control)
+        self._is_bert = not pipeline
+        self._rust = self._pipeline.tokenizer
+        self._rust_plain = None
+        if self._is_bert and not self._added:  # for texts that need no cleaning
+            self._rust_plain = rust.Tokenizer(self._rust.model)
+            self._rust_plain.pre_tokenizer = rust.pre_tokenizers.BertPreTokenizer()
+        self.do_lower_case = do_lower_case if self._is_bert else self._surface("A") == "a"
 
-    def _build(self, word_maxlen: int, normalizer) -> rust.Tokenizer:
-        model = rust.models.WordPiece(
-            self.vocab, unk_token=self.token_unk, max_input_chars_per_word=word_maxlen
-        )
-        built = rust.Tokenizer(model)
-        if normalizer is not None:
-            built.normalizer = normalizer
-        built.pre_tokenizer = rust.pre_tokenizers.BertPreTokenizer()
-        return built
-
-    def _cut_texts(self, texts: list[str], offsets: bool) -> list[tuple[list[int], list[Span]]]:
+    def _cut_texts(self, texts: list[str], offsets: bool, special: bool = False) -> list[Cut]:
+        if special or self._rust_plain is None:
+            cut = self._pipeline.cut(texts, offsets, special)
+            if not offsets:
+                return cut
+            pairs = zip(texts, cut, strict=True)
+            return [(ids, tidy_spans(text, ids, spans, None)) for text, (ids, spans) in pairs]
         # Printable ASCII needs no cleaning but lower-casing, and Rust is half as fast again
         # without it.
         plain = [text.isascii() and text.isprintable() for text in texts]
@@ -87,24 +126,58 @@ class Tokenizer(TokenizerBase):
         return cut
 
     def _word_id(self, word: str) -> int | None:
-        return self.vocab.get(lowercase_and_normalize(word) if self.do_lower_case else word)
+        if not self._is_bert:
+            word = self._surface(word)
+        elif self.do_lower_case:
+            word = lowercase_and_normalize(word)
+        return None if word in self._control else self.vocab.get(word)
 
     def _surface(self, text: str) -> str:
-        return self._rust.normalizer.normalize_str(without_surrogates(text)).strip()
+        return self._pipeline.normalize(without_surrogates(text)).strip()
+
+    def _describe(self) -> tuple[dict[str, bytes], dict[str, Any]]:
+        content = self._pipeline.describe(self)
+        config: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast"}
+        if self._is_bert:
+            normalizer = content["normalizer"]
+            config = {
+                "tokenizer_class": "BertTokenizer",
+                "do_lower_case": normalizer["lowercase"],
+                "strip_accents": normalizer["strip_accents"],
+                "tokenize_chinese_chars": normalizer["handle_chinese_chars"],
+                "wordpieces_prefix": self._prefix,
+            }
+        files = {"tokenizer.json": dump(content)}
+        tokens = sorted(self.vocab, key=self.vocab.__getitem__)
+        numbered = [self.vocab[token] for token in tokens] == list(range(len(tokens)))
+        if self._is_bert and numbered and all(map(fits_on_line, tokens)):
+            files["vocab.txt"] = "".join(f"{token}\n" for token in tokens).encode("utf-8")
+        return files, config
 
     def _join(self, tokens: list[str]) -> str:
+        if self._prefix != PREFIX:
+            tokens = [
+                PREFIX + token[len(self._prefix) :] if token.startswith(self._prefix) else token
+                for token in tokens
+            ]
         return detokenize(tokens)
 
 
-def _as_vocab(token_dict) -> Mapping[str, int]:
+def _as_vocab(token_dict) -> dict[str, int]:
     if isinstance(token_dict, (str, os.PathLike)):
         return load_vocab(token_dict)
-    if isinstance(token_dict, Mapping):
-        return token_dict
     if isinstance(token_dict, Sequence):
         if len(set(token_dict)) != len(token_dict):
-            raise ValueError("The list of tokens has the same token twice.")
-        return {token: i for i, token in enumerate(token_dict)}
-    raise TypeError(
-        f"token_dict must be a path, a dict or a list of tokens, not {type(token_dict).__name__}."
-    )
+            raise TokenizerError("The list of tokens has the same token twice.")
+        token_dict = {token: i for i, token in enumerate(token_dict)}
+    if not isinstance(token_dict, Mapping):
+        raise TypeError(
+            "token_dict must be a path, a dict or a list of tokens, not "
+            f"{type(token_dict).__name__}."
+        )
+    for token, i in token_dict.items():
+        if not isinstance(token, str) or not isinstance(i, Integral) or not 0 <= i < 2**31:
+            raise TokenizerError(
+                f"A vocabulary maps tokens to ids from 0 on, but this one maps {token!r} to {i!r}."
+            )
+    return {token: int(i) for token, i in token_dict.items()}

@@ -98,6 +98,28 @@ def test_text_never_makes_special_tokens(directories):
     assert given_as_tokens == [0, tokenizer.token_mask_id, 2]
 
 
+@pytest.mark.parametrize("model_type", ["unigram", "bpe"])
+def test_text_never_makes_special_tokens_that_the_model_finds(tmp_path, model_type):
+    """Pieces that the user of the library defined, which it finds in texts by itself."""
+    symbols = ["<cls>", "<mask>", "<extra>"]
+    options = {"vocab_size": 50, "model_type": model_type, "user_defined_symbols": symbols}
+    library = train(tmp_path / "a.model", LINES, **options)
+    names = {"token_start": "<cls>", "token_end": None, "token_mask": "<mask>", "pattern": "S**"}
+    tokenizer = SpTokenizer(tmp_path / "a.model", **names)
+    text = "the <mask> storm<cls> <extra>"
+    assert {"<mask>", "<cls>"} <= set(library.encode(text, out_type=str))
+    tokens = tokenizer.tokenize(text)
+    assert (tokens.count("<mask>"), tokens.count("<cls>"), tokens.count("<extra>")) == (0, 1, 1)
+    special = tokenizer.tokenize(text, special=True)
+    assert (special.count("<mask>"), special.count("<cls>")) == (1, 2)
+    text = "the storm came 北京"
+    assert tokenizer.encode(text)[0][1:] == library.encode(text)
+    tokenizer.save(tmp_path / "saved")
+    assert Tokenizer.from_pretrained(tmp_path / "saved").tokenize("a <mask>") == tokenizer.tokenize(
+        "a <mask>"
+    )
+
+
 @pytest.mark.parametrize("name", ["t5", "t5_json", "xlm_roberta", "albert_json"])
 def test_smaller_vocabulary(directories, name):
     whole = Tokenizer.from_pretrained(directories / name)

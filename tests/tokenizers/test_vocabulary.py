@@ -39,12 +39,24 @@ def test_simplified(tmp_path):
         (b"a\n\nb\n", "Line 2 of .* is empty"),
         (b"", "Line 1 of .* is empty"),
         (b"a\n\xff\n", "not a text file in utf-8"),
+        (b"a\nthe \n", r"Line 2 of .* is 'the ': with blanks around it"),
+        (b"a\r\n the\r\n", r"Line 2 of .* is ' the': with blanks around it"),
+        (b"a\nthe 12\n", r"Line 2 of .* is 'the 12', a token with a count"),
     ],
 )
 def test_bad_files(tmp_path, content, message):
     (tmp_path / "vocab.txt").write_bytes(content)
     with pytest.raises(ValueError, match=message):
         load_vocab(tmp_path / "vocab.txt")
+
+
+def test_lines_with_blanks(tmp_path):
+    """A line is a token, as in transformers; a count behind each is no part of it."""
+    path = tmp_path / "vocab.txt"
+    path.write_bytes("a\nnew york\nx\u3000y\n \n\u2028\n".encode())
+    assert list(load_vocab(path)) == ["a", "new york", "x\u3000y", " ", "\u2028"]
+    path.write_bytes(b"a 5\nthe\t10\r\n")
+    assert load_vocab(path) == {"a": 0, "the": 1}
 
 
 def test_no_file(tmp_path):
@@ -58,7 +70,9 @@ def test_save_replaces_only_when_all_is_well(tmp_path):
     path = tmp_path / "vocab.txt"
     save_vocab(path, {"b": 1, "a": 0})
     assert path.read_bytes() == b"a\nb\n"
-    for bad, message in [({"a": 1}, "ids must be 0"), ({"a\n": 0}, "do not fit on a line")]:
+    on_line = "do not fit on a line"
+    broken = [({token: 0}, on_line) for token in ("a\n", "\r", "", "a ", "a 5")]
+    for bad, message in [({"a": 1}, "ids must be 0"), *broken]:
         with pytest.raises(ValueError, match=message):
             save_vocab(path, bad)
     with pytest.raises(UnicodeEncodeError):

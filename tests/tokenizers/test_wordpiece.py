@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from bert4keras.tokenizers import Tokenizer, save_vocab
 
+# Many of the texts are odd on purpose.
+pytestmark = pytest.mark.filterwarnings("ignore::bert4keras.tokenizers.UnknownTokensWarning")
 REFERENCE = json.loads(
     (Path(__file__).parents[1] / "fixtures" / "wordpiece_reference.json").read_text("utf-8")
 )
@@ -123,7 +125,7 @@ def test_very_long_text():
     text = "科x" * 50_000
     ids, _ = CASED.encode(text)
     assert len(ids) == 100_002
-    assert CASED.encode(text, maxlen=5, truncate_from="left")[0] == [2, *ids[-4:]]
+    assert CASED.encode(text, maxlen=5, truncate_from="left", truncate=True)[0] == [2, *ids[-4:]]
     assert CASED.encode("x" * 100_000)[0] == [2, CASED.token_unk_id, 3]
 
 
@@ -138,11 +140,12 @@ def test_very_long_text():
 )
 def test_truncation_takes_from_the_longer(pattern, truncate_from, expected):
     first, second = "a hello world x", "the"
-    ids, segments = CASED.encode(first, second, 6, pattern, truncate_from)
+    ids, segments = CASED.encode(first, second, 6, pattern, truncate_from, truncate=True)
     assert " ".join(CASED.ids_to_tokens(ids)) == expected
     start = 3 if pattern == "S*ES*E" else 4
     assert segments == [0] * start + [1] * (6 - start)
-    batch = CASED.encode_batch([first], [second], 6, pattern, truncate_from, return_offsets=True)
+    options = {"return_offsets": True, "truncate": True}
+    batch = CASED.encode_batch([first], [second], 6, pattern, truncate_from, **options)
     assert (batch[0][0], batch[1][0]) == (ids, segments)
     texts = [first, second]
     for i, segment, (a, b) in zip(ids, segments, batch[2][0], strict=True):
@@ -158,8 +161,8 @@ def test_lists_of_tokens_are_taken_as_they_are():
 
 def test_tokenize_truncates_and_rematch_follows():
     text = "hello world the x"
-    assert CASED.tokenize(text, maxlen=4) == ["[CLS]", "hello", "world", "[SEP]"]
-    assert CASED.rematch(text, CASED.tokenize(text, 4)) == [
+    assert CASED.tokenize(text, maxlen=4, truncate=True) == ["[CLS]", "hello", "world", "[SEP]"]
+    assert CASED.rematch(text, CASED.tokenize(text, 4, truncate=True)) == [
         [],
         [*range(5)],
         [*range(6, 11)],
@@ -270,7 +273,7 @@ def test_from_directory(tmp_path):
     assert tokenizer.token_mask_id == CASED.token_to_id("the")
     assert Tokenizer.from_pretrained(tmp_path, do_lower_case=False).do_lower_case is False
     (tmp_path / "tokenizer_config.json").write_text("{")
-    with pytest.raises(ValueError, match="not valid JSON"):
+    with pytest.raises(ValueError, match="not a json file"):
         Tokenizer.from_pretrained(tmp_path)
 
 
@@ -280,7 +283,7 @@ def test_from_uncased_vocabulary_alone(tmp_path):
 
 
 def test_from_tokenizer_json(tmp_path):
-    UNCASED._rust.save(str(tmp_path / "tokenizer.json"))
+    UNCASED.save(tmp_path)
     tokenizer = Tokenizer.from_pretrained(tmp_path)
     assert tokenizer.encode("Héllo 科") == UNCASED.encode("Héllo 科")
     content = json.loads((tmp_path / "tokenizer.json").read_text("utf-8"))

@@ -1,0 +1,151 @@
+"""From texts to ids and offsets without special tokens: words, pieces, translations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from bert4keras.tokenizers.added import AddedToken
+from bert4keras.tokenizers.errors import TokenizerError
+from bert4keras.tokenizers.notices import Notices
+from bert4keras.tokenizers.texts import Span, check_texts, find_words
+
+Cut = tuple[list[int], list[Span]]
+
+
+class TextCutter:
+    """Cuts texts into ids: what every tokenizer does around its own `_cut_texts`.
+
+    Args:
+        vocab: dict token -> id.
+        token_unk: the unknown token, or None.
+        pre_tokenize, token_translate: as in `TokenizerBase`.
+    """
+
+    def __init__(
+        self,
+        vocab: Mapping[str, int],
+        token_unk: str | None,
+        pre_tokenize: Callable[[str], Iterable[str]] | None = None,
+        token_translate: Mapping[str, str] | None = None,
+    ):
+        self.vocab = dict(vocab)
+        self.token_unk = token_unk
+        self._tokens = {i: token for token, i in self.vocab.items()}
+        if len(self._tokens) != len(self.vocab):
+            shared = next(t for t, i in self.vocab.items() if self._tokens[i] != t)
+            i = self.vocab[shared]
+            raise TokenizerError(
+                f"Two tokens of the vocabulary have the same id: {shared!r} and "
+                f"{self._tokens[i]!r} have {i}."
+            )
+        self._unk_id = self.vocab.get(token_unk)
+        self._pre_tokenize = pre_tokenize
+        self._translate = dict(token_translate or {})
+        self._translate_back = {new: old for old, new in self._translate.items()}
+        absent = [token for token in self._translate.values() if token not in self.vocab]
+        if absent:
+            raise TokenizerError(
+                f"token_translate leads to tokens not in the vocabulary: {absent}."
+            )
+        self._added: list[AddedToken] = []  # those that are found in texts
+        self._added_ids: set[int] = set()
+        self._control: set[str] = set()  # special tokens, which are plain text in a text
+        self._notices = Notices()
+        self._last: tuple[tuple[str, bool] | None, Cut] = (None, ([], []))
+
+    def _cut_texts(self, texts: list[str], offsets: bool, special: bool = False) -> list[Cut]:
+        """(ids, offsets) of each text, without a frame; offsets empty unless asked for.
+
+        Args:
+            texts: the texts.
+            offsets: whether they are wanted.
+            special: whether special tokens are found in the texts.
+        """
+        raise NotImplementedError
+
+    def _find_added(self, added: Iterable[AddedToken]) -> None:
+        """Note the added tokens that are found in texts."""
+        self._added = [token for token in added if token.content not in self._control]
+        self._added_ids = {token.id for token in self._added}
+
+    def _word_id(self, word: str) -> int | None:
+        """The id of a word of `pre_tokenize` that is a token as a whole."""
+        return None
+
+    def _surface(self, text: str) -> str:
+        """How an unknown piece of a text is shown as a token."""
+        return text
+
+    def _cut_one(self, text: str, special: bool = False) -> Cut:
+        """As `_cut`; remembers the last text, since tokenize is usually followed by rematch."""
+        if self._last[0] != (text, special) or not isinstance(text, str):
+            cut = self._cut(check_texts([text]), offsets=True, special=special)[0]
+            self._last = (text, special), cut
+        return self._last[1]
+
+    def _cut(self, texts: list[str], offsets: bool, special: bool = False) -> list[Cut]:
+        """`_cut_texts` with `pre_tokenize` before it and `token_translate` behind it."""
+        spans_too = offsets or bool(self._translate)
+        if self._pre_tokenize is not None:
+            cut = self._cut_by_words(texts, special)
+        else:
+            cut = self._cut_texts(texts, spans_too, special)
+        if self._unk_id is not None:
+            self._notice_unknown(texts, cut, special, spans_too)
+        if self._translate:
+            for text, (ids, spans) in zip(texts, cut, strict=True):
+                for k, i in enumerate(ids):
+                    token = self._token(i, text, spans[k])
+                    if token in self._translate:
+                        ids[k] = self.vocab[self._translate[token]]
+        return cut
+
+    def _notice_unknown(self, texts: list[str], cut: list[Cut], special: bool, spans_too: bool):
+        for text, (ids, spans) in zip(texts, cut, strict=True):
+            if self._notices.wants_unknown(ids, self._unk_id):
+                if not spans_too and not spans:
+                    ids, spans = self._cut_texts([text], True, special)[0]
+                self._notices.unknown(text, ids, spans, self._unk_id)
+
+    def _cut_by_words(self, texts: list[str], special: bool) -> list[Cut]:
+        """The words of `pre_tokenize` that are in the vocabulary, and the pieces of the rest."""
+        words: list[tuple[int, Span, str | int]] = []  # number of the text, place, word or id
+        for n, text in enumerate(texts):
+            for start, end, added in self._part_at_added(text, special):
+                if added is not None:
+                    words.append((n, (start, end), added))
+                    continue
+                for (a, b), word in find_words(self._pre_tokenize, text[start:end]):
+                    i = self._word_id(word)
+                    words.append((n, (start + a, start + b), word if i is None else i))
+        rest = [word for *_, word in words if isinstance(word, str)]
+        pieces = iter(self._cut_texts(rest, True, special))
+        cut: list[Cut] = [([], []) for _ in texts]
+        for n, (start, end), word in words:
+            ids, spans = next(pieces) if isinstance(word, str) else ([word], [(0, end - start)])
+            cut[n][0].extend(ids)
+            cut[n][1].extend((start + a, start + b) for a, b in spans)
+        return cut
+
+    def _part_at_added(self, text: str, special: bool) -> list[tuple[int, int, int | None]]:
+        """(start, end, id or None) of the added tokens in a text and of what is between them."""
+        found = set(self._added_ids)
+        if special:
+            found |= {self.vocab.get(token) for token in self._control - {self.token_unk}}
+        if not found:
+            return [(0, len(text), None)]
+        parts, position = [], 0
+        for i, (start, end) in zip(*self._cut_texts([text], True, special)[0], strict=True):
+            if i in found:
+                if start > position:
+                    parts.append((position, start, None))
+                parts.append((start, end, i))
+                position = end
+        return [*parts, (position, len(text), None)] if position < len(text) else parts
+
+    def _token(self, i: int, text: str, span: Span) -> str:
+        if i != self._unk_id:
+            return self._tokens[i]
+        surface = self._surface(text[span[0] : span[1]])
+        # Cut in the same way as the text was, an unknown piece must stay an unknown one.
+        return self.token_unk if not surface or surface in self.vocab else surface

@@ -1,0 +1,208 @@
+"""The files of a tokenizer in a directory, read once, and what they say together."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bert4keras._json import parse_json, read_json
+from bert4keras.tokenizers.added import AddedToken, number_added
+from bert4keras.tokenizers.errors import TokenizerError, TokenizerFilesWarning
+from bert4keras.tokenizers.reading import read_file
+from bert4keras.tokenizers.saving import CONFIG, FILES
+from bert4keras.tokenizers.schema import (
+    TEXT,
+    TOKEN_KEYS,
+    check_config,
+    check_ids,
+    check_ours,
+    check_tokenizer_json,
+    require,
+)
+
+# Hugging Face's names of a special token, the first that is given counts -> our argument.
+_SPECIAL_NAMES = {
+    "token_start": ("cls_token", "bos_token"),
+    "token_end": ("sep_token", "eos_token"),
+    "token_pad": ("pad_token",),
+    "token_unk": ("unk_token",),
+    "token_mask": ("mask_token",),
+}
+
+
+class TokenizerFiles:
+    """The files of a directory that a tokenizer is made from.
+
+    Args:
+        directory: the directory.
+
+    Attributes:
+        loaded: name -> content of those that exist, except for the config.json of the model.
+        family_from_model: name of a class that the files of the tokenizer should name, but only
+            config.json or the caller did.
+    """
+
+    def __init__(self, directory: Path):
+        self.directory = directory
+        present = [name for name in FILES if self.path(name).exists()]
+        self.loaded = {name: read_file(self.path(name)) for name in present}
+        self.family_from_model: str | None = None
+
+    def path(self, name: str) -> Path:
+        """The path of a file."""
+        return self.directory / name
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a file."""
+        return name in self.loaded
+
+    def text(self, name: str) -> str:
+        """The content of a text file."""
+        try:
+            text = self.loaded[name].decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise TokenizerError(
+                f"{self.path(name)} is not a text file in utf-8: {error}."
+            ) from error
+        return text.replace("\r\n", "\n").replace("\r", "\n")
+
+    def json(self, name: str) -> dict[str, Any]:
+        """The content of a JSON file; empty if there is none."""
+        if name not in self.loaded:
+            return {}
+        return parse_json(self.loaded[name], self.path(name), TokenizerError)
+
+    @cached_property
+    def tokenizer_json(self) -> dict[str, Any] | None:
+        """The content of tokenizer.json, checked; None: there is none."""
+        if not self.has("tokenizer.json"):
+            return None
+        content = self.json("tokenizer.json")
+        check_tokenizer_json(content, self.path("tokenizer.json"))
+        return content
+
+    @cached_property
+    def tokenizer_config(self) -> dict[str, Any]:
+        """The content of tokenizer_config.json, checked, without nulls."""
+        config = self.json(CONFIG)
+        check_config(self.path(CONFIG), config)
+        return {key: value for key, value in config.items() if value is not None}
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """What special_tokens_map.json and tokenizer_config.json say; the latter counts more."""
+        name = "special_tokens_map.json"
+        mapping = self.json(name)
+        check_config(self.path(name), mapping)
+        return {**mapping, **self.tokenizer_config}
+
+    @cached_property
+    def model_type(self) -> str | None:
+        """The type of the model, from config.json."""
+        path = self.path("config.json")
+        config = read_json(path, TokenizerError) if path.exists() else {}
+        require(path, "model_type", config.get("model_type"), TEXT, optional=True)
+        return config.get("model_type")
+
+    @property
+    def class_name(self) -> str | None:
+        """The class of transformers that the files name."""
+        return self.tokenizer_config.get("tokenizer_class")
+
+    @property
+    def ours(self) -> dict[str, Any]:
+        """Arguments that `Tokenizer.save` wrote."""
+        ours = dict(self.tokenizer_config.get("bert4keras", {}))
+        check_ours(self.path(CONFIG), ours)
+        return ours
+
+    def tell(self, message: str) -> None:
+        """Warn of files that contradict each other."""
+        warnings.warn(f"{self.directory}: {message}", TokenizerFilesWarning, stacklevel=6)
+
+
+def read_names(files: TokenizerFiles, only_first: bool = False) -> dict[str, str]:
+    """Return the arguments of `TokenizerBase` that name the special tokens."""
+    options: dict[str, str] = {}
+    for ours, theirs in _SPECIAL_NAMES.items():
+        for name in theirs[: 1 if only_first else None]:
+            token = files.config.get(name)
+            token = token["content"] if isinstance(token, Mapping) else token
+            if token is not None:
+                options.setdefault(ours, token)
+    return options
+
+
+def read_added(
+    files: TokenizerFiles, known: Iterable[AddedToken], vocab: Mapping[str, int]
+) -> list[AddedToken]:
+    """Return the added tokens of all files, with their ids and flags.
+
+    As in transformers: tokenizer.json counts most, then added_tokens_decoder, or without it
+    added_tokens.json, and at last what is only named as a special token.
+
+    Args:
+        files: the files.
+        known: tokens of tokenizer.json.
+        vocab: of the model, token -> id.
+
+    Raises:
+        TokenizerError: two files give a token different ids.
+    """
+    found = {token.content: token for token in known}
+    control = {name for key in TOKEN_KEYS for name in _contents(files.config.get(key))}
+    for source, token in _of_config(files, control):
+        old = found.get(token.content)
+        if old is None:
+            found[token.content] = token
+            continue
+        if None not in (old.id, token.id) and old.id != token.id:
+            raise TokenizerError(
+                f"{files.directory}: {token.content!r} has the id {token.id} in {source}, but "
+                f"{old.id} in another file of this tokenizer. Correct one of them."
+            )
+        if old.id is None and token.id is not None:
+            found[token.content] = AddedToken(token.content, token.id, **old.flags)
+        if token.content not in control and source == CONFIG and old.flags != token.flags:
+            files.tell(
+                f"tokenizer.json and {source} give {token.content!r} different flags; those of the "
+                "former are used, as transformers does."
+            )
+    return number_added(vocab, found.values())[1]
+
+
+def _of_config(files: TokenizerFiles, control: set[str]) -> Iterable[tuple[str, AddedToken]]:
+    """(file, token) of the added tokens of all files besides tokenizer.json."""
+    listed = []
+    for key in ("additional_special_tokens", "extra_special_tokens"):
+        tokens = files.config.get(key) or []
+        listed += tokens.values() if isinstance(tokens, Mapping) else tokens
+    special = control | {name for token in listed for name in _contents(token)}
+    decoder = files.tokenizer_config.get("added_tokens_decoder") or {}
+    for i, token in sorted(decoder.items(), key=lambda item: int(item[0])):
+        if isinstance(token, str):
+            token = {"content": token, "normalized": token not in special}
+        token = {"normalized": not token.get("special", False), **token}
+        yield CONFIG, AddedToken.make(token, id=int(i))
+    name = "added_tokens.json"
+    added = files.json(name)
+    check_ids(files.path(name), added)
+    for token, i in sorted(added.items(), key=lambda item: item[1]):
+        is_special = token in special
+        yield name, AddedToken(token, i, normalized=not is_special, special=is_special)
+    for token in listed:
+        token = {"content": token} if isinstance(token, str) else token
+        yield "special tokens", AddedToken.make(token, id=None, special=True)
+    for key in TOKEN_KEYS:
+        token = files.config.get(key)
+        if isinstance(token, Mapping):
+            yield "special tokens", AddedToken.make(token, id=None, special=True)
+
+
+def _contents(token: str | Mapping[str, Any] | None) -> list[str]:
+    if token is None:
+        return []
+    return [token if isinstance(token, str) else token["content"]]

@@ -1,0 +1,111 @@
+"""The post-processor of a tokenizer.json and the frame of a text or a pair, from one another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from bert4keras.tokenizers.errors import TokenizerError, rust_errors
+from bert4keras.tokenizers.frame import Frame
+from bert4keras.tokenizers.rust_pipeline import parse_rust
+
+if TYPE_CHECKING:
+    from bert4keras.tokenizers.base import TokenizerBase
+
+_TEXT = "*"
+
+
+def read_frame(
+    post_processor: Mapping[str, Any] | None, vocab: Mapping[str, int] | None = None
+) -> dict[str, Any]:
+    """Return the arguments of `TokenizerBase` that put the special tokens of a post-processor.
+
+    There are many kinds of post-processors; what one does is read off from what it makes of a
+    text and of a pair of one-word texts.
+
+    Args:
+        post_processor: the part of a tokenizer.json.
+        vocab: token -> id, which the post-processor must agree with.
+
+    Raises:
+        TokenizerError: it does what no frame does, or has other ids than the vocabulary.
+    """
+    content = {
+        "version": "1.0",
+        "added_tokens": [],
+        "post_processor": post_processor,
+        "model": {"type": "WordLevel", "vocab": {_TEXT: 0}, "unk_token": _TEXT},
+    }
+    with rust_errors("The post_processor of tokenizer.json cannot be used"):
+        rust = parse_rust(content)
+        single, pair = rust.encode(_TEXT), rust.encode(_TEXT, _TEXT)
+    texts = [i for i, text in enumerate(pair.sequence_ids) if text is not None]
+    if [pair.sequence_ids[i] for i in texts] != [0, 1]:
+        raise _unsupported(pair)
+    first, second = texts
+    head, tail = pair.tokens[:first], pair.tokens[second + 1 :]
+    names = {**dict.fromkeys(head, "S"), **dict.fromkeys(tail, "E")}
+    between = [names.get(token, "?") for token in pair.tokens[first + 1 : second]]
+    pattern = "".join(["S" * len(head), _TEXT, *between, _TEXT, "E" * len(tail)])
+    try:
+        Frame.parse(pattern)
+    except ValueError:
+        raise _unsupported(pair) from None
+    if single.tokens != [*head, _TEXT, *tail]:
+        raise _unsupported(single)
+    for token, i in zip(pair.tokens, pair.ids, strict=True):
+        if token != _TEXT and vocab is not None and vocab.get(token) != i:
+            raise TokenizerError(
+                f"The post_processor of tokenizer.json gives {token!r} the id {i}, but the "
+                f"vocabulary {vocab.get(token)}: one of them is wrong."
+            )
+    options: dict[str, Any] = {"pattern": pattern, "segments": (0, 0)}
+    if pattern != "**":
+        options["segments"] = pair.type_ids[first], pair.type_ids[second]
+        _check_segments(pair, options["segments"], len(head) + 1 + len(tail))
+        _check_segments(single, options["segments"], len(single.ids))
+    names = {"token_start": head, "token_end": tail}
+    return {**options, **{name: tokens[0] for name, tokens in names.items() if tokens}}
+
+
+def write_frame(tokenizer: TokenizerBase) -> dict[str, Any]:
+    """Return the post-processor that frames texts as a tokenizer does."""
+    frame, vocab = tokenizer._frame(None), tokenizer.vocab
+    first, second = tokenizer.segments
+    tokens = {"S": tokenizer.token_start, "E": tokenizer.token_end}
+
+    def special(letter: str, segment: int) -> dict[str, Any]:
+        return {"SpecialToken": {"id": tokens[letter], "type_id": segment}}
+
+    single = [special("S", first)] if frame.head else []
+    single += [{"Sequence": {"id": "A", "type_id": first}}]
+    single += [special("E", first)] if frame.tail else []
+    pair = [*single, *([special(frame.lead, second)] if frame.lead else [])]
+    pair += [{"Sequence": {"id": "B", "type_id": second}}]
+    pair += [special("E", second)] if frame.tail else []
+    used = {item["SpecialToken"]["id"] for item in pair if "SpecialToken" in item}
+    return {
+        "type": "TemplateProcessing",
+        "single": single,
+        "pair": pair,
+        "special_tokens": {
+            token: {"id": token, "ids": [vocab[token]], "tokens": [token]} for token in used
+        },
+    }
+
+
+def _check_segments(encoding, segments: tuple[int, int], size: int) -> None:
+    """Raise TokenizerError unless segments are numbered as `TokenizerBase.encode` does."""
+    expected = [segments[0]] * size + [segments[1]] * (len(encoding.ids) - size)
+    if encoding.type_ids != expected:
+        raise TokenizerError(
+            "tokenizer.json numbers segments in a way that is not supported: "
+            f"{' '.join(encoding.tokens)} has {encoding.type_ids}, where {expected} is possible."
+        )
+
+
+def _unsupported(encoding) -> TokenizerError:
+    return TokenizerError(
+        "tokenizer.json puts special tokens in a way that is not supported: "
+        f"{' '.join(encoding.tokens)}, where * is a text."
+    )

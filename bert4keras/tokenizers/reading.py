@@ -1,0 +1,30 @@
+"""The content of a file that others wrote."""
+
+from __future__ import annotations
+
+import os
+
+from bert4keras._json import require_regular_file
+from bert4keras.tokenizers.errors import TokenizerError
+
+# JSON of this size takes below 2 GB when read, whatever it holds; the largest published
+# tokenizer.json has 35 MB.
+MAX_BYTES = 64 << 20
+
+
+def read_file(path: str | os.PathLike) -> bytes:
+    """Return the content of a regular file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        TokenizerError: it is no regular file (a directory, a pipe, a device), too large, or
+            cannot be read.
+    """
+    path = require_regular_file(path, TokenizerError)
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise TokenizerError(f"{path} has {size:,} bytes; up to {MAX_BYTES:,} are read.")
+        return path.read_bytes()
+    except OSError as error:
+        raise TokenizerError(f"{path} cannot be read: {error.strerror or error}.") from error

@@ -1,0 +1,73 @@
+"""Files of a tokenizer, from which `from_pretrained` makes it again."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bert4keras._files import replace_files
+from bert4keras.tokenizers.errors import TokenizerError
+
+if TYPE_CHECKING:
+    from bert4keras.tokenizers.base import TokenizerBase
+
+CONFIG = "tokenizer_config.json"
+MODEL_FILES = ("sentencepiece.bpe.model", "spm.model", "spiece.model", "sentencepiece.model")
+# All that `from_pretrained` looks at, except for the config.json of the model.
+FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", *MODEL_FILES, CONFIG)
+FILES += ("special_tokens_map.json", "added_tokens.json")
+# Names of Hugging Face for our special tokens.
+_NAMES = {
+    "token_start": "cls_token",
+    "token_end": "sep_token",
+    "token_pad": "pad_token",
+    "token_unk": "unk_token",
+    "token_mask": "mask_token",
+}
+
+
+def save_tokenizer(tokenizer: TokenizerBase, directory: str | os.PathLike) -> None:
+    """See `TokenizerBase.save`."""
+    files, known = tokenizer._files or ({}, None)
+    if known != arguments(tokenizer):  # changed since then, or made by hand
+        files = _describe(tokenizer)
+    directory = Path(directory)
+    if directory.exists() and not directory.is_dir():
+        raise TokenizerError(f"{directory} is not a directory, so no tokenizer is saved there.")
+    with replace_files(directory, CONFIG, outdated=lambda path: path.name in FILES) as staging:
+        for name, data in files.items():
+            (staging / name).write_bytes(data)
+
+
+def arguments(tokenizer: TokenizerBase) -> dict[str, Any]:
+    """The arguments of `TokenizerBase` that make the tokenizer, as JSON holds them."""
+    ours: dict[str, Any] = {
+        "pattern": tokenizer.pattern,
+        "segments": list(tokenizer.segments),
+        **{name: getattr(tokenizer, name) for name in _NAMES},
+    }
+    if tokenizer._translate:
+        ours["token_translate"] = tokenizer._translate
+    if tokenizer._pre_tokenize is not None:
+        ours["pre_tokenize"] = True  # a function, which loading asks for
+    return ours
+
+
+def _describe(tokenizer: TokenizerBase) -> dict[str, bytes]:
+    """The files of a tokenizer that was not read from files as it is."""
+    files, config = tokenizer._describe()
+    ours = {**arguments(tokenizer), **config.pop("bert4keras", {})}
+    names = {theirs: getattr(tokenizer, ours) for ours, theirs in _NAMES.items()}
+    config = {**config, **{k: v for k, v in names.items() if v in tokenizer.vocab}}
+    return {**files, CONFIG: dump({**config, "bert4keras": ours})}
+
+
+def dump(content: Mapping[str, Any]) -> bytes:
+    """A JSON document."""
+    try:
+        return (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode("utf-8")
+    except (TypeError, UnicodeEncodeError) as error:
+        raise TokenizerError(f"This tokenizer cannot be saved: {error}.") from error
