@@ -57,6 +57,8 @@ def _is_activation(name: str) -> bool:
 
     if name in ACTIVATIONS or name == "gelu_tanh":
         return True
+    if name == "glu":  # halves the width
+        return False
     try:
         return callable(keras.activations.get(name))
     except ValueError:

@@ -183,6 +183,18 @@ class TransformerConfig:
         if wanted:
             raise ConfigError(f"config `{key}` must be {wanted}, not {shown(value)}.")
 
+    def require_even_keys(self) -> None:
+        """Refuse what rotary positions, which turn pairs of coordinates, cannot turn.
+
+        Raises:
+            ConfigError: keys of an odd width.
+        """
+        if self.attention_key_size % 2:
+            raise ConfigError(
+                f"config `attention_key_size` {self.attention_key_size} (as a rule `hidden_size` / "
+                "`num_attention_heads`) must be even: rotary positions turn pairs of coordinates."
+            )
+
     @property
     def causal(self) -> bool:
         """Whether the json asks for a causal mask (`is_decoder`) where the family has none."""
@@ -306,6 +318,9 @@ class TransformerConfig:
             f.name: f.default for f in dataclasses.fields(self) if f.name in self.own_options
         }
         values = {key: value for key, value in self.to_dict().items() if key != "extra"}
+        for key in ("embedding_size", "attention_key_size"):
+            if getattr(type(self), key) is not None:  # None would be read as the family's own
+                values[key] = getattr(self, key)
         values = {
             key: value
             for key, value in values.items()

@@ -260,6 +260,8 @@ def test_keys_that_ask_for_another_model(key):
         ("roformer", {"use_bias": False}, "use_bias=False"),
         ("roformer", {"rope_theta": 500000}, "rope_theta=500000"),
         ("roformer", {"hidden_size": 6}, "`attention_key_size` 3 .*must be even"),
+        ("modernbert", {"hidden_size": 6, "pad_token_id": 0}, "`attention_key_size` 3 .*even"),
+        ("bert", {"hidden_act": "glu"}, "`hidden_act` must be"),
         ("roformer_v2", {"use_bias": True}, "use_bias=True"),
         ("gau_alpha", {"normalization": "relu"}, "`normalization` must be one of softmax, "),
         ("gau_alpha", {"scaling_factor": "ns"}, "scaling_factor='ns'"),

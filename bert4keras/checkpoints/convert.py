@@ -122,7 +122,7 @@ def _refuse_existing(destination: Path, explicit: bool, overwrite: bool) -> None
 def _family(reader: Reader, config: Mapping | None) -> tuple[str, Inventory]:
     """The family that the config names, else the one whose tables know most tensors."""
     named = (config or {}).get("model_type")
-    candidates = {named: TABLES[named]} if named in TABLES else TABLES
+    candidates = {named: TABLES[named]} if isinstance(named, str) and named in TABLES else TABLES
     tables: dict[Table, str] = {}
     for family, group in candidates.items():
         for table in group:

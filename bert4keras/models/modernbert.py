@@ -86,6 +86,7 @@ class ModernBERTConfig(TransformerConfig):
 
     def __post_init__(self):
         super().__post_init__()
+        self.require_even_keys()
         types = self.layer_types and tuple(self.layer_types)
         if types and (len(types) != self.num_hidden_layers or not set(types) <= {GLOBAL, LOCAL}):
             raise ConfigError(

@@ -24,11 +24,7 @@ class RoFormerConfig(TransformerConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.attention_key_size % 2:
-            raise ConfigError(
-                f"config `attention_key_size` {self.attention_key_size} (as a rule `hidden_size` / "
-                "`num_attention_heads`) must be even: rotary positions turn pairs of coordinates."
-            )
+        self.require_even_keys()
 
 
 @register_model("roformer")

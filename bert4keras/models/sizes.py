@@ -71,8 +71,8 @@ def require_possible(transformer: Transformer) -> None:
         sizes = ("vocab_size", "hidden_size", "intermediate_size", "max_position")
         stated = ", ".join(f"`{key}` {shown(getattr(config, key))}" for key in sizes)
         raise ConfigError(
-            f"building this config takes {min(need, 10**300):.3g} bytes, more than the {_memory():.3g} of "
-            f"memory here ({stated}). {way_out}"
+            f"building this config takes {min(need, 10**300):.3g} bytes, more than the "
+            f"{_memory():.3g} of memory here ({stated}). {way_out}"
         )
 
 

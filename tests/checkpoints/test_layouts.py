@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from bert4keras.checkpoints import CheckpointError, load, open_checkpoint, save
+from bert4keras.checkpoints import CheckpointError, convert, hub, load, open_checkpoint, save
 from bert4keras.models import build_transformer_model
 from helpers import families
 from helpers.named_weights import assert_same, bag, values
@@ -228,3 +228,23 @@ class TestObjectCheckpoints:
         message = r"object-based TensorFlow 2 checkpoint.*tell them apart.*Saver"
         with pytest.raises(CheckpointError, match=message):
             open_checkpoint(tmp_path)
+
+
+def test_an_adapter_on_a_hub():
+    address = hub.Address("org/adapter", "main")
+    with pytest.raises(CheckpointError, match="hf://org/adapter holds an adapter of PEFT"):
+        hub._weights(address, None, {"adapter_config.json", "adapter_model.safetensors"})
+
+
+@pytest.mark.parametrize(
+    ("config", "message"), [("[1]", "holds a json list"), ('{"a": NaN}', "is no json number")]
+)
+def test_conversion_reads_configs_strictly(directory, tmp_path, config, message):
+    (directory / "config.json").write_text(config)
+    with pytest.raises(CheckpointError, match=f"config.json .*{message}"):
+        convert(directory, tmp_path / "out", "huggingface", progress=False)
+
+
+def test_conversion_of_a_config_with_an_odd_family(directory, tmp_path):
+    (directory / "config.json").write_text('{"model_type": ["bert"]}')
+    assert convert(directory, tmp_path / "out", "huggingface", progress=False).files

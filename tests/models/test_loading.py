@@ -126,10 +126,11 @@ def test_a_checkpoint_that_cannot_be_read_is_refused_before_building(tmp_path):
         build_transformer_model(tiny.config(), tmp_path)
 
 
-def test_all_families_take_their_own_config_back():
+@pytest.mark.parametrize("sizes", [{}, {"embedding_size": 8, "attention_key_size": 4}])
+def test_all_families_take_their_own_config_back(sizes):
     for name, family in FAMILIES.items():
         config = family.transformer.config_class.from_dict(
-            {**tiny.SIZES, "pad_token_id": 0, "model_type": name}
+            {**tiny.SIZES, "pad_token_id": 0, "model_type": name, **sizes}
         )
         again = type(config).from_dict(config.to_json_dict())
         assert {**again.to_dict(), "extra": {}, "model_type": name} == {
