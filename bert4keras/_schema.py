@@ -75,9 +75,13 @@ ACTIVATIONS = {
     "swish": "silu",
 }
 
-Size = Annotated[int, Rule("a positive integer", lambda value: value >= 1)]
-Count = Annotated[int, Rule("an integer of 0 or more", lambda value: value >= 0)]
-TokenId = Annotated[int, Rule("a token id, or -1 for that of no token", lambda value: value >= -1)]
+LIMIT = Rule("an integer below 2**63 in size", lambda value: abs(value) < 2**63)
+Whole = Annotated[int, Rule("an integer", lambda value: True), LIMIT]
+Size = Annotated[int, Rule("a positive integer", lambda value: value >= 1), LIMIT]
+Count = Annotated[int, Rule("an integer of 0 or more", lambda value: value >= 0), LIMIT]
+TokenId = Annotated[
+    int, Rule("a token id, or -1 for that of no token", lambda value: value >= -1), LIMIT
+]
 Rate = Annotated[float, Rule("a number in [0, 1)", lambda value: 0 <= value < 1)]
 Positive = Annotated[float, Rule("a number above 0", lambda value: value > 0)]
 Spread = Annotated[float, Rule("a number of 0 or more", lambda value: value >= 0)]
@@ -116,7 +120,7 @@ def problem(annotation: Any, value: Any) -> str | None:
     options = _options(annotation)
     if any(_fits(option, value) for option in options):
         return None
-    return " or ".join(_described(option) for option in options)
+    return " or ".join(_described(option, value) for option in options)
 
 
 def plain(value: Any) -> Any:
@@ -173,13 +177,18 @@ def _is_finite(value: Any) -> bool:
         return False
 
 
-def _described(annotation: Any) -> str:
+def _described(annotation: Any, value: Any) -> str:
+    """What `annotation` allows: of several rules, the first that the value breaks."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
-        rules = [rule.says for rule in arguments[1:] if isinstance(rule, Rule)]
-        return " and ".join(rules) or _described(arguments[0])
+        rules = [rule for rule in arguments[1:] if isinstance(rule, Rule)]
+        if problem(arguments[0], value) is None:
+            rules = [rule for rule in rules if not rule.holds(value)]
+        return rules[0].says if rules else _described(arguments[0], value)
     if origin is tuple:
-        return f"a list, each of it {_described(arguments[0])}"
+        items = value if isinstance(value, (list, tuple)) else [None]
+        wrong = next((item for item in items if problem(arguments[0], item)), None)
+        return f"a list, each of it {_described(arguments[0], wrong)}"
     if annotation is type(None):
         return "null"
     if isinstance(origin, type) and issubclass(origin, Mapping):

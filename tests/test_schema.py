@@ -50,7 +50,8 @@ WRONG = ["x", [1], {}, True, 1.5, math.nan, math.inf, -(10**400), b"3"]
         ("segment_vocab_size", -1, "an integer of 0 or more"),
         ("vocab_size", 10.0, "a positive integer"),
         ("custom_position_ids", "yes", "true or false"),
-        ("num_attention_heads", 10**400 // 1 * -1, "a positive integer"),
+        ("num_attention_heads", -(10**400), "a positive integer"),
+        ("num_attention_heads", 10**400, r"an integer below 2\*\*63"),
     ],
 )
 def test_wrong_values_name_file_key_value_and_what_is_allowed(tmp_path, key, value, allowed):

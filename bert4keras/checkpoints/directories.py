@@ -81,12 +81,11 @@ def _is_plain(name: Any) -> bool:
     return len(name.encode("utf-8", "replace")) <= MAX_NAME
 
 
-def indexed_files(path: Path) -> dict[str, str]:
-    """Tensor name -> file, of an index of shards.
+def weight_map(path: Path) -> dict[str, Any]:
+    """What an index of shards says of each tensor, by name.
 
     Raises:
-        CheckpointError: no such file, not an index, or a shard that is no safetensors file beside
-            the index.
+        CheckpointError: no such file, or not an index.
     """
     try:
         values = read_json(path, CheckpointError)
@@ -98,6 +97,16 @@ def indexed_files(path: Path) -> dict[str, str]:
             f"{path} is not an index of shards: `weight_map` must be an object that gives the file "
             f"of each tensor, not {shown(files)}."
         )
+    return files
+
+
+def indexed_files(path: Path) -> dict[str, str]:
+    """Tensor name -> file, of an index of shards.
+
+    Raises:
+        CheckpointError: not an index, or a shard that is no safetensors file beside it.
+    """
+    files = weight_map(path)
     for name, file in files.items():
         if not _is_plain(file) or file != Path(file).name or not file.endswith(".safetensors"):
             raise CheckpointError(

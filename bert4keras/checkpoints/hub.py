@@ -18,7 +18,7 @@ from pathlib import Path, PurePath
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from bert4keras.checkpoints.directories import ADAPTER, indexed_files
+from bert4keras.checkpoints.directories import ADAPTER, weight_map
 from bert4keras.checkpoints.errors import CheckpointError
 
 SCHEME = "hf://"
@@ -193,7 +193,7 @@ def _weights(address: Address, hub: ModuleType, present: set[str]) -> list[str]:
 
 
 def _shards(index: Path) -> set[str]:
-    return set(indexed_files(index).values())
+    return {str(file) for file in weight_map(index).values()}
 
 
 def _is_answer(error: Exception, hub: ModuleType) -> bool:

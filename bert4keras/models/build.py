@@ -104,12 +104,8 @@ def build_transformer_model(
     application, config = _application(application, config)
     if with_mlm is None:
         with_mlm = _is_language_model(application, family)
-    if with_mlm and config.extra.get("tie_word_embeddings") is False:
-        raise ConfigError(
-            "config `tie_word_embeddings=False`: the head here scores tokens with the word "
-            "embeddings. Build the model without that head (with_mlm=False); or, where the "
-            "checkpoint holds the same numbers twice, delete the key."
-        )
+    if with_mlm:
+        _require_tied(config)
     outputs = Outputs(with_pool, with_nsp, with_mlm, with_discriminator)
     transformer = family.transformer(
         config, application, outputs, prefix, layers, condition, sources
@@ -144,6 +140,16 @@ def _conditioning(
     else:
         width, condition = layer_norm_cond, None
     return width, condition, keras.tree.flatten(sources)
+
+
+def _require_tied(config: TransformerConfig) -> None:
+    """Refuse a language model with a matrix of its own, which only a T5 has (as a field)."""
+    if config.extra.get("tie_word_embeddings") is False:
+        raise ConfigError(
+            "config `tie_word_embeddings=False`: the head here scores tokens with the word "
+            "embeddings. Build the model without that head (with_mlm=False); or, where the "
+            "checkpoint holds the same numbers twice, delete the key."
+        )
 
 
 def _compare(

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 import keras
 
 from .._json import shown
-from .._schema import Activation, Count, Only, Positive, one_of
+from .._schema import Activation, Count, Only, Positive, Whole, one_of
 from ..config import ACTIVATIONS, ConfigError, TransformerConfig
 from ..layers import DisentangledAttention, MaskedConvolution, RelativeEmbedding
 from ..layers.disentangled_attention import TERMS
@@ -47,12 +47,12 @@ class DeBERTaConfig(TransformerConfig):
     norm_epsilon: Positive = 1e-7
     position_biased_input: bool = True
     relative_attention: bool = True
-    max_relative_positions: int = -1
-    position_buckets: int = -1
+    max_relative_positions: Whole = -1
+    position_buckets: Whole = -1
     pos_att_type: str | tuple[str, ...] = TERMS
     share_att_key: bool = False
     norm_rel_ebd: Annotated[str, one_of("none", "layer_norm")] = "none"
-    conv_kernel_size: int = 0
+    conv_kernel_size: Whole = 0
     conv_act: Activation = "tanh"
 
     inert: ClassVar = frozenset(

@@ -110,7 +110,7 @@ def test_bad_input_leaves_no_destination(tmp_path, source, damage):
     format, message = (
         "google",
         {
-            "config": "is not a json object",
+            "config": "is not a json file",
             "rank": r"`MLM-Dense/kernel` from `cls.predictions.transform.dense.weight`: .* matrix",
             "format": "unknown format 'onnx'",
             "absent": "does not exist",
