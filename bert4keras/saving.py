@@ -39,6 +39,10 @@ def save_model(model: keras.Model, filepath: str | os.PathLike, overwrite: bool 
     if not overwrite and os.path.exists(filepath):
         raise FileExistsError(f"{os.fspath(filepath)} exists, and overwrite is False.")
     _check_compiled(model)
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is not None and not optimizer.built:
+        # Keras builds it when the file is read, and then misses its variables there.
+        optimizer.build(model.trainable_variables)
     with replace_file(filepath) as new:
         keras.saving.save_model(model, new)
 

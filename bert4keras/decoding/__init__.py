@@ -42,7 +42,7 @@ from .tags import (
 )
 from .triples import Triple, casrel_labels, decode_linker, find_triples, linker_pairs, token_triples
 from .value_linking import ValueLinker, edit_distance
-from .vectors import Neighbours, VectorIndex, Whitening
+from .vectors import Neighbours, VectorFileError, VectorIndex, Whitening
 from .viterbi import best_paths, viterbi, viterbi_k_best
 from .windows import Window, central_window, cut_windows, read_windows
 
@@ -68,6 +68,7 @@ __all__ = [
     "Table",
     "Triple",
     "ValueLinker",
+    "VectorFileError",
     "VectorIndex",
     "Whitening",
     "Window",

@@ -6,16 +6,18 @@ Legend: N vectors of the corpus, Q of queries, D their size, K what is kept of i
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .._files import replace_file
+from .arrays import VectorFileError, read_arrays
 
 _ROWS = 8192  # vectors of a corpus that are worked on at a time
 _QUERIES = 256
+METRICS = ("cosine", "dot")
+TEXTS = {"text_bytes": ("uint8", 1), "text_ends": ("int64", 1)}
 
 
 class Whitening:
@@ -87,8 +89,19 @@ class Whitening:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Whitening:
-        """Read what `save` wrote; nothing is unpickled."""
-        return cls(**_load(path, ("mean", "kernel")))
+        """Read what `save` wrote; nothing is unpickled.
+
+        Raises:
+            VectorFileError: another file, or a damaged one.
+        """
+        arrays = read_arrays(path, {"mean": ("float32", 1), "kernel": ("float32", 2)})
+        mean, kernel = arrays["mean"], arrays["kernel"]
+        if len(mean) != len(kernel):
+            raise VectorFileError(path, "kernel", f"has {len(kernel)} rows, the mean {len(mean)}")
+        for name, array in arrays.items():
+            if not np.isfinite(array).all():
+                raise VectorFileError(path, name, "is not finite")
+        return cls(mean, kernel)
 
 
 class Neighbours(NamedTuple):
@@ -118,7 +131,7 @@ class VectorIndex:
     def __init__(
         self, vectors: np.ndarray, texts: Sequence[str] | None = None, metric: str = "cosine"
     ):
-        if metric not in ("cosine", "dot"):
+        if metric not in METRICS:
             raise ValueError(f"metric must be 'cosine' or 'dot', not {metric!r}.")
         self.metric = metric
         self.vectors = self._prepared(vectors, "vectors")
@@ -167,25 +180,29 @@ class VectorIndex:
             # As bytes: an array of str would give every text the room of the longest.
             coded = [text.encode("utf-8", "surrogatepass") for text in self.texts]
             arrays["text_bytes"] = np.frombuffer(b"".join(coded), "uint8")
-            arrays["text_ends"] = np.cumsum([len(part) for part in coded])
+            arrays["text_ends"] = np.cumsum([len(part) for part in coded], dtype="int64")
         _save(path, arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> VectorIndex:
-        """Read what `save` wrote; nothing is unpickled."""
-        arrays = _load(path, ("vectors", "metric"))
-        texts = None
-        if "text_ends" in arrays:
-            data, ends = arrays["text_bytes"].tobytes(), arrays["text_ends"].tolist()
-            starts = [0, *ends[:-1]]
-            texts = [
-                data[a:b].decode("utf-8", "surrogatepass")
-                for a, b in zip(starts, ends, strict=True)
-            ]
-            if len(texts) != len(arrays["vectors"]):
-                raise ValueError(f"{path} has {len(texts)} texts of {len(arrays['vectors'])}.")
+        """Read what `save` wrote; nothing is unpickled, and everything is checked.
+
+        Raises:
+            VectorFileError: another file, or a damaged one.
+        """
+        arrays = read_arrays(path, {"vectors": ("float32", 2), "metric": ("str", 0)}, TEXTS)
+        vectors, metric = arrays["vectors"], str(arrays["metric"])
+        if metric not in METRICS:
+            raise VectorFileError(path, "metric", f"is {metric[:40]!r}, neither cosine nor dot")
+        if not len(vectors):
+            raise VectorFileError(path, "vectors", "has no rows")
+        norms = np.concatenate([np.linalg.norm(part, axis=1) for part in _parts(vectors)])
+        unit = metric == "dot" or (np.abs(norms - 1) < 1e-3) | (norms < 1e-3)
+        for good, fault in ((np.isfinite(norms), "finite"), (unit, "of length 1, as for cosines")):
+            if not np.all(good):
+                raise VectorFileError(path, "vectors", f"[{int(np.argmin(good))}] is not {fault}")
         index = cls.__new__(cls)  # the vectors are prepared already
-        index.vectors, index.texts, index.metric = arrays["vectors"], texts, str(arrays["metric"])
+        index.vectors, index.texts, index.metric = vectors, _read_texts(path, arrays), metric
         return index
 
     def _prepared(self, vectors: np.ndarray, name: str) -> np.ndarray:
@@ -245,14 +262,23 @@ def _save(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None:
         np.savez(file, **arrays)
 
 
-def _load(path: str | os.PathLike, names: Sequence[str]) -> dict[str, np.ndarray]:
-    try:
-        # Opened here, as numpy leaves a file open that is none of its own.
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as members:
-            arrays = dict(members)
-    except (ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is not a file that save() wrote: {error}") from error
-    absent = [name for name in names if name not in arrays]
-    if absent:
-        raise ValueError(f"{path} is not a file of this kind: it lacks {', '.join(absent)}.")
-    return arrays
+def _read_texts(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> list[str] | None:
+    missing = [name for name in TEXTS if name not in arrays]
+    if len(missing) == len(TEXTS):
+        return None
+    if missing:
+        raise VectorFileError(path, missing[0], "is missing, and the texts with it")
+    data, ends = arrays["text_bytes"].tobytes(), arrays["text_ends"].tolist()
+    count = len(arrays["vectors"])
+    if len(ends) != count:
+        raise VectorFileError(path, "text_ends", f"has {len(ends)} texts of {count} vectors")
+    starts, texts = [0, *ends[:-1]], []
+    if ends[-1] != len(data) or any(a > b for a, b in zip(starts, ends, strict=True)):
+        raise VectorFileError(path, "text_ends", f"does not ascend from 0 to {len(data)}")
+    for a, b in zip(starts, ends, strict=True):
+        try:
+            texts.append(data[a:b].decode("utf-8", "surrogatepass"))
+        except UnicodeDecodeError as error:
+            place = f"of text {len(texts)} are not UTF-8"
+            raise VectorFileError(path, "text_bytes", place) from error
+    return texts

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import zipfile
 
 import numpy as np
 import pytest
 
-from bert4keras.decoding import VectorIndex, Whitening, vectors
+from bert4keras.decoding import VectorFileError, VectorIndex, Whitening, vectors
 
 RNG = np.random.default_rng(6)
 # Directions of very different size, and a mean that outweighs them: the vectors of a BERT.
@@ -22,6 +23,9 @@ def small_parts(monkeypatch):
     """Parts of a few rows, so that small corpora have several."""
     monkeypatch.setattr(vectors, "_ROWS", 7)
     monkeypatch.setattr(vectors, "_QUERIES", 3)
+
+
+UNIT = np.eye(3, dtype="float32")
 
 
 def spread(values) -> np.ndarray:
@@ -166,7 +170,7 @@ def test_nothing_is_unpickled(tmp_path):
     path = tmp_path / "objects.npz"
     np.savez(path, vectors=np.array([{}], object), metric=np.array("dot"))
     with pytest.raises(
-        ValueError, match=r"objects\.npz is not a file that save\(\) wrote: .*pickle"
+        VectorFileError, match=r"objects\.npz cannot be used: its `vectors` must be float32"
     ):
         VectorIndex.load(path)
 
@@ -181,21 +185,19 @@ def array_file() -> bytes:
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (lambda path: path.write_bytes(b"text"), "not a file that save"),
-        (lambda path: path.write_bytes(b""), "not a file that save"),
-        (lambda path: path.write_bytes(b"PK\x03\x04 cut off"), "not a file that save"),
-        (lambda path: path.write_bytes(np.eye(2).dumps()), "not a file that save"),
-        (lambda path: path.write_bytes(array_file()), "not a file that save"),
-        (
-            lambda path: Whitening.fit(np.eye(3)).save(path),
-            "not a file of this kind: it lacks vectors, metric",
-        ),
+        (lambda path: path.write_bytes(b"text"), "`content` is no archive"),
+        (lambda path: path.write_bytes(b""), "`content` is no archive"),
+        (lambda path: path.write_bytes(b"PK\x03\x04 cut off"), "`content` is no archive"),
+        (lambda path: path.write_bytes(np.eye(2).dumps()), "`content` is no archive"),
+        (lambda path: path.write_bytes(array_file()), "`content` is no archive"),
+        (lambda path: Whitening.fit(np.eye(3)).save(path), "`vectors` is missing"),
+        (lambda path: np.savez_compressed(path, vectors=UNIT, metric="dot"), "is compressed"),
     ],
 )
 def test_other_files_are_named(tmp_path, write, message):
     path = tmp_path / "other.npz"
     write(path)
-    with pytest.raises(ValueError, match=rf"other\.npz is .*{message}"):
+    with pytest.raises(ValueError, match=rf"other\.npz cannot be used: its .*{message}"):
         VectorIndex.load(path)
     with pytest.raises(FileNotFoundError):
         VectorIndex.load(tmp_path / "absent.npz")
@@ -217,3 +219,138 @@ def test_other_files_are_named(tmp_path, write, message):
 def test_wrong_use_is_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+ENDS = np.array([1, 1, 3])
+BYTES = np.frombuffer(b"abc", "uint8")
+
+
+def arrays(**changes):
+    found = {"vectors": UNIT, "metric": np.array("cosine"), "text_bytes": BYTES, "text_ends": ENDS}
+    return {name: value for name, value in {**found, **changes}.items() if value is not None}
+
+
+def test_the_arrays_below_are_right_without_a_change(tmp_path):
+    np.savez(tmp_path / "index.npz", **arrays())
+    assert VectorIndex.load(tmp_path / "index.npz").texts == ["a", "", "bc"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"metric": "evil"}, "`metric` is 'evil', neither cosine nor dot"),
+        ({"metric": np.array(["dot"])}, r"`metric` must be str with 0 axes, not <U3 \(1,\)"),
+        ({"metric": np.array(1)}, "`metric` must be str"),
+        ({"metric": "m" * 2000}, "`metric` is text of 8000 bytes"),
+        ({"metric": None}, "`metric` is missing"),
+        ({"vectors": np.full_like(UNIT, np.nan)}, r"`vectors` \[0\] is not finite"),
+        ({"vectors": np.eye(3)}, "`vectors` must be float32 with 2 axes, not float64"),
+        ({"vectors": 2 * UNIT}, r"`vectors` \[0\] is not of length 1"),
+        ({"vectors": UNIT[0]}, r"`vectors` must be float32 with 2 axes, not float32 \(3,\)"),
+        ({"vectors": UNIT[:0]}, "`vectors` has no rows"),
+        ({"vectors": UNIT.astype(">f4")}, "`vectors` must be float32"),
+        ({"text_ends": ENDS[::-1].copy()}, "`text_ends` does not ascend from 0 to 3"),
+        ({"text_ends": np.array([-1, 1, 3])}, "`text_ends` does not ascend"),
+        ({"text_ends": np.array([1, 1, 2])}, "`text_ends` does not ascend"),
+        ({"text_ends": ENDS[1:]}, "`text_ends` has 2 texts of 3 vectors"),
+        ({"text_ends": ENDS.astype("float64")}, "`text_ends` must be int64"),
+        ({"text_ends": None}, "`text_ends` is missing, and the texts"),
+        ({"text_bytes": None}, "`text_bytes` is missing, and the texts"),
+        (
+            {"text_bytes": np.frombuffer(b"\xff\xff\xff", "uint8")},
+            "`text_bytes` of text 0 are not UTF-8",
+        ),
+    ],
+)
+def test_damaged_indexes(tmp_path, changes, message):
+    path = tmp_path / "index.npz"
+    np.savez(path, **arrays(**changes))
+    with pytest.raises(VectorFileError, match=rf"index\.npz cannot be used: its {message}"):
+        VectorIndex.load(path)
+
+
+@pytest.mark.parametrize(
+    ("mean", "kernel", "message"),
+    [
+        (UNIT[0], UNIT[:2], "`kernel` has 2 rows, the mean 3"),
+        (np.full_like(UNIT[0], np.inf), UNIT, "`mean` is not finite"),
+    ],
+)
+def test_damaged_whitenings(tmp_path, mean, kernel, message):
+    np.savez(tmp_path / "w.npz", mean=mean, kernel=kernel)
+    with pytest.raises(VectorFileError, match=message):
+        Whitening.load(tmp_path / "w.npz")
+
+
+def header_file(shape, size=36):
+    """An index whose vectors have a header of this shape, and fewer bytes."""
+    member, file = io.BytesIO(), io.BytesIO()
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(member, header)
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("vectors.npy", member.getvalue() + b"\0" * size)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("shape", [(10**12, 10**6), (-3, 3), (3, -3), (-3, -3), (2, 3)])
+def test_shapes_that_are_not_there_take_no_memory(tmp_path, shape):
+    (tmp_path / "index.npz").write_bytes(header_file(shape))
+    with pytest.raises(VectorFileError, match=r"`vectors` has (the shape|36 bytes)"):
+        VectorIndex.load(tmp_path / "index.npz")
+
+
+def test_a_newer_format_and_a_directory(tmp_path):
+    with zipfile.ZipFile(tmp_path / "index.npz", "w") as archive:
+        archive.writestr("vectors.npy", b"\x93NUMPY\x09\x00")
+    with pytest.raises(VectorFileError, match="`vectors` cannot be read: version"):
+        VectorIndex.load(tmp_path / "index.npz")
+    with pytest.raises(ValueError, match="is not a regular file"):
+        VectorIndex.load(tmp_path)
+
+
+def damaged(data: bytes, rng: np.random.Generator) -> bytes:
+    """A file that is cut off, or some of whose bytes are others, headers above all."""
+    kind = rng.integers(4)
+    if kind == 0:
+        return data[: rng.integers(len(data))]
+    changed = bytearray(data)
+    if kind == 1:
+        start = rng.integers(len(data))
+        del changed[start : start + rng.integers(1, 50)]
+        return bytes(changed)
+    high = len(data) if kind == 2 else min(200, len(data))
+    for _ in range(rng.integers(1, 6)):
+        changed[rng.integers(high)] = rng.integers(256)
+    return bytes(changed)
+
+
+def rebuilt(rng: np.random.Generator) -> bytes:
+    """An archive whose checksums are right and whose arrays are not."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, value in arrays().items():
+            member = io.BytesIO()
+            np.save(member, value)
+            content = member.getvalue()
+            if rng.integers(2):
+                content = damaged(content, rng)
+            archive.writestr(f"{name}.npy", content)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("count", [100, pytest.param(20_000, marks=pytest.mark.slow)])
+@pytest.mark.filterwarnings("ignore")
+def test_damaged_files_raise_one_kind_of_error(tmp_path, count):
+    path, rng = tmp_path / "index.npz", np.random.default_rng(1)
+    np.savez(path, **arrays())
+    data, loaded = path.read_bytes(), 0
+    for _ in range(count):
+        path.write_bytes(damaged(data, rng) if rng.integers(2) else rebuilt(rng))
+        try:
+            index = VectorIndex.load(path)
+        except VectorFileError:
+            continue
+        loaded += 1
+        index.search(np.ones((1, index.vectors.shape[1])), k=1)
+        assert index.texts is None or len(index.texts) == len(index)
+    assert loaded < count / 3

@@ -183,9 +183,7 @@ def test_a_resumed_training_does_not_replace_weights_of_unknown_worth(tmp_path, 
     else:
         run.model.save_weights(path)
     before = path.read_bytes()
-    with pytest.raises(
-        ValueError, match=r"epoch 1, but .*best\.weights\.h5 does not say how"
-    ):
+    with pytest.raises(ValueError, match=r"epoch 1, but .*best\.weights\.h5 does not say how"):
         Counting().fit([{"f1": 0.1}], first=1, filepath=path, verbose=0, **options)
     assert path.read_bytes() == before
 

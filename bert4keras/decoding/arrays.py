@@ -1,0 +1,111 @@
+"""Read arrays from an `.npz` file that may have come from anywhere."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+LONGEST = 1000  # bytes of a header, and of a text
+
+
+class VectorFileError(ValueError):
+    """A file of vectors that cannot be used; the message names the file, the array and the fault.
+
+    Args:
+        path: the file.
+        name: the array in it.
+        fault: what is wrong with it.
+    """
+
+    def __init__(self, path: str | os.PathLike, name: str, fault: str):
+        super().__init__(
+            f"{os.fspath(path)} cannot be used: its `{name}` {fault}. It is damaged, or save() of "
+            "this class did not write it: make it anew."
+        )
+
+
+def read_arrays(
+    path: str | os.PathLike,
+    needed: Mapping[str, tuple[str, int]],
+    optional: Mapping[str, tuple[str, int]] | None = None,
+) -> dict[str, np.ndarray]:
+    """Read the arrays of an `.npz` file that `numpy.savez` wrote; nothing is unpickled.
+
+    No more memory is taken than the file is large, whatever its headers say.
+
+    Args:
+        path: the file.
+        needed: dtype ("str" for text of any length) and number of axes of arrays, by name.
+        optional: as `needed`, of arrays that may be absent.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        VectorFileError: no `.npz` file, a damaged one, or one with other arrays.
+    """
+    if os.path.exists(path) and not Path(path).is_file():
+        raise ValueError(f"{os.fspath(path)} is not a regular file.")
+    found = {}
+    with open(path, "rb") as file:
+        try:
+            archive = zipfile.ZipFile(file)
+            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        except Exception as error:  # zipfile raises a dozen kinds for damaged directories
+            raise VectorFileError(path, "content", f"is no archive of arrays: {error}") from error
+        for name, kind in {**needed, **(optional or {})}.items():
+            if name in members:
+                found[name] = _read(path, archive, members[name], name, *kind)
+            elif name in needed:
+                raise VectorFileError(path, name, "is missing")
+    return found
+
+
+def _read(
+    path: str | os.PathLike,
+    archive: zipfile.ZipFile,
+    member: zipfile.ZipInfo,
+    name: str,
+    dtype: str,
+    axes: int,
+) -> np.ndarray:
+    try:
+        if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
+            raise VectorFileError(path, name, "is compressed, which savez does not do")
+        with archive.open(member) as file:
+            shape, ordered, found = _read_header(file)
+            wanted = f"must be {dtype} with {axes} axes"
+            fits = found == np.dtype(dtype) or (dtype == "str" and found.kind == "U")
+            if not fits or len(shape) != axes:
+                raise VectorFileError(path, name, f"{wanted}, not {found} {shape}"[:200])
+            data = file.read()  # whose checksum the archive verifies
+    except VectorFileError:
+        raise
+    except Exception as error:
+        raise VectorFileError(path, name, f"cannot be read: {error}"[:200]) from error
+    count = 1
+    for size in shape:
+        if size < 0:
+            raise VectorFileError(path, name, f"has the shape {shape}"[:200])
+        count *= size
+    if count * found.itemsize != len(data):
+        fault = f"has {len(data)} bytes, too few or many for {shape}"
+        raise VectorFileError(path, name, fault[:200])
+    if not found.itemsize or (dtype == "str" and len(data) > LONGEST):
+        raise VectorFileError(path, name, f"is text of {len(data)} bytes")
+    return np.frombuffer(data, found).reshape(shape, order="F" if ordered else "C")
+
+
+def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+    version = np.lib.format.read_magic(file)
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    if version not in read:
+        raise ValueError(f"version {version} of the format")
+    shape, ordered, dtype = read[version](file, max_header_size=LONGEST)
+    return tuple(int(size) for size in shape), bool(ordered), dtype

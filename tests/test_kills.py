@@ -1,0 +1,25 @@
+"""Savers killed at random times leave one version as a whole, and the next save clears the rest."""
+
+from __future__ import annotations
+
+import keras
+import pytest
+
+from helpers import kills
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="forks"),
+    # The processes use a backend of their own, so one backend's turn is enough.
+    pytest.mark.skipif(keras.backend.backend() != "jax", reason="the same on all backends"),
+]
+
+
+@pytest.mark.parametrize("case", kills.CASES)
+def test_kills(tmp_path, case):
+    found = kills.run(case, tmp_path)
+    assert found["files"] == found["expected"]  # nothing hidden is left after the next save
+    assert max(found["hidden"]) == 1  # of one killed save at most, and the kills did hit saves
+    assert found["versions"] == sorted(found["versions"])
+    assert found["versions"][-1] > kills.KILLS // 3
+    assert found["read"] == 1
