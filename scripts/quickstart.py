@@ -154,9 +154,9 @@ def run_main_job(arguments: argparse.Namespace) -> None:
 
 def save(model, checkpoint: Path, output: Path) -> None:
     """Put the model and all that prediction needs beside it into `output`."""
-    fresh = output / "model.new.keras"
-    model.save(fresh, include_optimizer=False)
-    fresh.replace(output / "model.keras")
+    from bert4keras import save_model
+
+    save_model(model, output / "model.keras")
     shutil.copy(checkpoint / "vocab.txt", output)
     shutil.copy(checkpoint / "tokenizer.json", output)
     (output / "labels.json").write_text(json.dumps(LABELS), encoding="utf-8")
@@ -170,8 +170,7 @@ def predict(arguments: argparse.Namespace) -> None:
     import keras
     import numpy as np
 
-    import bert4keras.layers
-    import bert4keras.models  # noqa: F401 - keras finds the layers of the file by their names
+    import bert4keras  # noqa: F401 - keras finds the layers of the file by their names
     from bert4keras.data import sequence_padding
     from bert4keras.tokenizers import Tokenizer
 

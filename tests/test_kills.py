@@ -19,7 +19,8 @@ pytestmark = [
 def test_kills(tmp_path, case):
     found = kills.run(case, tmp_path)
     assert found["files"] == found["expected"]  # nothing hidden is left after the next save
-    assert max(found["hidden"]) == 1  # of one killed save at most, and the kills did hit saves
+    # Of the last killed save of each file at most; and the kills did hit saves.
+    assert 1 <= max(found["hidden"]) <= len(found["files"])
     assert found["versions"] == sorted(found["versions"])
     assert found["versions"][-1] > kills.KILLS // 3
     assert found["read"] == 1

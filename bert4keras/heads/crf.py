@@ -39,8 +39,7 @@ class ConditionalRandomField(SequenceLabelling):
     The layer returns the emissions as they are, in float32, and owns g. Train it with
     `model.compile(loss=crf.loss)`, on labels (B, T) which are negative where there is none:
     padding, [CLS] and [SEP], pieces of a word behind the first. Such positions may stand anywhere;
-    the transition then leads from the label before to the label behind. A file compiled with that
-    loss is read back by `keras.models.load_model(path, compile=False)`.
+    the transition then leads from the label before to the label behind.
 
     The gradient of the loss is the expected features minus those of the gold labels. Forward and
     backward recursion give it in one scan, through which nothing is differentiated, so only first

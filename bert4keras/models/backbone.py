@@ -97,7 +97,7 @@ class Backbone(SavedWhole, keras.Model):
         if t.condition is not None:
             raise ValueError(
                 "this model's condition comes from layers that it cannot describe. To save it, "
-                "wrap it: keras.Model(model.inputs, model.output).save(path)."
+                "wrap it: keras.Model(model.inputs, model.output)."
             )
         return {
             "name": self.name,

@@ -26,7 +26,7 @@ def ema_weights(model: keras.Model) -> Iterator[keras.Model]:
 
     Example:
         >>> with ema_weights(model):
-        ...     model.save("averaged.keras")
+        ...     save_model(model, "averaged.keras")
     """
     weights = swap_in(model)
     try:

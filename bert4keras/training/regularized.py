@@ -31,7 +31,7 @@ class Regularized(SavedWhole, keras.Model):
 
     `evaluate`, `predict` and weight files are those of the plain model, which stays usable as
     `plain`. Saved to a `.keras` file it comes back as it is, with its techniques;
-    `model.plain.save(path)` saves the model alone.
+    `save_model(model.plain, path)` saves the model alone.
 
     Techniques combine: `RDrop` or `Mixup` say what the loss of a batch is, and `FGM` or `PGD`,
     `GradientPenalty` and `VAT` add to whatever it is. All act on the vectors that the embedding
