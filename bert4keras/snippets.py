@@ -14,6 +14,7 @@ import os
 import pickle
 import random
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -189,13 +190,17 @@ def _check_sendable(func: Callable) -> None:
 
 
 def _with_progress(results: Iterator, iterable: Iterable) -> Iterator:
+    """The results, counted by a bar; where there is no terminal to move it in, by one line."""
     import keras
 
     total = len(iterable) if hasattr(iterable, "__len__") else None
-    bar = keras.utils.Progbar(total, unit_name="item")
+    bar = keras.utils.Progbar(total, unit_name="item") if sys.stdout.isatty() else None
     done = 0
     for done, result in enumerate(results, 1):
-        bar.update(done)
+        if bar:
+            bar.update(done)
         yield result
-    if total is None and done:
+    if bar and total is None and done:
         bar.update(done, finalize=True)
+    if not bar:
+        print(f"{done} items done")

@@ -35,10 +35,10 @@ def splits(
         labels: the labels of a row, to count them.
         group: rows that must not be divided between the parts, together; each row alone if None.
         check: refuses parts by their labels, before `--limit`; the name of the training file with
-            them. See `classes` and `grades`.
+            them. See `classes` and `grades`. Needs `labels`.
 
     Raises:
-        SystemExit: too few rows.
+        SystemExit: too few rows, or a limit that leaves one label where `check` wants more.
     """
     paths = {"train": options.train, **{s: _path(options, s) for s in ("valid", "test")}}
     parts = {split: read(path) for split, path in paths.items() if path}
@@ -60,7 +60,10 @@ def splits(
             )
     if check:
         check(parts, str(options.train))
-    return shown(options, parts, origin, labels)
+    kept = shown(options, parts, origin, labels)
+    if check and options.limit and len({label for row in kept[0] for label in labels(row)}) < 2:
+        sys.exit(f"--limit {options.limit} leaves rows of one label: nothing can be learnt.")
+    return kept
 
 
 def shown(

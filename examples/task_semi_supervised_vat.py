@@ -37,6 +37,7 @@ def main() -> None:
         rest += common.read_tsv(options.unlabelled, (0, 1))
     if not (labelled and rest):
         sys.exit(f"{len(labelled)} texts with a label and {len(rest)} without: there must be both.")
+    common.classes({"train": labelled}, f"the first {len(labelled)} rows of {options.train}")
     print(f"{len(labelled)} texts with a label, {len(rest)} without")
     everything = labelled + [(text, -1) for text, _ in rest]
     # Without the others an epoch is shorter: as many more of them.

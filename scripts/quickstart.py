@@ -82,7 +82,8 @@ def train(source: Path, tokenizer, epochs: int):
         metrics=["accuracy"],
     )
     valid = batches(tokenizer, read("valid"))
-    history = model.fit(data, validation_data=valid, epochs=epochs)
+    moving = 1 if sys.stdout.isatty() else 2  # a bar is for a terminal
+    history = model.fit(data, validation_data=valid, epochs=epochs, verbose=moving)
     _, accuracy = model.evaluate(batches(tokenizer, read("test")), verbose=0)
     return model, history.history, accuracy
 
@@ -222,14 +223,11 @@ def main() -> None:
     """Run what the command line asks for."""
     arguments = parse()
     os.environ["KERAS_BACKEND"] = arguments.backend
-    if arguments.predict:
-        predict(arguments)
-        return
     import minilm
 
     try:
-        run_main_job(arguments)
-    except minilm.CheckpointError as error:
+        predict(arguments) if arguments.predict else run_main_job(arguments)
+    except (minilm.CheckpointError, OSError, ValueError) as error:
         sys.exit(f"error: {error}")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -115,6 +116,26 @@ def test_structure(path):
     source = path.read_text(encoding="utf-8")
     module = dotted.removesuffix(".__init__")
     assert import_offences(source, module, is_package) + size_offences(source, dotted) == []
+
+
+# What changes settings of the whole process, which are those of the user's program.
+SETTINGS = (
+    r"np\.seterr\b|setrecursionlimit|setlocale|basicConfig|(?:simplefilter|filterwarnings)\(|"
+    r"rcParams\S* *=[^=]|os\.environ\S* *=[^=]|putenv|keras\.config\.(?:set|enable|disable)_|"
+    r"set_(?:random_seed|floatx|global_policy|dtype_policy)\(|jax\.config\.update|tf\.config\.\w*set_|torch\.set_(?!rng)"
+)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_settings_of_the_process_stay(path):
+    assert re.findall(f".*(?:{SETTINGS}).*", path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "line", ['matplotlib.rcParams["a"] = 1', 'os.environ["A"] = "1"', "np.seterr(all='raise')"]
+)
+def test_such_settings_are_noticed(line):
+    assert re.search(SETTINGS, line)
 
 
 def test_sources_found():

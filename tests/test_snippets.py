@@ -119,7 +119,11 @@ def test_random_numbers_depend_on_the_seed_alone():
     assert not set(one) & set(other)
 
 
-def test_progress_is_shown(capsys):
+def test_progress_is_shown(capsys, monkeypatch):
+    for items in (range(4), iter(range(4))):
+        parallel_apply(work.square, items, workers=1, dummy=True, progress=True)
+        assert capsys.readouterr().out == "4 items done\n"  # no terminal, so nothing that moves
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     parallel_apply(work.square, range(4), workers=1, dummy=True, progress=True)
     assert "4/4" in capsys.readouterr().out
     parallel_apply(work.square, iter(range(4)), workers=1, dummy=True, progress=True)

@@ -249,6 +249,14 @@ def test_a_share_of_each_label_is_held_out(splits, tmp_path, capsys):
     assert ("rare", 4) in splits.splits(options, **how)[0]
 
 
+def test_a_limit_that_leaves_one_label_is_refused(splits, tmp_path):
+    """A file sorted by label, say."""
+    rows = [(f"text {i}", i // 30) for i in range(60)]
+    how = {"read": lambda path: list(rows), "labels": lambda row: row[1:], "check": splits.classes}
+    with pytest.raises(SystemExit, match="--limit 8 leaves rows of one label"):
+        splits.splits(given(train=tmp_path / "mine.tsv", limit=8), **how)
+
+
 def test_files_of_other_names_beside_are_not_taken(splits, tmp_path):
     """`test.tsv` belongs to `train.tsv`, not to `mine.tsv`."""
     for name in ("train.tsv", "mine.tsv", "test.tsv", "valid.tsv"):

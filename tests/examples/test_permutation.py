@@ -26,7 +26,9 @@ def test_runs(own, tmp_path):
     command = [sys.executable, str(SCRIPT), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "36 texts to train on, 4 held out" in done.stdout
+    sizes = ("36", "4") if own else (r"40 of \d+", r"8 of \d+")
+    for split, size in zip(("train", "test"), sizes, strict=True):
+        assert re.search(rf"^{split}: {size} rows of ", done.stdout, re.M)
     for reading in ("one stream", "two streams"):
         assert re.search(rf"{reading}: held-out loss \d\.\d+ nats", done.stdout)
     assert done.stdout.count("(left; ") == done.stdout.count("(random; ") == 2
