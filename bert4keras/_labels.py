@@ -32,14 +32,22 @@ def sparse_labels(y_true: Any, scores: Any, who: str) -> tuple[Any, Any]:
     return ops.maximum(labels, 0), labels >= 0
 
 
-def check_labels(labels: Any, classes: int, who: str) -> None:
-    """Refuse labels of `classes` or more, which JAX would count as no class without a word."""
-    if classes is not None:
-        raise_when_run(
-            ops.any(labels >= classes),
-            f"{who} got a label of {classes} or more, but scores of {classes} classes, which are "
-            f"0 to {classes - 1}; below 0 is no label.",
-        )
+def check_labels(labels: Any, count: Any, who: str, what: str = "classes") -> None:
+    """Refuse labels of `count` or more, which JAX would take for none or for the last one.
+
+    Args:
+        labels: int, of any shape; below 0: no label.
+        count: how many `what` there are.
+        who: names the loss or metric in the message.
+
+    Raises:
+        ValueError: names the range.
+    """
+    last = f"0 to {count - 1}" if isinstance(count, int) else "less than their number"
+    raise_when_run(
+        ops.any(labels >= count),
+        f"{who} got a label out of range: {what} are {last}; below 0 is no label.",
+    )
 
 
 def binary_labels(y_true: Any, y_pred: Any, who: str) -> tuple[Any, Any]:

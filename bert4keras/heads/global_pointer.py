@@ -94,6 +94,11 @@ class GlobalPointer(ReadsPadding, keras.layers.Layer):
             self.bias = self.add_weight(name="bias", shape=(self.heads,), initializer=start)
 
     @property
+    def scores_dtype(self) -> str:
+        """Of the scores: a product of two vectors of large tokens is beyond float16."""
+        return "float32" if self.compute_dtype == "float16" else self.compute_dtype
+
+    @property
     def projected(self) -> int:
         """How many queries and keys a token has."""
         return self.heads
@@ -122,6 +127,7 @@ class GlobalPointer(ReadsPadding, keras.layers.Layer):
     def products(self, query, key):
         """Scaled products (B, N, T, T) of queries and keys (B, T, N K)."""
         shape = (*ops.shape(query)[:2], self.projected, self.head_size)
+        query, key = ops.cast(query, self.scores_dtype), ops.cast(key, self.scores_dtype)
         query, key = ops.reshape(query, shape), ops.reshape(key, shape)
         if self.use_rotary:
             positions = ops.arange(shape[1], dtype="int32")[None]
@@ -169,7 +175,7 @@ class GlobalPointer(ReadsPadding, keras.layers.Layer):
 
     def compute_output_spec(self, inputs, mask=None):
         shape = self.compute_output_shape(self.split(inputs)[0].shape)
-        return keras.KerasTensor(shape, dtype=self.compute_dtype)
+        return keras.KerasTensor(shape, dtype=self.scores_dtype)
 
     def get_config(self):
         return {
@@ -210,4 +216,5 @@ class EfficientGlobalPointer(GlobalPointer):
     def extend(self, products, query, key):
         ends = self.ends(ops.concatenate([query, key], axis=-1))
         first, last = ops.split(ops.transpose(ends, (0, 2, 1)), 2, axis=1)
+        first, last = ops.cast(first, products.dtype), ops.cast(last, products.dtype)
         return products + first[:, :, :, None] + last[:, :, None, :]

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from .._labels import check_labels
 from .._serialization import serializable
 from ..decoding.sql import AGGREGATES, CONNECTIVES, SQL, Table
 from ..decoding.sql_execution import Database, execution_guided
@@ -177,20 +178,23 @@ def token_loss(y_true: Any, scores: Any) -> Any:
         (B,), 0 where a row has no label.
     """
     labels = ops.cast(y_true, "int32")
-    # Keras drops the last axis of scores where its size is 1.
-    scores = ops.reshape(scores, (*ops.shape(labels), -1))
+    if len(scores.shape) == len(labels.shape):  # Keras drops a last axis of size 1
+        scores = scores[..., None]
+    check_labels(labels, scores.shape[-1], "token_loss")
     known = ops.greater_equal(labels, 0)
     log_probs = ops.log_softmax(ops.cast(scores, "float32"), axis=-1)
     chosen = ops.take_along_axis(log_probs, ops.maximum(labels, 0)[..., None], axis=-1)[..., 0]
     # Not a product: padding may have any score.
     losses = ops.where(known, -chosen, 0.0)
-    rows = (ops.shape(labels)[0], -1)
-    count = ops.sum(ops.reshape(ops.cast(known, "float32"), rows), axis=1)
-    return ops.sum(ops.reshape(losses, rows), axis=1) / ops.maximum(count, 1.0)
+    known = ops.cast(known, "float32")
+    if len(labels.shape) == 1:
+        return losses
+    axes = tuple(range(1, len(labels.shape)))
+    return ops.sum(losses, axis=axes) / ops.maximum(ops.sum(known, axis=axes), 1.0)
 
 
 @serializable
 def pair_loss(y_true: Any, scores: Any) -> Any:
     """ZLPR over all pairs of column and aggregate: y_true and scores (B, C, 6) to (B,)."""
-    rows = (ops.shape(scores)[0], -1)
+    rows = (ops.shape(scores)[0], scores.shape[1] * scores.shape[2])
     return multilabel_categorical_crossentropy(ops.reshape(y_true, rows), ops.reshape(scores, rows))

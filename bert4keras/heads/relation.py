@@ -96,6 +96,10 @@ class GPLinker(ReadsPadding, keras.layers.Layer):
         batch, length = first_shape(input_shape)[:2]
         return (batch, 2 + 2 * self.relations, length, length)
 
+    def compute_output_spec(self, inputs):
+        shape = self.compute_output_shape([inputs[0].shape])
+        return keras.KerasTensor(shape, dtype=self.entities.scores_dtype)
+
     def get_config(self):
         return {
             **super().get_config(),

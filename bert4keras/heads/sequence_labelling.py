@@ -13,6 +13,7 @@ import numpy as np
 from keras import ops
 
 from .._compat import raise_when_run
+from .._labels import check_labels
 from .._serialization import HasStorableMethods, function_of, storable_method
 from ..decoding.viterbi import Path, viterbi, viterbi_k_best
 from ..layers.masking import EndsMask, without_mask
@@ -273,13 +274,18 @@ class SequenceLabelling(EndsMask, HasStorableMethods, keras.layers.Layer):
             scores: (B, T, C), as the layer returns them.
 
         Returns:
-            float32 (B,); 0 for a row without labels, NaN for one with a label of C or more.
+            float32 (B,); 0 for a row without labels.
+
+        Raises:
+            ValueError: a label of C or more (NaN where XLA compiles for TensorFlow).
         """
         labels, mask, scores = label_mask(y_true, scores)
         count = scores.shape[-1]
+        check_labels(labels, count, self.name)
         # Whatever stands at masked positions, infinity too, has no part in the gradient.
         scores = ops.where(mask[..., None], scores, 0.0)
-        # torch takes no label of C or more.
+        if scores.shape[0] == 0:
+            return ops.sum(scores, axis=(1, 2))
         value = self.row_losses(ops.minimum(labels, count - 1), mask, scores)
         return ops.where(ops.any(labels >= count, axis=1), float("nan"), value)
 

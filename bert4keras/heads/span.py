@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from .._labels import check_labels
 from .._serialization import function_of, serializable
 from ..decoding.answers import ScoredSpan, best_spans
 from ..decoding.finite import as_scores
@@ -71,6 +72,7 @@ class SpanExtraction(EndsMask, keras.layers.Layer):
             (B,)
         """
         labels = ops.cast(y_true, "int32")
+        check_labels(labels, ops.shape(scores)[1], self.name, "positions")
         known = ops.cast(ops.greater_equal(labels, 0), "float32")
         scores = ops.cast(scores, "float32")
         log_probs = scores - ops.logsumexp(scores, axis=1, keepdims=True)

@@ -15,6 +15,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from .._labels import check_labels
 from .._serialization import serializable
 
 
@@ -60,6 +61,7 @@ def sparse_categorical_focal_crossentropy(
         (B,), the mean over the labels that are not ignored; 0 where all are.
     """
     labels, scores = ops.cast(y_true, "int32"), _wide(y_pred)
+    check_labels(labels, scores.shape[-1], "sparse focal loss")
     index = ops.maximum(labels, 0)
     log_p = ops.log_softmax(scores, axis=-1)
     right = ops.take_along_axis(log_p, ops.expand_dims(index, -1), axis=-1)[..., 0]

@@ -16,6 +16,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from .._labels import check_labels
 from .._serialization import serializable
 
 # Scores down here are those of masked places (-3e4 in float16, -1e9 else). They take no part.
@@ -73,6 +74,7 @@ def sparse_multilabel_categorical_crossentropy(
         )
     shape, classes, count = ops.shape(scores)[:-1], ops.shape(scores)[-1], ops.shape(labels)[-1]
     scores, labels = ops.reshape(scores, (-1, classes)), ops.reshape(labels, (-1, count))
+    check_labels(labels, classes, "sparse ZLPR")
     real = labels > 0 if mask_zero else labels >= 0
     chosen = ops.take_along_axis(scores, ops.where(real, labels, 0), axis=1)
     positive = _log_one_plus(-chosen, 1.0, ops.logical_and(real, chosen > MASKED))
@@ -125,6 +127,7 @@ def sparse_globalpointer_crossentropy(y_true: Any, y_pred: Any, mask_zero: bool 
     """
     shape, spans = ops.shape(y_pred), ops.cast(y_true, "int32")
     first, last = spans[..., 0], spans[..., 1]
+    check_labels(spans, shape[3], "sparse ZLPR of spans", "places")
     flat = ops.where(ops.logical_or(first < 0, last < 0), -1, first * shape[3] + last)
     scores = ops.reshape(y_pred, (shape[0], shape[1], shape[2] * shape[3]))
     return ops.sum(sparse_multilabel_categorical_crossentropy(flat, scores, mask_zero), axis=1)
@@ -141,9 +144,8 @@ def _log_one_plus(scores: Any, weights: Any, counted: Any) -> Any:
     counted = ops.logical_and(counted, weights > 0)
     # The inner `where` keeps the logarithm, and so its gradient, finite.
     terms = ops.where(counted, scores + ops.log(ops.where(weights > 0, weights, 1)), NOTHING)
-    if terms.shape[-1] == 0:
+    if 0 in tuple(terms.shape):  # Keras takes no maximum of nothing
         return ops.sum(terms, axis=-1)  # nothing to add: log(1)
-    # Not `ops.max(..., initial=0)`: with torch, Keras leaves that number on the CPU.
     peak = ops.stop_gradient(ops.maximum(ops.max(terms, axis=-1), 0))
     total = ops.sum(ops.exp(terms - ops.expand_dims(peak, -1)), axis=-1)
     return peak + ops.log(ops.exp(-peak) + total)
