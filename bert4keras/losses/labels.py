@@ -65,7 +65,8 @@ class SparseCategoricalCrossentropy(_Ignoring):
         ValueError: other shapes; a label of C or more.
 
     Example:
-        >>> model.compile("adam", SparseCategoricalCrossentropy(), [SparseCategoricalAccuracy()])
+        >>> metrics = [SparseCategoricalAccuracy()]
+        >>> model.compile("adam", SparseCategoricalCrossentropy(), metrics=metrics)
     """
 
     def __init__(self, *args: Any, name: str = "sparse_categorical_crossentropy", **kwargs: Any):

@@ -23,7 +23,9 @@ from bert4keras.heads import (
 )
 from bert4keras.heads.joint_linking import DescriptionMatching, MentionPointer
 
-WINDOW = SimpleNamespace(token_ids=[1, 2, 3], mask=[0, 1, 1], central=[0, 1, 1], offsets=[(0, 1)] * 3)
+WINDOW = SimpleNamespace(
+    token_ids=[1, 2, 3], mask=[0, 1, 1], central=[0, 1, 1], offsets=[(0, 1)] * 3
+)
 
 
 def crf(kind):

@@ -55,26 +55,34 @@ def make_model(dropout=0.0):
     return model
 
 
-def train(directory, feed="itself", at=None, kill=False, dropout=0.0, keras_callback=False):
-    """All variables after EPOCHS epochs, resumed from `directory` if there is something."""
+def train(directory, feed="itself", at=None, kill=False, dropout=0.0, plain=False, seed=None):
+    """All variables after EPOCHS epochs, resumed from `directory` if there is something.
+
+    Args:
+        directory: of the backup.
+        feed: "itself", or the steps of an epoch of `forfit()`.
+        at: where to stop, for `Stop`.
+        kill: by a kill.
+        plain: with Keras' callback in place of ours.
+        seed: of the data; a resumed training is given none.
+    """
     model = make_model(dropout)
-    np.random.seed(None if not keras_callback else 7)  # so that the seed is another every time
-    data = DataGenerator(DATA, 3, encode=lambda s: (np.array(s[0]), s[1]), shuffle=True)
-    if keras_callback:
-        callbacks = [keras.callbacks.BackupAndRestore(directory)]
-    else:
-        callbacks = [BackupAndRestore(directory, data)]
-    callbacks += [WithEMA(), *([Stop(at, kill)] if at else [])]
+    np.random.seed(None)
+    encode = lambda sample: (np.array(sample[0]), sample[1])  # noqa: E731
+    data = DataGenerator(DATA, 3, encode=encode, shuffle=True, seed=seed)
+    backup = keras.callbacks.BackupAndRestore(directory) if plain else None
+    backup = backup or BackupAndRestore(directory, data)
+    callbacks = [backup, WithEMA(), *([Stop(at, kill)] if at else [])]
     options = {} if feed == "itself" else {"steps_per_epoch": int(feed), "shuffle": False}
     given = data if feed == "itself" else data.forfit()
     model.fit(given, epochs=EPOCHS, callbacks=callbacks, verbose=0, **options)
     variables = [*model.variables, *model.optimizer.variables]
-    return [keras.ops.convert_to_numpy(v) for v in variables if "seed" not in v.path], data.seed
+    return [keras.ops.convert_to_numpy(v) for v in variables if "seed" not in v.path]
 
 
 if __name__ == "__main__":
-    backup, target, feed, dropout, *where = sys.argv[1:]
-    values, seed = train(
-        backup, feed, tuple(map(int, where)) or None, kill=True, dropout=float(dropout)
-    )
-    np.savez(Path(target), seed, *values)
+    backup, target, feed, dropout, seed, *where = sys.argv[1:]
+    at = tuple(map(int, where)) or None
+    seed = int(seed) if seed else None
+    values = train(backup, feed, at, kill=True, dropout=float(dropout), seed=seed)
+    np.savez(Path(target), *values)
