@@ -72,7 +72,7 @@ class SpanExtraction(EndsMask, keras.layers.Layer):
             (B,)
         """
         labels = ops.cast(y_true, "int32")
-        check_labels(labels, ops.shape(scores)[1], self.name, "positions")
+        check_labels(labels, ops.shape(scores)[1], "SpanExtraction", "positions")
         known = ops.cast(ops.greater_equal(labels, 0), "float32")
         scores = ops.cast(scores, "float32")
         log_probs = scores - ops.logsumexp(scores, axis=1, keepdims=True)

@@ -32,6 +32,11 @@ class _Ignoring(keras.losses.Loss):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.from_logits = from_logits
 
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        if sample_weight is not None:  # on torch Keras multiplies the mask into the caller's own
+            sample_weight = ops.convert_to_tensor(sample_weight) * 1
+        return super().__call__(y_true, y_pred, sample_weight)
+
     def call(self, y_true: Any, y_pred: Any) -> Any:
         losses, counted = self.losses(y_true, y_pred)
         losses = ops.where(counted, losses, 0.0)

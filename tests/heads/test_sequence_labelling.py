@@ -239,13 +239,12 @@ def test_masked_scores_may_be_infinite(name):
 
 @pytest.mark.parametrize("name", HEADS)
 def test_labels_that_do_not_exist(name):
-    """Of C or more: NaN for the row, and for no other."""
+    """Of C or more: refused, on JAX too."""
     scores = np.random.default_rng(1).normal(size=(4, 2, C)).astype("float32")
     head, labels = alone(name), np.array([[0, 1], [C, 0], [0, C + 5], [-1, -7]])
-    losses = value(head.loss(labels, scores))
-    assert np.isnan(losses).tolist() == [False, True, True, False]
-    np.testing.assert_array_equal(losses[0], value(head.loss(labels, scores))[0])
-    assert losses[3] == 0
+    with pytest.raises(Exception, match=rf"{head.name} got a label out of range: classes are 0 to"):
+        value(head.loss(labels, scores))
+    assert value(head.loss(labels[3:], scores[3:]))[0] == 0
     assert np.isfinite(value(head.accuracy(labels, scores)))
 
 
