@@ -56,6 +56,25 @@ class Surgery:
             _require_range(ids, vocab_size, f"compound_tokens[{k}]", "keep_tokens leave")
         return vocab_size + len(self.compounds)
 
+    def moved(self, key: str, value: Any) -> Any:
+        """The value of a config key: if it is the id of a token, or a list of them, the new id.
+        Raises:
+            CheckpointError: the token is not kept.
+        """
+        if self.keep is None or not key.endswith(("_token_id", "_token_ids")):
+            return value
+        if isinstance(value, (list, tuple)):
+            return [self.moved(key, part) for part in value]
+        if type(value) is not int or value < 0:
+            return value
+        places = np.flatnonzero(self.keep == value)
+        if not len(places):
+            raise CheckpointError(
+                f"keep_tokens leaves out token {value}, which is the config's `{key}`: without it "
+                "another token would be taken for it. Add it to keep_tokens."
+            )
+        return int(places[0])
+
     def apply(self, tensor: np.ndarray) -> np.ndarray:
         """Cut and extend axis 0 of `tensor`, whose `rows` were checked."""
         if self.keep is not None:

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from keras import ops
 
 BUCKET = 32  # columns; so that few shapes are ever compiled
 
@@ -107,8 +108,6 @@ def lay_out(
     tokens = np.zeros((len(prompts), length), "int32")
     tokens[:, :columns] = right_aligned(prompts, columns)
     inputs = {"token_ids": tokens, "valid": valid.astype("int32")}
-    first = transformer.position.first(config)
-    inputs["position_ids"] = (np.maximum(valid.cumsum(1) - 1, 0) + first).astype("int32")
     needs = set(transformer.mask.needs)
     if config.segment_vocab_size or "segment_ids" in needs:
         rows = [[0] * len(row) for row in prompts] if segment_ids is None else segment_ids
@@ -125,11 +124,22 @@ def lay_out(
     if "rank" in needs:
         inputs["rank"] = np.cumsum(new, axis=1, dtype="int32")
     inputs.update({name: np.asarray(value) for name, value in (extra or {}).items()})
+    inputs.setdefault("position_ids", _positions(transformer, inputs, valid))
     missing = (needs | ({"condition"} if config.layer_norm_cond else set())) - set(inputs)
     if missing:
         names = ", ".join(sorted(missing))
         raise ValueError(f"the model also needs {names}: pass inputs={{name: array}}.")
     return Layout(inputs, columns)
+
+
+def _positions(transformer: Any, inputs: Mapping[str, Any], valid: np.ndarray) -> np.ndarray:
+    """Position of each token among those of its text, (B, T); of padding, the first one."""
+    mask, first = transformer.mask, transformer.position.first(transformer.config)
+    number = valid.cumsum(1)
+    if mask.restarts and set(mask.needs) <= set(inputs):
+        counted = ops.convert_to_numpy(mask.counted(inputs)) & np.tri(valid.shape[1], dtype=bool)
+        number = (counted & valid[:, None, :]).sum(-1)
+    return (np.maximum(number - 1, 0) + first).astype("int32")
 
 
 def _check(transformer: Any, prompts: list[list[int]], longest: int) -> None:

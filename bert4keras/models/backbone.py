@@ -92,6 +92,27 @@ class Backbone(SavedWhole, keras.Model):
         elif name == "segment_ids" and config.segment_vocab_size > 1:
             check_segment_ids(ids, config.segment_vocab_size)
 
+    def export(self, filepath: Any, format: str = "tf_saved_model", **kwargs: Any) -> None:
+        """`keras.Model.export`, for which on JAX all inputs of a text have one open length.
+
+        Keras gives each input a length of its own there, and adding vectors of tokens to those of
+        segments fails. A model around this one is exported with the same `jax2tf_kwargs`:
+        `{"polymorphic_shapes": [["(batch, length)"] * len(model.inputs)]}`.
+        """
+        if keras.backend.backend() == "jax" and format == "tf_saved_model":
+            shapes = [
+                "(batch, " + ", ".join(str(n or self._length(x)) for n in x.shape[1:]) + ")"
+                for x in self.inputs
+            ]
+            kwargs.setdefault("jax2tf_kwargs", {"polymorphic_shapes": [shapes]})
+        return super().export(filepath, format, **kwargs)
+
+    def _length(self, symbol: Any) -> str:
+        """Name of an input's open axis: an encoder's texts are as long as they are."""
+        places = [x is symbol for x in self.inputs]
+        name = self.input_order[places.index(True)]
+        return "source" if name.startswith(("encoder_", "context")) else "length"
+
     def get_config(self) -> dict[str, Any]:
         t = self.transformer
         if t.condition is not None:

@@ -18,6 +18,7 @@ from ..checkpoints.plan import check_sizes
 from ..checkpoints.vocabulary import Surgery
 from ..config import ConfigError, TransformerConfig, named, read_json
 from ..masks import Mask
+from .agreement import check_tokenizer
 from .backbone import Backbone
 from .outputs import Outputs
 from .registry import FAMILIES, Family, get_family
@@ -68,7 +69,8 @@ def build_transformer_model(
             the Keras model.
         with_pool, with_nsp, with_mlm, with_discriminator: heads, see `Outputs`. With None,
             `with_mlm` follows from the application: the language models have it.
-        keep_tokens: old ids of the tokens to keep, in their new order.
+        keep_tokens: old ids of the tokens to keep, in their new order. The config's ids of special
+            tokens (`pad_token_id`, `eos_token_id` and their like) move with them.
         compound_tokens: rows to append as means of kept ones, see `bert4keras.checkpoints.load`.
         dropout_rate: replaces the config's, in the attention too unless that is given as well.
         layer_norm_cond: condition of every norm: its width (the model then has an input
@@ -100,7 +102,7 @@ def build_transformer_model(
     family, config, directory = _configure(config_path, model, dropout_rate, config_overrides)
     surgery = Surgery.of(keep_tokens, compound_tokens)
     if surgery:
-        config = dataclasses.replace(config, vocab_size=surgery.rows(config.vocab_size))
+        config = _after_surgery(config, surgery)
     application, config = _application(application, config)
     if with_mlm is None:
         with_mlm = _is_language_model(application, family)
@@ -128,6 +130,17 @@ def build_transformer_model(
                 autoresize_weights=autoresize_weights,
             )
     return backbone if return_keras_model else transformer
+
+
+def _after_surgery(config: TransformerConfig, surgery: Surgery) -> TransformerConfig:
+    """The config of a model with another vocabulary: its size, and the new ids of its tokens."""
+    rows = surgery.rows(config.vocab_size)
+    return dataclasses.replace(
+        config,
+        vocab_size=rows,
+        pad_token_id=surgery.moved("pad_token_id", config.pad_token_id),
+        extra={key: surgery.moved(key, value) for key, value in config.extra.items()},
+    )
 
 
 def _conditioning(
@@ -203,7 +216,7 @@ def _configure(
         config = config_class.from_dict(values, **overrides)
     if family.name in FAMILIES:
         config = dataclasses.replace(config, model_type=family.name)
-    _check_vocabulary(directory, config)
+    check_tokenizer(directory, config, overrides.get("pad_token_id") is not None)
     return family, config, directory
 
 
@@ -256,17 +269,3 @@ def _config_file(directory: Path) -> Path:
         return directory / likely[0]
     held = ", ".join(names[:12]) or "nothing"
     raise ConfigError(f"{directory} has no {' or '.join(CONFIGS)}. It holds: {held}.")
-
-
-def _check_vocabulary(directory: Path | None, config: TransformerConfig) -> None:
-    """A tokenizer that makes ids beyond the embedding would give NaN on JAX, without a word."""
-    vocabulary = directory / "vocab.txt" if directory else None
-    if vocabulary is None or not vocabulary.is_file():
-        return
-    with vocabulary.open(encoding="utf-8", errors="replace", newline="\n") as lines:
-        size = sum(1 for line in lines if line.strip("\r\n"))
-    if size > config.vocab_size:
-        raise ConfigError(
-            f"{vocabulary} has {size} tokens, more than the {config.vocab_size} rows of the "
-            "embedding (`vocab_size`). The vocabulary and the weights do not belong together."
-        )

@@ -1,0 +1,123 @@
+"""Whether the tokenizer files beside a checkpoint and the config speak of the same tokens.
+
+What is read here are numbers of tokens, no more: a file that cannot be read, or of another form, is
+left to the tokenizer, which complains of it by itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..config import ConfigError, TransformerConfig
+
+NAMES = ("tokenizer_config.json", "special_tokens_map.json")  # the first that names a token counts
+WAY_OUT = (
+    "To load the weights without these files, give the config json as config_path and the weights "
+    "as checkpoint_path."
+)
+
+
+def check_tokenizer(directory: Path | None, config: TransformerConfig, pad_is_given: bool) -> None:
+    """Refuse a tokenizer that does not belong to the model.
+
+    Args:
+        directory: of the checkpoint; None: there is no tokenizer to look at.
+        config: of the model.
+        pad_is_given: `pad_token_id` comes from the caller, who knows better than any file.
+
+    Raises:
+        ConfigError: the tokenizer makes ids beyond the embedding (on JAX these would give NaN), or
+            pads with a token that the model would see.
+    """
+    if directory is None:
+        return
+    file, ids = _token_ids(directory)
+    size = max(ids.values(), default=-1) + 1
+    if size > config.vocab_size:
+        raise ConfigError(
+            f"{file} has {size} tokens, more than the {config.vocab_size} rows of the embedding "
+            f"(`vocab_size`). The vocabulary and the weights do not belong together. {WAY_OUT}"
+        )
+    name = _padding_token(directory, file)
+    padding = ids.get(name)
+    if pad_is_given or None in (padding, config.pad_token_id) or padding == config.pad_token_id:
+        return
+    raise ConfigError(
+        f"config `pad_token_id` is {config.pad_token_id}, but the tokenizer in {directory} pads "
+        f"with {name} of id {padding} ({file.name}): the model would read padding as text. Say "
+        f"which is right: build_transformer_model(..., pad_token_id={padding})."
+    )
+
+
+def _token_ids(directory: Path) -> tuple[Path, dict[str, int]]:
+    """The file that lists the tokens, and their ids; added tokens included."""
+    for name, read in (
+        ("tokenizer.json", _of_tokenizer_json),
+        ("vocab.txt", _of_lines),
+        ("vocab.json", lambda path: _of_pairs(_read(path))),
+    ):
+        ids = read(directory / name)
+        if ids:
+            break
+    added = _of_pairs(_read(directory / "added_tokens.json"))
+    decoder = _dict(_read(directory / NAMES[0]).get("added_tokens_decoder"))
+    for number, token in decoder.items():
+        if number.isdecimal() and len(number) < 10:
+            added[str(_dict(token).get("content"))] = int(number)
+    return directory / name, {**ids, **added} if ids else {}
+
+
+def _of_tokenizer_json(path: Path) -> dict[str, int]:
+    content = _read(path)
+    vocab = _dict(content.get("model")).get("vocab")
+    if isinstance(vocab, list):  # Unigram: pieces with their scores
+        pieces = [row[0] if isinstance(row, list) and row else None for row in vocab]
+        vocab = {piece: number for number, piece in enumerate(pieces) if isinstance(piece, str)}
+    added = content.get("added_tokens")
+    rows = [_dict(row) for row in added] if isinstance(added, list) else []
+    return {**_of_pairs(vocab), **_of_pairs({str(r.get("content")): r.get("id") for r in rows})}
+
+
+def _of_lines(path: Path) -> dict[str, int]:
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8", errors="replace", newline="\n") as lines:
+        tokens = [line for line in (line.strip("\r\n") for line in lines) if line]
+    return {token: number for number, token in enumerate(tokens)} if tokens else {}
+
+
+def _padding_token(directory: Path, file: Path) -> str | None:
+    """The token that the files call the padding, or that stands there under BERT's name."""
+    named = [_read(directory / name).get("pad_token") for name in NAMES]
+    named.append(_dict(_read(file).get("padding")).get("pad_token") if _is_json(file) else None)
+    for token in named:
+        token = token.get("content") if isinstance(token, dict) else token
+        if isinstance(token, str):
+            return token
+    return "[PAD]" if file.name == "vocab.txt" else None
+
+
+def _is_json(file: Path) -> bool:
+    return file.name == "tokenizer.json"
+
+
+def _of_pairs(value: Any) -> dict[str, int]:
+    """Tokens with ids that are whole numbers."""
+    return {key: i for key, i in _dict(value).items() if type(i) is int and i >= 0}
+
+
+def _dict(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    """The object in a json file; an empty one where there is none."""
+    if not path.is_file():
+        return {}
+    try:
+        return _dict(json.loads(path.read_bytes()))
+    except (ValueError, RecursionError, OSError):
+        return {}
