@@ -137,6 +137,12 @@ def _positions(transformer: Any, inputs: Mapping[str, Any], valid: np.ndarray) -
     mask, first = transformer.mask, transformer.position.first(transformer.config)
     number = valid.cumsum(1)
     if mask.restarts and set(mask.needs) <= set(inputs):
+        for name in mask.needs:
+            if inputs[name].shape != valid.shape:
+                raise ValueError(
+                    f"inputs={{{name!r}: ...}} has shape {inputs[name].shape}; over the prompts, at "
+                    f"the right end of their columns, and the new tokens it is {valid.shape}."
+                )
         counted = ops.convert_to_numpy(mask.counted(inputs)) & np.tri(valid.shape[1], dtype=bool)
         number = (counted & valid[:, None, :]).sum(-1)
     return (np.maximum(number - 1, 0) + first).astype("int32")

@@ -8,6 +8,7 @@ import pytest
 from keras import ops
 
 from bert4keras.data import branch, pack
+from bert4keras.generation.prompts import lay_out
 from bert4keras.masks import LM, Branches, Packed, Window
 from bert4keras.models import FAMILIES
 from helpers.family_models import SINGLE, build, call
@@ -129,3 +130,14 @@ def test_steps_over_a_cache_restart_too(family):
     real = ROWS.document_ids > 0
     wanted = call(model, list(arrays.values()))
     np.testing.assert_allclose(np.concatenate(found, 1)[real], wanted[real], atol=2e-5)
+
+
+def test_prompts_of_several_documents_restart_too():
+    """What `generate` lays out: prompts at the right end, new tokens behind them."""
+    model = build("roberta", Packed() & LM(), sizes_of("roberta"), with_mlm=True)
+    documents = np.array([[0] * 8 + [1, 1, 1, 2] + [2] * 32], "int32")
+    found = lay_out(model.transformer, [[5, 6, 7, 8]], 8, extra={"document_ids": documents})
+    places = found.inputs["position_ids"][0] - (PAD + 1)
+    assert places[8:15].tolist() == [0, 1, 2, 0, 1, 2, 3]
+    with pytest.raises(ValueError, match=r"has shape \(1, 4\);.*it is \(1, 44\)"):
+        lay_out(model.transformer, [[5, 6, 7, 8]], 8, extra={"document_ids": documents[:, :4]})

@@ -8,7 +8,8 @@ import pytest
 
 from helpers.family_models import SINGLE, build
 
-FAMILIES = ["bert", "roberta", "deberta-v2", "modernbert"]
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("deberta-v2", "modernbert")]
+FAMILIES = ["bert", "roberta", *SLOW]
 
 
 @pytest.mark.parametrize("family", SINGLE)
