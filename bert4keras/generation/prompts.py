@@ -140,8 +140,8 @@ def _positions(transformer: Any, inputs: Mapping[str, Any], valid: np.ndarray) -
         for name in mask.needs:
             if inputs[name].shape != valid.shape:
                 raise ValueError(
-                    f"inputs={{{name!r}: ...}} has shape {inputs[name].shape}; over the prompts, at "
-                    f"the right end of their columns, and the new tokens it is {valid.shape}."
+                    f"inputs={{{name!r}: ...}} has shape {inputs[name].shape}; over the prompts, "
+                    f"at the right end of their columns, and the new tokens it is {valid.shape}."
                 )
         counted = ops.convert_to_numpy(mask.counted(inputs)) & np.tri(valid.shape[1], dtype=bool)
         number = (counted & valid[:, None, :]).sum(-1)
