@@ -8,7 +8,7 @@ from typing import Any
 
 from bert4keras.data.padding import truncate_sequences
 
-_PATTERN = re.compile(r"(S?)\*(E?)([SE]?)\*\2")
+PATTERN = re.compile(r"(S?)\*(E?)([SE]?)\*\2")
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Frame:
             pattern: the pattern.
             has_start, has_end: whether there are such tokens; one that is not there is left out.
         """
-        match = _PATTERN.fullmatch(pattern) if isinstance(pattern, str) else None
+        match = PATTERN.fullmatch(pattern) if isinstance(pattern, str) else None
         if match is None:
             raise ValueError(
                 "A pattern is a pair of texts (*) with start (S) and end (E) tokens: S*E*E, "

@@ -8,6 +8,7 @@ from typing import Any
 
 from bert4keras.tokenizers.added import FLAGS
 from bert4keras.tokenizers.errors import TokenizerError
+from bert4keras.tokenizers.frame import PATTERN
 
 MAX_IDS = 10_000_000  # the largest published vocabularies have about a million
 KINDS = ("BPE", "Unigram", "WordPiece")
@@ -48,6 +49,10 @@ def _are_segments(value) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(type(v) is int for v in value)
 
 
+def _is_pattern(value) -> bool:
+    return isinstance(value, str) and PATTERN.fullmatch(value) is not None
+
+
 def _are_ids(value) -> bool:
     return value is None or (isinstance(value, list) and all(map(_is_int(0, MAX_IDS), value)))
 
@@ -83,7 +88,7 @@ _NAME: Check = (lambda value: value is None or isinstance(value, str), "a string
 # Arguments under the key "bert4keras", of every tokenizer and of one of SentencePiece.
 _OURS: dict[str, Check] = {
     "class": (lambda value: value == "SpTokenizer", "SpTokenizer"),
-    "pattern": (lambda value: isinstance(value, str), "a pattern of a pair of texts"),
+    "pattern": (_is_pattern, "a pattern of a pair of texts such as S*E*E"),
     "segments": (_are_segments, "two numbers"),
     "token_translate": (_is_translation, "an object token -> token"),
     "pre_tokenize": BOOL,
@@ -153,11 +158,12 @@ def check_tokenizer_json(content: Mapping[str, Any], where: str | os.PathLike) -
             "are."
         )
     vocab = model.get("vocab")
-    if isinstance(vocab, Mapping):
+    is_list: Check = (lambda value: isinstance(value, list), "a list of pairs [token, score]")
+    if model.get("type", "Unigram" if isinstance(vocab, list) else None) != "Unigram":
+        require(where, "model.vocab", vocab, (_is_object, "an object token -> id"))
         check_ids(where, vocab)
     else:
         is_pair: Check = (_is_scored_piece, "a pair [token, score]")
-        is_list: Check = (lambda value: isinstance(value, list), "an object token -> id, or a list")
         require(where, "model.vocab", vocab, is_list)
         _require_items(where, "model.vocab", vocab, is_pair)
         unk: Check = (_is_int(0, len(vocab) - 1), "null or the number of an entry of model.vocab")
@@ -166,8 +172,8 @@ def check_tokenizer_json(content: Mapping[str, Any], where: str | os.PathLike) -
         raise TokenizerError(f"{where}: model.vocab is empty; it must have a token.")
     _check_model_options(model, where)
     added = content.get("added_tokens")
-    is_list = (lambda value: isinstance(value, list), "a list")
-    require(where, "added_tokens", added, is_list, optional=True)
+    a_list: Check = (lambda value: isinstance(value, list), "a list")
+    require(where, "added_tokens", added, a_list, optional=True)
     for n, token in enumerate(added or ()):
         require(where, f"added_tokens[{n}]", token, OBJECT)
         require(where, f"added_tokens[{n}].content", token.get("content"), TEXT)

@@ -159,7 +159,7 @@ def _guess(content: Mapping[str, Any], vocab: Mapping[str, int]) -> dict[str, st
         for name, tokens in _USUAL.items()
     }
     model = content["model"]
-    if model.get("unk_id") is not None:
+    if isinstance(model["vocab"], list) and model.get("unk_id") is not None:
         guess["token_unk"] = model["vocab"][model["unk_id"]][0]
     elif model.get("unk_token") is not None:
         guess["token_unk"] = model["unk_token"]

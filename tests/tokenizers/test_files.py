@@ -342,6 +342,10 @@ BAD_CONFIGS = [
     ('{"bert4keras": {"segments": [1]}}', r"bert4keras.segments is \[1\]; it must be two"),
     ('{"bert4keras": {"token_pad": 1}}', "bert4keras.token_pad is 1"),
     ('{"bert4keras": {"pattern": 1}}', "bert4keras.pattern is 1"),
+    (
+        '{"bert4keras": {"pattern": "[E1]"}}',
+        r"bert4keras.pattern is '\[E1\]'; it must be a pattern",
+    ),
     ('{"bert4keras": {"token_translate": {"a": 1}}}', "bert4keras.token_translate is"),
 ]
 
@@ -358,11 +362,22 @@ def test_configurations_that_are_no_good(listed, text, message):
     ("keys", "value", "message"),
     [
         (["model"], 3, "model is 3; it must be an object"),
-        (["model", "vocab"], 3, "model.vocab is 3; it must be an object token -> id, or a list"),
+        (["model", "vocab"], 3, "model.vocab is 3; it must be an object token -> id"),
+        (
+            ["model", "vocab"],
+            [["a", 1]],
+            r"model.vocab is \[.*\]; it must be an object token -> id",
+        ),
         (["model", "vocab"], {}, "model.vocab is empty"),
         (["model", "vocab"], {"a": -1}, "the id of 'a' is -1; it must be an id from 0"),
         (["model", "vocab"], {"a": 10**12}, "the id of 'a' is 1000000000000"),
-        (["model", "vocab"], [["a", 1], ["b"]], r"model.vocab\[1\] is \['b'\]; it must be a pair"),
+        (
+            ["model"],
+            {"type": "Unigram", "vocab": [["a", 1], ["b"]]},
+            r"model.vocab\[1\] is \['b'\]; it must be a pair",
+        ),
+        (["model"], {"type": "Unigram", "vocab": {"a": 1}}, "vocab is .*; it must be a list"),
+        (["model"], {"type": "Unigram", "vocab": [["a", 1]], "unk_id": 1}, "unk_id is 1; it must"),
         (["model", "merges"], "ab", "model.merges is 'ab'; it must be a list"),
         (["model", "merges"], ["a"], r"model.merges\[0\] is 'a'; it must be two tokens"),
         (["model", "unk_token"], 1, "model.unk_token is 1; it must be a string"),

@@ -98,21 +98,10 @@ def test_many_broken_files(sources, tmp_path):
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit < 2 * 2**30
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "x" * 10**6,
-        "科" * 10**6,
-        "\0" * 10**6,
-        "\ud800" * 10**6,
-        "a\u0301" * 500_000,
-        "[E1] " * 200_000,
-    ]
-    + [" " * 10**6, "😀\u200d" * 500_000, "".join(map(chr, range(0x300, 0x11000)))],
-    ids=lambda text: f"{text[:3]!a}",
-)
+@pytest.mark.parametrize("unit", ["x", "科", "\0", "\ud800", "a\u0301", "[E1] ", " ", "😀\u200d"])
 @pytest.mark.slow
-def test_long_odd_texts(kind, tokenizer, text):
+def test_long_odd_texts(kind, tokenizer, unit):
+    text = unit * (10**6 if unit == "科" else 10**5)
     start = time.perf_counter()
     ids = tokenizer.encode(text)[0]
     assert tokenizer.encode(text, special=True)[0] is not None
