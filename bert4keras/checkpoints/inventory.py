@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from bert4keras.checkpoints.errors import CheckpointError
 from bert4keras.checkpoints.readers import Reader
-from bert4keras.checkpoints.table import Ignored, Row, Table
+from bert4keras.checkpoints.table import LONGEST_NAME, Ignored, Row, Table
 from bert4keras.checkpoints.tables import TABLES
 
 MOST_SHOWN = 5
@@ -126,7 +126,7 @@ def _sort(reader: Reader, table: Table) -> Inventory:
 def some(names: Iterable[str]) -> str:
     """The first few of many names, for a message."""
     names = list(names)
-    shown = ", ".join(f"`{name}`" for name in names[:MOST_SHOWN])
+    shown = ", ".join(f"`{name:.{LONGEST_NAME}}`" for name in names[:MOST_SHOWN])
     return shown + (f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else "")
 
 

@@ -206,6 +206,7 @@ NORM_SPELLINGS = {"gamma": "weight", "beta": "bias", "weight": "gamma", "bias": 
 # state dict of a SentenceTransformer (`0.auto_model.`). No name is wrapped more often than MOST.
 WRAPPERS = ("module", "model", "_orig_mod", "base_model", "0", "auto_model")
 MOST_WRAPPERS = 8
+LONGEST_NAME = 500  # characters; a name of a million would be searched for minutes
 # Components added anywhere in a name, by the same programs; `base_layer` is left by PEFT where it
 # has merged an adapter (one that is not merged: see `inventory`).
 INSERTED = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "base_layer")
@@ -278,6 +279,8 @@ class Table:
         `0.auto_model.`), another root (`roberta.`) or none, and LayerNorm variables called gamma
         and beta or weight and bias.
         """
+        if len(name) > LONGEST_NAME:
+            return None
         for candidate in self._candidates(name):
             if self.of_tensor(candidate) or self.ignored_as(candidate):
                 return candidate
