@@ -80,7 +80,8 @@ def compiled(name):
         model.compile(rate, loss=head.loss)
         return model, [X, IDS], SPANS
     elif name == "regularized":
-        bert = tiny.build({"dropout_rate": 0.0})
+        no_dropout = {"dropout_rate": 0.0, "attention_dropout_rate": 0.0}
+        bert = tiny.build({**no_dropout, "num_hidden_layers": 1})
         head = heads.ConditionalRandomField()
         plain = keras.Model(bert.inputs, head(keras.layers.Dense(C)(bert.output)))
         model = Regularized(plain, [FGM(0.5)])
@@ -98,7 +99,7 @@ def assert_same(a, b):
         np.testing.assert_array_equal(one, other)
 
 
-NAMES = ["crf", "memm", "pointer", "span", "regularized"]
+NAMES = ["crf", "pointer", "regularized"]
 
 
 def test_training_goes_on_in_a_process_that_imports_bert4keras_only(tmp_path):
