@@ -260,10 +260,12 @@ def raise_when_run(bad: Any, message: str) -> None:
 
         tf.debugging.Assert(tf.logical_not(bad), [message])
     elif backend == "jax":
-        check_when_run(bad, lambda value: value, lambda value: _raise_if(value, message))
         import jax
 
-        if not isinstance(bad, jax.core.Tracer):
+        if isinstance(bad, jax.core.Tracer):
+            check = functools.partial(_raise_if, True, message)
+            jax.lax.cond(bad, lambda: jax.debug.callback(check), lambda: None)
+        else:
             _raise_if(bad, message)
     elif bad.device.type != "meta":  # where Keras asks for shapes only
         _raise_if(bad, message)

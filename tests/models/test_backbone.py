@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from bert4keras import checkpoints
 from bert4keras.layers import FirstToken
 from bert4keras.models import build_transformer_model
 from helpers import tiny
@@ -260,3 +261,19 @@ def test_vocabulary_surgery(fixtures):
     found = cut.predict([new_ids, segments], verbose=0)[:, :4, :4]
     expected = whole.predict([old_ids, segments], verbose=0)[:, :4][..., keep]
     np.testing.assert_allclose(found, expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("format", ["huggingface", "google"])
+def test_a_saved_directory_opens_without_a_config_being_given(tmp_path, format):
+    if format == "google":
+        pytest.importorskip("tensorflow", reason="writes TensorFlow checkpoints")
+    bert = tiny.build({"norm_epsilon": 1e-6, "num_hidden_layers": 1})
+    checkpoints.save(bert, tmp_path / "bert", format=format)
+    again = build_transformer_model(tmp_path / "bert")
+    assert again.config.norm_epsilon == 1e-6
+    for a, b in zip(bert.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    # Beside a named file there may be those of other models: their config is not replaced.
+    suffix = ".safetensors" if format == "huggingface" else ".ckpt"
+    checkpoints.save(bert, tmp_path / f"one{suffix}", format=format)
+    assert not list(tmp_path.glob("*.json"))
