@@ -245,6 +245,10 @@ class CasRel(ReadsPadding, keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         return (*first_shape(input_shape)[:2], 2 + 2 * self.relations)
 
+    def compute_output_spec(self, inputs):
+        dtype = "float32" if self.compute_dtype == "float16" else self.compute_dtype
+        return keras.KerasTensor(self.compute_output_shape([inputs[0].shape]), dtype=dtype)
+
     def get_config(self):
         return {
             **super().get_config(),
@@ -255,6 +259,11 @@ class CasRel(ReadsPadding, keras.layers.Layer):
 
 def _log_odds(scores: Any, power: int) -> Any:
     """Log-odds of `sigmoid(s) ** power`, exact for large s: 1 - p^n = (1 - p)(1 + p + ...)."""
+    if keras.backend.standardize_dtype(scores.dtype) == "float16":
+        scores = ops.cast(scores, "float32")  # the powers of a large score are beyond a half
     p = ops.sigmoid(scores)
-    rest = ops.log_sigmoid(-scores) + ops.log(sum(p**k for k in range(power)))
+    total = 1
+    for _ in range(power - 1):  # Horner's way: on TensorFlow p ** 0 has no gradient at p = 0
+        total = total * p + 1
+    rest = ops.log_sigmoid(-scores) + ops.log(total)
     return power * ops.log_sigmoid(scores) - rest

@@ -25,6 +25,11 @@ def in_another_process(*arguments) -> int:
     return subprocess.run(command, capture_output=True, timeout=300).returncode
 
 
+def read(path) -> list[np.ndarray]:
+    with np.load(path) as arrays:
+        return [arrays[name] for name in arrays.files]
+
+
 def equal(first, second) -> bool:
     return all((a == b).all() for a, b in zip(first, second, strict=True))
 
@@ -35,18 +40,19 @@ def equal(first, second) -> bool:
 )
 def test_resumed_as_if_never_stopped(feed, at, dropout, tmp_path):
     """The resumed process has another seed of its own: that of the first one is kept."""
-    whole = train(tmp_path / "whole", feed, dropout=dropout, seed=4)
-    assert not (tmp_path / "whole").exists()
     backup, target = tmp_path / "backup", tmp_path / "found.npz"
     if its_turn():
+        assert in_another_process(tmp_path / "whole", target, feed, dropout, 4) == 0
+        whole = read(target)
         assert in_another_process(backup, target, feed, dropout, 4, *at) == 9  # killed
         assert in_another_process(backup, target, feed, dropout, "") == 0
-        with np.load(target) as arrays:
-            resumed = [arrays[name] for name in arrays.files]
+        resumed = read(target)
     else:
+        whole = train(tmp_path / "whole", feed, dropout=dropout, seed=4)
         with pytest.raises(InterruptedError):
             train(backup, feed, at, dropout=dropout, seed=4)
         resumed = train(backup, feed, dropout=dropout)
+    assert not (tmp_path / "whole").exists()
     assert equal(whole, resumed)
     # Negative control: the order of the data matters.
     assert not equal(whole, train(tmp_path / "other", feed, dropout=dropout, seed=5))
@@ -114,18 +120,20 @@ def test_what_cannot_be_resumed_is_refused(tmp_path):
 @pytest.mark.slow
 def test_killed_at_any_time(tmp_path):
     """Thirty kills in all, of one training, at any moment: it ends as if there had been none."""
-    whole = train(tmp_path / "whole", seed=4)
-    rng, backup, target = np.random.default_rng(0), tmp_path / "backup", tmp_path / "found.npz"
-    at = [sys.executable, "-W", "ignore", resuming.__file__, str(backup), str(target), "itself"]
+    backup, target = tmp_path / "backup", tmp_path / "found.npz"
+    assert in_another_process(tmp_path / "whole", target, "itself", 0, 4) == 0
+    whole, rng = read(target), np.random.default_rng(0)
+    target.unlink()
+    command = [sys.executable, "-W", "ignore", resuming.__file__, backup, target, "itself", "0"]
     for _ in range(30):
-        process = subprocess.Popen([*at, "0", "4"])
+        process = subprocess.Popen([*map(str, command), "4"], stderr=subprocess.DEVNULL)
         try:
             process.wait(rng.uniform(5, 20))
             break
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-    assert in_another_process(backup, target, "itself", 0, 4) == 0 or target.exists()
-    with np.load(target) as arrays:
-        assert equal(whole, [arrays[name] for name in arrays.files])
+    if not target.exists():
+        assert in_another_process(*command[4:], 4) == 0
+    assert equal(whole, read(target))
     assert not backup.exists()
