@@ -99,6 +99,12 @@ def assert_same(a, b):
         np.testing.assert_array_equal(one, other)
 
 
+def assert_close(a, b):
+    """Torch's products on a CPU differ in the last digits with the place in memory."""
+    for one, other in zip(a, b, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
 NAMES = ["crf", "pointer", "regularized"]
 
 
@@ -129,13 +135,13 @@ def test_losses_read_the_layers_of_their_own_model(tmp_path):
         parts = [model.get_layer(name).get_layer("tags") for name in ("first", "second")]
         assert [id(a) for a in found] == [id(b) for b in parts]
         fit(model, x, y)
-    assert_same(first.get_weights(), second.get_weights())
+    assert_close(first.get_weights(), second.get_weights())
     first.save(tmp_path / "again.keras")
     third = keras.models.load_model(tmp_path / "again.keras")
     for model in (first, third):
         fit(model, x, y)
-    assert_same(first.get_weights(), third.get_weights())
-    assert np.abs(first.get_weights()[-1] - second.get_weights()[-1]).max() > 1e-5
+    assert_close(first.get_weights(), third.get_weights())
+    assert np.abs(first.get_weights()[-1] - second.get_weights()[-1]).max() > 1e-3
 
 
 def test_a_clone_is_compiled_with_its_own_layer(tmp_path):
@@ -152,8 +158,7 @@ def test_a_clone_is_compiled_with_its_own_layer(tmp_path):
     again = keras.models.load_model(tmp_path / "clone.keras")
     assert again.loss.layer is again.layers[-1]
     fit(model, x, y)
-    for one, other in zip(model.get_weights(), clone.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
+    assert_close(model.get_weights(), clone.get_weights())
 
 
 def test_methods_that_a_file_may_name():
