@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from bert4keras._compat import TrainerCall, compiled_with, keras_mask, padding_ids
-from bert4keras.data.collate import Collator, flatten, is_sample
+from bert4keras.data.collate import Collator, flatten, is_sample, unflatten
 
 _PADDING: weakref.WeakKeyDictionary[keras.Model, list] = weakref.WeakKeyDictionary()
 
@@ -31,25 +31,83 @@ class Marks(NamedTuple):
         return set(self.negative) | ({self.padding} if self.padding is not None else set())
 
 
-def check_batch(call: TrainerCall | None, batch: Any, collator: Collator | None) -> None:
-    """Refuse a batch that the model of a call would misread.
+def checked_batch(call: TrainerCall | None, batch: Any, collator: Collator | None) -> Any:
+    """Return a batch as the model of a call reads it right, or refuse it.
 
     Args:
         call: the running `fit`, `evaluate` or `predict`, if there is one.
         batch: of arrays.
         collator: that made it; None: somebody else did.
 
+    Returns:
+        The batch; with labels for Keras' own losses and metrics where `plain_labels` gives them.
+
     Raises:
         ValueError: see the checks below.
     """
     if call is None:
-        return
-    labels = labels_of(batch)
+        return batch
     check_token_padding(call, batch, collator and collator.padded(batch))
-    if call.name != "predict":
-        marks = [Marks(*m) for m in collator.label_marks(batch)] if collator else marks_of(labels)
-        check_labels(call, labels, marks)
-        check_class_weight(call, labels)
+    if call.name == "predict":
+        return batch
+    labels = labels_of(batch)
+    marks = [Marks(*m) for m in collator.label_marks(batch)] if collator else marks_of(labels)
+    batch, marks = plain_labels(call, batch, marks)
+    check_labels(call, labels, marks)
+    check_class_weight(call, labels)
+    return batch
+
+
+def plain_labels(
+    call: TrainerCall, batch: Any, marks: Sequence[Marks]
+) -> tuple[Any, Sequence[Marks]]:
+    """Put 0 for the padding of labels where Keras' own losses and metrics leave it out by the mask.
+
+    They would read -1 as a class. It is replaced where the model's output carries a Keras mask,
+    everything that reads these labels is Keras' own, and the padding of the labels is exactly the
+    padding of the token ids: then loss and accuracy are those of the real tokens.
+
+    Returns:
+        The batch and the marks, changed where labels were.
+    """
+    real = real_tokens(call, batch)
+    outputs = list(getattr(call.model, "outputs", None) or [])
+    if real is None or not outputs or not all(keras_mask(output) is not None for output in outputs):
+        return batch, marks
+    readers = [item for group in _compiled_by_output(call, batch[1], len(marks)) for item in group]
+    if not readers or not all(_is_keras_own(item, module) for item, module in readers):
+        return batch, marks
+    leaves, changed = flatten(batch[1]), list(marks)
+    for place, (leaf, mark) in enumerate(zip(leaves, marks, strict=True)):
+        if mark.padding is None or mark.negative or leaf.shape[:2] != real.shape:
+            continue
+        padded = (leaf == mark.padding).reshape(*real.shape, -1)
+        if np.array_equal(padded.all(-1), ~real) and np.array_equal(padded.any(-1), ~real):
+            leaves[place] = np.where(leaf == mark.padding, 0, leaf).astype(leaf.dtype)
+            changed[place] = Marks(None, frozenset())
+    labels = unflatten(batch[1], iter(leaves))
+    return (batch[0], labels, *batch[2:]), changed
+
+
+def real_tokens(call: TrainerCall, batch: Any) -> np.ndarray | None:
+    """Which tokens of a batch are no padding to the model, bool (B, T); None: it does not say."""
+    if not is_sample(batch):
+        return None
+    wanted, inputs = padding_of(call.model), batch[0]
+    known = [(k, pad) for k, pad in enumerate(wanted) if pad is not None]
+    leaves = flatten(inputs)
+    if len(known) != 1 or isinstance(inputs, dict) or len(leaves) != len(wanted):
+        return None
+    place, pad = known[0]
+    return np.asarray(leaves[place]) != pad
+
+
+def padding_of(model: keras.Model) -> list[int | None]:
+    """`padding_ids` of a model, kept for the next batch."""
+    wanted = _PADDING.get(model)
+    if wanted is None:
+        wanted = _PADDING[model] = padding_ids(model)
+    return wanted
 
 
 def check_token_padding(call: TrainerCall, batch: Any, padded: Sequence[int | None] | None) -> None:
@@ -64,9 +122,7 @@ def check_token_padding(call: TrainerCall, batch: Any, padded: Sequence[int | No
     Raises:
         ValueError: padding that the model takes for text.
     """
-    wanted = _PADDING.get(call.model)
-    if wanted is None:
-        wanted = _PADDING[call.model] = padding_ids(call.model)
+    wanted = padding_of(call.model)
     inputs = batch[0] if isinstance(batch, tuple) else batch
     names = [tensor.name for tensor in call.model.inputs] if wanted else []
     by_name = dict(zip(names, wanted, strict=True))
@@ -106,18 +162,14 @@ def check_labels(call: TrainerCall, labels: Any, marks: Sequence[Marks]) -> None
     """
     if not any(mark.numbers for mark in marks):
         return
-    loss, metrics = compiled_with(call.model)
     outputs = list(getattr(call.model, "outputs", None) or [])
-    names = list(getattr(call.model, "output_names", None) or ["output"])
-    keys = [str(key) for key in labels] if isinstance(labels, dict) else names
-    found = []
-    for place, mark in enumerate(marks):
-        name = keys[place] if len(keys) == len(marks) else None
-        masked = bool(outputs) and all(keras_mask(output) is not None for output in outputs)
-        for item in _of_output(loss, names, name):
-            found += [item] if _misreads(item, mark, masked, keras.losses) else []
-        for metric in (item for part in metrics for item in _of_output(part, names, name)):
-            found += [metric] if _misreads(metric, mark, masked, keras.metrics) else []
+    masked = bool(outputs) and all(keras_mask(output) is not None for output in outputs)
+    found = [
+        item
+        for mark, group in zip(marks, _compiled_by_output(call, labels, len(marks)), strict=True)
+        for item, module in group
+        if _misreads(item, mark, masked, module)
+    ]
     if found:
         numbers = sorted(set().union(*(mark.numbers for mark in marks)))
         raise ValueError(
@@ -162,6 +214,30 @@ def labels_of(batch: Any) -> Any:
     return batch[1] if is_sample(batch) else ()
 
 
+def _compiled_by_output(call: TrainerCall, labels: Any, count: int) -> list[list[tuple[Any, Any]]]:
+    """For each array of labels, the losses and metrics that read it, with their module of Keras."""
+    loss, metrics = compiled_with(call.model)
+    names = list(getattr(call.model, "output_names", None) or ["output"])
+    keys = [str(key) for key in labels] if isinstance(labels, dict) else names
+    groups = []
+    for place in range(count):
+        name = keys[place] if len(keys) == count else None
+        group = [(item, keras.losses) for item in _of_output(loss, names, name)]
+        for part in metrics:
+            group += [(item, keras.metrics) for item in _of_output(part, names, name)]
+        groups.append(group)
+    return groups
+
+
+def _is_keras_own(item: Any, module: Any) -> bool:
+    """Whether a loss or metric, or its name, is one of Keras itself."""
+    if isinstance(item, str) and item in ("accuracy", "acc", "crossentropy", "ce"):
+        return True
+    resolved = module.get(item) if isinstance(item, str) else item
+    own = getattr(resolved, "fn", None) or getattr(resolved, "_fn", None) or resolved
+    return (getattr(own, "__module__", "") or "").startswith("keras.")
+
+
 def _of_output(given: Any, names: list[str], name: str | None) -> list:
     """Losses or metrics that an output gets, of what `compile` was given."""
     if isinstance(given, dict):
@@ -178,8 +254,7 @@ def _misreads(item: Any, mark: Marks, masked: bool, module: Any) -> bool:
     else:
         resolved = module.get(item) if isinstance(item, str) else item
         own = getattr(resolved, "fn", None) or getattr(resolved, "_fn", None) or resolved
-        origin = getattr(own, "__module__", "") or ""
-        if not origin.startswith("keras.") or isinstance(own, keras.metrics.Mean):
+        if not _is_keras_own(item, module) or isinstance(own, keras.metrics.Mean):
             return False
     ignored = getattr(resolved, "ignore_class", None)
     if ignored is not None and mark.numbers <= {ignored}:

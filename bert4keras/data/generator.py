@@ -15,7 +15,7 @@ import numpy as np
 from bert4keras._compat import trainer_call
 from bert4keras.data.bucketing import choose_buckets, epoch_batches, plain_batches
 from bert4keras.data.collate import Collator, flatten, tuples, unflatten
-from bert4keras.data.compiled import check_batch, labels_of
+from bert4keras.data.compiled import checked_batch, labels_of
 from bert4keras.data.open_axes import asked_for_shapes, sizes, varied_start, vary_first
 from bert4keras.data.order import Order, check_resumed, check_whole_epochs
 from bert4keras.data.padding import round_up
@@ -58,8 +58,9 @@ class DataGenerator(keras.utils.PyDataset):
             else is padded with 0. Where the model takes the padding for text, `fit`, `evaluate`
             and `predict` refuse it.
         label_pad: padding of labels that are sequences. Below 0 it says "no label" to all heads and
-            to `losses.SparseCategoricalCrossentropy` and its like; Keras' own losses and metrics
-            would count it, and are refused in `fit` and `evaluate`.
+            to `losses.SparseCategoricalCrossentropy` and its like. Keras' own losses and metrics
+            get 0 instead where the model's Keras mask leaves padding out, and are refused in `fit`
+            and `evaluate` where they would count it.
         cache: keep encoded samples. False encodes anew every time, for random encodings.
         options: of `keras.utils.PyDataset`: workers, use_multiprocessing, max_queue_size. On
             TensorFlow `workers` is 2 unless given or `cache=False`.
@@ -315,8 +316,7 @@ class DataGenerator(keras.utils.PyDataset):
 
     def _checked(self, batch: Any, call: Any) -> Any:
         own = type(self).__iter__ is not DataGenerator.__iter__
-        check_batch(call, batch, None if own else self._collate)
-        return batch
+        return checked_batch(call, batch, None if own else self._collate)
 
     def _shuffled(self, epoch: int) -> list[np.ndarray]:
         batches = epoch_batches(self._lengths, self.batch_size, self.pool, self.order.random(epoch))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,9 @@ import numpy as np
 from keras import ops
 
 from .._compat import resume_at, seed_states
+from .._files import replace_file
 from ..data import DataGenerator
+from ..saving import save_weights
 
 
 class BackupAndRestore(keras.callbacks.Callback):
@@ -88,11 +89,8 @@ class BackupAndRestore(keras.callbacks.Callback):
             resume_at(self.model, 0)  # or the next fit would begin there too
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
         weights = f"epoch-{epoch + 1:05d}.weights.h5"
-        beside = self.directory / "new.weights.h5"
-        self.model.save_weights(beside, overwrite=True)
-        _move(beside, self.directory / weights)
+        save_weights(self.model, self.directory / weights)
         self._reached = self._seen + self.params["steps"] * (epoch + 1 - self._first)
         state = {
             "epoch": epoch + 1,
@@ -102,9 +100,8 @@ class BackupAndRestore(keras.callbacks.Callback):
             "dropout": [ops.convert_to_numpy(s).tolist() for s in seed_states(self.model)],
             **self._data(),
         }
-        beside = self.directory / "new.json"
-        beside.write_text(json.dumps(state), encoding="utf-8")
-        _move(beside, self.directory / "backup.json")  # from now on it counts
+        with replace_file(self.directory / "backup.json") as new:  # from now on it counts
+            new.write_text(json.dumps(state), encoding="utf-8")
         for path in self.directory.glob("epoch-*.weights.h5"):
             if path.name != weights:
                 path.unlink()
@@ -112,7 +109,7 @@ class BackupAndRestore(keras.callbacks.Callback):
     def on_train_end(self, logs: dict | None = None) -> None:
         self._seen = self._reached
         if self.delete_checkpoint:
-            paths = [*self.directory.glob("epoch-*.weights.h5"), *self.directory.glob("new.*")]
+            paths = self.directory.glob("epoch-*.weights.h5")
             for path in (self.directory / "backup.json", *paths):
                 path.unlink(missing_ok=True)
             if self.directory.is_dir() and not any(self.directory.iterdir()):
@@ -147,10 +144,3 @@ class BackupAndRestore(keras.callbacks.Callback):
                     f"has {here}: it cannot be resumed. Remove the directory to start anew."
                 )
         return state
-
-
-def _move(path: Path, target: Path) -> None:
-    """Replace a file by another, whole also if the machine stops."""
-    with open(path, "rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(path, target)

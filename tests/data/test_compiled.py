@@ -10,7 +10,9 @@ from bert4keras.data import DataGenerator, sequence_padding
 from bert4keras.layers import MaskedMeanPooling
 from bert4keras.losses import BinaryCrossentropy, SparseCategoricalCrossentropy
 from bert4keras.metrics import BinaryAccuracy, SparseCategoricalAccuracy
+from bert4keras.models import build_transformer_model
 from bert4keras.tokenizers.ids import TokenIds
+from helpers import tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -198,3 +200,38 @@ def test_inputs_by_name():
         ((x, _),) = DataGenerator(TEXTS, 3, encode=encode, pad_value=value, buckets=None)
         assert x["Input-Token"][1].tolist() == [0, 7, 2, 1, 1]
         assert x["Input-Segment"][1].tolist() == [1, 1, 1, 0, 0]
+
+
+@pytest.mark.parametrize("feed", ["itself", "forfit"])
+def test_keras_own_losses_behind_a_model_that_masks_padding(feed):
+    """Plain `compile` and a DataGenerator: loss and accuracy of the real tokens, by hand."""
+    config = tiny.config(dropout_rate=0.0)
+    bert = build_transformer_model(config)
+    model = keras.Model(bert.input, keras.layers.Dense(3, "softmax")(bert.output))
+    model.compile(
+        keras.optimizers.SGD(0.0), "sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
+    samples = [((ids, np.zeros_like(ids)), np.maximum(labels, 0)) for ids, labels in SAMPLES[:2]]
+    losses, right = [], []
+    for inputs, labels in samples:
+        p = model.predict([part[None] for part in inputs], verbose=0)[0]
+        losses.append(-np.log(p[np.arange(len(labels)), labels]))
+        right.append(p.argmax(-1) == labels)
+    expected = [np.concatenate(losses).mean(), np.concatenate(right).mean()]
+    found = model.evaluate(feeds(samples, buckets=[16])[feed](), steps=1, verbose=0)
+    assert found == pytest.approx(expected, rel=1e-4)
+    history = model.fit(
+        feeds(samples, buckets=[16])[feed](), steps_per_epoch=1, verbose=0, shuffle=False
+    )
+    assert history.history["loss"][0] == pytest.approx(expected[0], rel=1e-4)
+    # Negative control: with a label on the padding the numbers are others.
+    counted = sequence_padding([labels for _, labels in samples], 16, value=0)
+    ids = sequence_padding([inputs[0] for inputs, _ in samples], 16, value=0)
+    p = model.predict([ids, np.zeros_like(ids)], verbose=0)
+    everywhere = -np.log(np.take_along_axis(p, counted[..., None], -1)).mean()
+    assert abs(everywhere - expected[0]) > 1e-3
+    # Labels of our own below 0, or labels that end before the tokens do, are refused as before.
+    for wrong in (SAMPLES[:2], [(ids, labels[:-1]) for ids, labels in SAMPLES[1:3]]):
+        odd = [((ids, np.zeros_like(ids)), labels) for ids, labels in wrong]
+        with pytest.raises(ValueError, match="labels of -1 say that a position has no label"):
+            model.evaluate(feeds(odd)[feed](), steps=1, verbose=0)
