@@ -205,7 +205,7 @@ def test_inputs_by_name():
 @pytest.mark.parametrize("feed", ["itself", "forfit"])
 def test_keras_own_losses_behind_a_model_that_masks_padding(feed):
     """Plain `compile` and a DataGenerator: loss and accuracy of the real tokens, by hand."""
-    config = tiny.config(dropout_rate=0.0)
+    config = tiny.config(dropout_rate=0.0, attention_dropout_rate=0.0)
     bert = build_transformer_model(config)
     model = keras.Model(bert.input, keras.layers.Dense(3, "softmax")(bert.output))
     model.compile(
