@@ -65,6 +65,8 @@ def compiled(name):
             inner = tagger(heads.ConditionalRandomField(name="tags"))
             parts.append(keras.Model(inner.inputs, inner.outputs, name=part))
         model = keras.Model(x, [part(x) for part in parts])
+        # Keras on torch loses the state of an optimizer for two variables of one path.
+        rate = keras.optimizers.SGD(0.1)
         model.compile(rate, loss=[part.get_layer("tags").loss for part in parts])
         return model, X, [TAGS, TAGS]
     elif name == "pointer":
@@ -100,9 +102,9 @@ def assert_same(a, b):
 
 
 def assert_close(a, b):
-    """Torch's products on a CPU differ in the last digits with the place in memory."""
+    """Another process may sum in another order."""
     for one, other in zip(a, b, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-4)
+        np.testing.assert_allclose(one, other, atol=1e-6)
 
 
 NAMES = ["crf", "pointer", "regularized"]
@@ -123,7 +125,7 @@ def test_training_goes_on_in_a_process_that_imports_bert4keras_only(tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     for name in NAMES:
         with np.load(tmp_path / f"{name}-after.npz") as found:
-            assert_same(found.values(), after[name])
+            assert_close(found.values(), after[name])
 
 
 def test_losses_read_the_layers_of_their_own_model(tmp_path):
