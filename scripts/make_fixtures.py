@@ -25,6 +25,7 @@ SECTIONS = (
     "families",
     "google",
     "minilm",
+    "task_heads",
     "text_metrics",
     "tokenizers",
     "wordpiece",

@@ -1,0 +1,251 @@
+"""What every task shares: from texts to batches, through the model, and back to answers.
+
+A task is a tokenizer, a plain functional `keras.Model`, and two functions of its own, `encode` and
+`decode`. It is no trainer: `task.model.compile` and `task.model.fit` are Keras' own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from ..data import DataGenerator
+from ..tokenizers.base import TokenizerBase
+from .encoder import EncoderFacts, check_agreement
+
+LONG = 5  # batches from which `predict` shows a progress bar by itself
+TASKS: dict[str, type[Task]] = {}
+
+
+class TaskError(ValueError):
+    """A task that cannot be built, saved, loaded or called; the message names the way out."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoded:
+    """A sample on its way through the model.
+
+    Attributes:
+        sample: what the caller gave.
+        rows: inputs of the model by window, each a tuple of lists of int of one length.
+        offsets: by window, (start, end) of each token in characters of the text; empty where the
+            task's answers have no offsets.
+    """
+
+    sample: Any
+    rows: Sequence[tuple[list[int], ...]]
+    offsets: Sequence[Sequence[tuple[int, int]]] = ()
+
+
+def register_task(cls: type[Task]) -> type[Task]:
+    """Class decorator: make a `Task` known to `load` under its class name."""
+    TASKS[cls.__name__] = cls
+    return cls
+
+
+class Task:
+    """A tokenizer and a model that answer questions about texts.
+
+    A subclass overrides `encode`, `decode` and `metrics`, adds its options to `get_config`, and is
+    registered by `@register_task`.
+
+    Args:
+        tokenizer: of the encoder in the model.
+        model: functional model from the encoder's inputs to scores.
+        maxlen: tokens of a row, special tokens included; None takes what the encoder allows,
+            512 at most. Longer texts are read in windows of that size.
+
+    Attributes:
+        tokenizer, model, maxlen: as given.
+        encoder: `EncoderFacts` of the model.
+        loss: what `model.compile` takes as loss.
+    """
+
+    loss: ClassVar[Any] = None
+
+    def __init__(self, tokenizer: TokenizerBase, model: keras.Model, maxlen: int | None = None):
+        self.tokenizer, self.model = tokenizer, model
+        self.encoder = EncoderFacts.of(model)
+        check_agreement(tokenizer, model, self.encoder)
+        longest = self.encoder.max_length
+        if maxlen is None:
+            maxlen = min(longest or 512, 512)
+        elif longest is not None and maxlen > longest:
+            raise TaskError(f"maxlen={maxlen} is more than the {longest} positions of the encoder.")
+        if maxlen < 8:
+            raise TaskError(f"maxlen={maxlen} leaves hardly a token of a text; take 8 at least.")
+        self.maxlen = maxlen
+
+    # What a subclass overrides
+
+    def encode(self, sample: Any) -> Encoded:
+        """Turn what the caller gives, a text as a rule, into inputs of the model."""
+        raise NotImplementedError(f"{type(self).__name__} must override `encode`.")
+
+    def encode_label(self, label: Any, encoded: Encoded) -> Any:
+        """Turn the label of a training sample into what the loss takes."""
+        raise NotImplementedError(f"{type(self).__name__} must override `encode_label`.")
+
+    def decode(self, outputs: Sequence[Any], encoded: Encoded) -> Any:
+        """Turn the model's outputs for the windows of a sample into an answer.
+
+        Args:
+            outputs: by window, arrays without the batch axis, in the structure of the model's
+                output; padding is cut off axis 0 of what has one row per token.
+            encoded: what `encode` made of the sample.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must override `decode`.")
+
+    def metrics(self, answers: Sequence[Any], labels: Sequence[Any]) -> dict[str, float]:
+        """Scores of answers against labels, by name; the first one is the task's main score."""
+        raise NotImplementedError(f"{type(self).__name__} must override `metrics`.")
+
+    def get_config(self) -> dict[str, Any]:
+        """Options that `__init__` takes besides tokenizer and model, as plain JSON values."""
+        return {"maxlen": self.maxlen}
+
+    # What users call
+
+    def __call__(self, samples: Any) -> Any:
+        """Answer one sample, or a list of them."""
+        if isinstance(samples, list):
+            return self.predict(samples)
+        return self.predict([samples])[0]
+
+    def predict(
+        self, samples: Iterable[Any], batch_size: int = 64, progress: bool | None = None
+    ) -> list[Any]:
+        """Answer many samples, in their order.
+
+        Args:
+            samples: texts, or what `encode` takes.
+            batch_size: rows the model sees at a time; rows of similar length go together.
+            progress: show a progress bar; None: if the work is long.
+        """
+        encoded = [self.encode(sample) for sample in samples]
+        rows = [row for one in encoded for row in one.rows]
+        outputs = iter(self._run(rows, batch_size, progress))
+        return [self.decode(list(itertools.islice(outputs, len(one.rows))), one) for one in encoded]
+
+    def stream(self, samples: Iterable[Any], batch_size: int = 64) -> Iterator[Any]:
+        """Answer samples of an iterable one after another, holding 16 batches at a time."""
+        samples = iter(samples)
+        while part := list(itertools.islice(samples, 16 * batch_size)):
+            yield from self.predict(part, batch_size, progress=False)
+
+    def evaluate(
+        self, samples: Iterable[tuple[Any, Any]], batch_size: int = 64
+    ) -> dict[str, float]:
+        """Scores on labelled samples.
+
+        Args:
+            samples: pairs (what `encode` takes, label).
+            batch_size: as of `predict`.
+        """
+        samples = list(samples)
+        if not samples:
+            raise TaskError("evaluate() got no samples.")
+        answers = self.predict([sample for sample, _ in samples], batch_size)
+        return self.metrics(answers, [label for _, label in samples])
+
+    def batches(
+        self,
+        samples: Sequence[tuple[Any, Any]],
+        batch_size: int = 32,
+        shuffle: bool = False,
+        seed: int = 0,
+        **options: Any,
+    ) -> DataGenerator:
+        """Batches for `model.fit`.
+
+        Args:
+            samples: pairs (what `encode` takes, label). Of a text longer than a window the first
+                window is trained on.
+            batch_size, shuffle, seed, **options: of `DataGenerator`.
+        """
+
+        def encode(sample: tuple[Any, Any]) -> tuple[tuple[list[int], ...], Any]:
+            encoded = self.encode(sample[0])
+            return encoded.rows[0], self.encode_label(sample[1], encoded)
+
+        return DataGenerator(
+            samples,
+            batch_size,
+            encode=encode,
+            shuffle=shuffle,
+            seed=seed,
+            pad_value=self.encoder.padding,
+            **options,
+        )
+
+    def save(self, directory: str | Path, card: str | None = None) -> None:
+        """Write tokenizer, model and options into one directory; see `bert4keras.tasks.storage`.
+
+        Args:
+            directory: replaced as a whole if it exists and holds a task.
+            card: text of its README.md, in place of the one that is written otherwise.
+        """
+        from .storage import save_task
+
+        save_task(self, directory, card)
+
+    @classmethod
+    def load(cls, directory: str | Path) -> Task:
+        """Read what `save` wrote; the task must be of this class."""
+        from .storage import load_task
+
+        task = load_task(directory)
+        if not isinstance(task, cls):
+            raise TaskError(f"{directory} holds a {type(task).__name__}, not a {cls.__name__}.")
+        return task
+
+    def __repr__(self) -> str:
+        options = json.dumps(self.get_config(), ensure_ascii=False, default=str)
+        return (
+            f"{type(self).__name__}({type(self.tokenizer).__name__}, {self.model.name}, {options})"
+        )
+
+    # How it works
+
+    def _run(self, rows: Sequence[tuple], batch_size: int, progress: bool | None) -> list[Any]:
+        """The model's outputs by row, in their order."""
+        if batch_size < 1:
+            raise TaskError(f"batch_size={batch_size} must be at least 1.")
+        results: list[Any] = [None] * len(rows)
+        parts = list(self._parts(rows, batch_size))
+        show = len(parts) >= LONG if progress is None else progress
+        for part in tqdm(parts, disable=not show, unit="batch", leave=False):
+            # The number of rows is rounded up too: a compiled function serves one shape.
+            filled = 1 << (len(part) - 1).bit_length()
+            chosen = [rows[i] for i in (*part, *part[-1:] * (filled - len(part)))]
+            outputs = self.model.predict_on_batch(self._structured(self.encoder.batch(chosen)))
+            for place, i in enumerate(part):
+                results[i] = keras.tree.map_structure(lambda x, k=place: np.asarray(x)[k], outputs)
+        return results
+
+    def _parts(self, rows: Sequence[tuple], batch_size: int) -> Iterator[list[int]]:
+        """Indices of rows that go together: of similar length, or of equal length."""
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i][0]))
+        if self.encoder.pad_token_id is not None:
+            yield from (order[i : i + batch_size] for i in range(0, len(order), batch_size))
+            return
+        for _, group in itertools.groupby(order, key=lambda i: len(rows[i][0])):
+            same = list(group)
+            yield from (same[i : i + batch_size] for i in range(0, len(same), batch_size))
+
+    def _structured(self, arrays: list[np.ndarray]) -> Any:
+        return arrays[0] if len(arrays) == 1 else arrays
+
+
+def answers_by_label(scores: Mapping[str, float]) -> str:
+    """`label 0.98, other 0.02`: labels and their scores, the highest first."""
+    ranked = sorted(scores.items(), key=lambda item: -item[1])
+    return ", ".join(f"{label} {score:.3f}" for label, score in ranked)

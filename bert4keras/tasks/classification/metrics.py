@@ -1,0 +1,63 @@
+"""Scores of predicted labels and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from ...metrics import spearman
+
+
+def classification_scores(predicted: Sequence[str], labels: Sequence[str]) -> dict[str, float]:
+    """Accuracy, and the unweighted mean of the F1 of every label that occurs.
+
+    Args:
+        predicted, labels: N labels each, N > 0.
+    """
+    pairs = list(zip(predicted, labels, strict=True))
+    names = sorted({name for pair in pairs for name in pair}, key=str)
+    f1 = [
+        f1_of_sets(
+            [[p] if p == n else [] for p, _ in pairs], [[t] if t == n else [] for _, t in pairs]
+        )
+        for n in names
+    ]
+    return {
+        "accuracy": float(np.mean([p == t for p, t in pairs])),
+        "macro_f1": float(np.mean(f1)),
+    }
+
+
+def multi_label_scores(
+    predicted: Sequence[Collection[str]], labels: Sequence[Collection[str]]
+) -> dict[str, float]:
+    """F1 over all (text, label) pairs together, and the share of texts with exactly their labels.
+
+    Args:
+        predicted, labels: N sets of labels each, N > 0.
+    """
+    exact = [set(p) == set(t) for p, t in zip(predicted, labels, strict=True)]
+    return {"micro_f1": f1_of_sets(predicted, labels), "exact_match": float(np.mean(exact))}
+
+
+def regression_scores(predicted: Sequence[float], labels: Sequence[float]) -> dict[str, float]:
+    """Spearman's rank correlation (0 where one side is constant), and the mean squared error.
+
+    Args:
+        predicted, labels: N numbers each, N > 0.
+    """
+    given, wanted = np.asarray(predicted, float), np.asarray(labels, float)
+    constant = np.ptp(given) == 0 or np.ptp(wanted) == 0
+    return {
+        "spearman": 0.0 if constant else float(spearman(wanted, given)),
+        "mean_squared_error": float(np.mean((given - wanted) ** 2)),
+    }
+
+
+def f1_of_sets(predicted: Sequence[Collection], labels: Sequence[Collection]) -> float:
+    """F1 of items, counted over all pairs of sets; 1 where nothing is to be found nor found."""
+    found = sum(len(set(p)) for p in predicted)
+    wanted = sum(len(set(t)) for t in labels)
+    right = sum(len(set(p) & set(t)) for p, t in zip(predicted, labels, strict=True))
+    return 2 * right / (found + wanted) if found + wanted else 1.0

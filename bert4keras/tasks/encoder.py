@@ -1,0 +1,103 @@
+"""Facts about the encoder inside a model, asked of the model and never assumed."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import keras
+import numpy as np
+
+from ..data.padding import sequence_padding
+from ..masks import AttentionMask, Mask, input_layer_name
+from ..positions import PositionIds
+from ..tokenizers.base import TokenizerBase
+
+SUPPORTED = ("token_ids", "segment_ids")
+# Lengths to which inputs are padded. Compiled backends see few shapes, and little is wasted.
+BUCKETS = (*range(8, 64, 8), *range(64, 128, 16), *range(128, 513, 32))
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderFacts:
+    """What a task must know to feed an encoder.
+
+    Attributes:
+        inputs: names of the model's inputs in their order: `"token_ids"`, `"segment_ids"`.
+        pad_token_id: id of the padding token; None if no token counts as padding.
+        max_length: number of tokens that can have a position; None if any number can.
+        mask: who may attend to whom; an LM's first token, for one, sees nothing of the text.
+    """
+
+    inputs: tuple[str, ...]
+    pad_token_id: int | None
+    max_length: int | None
+    mask: Mask
+
+    @classmethod
+    def of(cls, model: keras.Model) -> EncoderFacts:
+        """Read the facts off a functional model with one of our encoders in it.
+
+        Raises:
+            ValueError: there is no encoder, or it needs inputs that a text does not give.
+        """
+        masks = [layer for layer in model.layers if isinstance(layer, AttentionMask)]
+        if not masks:
+            raise ValueError(
+                "the model has no encoder of build_transformer_model (no layer Attention-Mask). "
+                "Put the head on `bert.output` and make keras.Model(bert.inputs, output)."
+            )
+        known = {input_layer_name(name): name for name in SUPPORTED}
+        names = [known.get(tensor.name) for tensor in model.inputs]
+        if None in names:
+            raise ValueError(
+                f"the model has an input {model.inputs[names.index(None)].name}, which a text does "
+                f"not give; a task feeds {' and '.join(known)}. Override `encode` to give others."
+            )
+        reach = [layer.reach for layer in model.layers if isinstance(layer, PositionIds)]
+        return cls(
+            tuple(names),
+            masks[0].pad_token_id,
+            min(filter(None, reach), default=None),
+            masks[0].strategy,
+        )
+
+    def select(self, token_ids: list[int], segment_ids: list[int]) -> tuple[list[int], ...]:
+        """The inputs that this encoder takes, of those that a tokenizer gives."""
+        given = {"token_ids": token_ids, "segment_ids": segment_ids}
+        return tuple(given[name] for name in self.inputs)
+
+    @property
+    def padding(self) -> tuple[int, ...]:
+        """What each input is padded with."""
+        return tuple((self.pad_token_id or 0) if n == "token_ids" else 0 for n in self.inputs)
+
+    def batch(self, rows: list[tuple[list[int], ...]]) -> list[np.ndarray]:
+        """Arrays (B, T), int32, of encoded texts of different lengths.
+
+        An encoder without a padding id takes rows of equal length only.
+        """
+        buckets = BUCKETS
+        if self.pad_token_id is None:
+            buckets = None
+        elif self.max_length is not None:
+            buckets = (*(n for n in BUCKETS if n < self.max_length), self.max_length)
+        return [
+            sequence_padding(column, value=value, buckets=buckets, dtype="int32")
+            for column, value in zip(zip(*rows, strict=True), self.padding, strict=True)
+        ]
+
+
+def check_agreement(tokenizer: TokenizerBase, model: keras.Model, facts: EncoderFacts) -> None:
+    """Refuse a tokenizer that makes ids which the encoder does not have.
+
+    Raises:
+        ValueError: naming both sizes.
+    """
+    embedding: Any = next((x for x in model.layers if x.name.endswith("Embedding-Token")), None)
+    rows = getattr(embedding, "input_dim", None)
+    if rows is not None and tokenizer.vocab_size > rows:
+        raise ValueError(
+            f"the tokenizer has {tokenizer.vocab_size} ids, more than the {rows} rows of the "
+            "model's token embedding. They do not belong together."
+        )

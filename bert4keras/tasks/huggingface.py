@@ -1,0 +1,339 @@
+"""Heads of fine-tuned checkpoints, as the classes of transformers have them, both ways.
+
+A head is data: which vectors it reads, the layers on them, and the names of its tensors. The same
+entry builds a new head for training, reads one from a checkpoint, and writes it back, so a model
+trained here opens in transformers.
+
+Source: the modeling files of transformers, for each family named below.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from ..checkpoints import TRANSPOSE, Row, Table, load, save
+from ..checkpoints.hub import resolve
+from ..layers import FirstToken, MaskedMeanPooling, get_activation
+from ..models import Backbone, build_transformer_model
+from ..models.registry import get_family
+from ..tokenizers import Tokenizer
+from ..tokenizers.base import TokenizerBase
+from .base import TaskError
+from .pooling import LastToken
+
+KINDS = {
+    "sequence": "ForSequenceClassification",
+    "token": "ForTokenClassification",
+    "question": "ForQuestionAnswering",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Head:
+    """Layers from an encoder's vectors to scores, and the tensors they are stored in.
+
+    Attributes:
+        output: prefix of the tensors of the last dense layer.
+        pooling: what the head reads: "pooler" (the encoder's own, of the first token), "first",
+            "last", "mean", or "tokens" (every token).
+        dense: prefix of the tensors of a dense layer before the last one; None: there is none.
+        activation: of that layer; a name, or a key of the config after a colon.
+        norm: prefix of the tensors of a norm after it.
+        dense_bias, output_bias: whether these layers have a bias; a config key after a colon.
+    """
+
+    output: str
+    pooling: str = "tokens"
+    dense: str | None = None
+    activation: str = "linear"
+    norm: str | None = None
+    dense_bias: bool | str = True
+    output_bias: bool = True
+
+    def rows(self) -> tuple[Row, ...]:
+        """Which of our weights are which tensors."""
+        rows = _dense_rows("Classifier", self.output)
+        if self.dense:
+            rows += _dense_rows("Classifier-Dense", self.dense)
+        if self.norm:
+            rows += (
+                Row("Classifier-Norm/gamma", f"{self.norm}.weight"),
+                Row("Classifier-Norm/beta", f"{self.norm}.bias"),
+            )
+        return rows
+
+
+def _dense_rows(weight: str, tensor: str) -> tuple[Row, ...]:
+    kernel = Row(f"{weight}/kernel", f"{tensor}.weight", TRANSPOSE)
+    return (kernel, Row(f"{weight}/bias", f"{tensor}.bias"))
+
+
+_POOLED = Head("classifier", "pooler")
+_TWO_LAYERS = Head("classifier.out_proj", "first", "classifier.dense", "tanh")
+_MODERN = Head(
+    "classifier",
+    dense="head.dense",
+    activation=":classifier_activation",
+    norm="head.norm",
+    dense_bias=":classifier_bias",
+)
+
+# Head of texts by family (`model_type`).
+SEQUENCE = {
+    "bert": _POOLED,
+    "albert": _POOLED,
+    "ernie": _POOLED,
+    "roberta": _TWO_LAYERS,
+    "electra": dataclasses.replace(_TWO_LAYERS, activation="gelu"),
+    "roformer": dataclasses.replace(_TWO_LAYERS, activation=":hidden_act"),
+    "distilbert": Head("classifier", "first", "pre_classifier", "relu"),
+    "deberta-v2": Head("classifier", "first", "pooler.dense", ":pooler_hidden_act"),
+    "modernbert": dataclasses.replace(_MODERN, pooling=":classifier_pooling"),
+    "gpt": Head("score", "last", output_bias=False),
+    "gpt2": Head("score", "last", output_bias=False),
+}
+TOKEN = {family: Head("classifier") for family in SEQUENCE} | {"modernbert": _MODERN}
+QUESTION = {family: Head("qa_outputs") for family in SEQUENCE} | {"modernbert": _MODERN}
+HEADS: dict[str, Mapping[str, Head]] = {"sequence": SEQUENCE, "token": TOKEN, "question": QUESTION}
+# How transformers spells a family in the names of its classes.
+CLASSES = {
+    "roberta": "Roberta",
+    "xlm-roberta": "XLMRoberta",
+    "distilbert": "DistilBert",
+    "roformer": "RoFormer",
+    "deberta-v2": "DebertaV2",
+    "modernbert": "ModernBert",
+    "gpt2": "GPT2",
+    "openai-gpt": "OpenAIGPT",
+    "gpt": "OpenAIGPT",
+}
+# What a key of the config means where the config does not have it.
+DEFAULTS = {
+    "pooler_hidden_act": "gelu",
+    "classifier_pooling": "cls",
+    "classifier_activation": "gelu",
+    "classifier_bias": False,
+}
+POOLINGS = {"cls": "first", "mean": "mean"}
+
+
+def head_of(family: str, kind: str) -> Head:
+    """The head of a kind that a family has in transformers.
+
+    Args:
+        family: `model_type` of the encoder's config.
+        kind: "sequence", "token" or "question".
+
+    Raises:
+        TaskError: transformers has no such class.
+    """
+    family = get_family(family).name
+    known = {get_family(name).transformer: head for name, head in HEADS[kind].items()}
+    for cls in get_family(family).transformer.__mro__:
+        if cls in known:
+            return known[cls]
+    raise TaskError(
+        f"transformers has no {KINDS[kind]} of {family}. Put a head of your own on the encoder: "
+        "keras.Model(bert.inputs, head(bert.output)), and give that model to the task's class. "
+        f"Families with one: {', '.join(HEADS[kind])}."
+    )
+
+
+def attach(bert: Backbone, head: Head, width: int, dropout: float = 0.1) -> keras.Model:
+    """Put a head on an encoder.
+
+    Args:
+        bert: the encoder, built with `with_pool` if the head reads the pooler.
+        head: its layers.
+        width: number of scores, C.
+        dropout: rate before each dense layer.
+
+    Returns:
+        A model whose output are scores without activation, float32, (B, C) or (B, T, C).
+    """
+    values = {**DEFAULTS, **bert.config.extra, **dataclasses.asdict(bert.config)}
+
+    def setting(value: Any) -> Any:
+        return values[value[1:]] if isinstance(value, str) and value.startswith(":") else value
+
+    x = pool(bert, POOLINGS.get(setting(head.pooling), setting(head.pooling)))
+    initializer = bert.transformer.initializer
+    x = keras.layers.Dropout(dropout, name="Classifier-Dropout")(x)
+    if head.dense:
+        x = keras.layers.Dense(
+            bert.config.hidden_size,
+            activation=get_activation(setting(head.activation)),
+            use_bias=bool(setting(head.dense_bias)),
+            kernel_initializer=initializer,
+            name="Classifier-Dense",
+        )(x)
+        if head.norm:
+            options = bert.transformer.norm_options()
+            x = bert.transformer.norm_layer(name="Classifier-Norm", **options)(x)
+        x = keras.layers.Dropout(dropout, name="Classifier-Output-Dropout")(x)
+    last = keras.layers.Dense(
+        width,
+        use_bias=head.output_bias,
+        kernel_initializer=bert.transformer.initializer,
+        dtype="float32",
+        name="Classifier",
+    )
+    return keras.Model(bert.inputs, last(x))
+
+
+def pool(bert: Backbone, pooling: str) -> Any:
+    """The vectors that a head reads: (B, D), or (B, T, D) for every token."""
+    if pooling in ("pooler", "tokens"):  # the pooler is the output of a model built with it
+        return bert.output
+    layers = {"first": FirstToken, "last": LastToken, "mean": MaskedMeanPooling}
+    x = layers[pooling](name="Classifier-Pooling")
+    return x([bert.output, bert.inputs[0]]) if pooling == "mean" else x(bert.output)
+
+
+def tables_with(family: str, head: Head) -> tuple[Table, ...]:
+    """The tables of a family in Hugging Face layout, with the head's rows.
+
+    The language-model head of pretraining goes: for some families it has the same tensor names.
+    """
+    tensors = {row.tensor for row in head.rows()}
+    return tuple(
+        dataclasses.replace(
+            table,
+            rows=tuple(row for row in table.rows if row.tensor not in tensors) + head.rows(),
+            ignored=tuple(entry for entry in table.ignored if not entry.copy_of),
+        )
+        for table in get_family(family).tables
+        if table.format == "huggingface"
+    )
+
+
+def build_with_head(
+    checkpoint: Any,
+    kind: str,
+    width: int,
+    dropout: float,
+    tokenizer: TokenizerBase | None,
+    options: Mapping[str, Any],
+) -> tuple[TokenizerBase, keras.Model]:
+    """A pretrained encoder with a new head of its family.
+
+    Args:
+        checkpoint: directory, `hf://org/name`, or a `Backbone`.
+        kind: "sequence", "token" or "question".
+        width: number of scores, C.
+        dropout: rate before each dense layer.
+        tokenizer: needed with a `Backbone`; else in place of the checkpoint's own.
+        options: of `build_transformer_model`.
+
+    Raises:
+        TaskError: a `Backbone` without a tokenizer, or one with a head of its own.
+    """
+    if isinstance(checkpoint, Backbone):
+        if tokenizer is None:
+            raise TaskError("with a Backbone give its tokenizer too: build(bert, tokenizer=...).")
+        bert, head = checkpoint, head_of(checkpoint.config.model_type, kind)
+        pooled = isinstance(bert.output, (list, tuple)) or len(bert.output.shape) != 3
+        if head.pooling == "pooler" and not pooled:
+            head = dataclasses.replace(head, pooling="first", dense="", activation="tanh")
+        return tokenizer, attach(bert, head, width, dropout)
+    directory = resolve(checkpoint)
+    tokenizer = tokenizer or Tokenizer.from_pretrained(directory)
+    config = read_config(directory)
+    head = head_of(config.get("model_type", "bert"), kind)
+    options = {"pad_token_id": _padding(config, tokenizer), "with_mlm": False, **options}
+    if head.pooling == "pooler":
+        options = {"with_pool": True, "ignore": ("Pooler-Dense/*",), **options}
+    bert = build_transformer_model(directory, **options)
+    return tokenizer, attach(bert, head, width, dropout)
+
+
+def _padding(config: Mapping[str, Any], tokenizer: TokenizerBase) -> int | None:
+    """A padding id where the config has none (GPT): that of the end token, as is usual there."""
+    if config.get("pad_token_id") is not None or tokenizer.token_end is None:
+        return None
+    return (
+        None if config.get("model_type") not in ("gpt2", "openai-gpt") else tokenizer.token_end_id
+    )
+
+
+def load_with_head(
+    directory: str | Path, kind: str, options: Mapping[str, Any] | None = None
+) -> tuple[TokenizerBase, keras.Model, dict[str, Any]]:
+    """A fine-tuned checkpoint of transformers: tokenizer, model and config.
+
+    Args:
+        directory: a directory or `hf://org/name`.
+        kind: "sequence", "token" or "question".
+        options: of `build_transformer_model`.
+
+    Raises:
+        TaskError: another kind of model.
+        CheckpointError: weights that are missing or do not fit.
+    """
+    directory = resolve(directory)
+    config = read_config(directory)
+    check_architecture(directory, config, kind)
+    model = model_with_head(directory, config, kind, options or {})
+    return Tokenizer.from_pretrained(directory), model, config
+
+
+def model_with_head(
+    directory: Path, config: Mapping[str, Any], kind: str, options: Mapping[str, Any]
+) -> keras.Model:
+    """The model of a fine-tuned checkpoint, with its weights."""
+    head = head_of(config.get("model_type", "bert"), kind)
+    labels = config.get("id2label")
+    width = 2 if kind == "question" else len(labels) if labels else config.get("num_labels", 2)
+    dropout = config.get("classifier_dropout") or config.get("hidden_dropout_prob") or 0.1
+    options = {"with_mlm": False, "with_pool": head.pooling == "pooler", **options}
+    bert = build_transformer_model(dict(config), **options)
+    model = attach(bert, head, width, dropout)
+    load(model, directory, tables=tables_with(bert.config.model_type, head))
+    return model
+
+
+def save_with_head(
+    model: keras.Model, kind: str, config: Mapping[str, Any], directory: str | Path
+) -> list[Path]:
+    """Write a model that `attach` made in the layout of transformers; see `checkpoints.save`.
+
+    Args:
+        model: the model.
+        kind: "sequence", "token" or "question".
+        config: of the encoder, with the keys of the head such as `id2label`, in transformers' keys.
+        directory: destination.
+    """
+    family = config.get("model_type", "bert")
+    named = [x for x in config.get("architectures") or [] if x.endswith(KINDS[kind])]
+    config = {**config, "architectures": named or [architecture(family, kind)]}
+    tables = tables_with(family, head_of(family, kind))
+    return save(model, directory, tables=tables, config=config)
+
+
+def architecture(family: str, kind: str) -> str:
+    """Name of the class in transformers."""
+    return CLASSES.get(family, family.capitalize()) + KINDS[kind]
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """The config.json of a directory."""
+    path = directory / "config.json"
+    if not path.is_file():
+        raise TaskError(f"{directory} has no config.json, so it is no checkpoint of transformers.")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def check_architecture(directory: Path, config: Mapping[str, Any], kind: str) -> None:
+    """Refuse a checkpoint whose head is of another kind."""
+    named = config.get("architectures") or []
+    if not any(name.endswith(KINDS[kind]) for name in named):
+        raise TaskError(
+            f"{directory} holds {', '.join(named) or 'a model without architectures'}, not a model "
+            f"{KINDS[kind]}. Its encoder alone is loaded by build_transformer_model."
+        )

@@ -1,0 +1,32 @@
+"""Pooling that only tasks need."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from .._serialization import serializable
+
+
+@serializable
+class LastToken(keras.layers.Layer):
+    """The vector of the last token that is no padding: (B, T, D) to (B, D).
+
+    For causal encoders, whose last token is the only one that has seen the whole text. Padding is
+    known by the Keras mask of the input; without one, the last position is taken.
+    """
+
+    supports_masking = True
+
+    def call(self, x, mask=None):
+        if mask is None:
+            return x[:, -1]
+        places = ops.arange(ops.shape(x)[1], dtype="int32")[None, :]
+        last = ops.max(ops.where(mask, places, 0), axis=1)
+        return ops.take_along_axis(x, last[:, None, None], axis=1)[:, 0]
+
+    def compute_mask(self, inputs, mask=None):
+        return None
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], input_shape[-1])

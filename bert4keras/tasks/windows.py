@@ -1,0 +1,105 @@
+"""Texts that are longer than the model reads at once: overlapping windows over all of them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ..decoding.windows import cut_windows
+from ..tokenizers.base import TokenizerBase
+
+Offsets = list[tuple[int, int]]
+
+
+@dataclasses.dataclass(frozen=True)
+class TextWindow:
+    """Some tokens of a text (or of a pair), framed by the tokenizer's special tokens.
+
+    Attributes:
+        token_ids, segment_ids: T ints each.
+        offsets: (start, end) of each token in characters of the text that is cut into windows;
+            (0, 0) for special tokens and tokens of the other text.
+        begin, end: tokens of that text stand at positions [begin, end).
+    """
+
+    token_ids: list[int]
+    segment_ids: list[int]
+    offsets: Offsets
+    begin: int
+    end: int
+
+
+def text_windows(
+    tokenizer: TokenizerBase,
+    first: str,
+    second: str | None = None,
+    maxlen: int = 512,
+    overlap: float = 0.25,
+) -> list[TextWindow]:
+    """Encode a text or a pair in as many windows as it needs; nothing is left out.
+
+    Args:
+        tokenizer: the tokenizer.
+        first, second: a text, or a pair. The longer one of a pair is cut into windows, and each
+            window holds the other one whole.
+        maxlen: tokens of a window, special tokens included.
+        overlap: share of a window that the next one repeats.
+
+    Returns:
+        One window for what fits into `maxlen`, else more, in the order of the text.
+
+    Raises:
+        ValueError: the shorter text of a pair leaves no room for the longer one.
+    """
+    frame, segments = tokenizer.encode("", None if second is None else "")
+    head = int(tokenizer.pattern.startswith("S") and tokenizer.token_start is not None)
+    tail = int(tokenizer.pattern.endswith("E") and tokenizer.token_end is not None)
+    texts = [first] if second is None else [first, second]
+    ids, offsets = zip(*(_inner(tokenizer, text, head, tail) for text in texts), strict=True)
+    long = max(range(len(texts)), key=lambda k: len(ids[k]))
+    room = maxlen - len(frame) - sum(len(part) for part in ids) + len(ids[long])
+    if room < 1 < len(texts):
+        raise ValueError(
+            f"maxlen={maxlen} leaves no room for the longer text of a pair beside the "
+            f"{len(ids[1 - long])} tokens of the other one and {len(frame)} special tokens."
+        )
+    stride = max(1, int(room * (1 - overlap)))
+    windows = []
+    for start, end in cut_windows(len(ids[long]), room, stride):
+        parts = [part[start:end] if k == long else part for k, part in enumerate(ids)]
+        spans = offsets[long][start:end]
+        windows.append(_frame(parts, spans, long, frame, segments, head, tail, tokenizer.segments))
+    return windows
+
+
+def _inner(tokenizer: TokenizerBase, text: str, head: int, tail: int) -> tuple[list[int], Offsets]:
+    """Ids and offsets of a text without special tokens around it."""
+    ids, _, offsets = tokenizer.encode_batch([text], return_offsets=True)
+    own = slice(head, len(ids[0]) - tail)
+    return ids[0][own], offsets[0][own]
+
+
+def _frame(
+    parts: list[list[int]],
+    spans: Offsets,
+    long: int,
+    frame: list[int],
+    frame_segments: list[int],
+    head: int,
+    tail: int,
+    numbers: tuple[int, int],
+) -> TextWindow:
+    """Put the special tokens of `frame` around and between the parts."""
+    close = len(frame) - tail
+    middle = slice(head, close if len(parts) > 1 else head)
+    pieces = [frame[:head], parts[0], frame[middle]]
+    labels = [frame_segments[:head], [numbers[0]] * len(parts[0]), frame_segments[middle]]
+    if len(parts) > 1:
+        pieces.append(parts[1])
+        labels.append([numbers[1]] * len(parts[1]))
+    begin = sum(map(len, pieces[: 3 if long else 1]))
+    pieces.append(frame[close:])
+    labels.append(frame_segments[close:])
+    ids = [i for piece in pieces for i in piece]
+    end = begin + len(spans)
+    offsets = [(0, 0)] * begin + list(spans) + [(0, 0)] * (len(ids) - end)
+    return TextWindow(ids, [s for label in labels for s in label], offsets, begin, end)
