@@ -87,6 +87,47 @@ def replace_files(
         raise
 
 
+@contextmanager
+def replace_directory(path: str | os.PathLike) -> Iterator[Path]:
+    """Write the files of a directory under the yielded path; on leaving, it becomes `path`.
+
+    What was there goes as a whole. A process that is killed in the moment between the two names
+    leaves the old directory hidden beside; `recover_directory`, and the next save, put it back.
+
+    Args:
+        path: destination, a directory if it exists.
+
+    Raises:
+        OSError: it could not be written; the old one is intact.
+    """
+    path = Path(path)
+    with _errors_name(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        recover_directory(path)
+        with _staging(path.parent, path.name) as staging:
+            yield staging / "new"
+            files = [file for file in sorted((staging / "new").rglob("*")) if file.is_file()]
+            _flush(files, path, staging / "usual")
+            if path.exists():
+                os.rename(path, staging / "old")
+            try:
+                os.rename(staging / "new", path)
+            except BaseException:
+                if (staging / "old").exists():
+                    os.rename(staging / "old", path)
+                raise
+            flush_directory(path.parent)
+
+
+def recover_directory(path: Path) -> None:
+    """Put back a directory that a killed `replace_directory` has moved aside."""
+    if path.exists() or not path.parent.is_dir():
+        return
+    for staging in path.parent.glob(_prefix(path.name) + "*"):
+        with suppress(OSError):
+            os.rename(staging / "old", path)
+
+
 def flush_directory(directory: Path) -> None:
     """Have the names of a directory reach the disk, where the system can."""
     with suppress(OSError):  # Windows opens no directories, and some file systems flush none
@@ -114,8 +155,7 @@ def _errors_name(shown: str | os.PathLike) -> Iterator[None]:
 @contextmanager
 def _staging(directory: Path, owner: str) -> Iterator[Path]:
     """A locked directory of our own in `directory`, cleared of what killed saves left there."""
-    # A checksum, since a name may be as long as the file system allows already.
-    prefix = f"{PREFIX}{zlib.crc32(os.fsencode(owner)):08x}-"
+    prefix = _prefix(owner)
     for entry in list(os.scandir(directory)):
         if entry.name.startswith(prefix) and entry.is_dir(follow_symlinks=False):
             _remove_abandoned(Path(entry.path))
@@ -125,6 +165,11 @@ def _staging(directory: Path, owner: str) -> Iterator[Path]:
         yield staging
     finally:
         _remove(staging, lock)
+
+
+def _prefix(owner: str) -> str:
+    """How the hidden directories of one owner begin; a checksum, since its name may be long."""
+    return f"{PREFIX}{zlib.crc32(os.fsencode(owner)):08x}-"
 
 
 def _claim(directory: Path, prefix: str) -> tuple[Path, int]:

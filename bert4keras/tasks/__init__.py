@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .base import TASKS, Encoded, Task, TaskError, register_task
 from .classification import Classification, TextClassifier
+from .storage import load_task as load
 
 __all__ = [
     "TASKS",
@@ -12,5 +13,6 @@ __all__ = [
     "Task",
     "TaskError",
     "TextClassifier",
+    "load",
     "register_task",
 ]

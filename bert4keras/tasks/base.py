@@ -70,6 +70,7 @@ class Task:
     """
 
     loss: ClassVar[Any] = None
+    architecture: ClassVar[str | None] = None  # ending of the classes of transformers it reads
 
     def __init__(self, tokenizer: TokenizerBase, model: keras.Model, maxlen: int | None = None):
         self.tokenizer, self.model = tokenizer, model
@@ -196,6 +197,11 @@ class Task:
         from .storage import save_task
 
         save_task(self, directory, card)
+
+    @classmethod
+    def from_huggingface(cls, directory: str | Path) -> Task:
+        """Read a fine-tuned checkpoint of transformers whose class ends in `architecture`."""
+        raise NotImplementedError(f"{cls.__name__} must override `from_huggingface`.")
 
     @classmethod
     def load(cls, directory: str | Path) -> Task:

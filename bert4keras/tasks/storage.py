@@ -2,18 +2,23 @@
 
 The directory is written beside its place and renamed, so a reader sees the old one or the new one,
 whole. Loading runs no code from it: the class is one that is registered, Keras reads the model in
-safe mode, and every path is a fixed name inside the directory.
+safe mode, and every file has a fixed name inside the directory.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from .. import __version__
+from .._files import recover_directory, replace_directory
+from .._json import read_json, require_regular_file, shown
+from ..checkpoints.hub import is_address, resolve
+from ..saving import save_model
 from ..tokenizers import Tokenizer
 from .base import TASKS, Task, TaskError
 
@@ -23,33 +28,128 @@ TASK, MODEL, CARD = "task.json", "model.keras", "README.md"
 
 def save_task(task: Task, directory: str | Path, card: str | None = None) -> None:
     """See `Task.save`."""
-    raise NotImplementedError
+    directory = Path(directory)
+    if directory.exists() and not (directory / TASK).is_file() and any(directory.iterdir()):
+        raise TaskError(
+            f"{directory} exists and holds no task; it is not replaced. Choose another directory, "
+            "or remove it."
+        )
+    values = {
+        "format": FORMAT,
+        "task": type(task).__name__,
+        "bert4keras": _version(),
+        "options": task.get_config(),
+    }
+    try:
+        text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    except (TypeError, ValueError) as error:
+        raise TaskError(
+            f"the options of {type(task).__name__} are no JSON values: {error}."
+        ) from None
+    with replace_directory(directory) as staging:
+        task.tokenizer.save(staging)
+        save_model(task.model, staging / MODEL)
+        (staging / TASK).write_text(text, encoding="utf-8")
+        (staging / CARD).write_text(card or model_card(task), encoding="utf-8")
 
 
 def load_task(directory: str | Path) -> Task:
-    """See `bert4keras.tasks.load`."""
-    directory = Path(directory)
-    values = read_task_file(directory)
-    cls = TASKS.get(values["task"])
-    if cls is None:
+    """Load a task from a directory or from the hub.
+
+    Args:
+        directory: what `Task.save` wrote; a fine-tuned checkpoint of transformers whose head a task
+            knows; or `hf://org/name` of either.
+
+    Raises:
+        TaskError: neither; a task that is not registered; a newer format; options that do not fit.
+    """
+    if not is_address(directory):
+        recover_directory(Path(directory))
+    directory = resolve(directory)
+    if not directory.is_dir():
         raise TaskError(
-            f"{directory} holds a {values['task']}, which is not known here. Import the module "
-            f"that registers it first. Known: {', '.join(TASKS)}."
+            f"{directory} is no directory; give what Task.save wrote, or hf://org/name."
+        )
+    if not (directory / TASK).is_file() and (directory / "config.json").is_file():
+        return _of_huggingface(directory)
+    values = read_task_file(directory)
+    cls = TASKS[values["task"]]
+    known = inspect.signature(cls.__init__).parameters
+    unknown = sorted(set(values["options"]) - set(known))
+    if unknown:
+        raise TaskError(
+            f"{directory / TASK} has options that {cls.__name__} does not take: {unknown}. Was it "
+            f"written by another version ({shown(values.get('bert4keras'))})?"
         )
     tokenizer = Tokenizer.from_pretrained(directory)
-    model = keras.saving.load_model(directory / MODEL, compile=False, safe_mode=True)
+    path = require_regular_file(directory / MODEL, TaskError)
+    try:
+        model = keras.saving.load_model(path, safe_mode=True)
+    except (TypeError, ValueError, OSError, KeyError) as error:
+        raise TaskError(f"{path} cannot be read: {error}") from error
     return cls(tokenizer, model, **values["options"])
 
 
 def read_task_file(directory: Path) -> dict[str, Any]:
-    """The content of task.json, checked."""
+    """The content of task.json, checked.
+
+    Raises:
+        TaskError: naming file, key and value.
+    """
     path = directory / TASK
     if not path.is_file():
-        raise TaskError(f"{directory} has no {TASK}, so it is no task saved by bert4keras.")
-    values = json.loads(path.read_text(encoding="utf-8"))
-    if values.get("format", 0) > FORMAT:
         raise TaskError(
-            f"{path} has format {values['format']}, and this version of bert4keras "
-            f"({__version__}) knows {FORMAT}: install a newer one."
+            f"{directory} has neither {TASK} (written by Task.save) nor config.json (a checkpoint "
+            "of transformers), so it is no task."
+        )
+    values = read_json(path, TaskError)
+    number = values.get("format")
+    if type(number) is not int or number < 1:
+        raise TaskError(f"{path}: format must be a number from 1, not {shown(number)}.")
+    if number > FORMAT:
+        raise TaskError(
+            f"{path} has format {number}, and bert4keras {_version()} reads up to "
+            f"{FORMAT}. Install a newer version."
+        )
+    if not isinstance(values.get("options"), Mapping):
+        raise TaskError(f"{path}: options must be an object, not {shown(values.get('options'))}.")
+    name = values.get("task")
+    if not isinstance(name, str) or name not in TASKS:
+        raise TaskError(
+            f"{path}: task is {shown(name)}, which is not known here. Import the module that "
+            f"registers it, or use one of {', '.join(TASKS)}."
         )
     return values
+
+
+def _of_huggingface(directory: Path) -> Task:
+    """The task of a fine-tuned checkpoint, by the classes that its config names."""
+    named = read_json(directory / "config.json", TaskError).get("architectures") or []
+    for cls in TASKS.values():
+        if cls.architecture and any(str(name).endswith(cls.architecture) for name in named):
+            return cls.from_huggingface(directory)
+    known = [f"...{cls.architecture}" for cls in TASKS.values() if cls.architecture]
+    raise TaskError(
+        f"{directory} holds {', '.join(map(str, named)) or 'a model of no named class'}. Tasks are "
+        f"loaded from {', '.join(known)}. The encoder alone: build_transformer_model(directory)."
+    )
+
+
+def model_card(task: Task) -> str:
+    """A README.md for a saved task: what it is and how to call it."""
+    name = type(task).__name__
+    options = "\n".join(
+        f"- {key}: {json.dumps(value, ensure_ascii=False)}"
+        for key, value in task.get_config().items()
+    )
+    return (
+        f"# {name}\n\nA {name} of bert4keras, with {task.model.count_params():,} weights.\n\n"
+        f'```python\nfrom bert4keras import tasks\n\ntask = tasks.load("DIRECTORY")\n'
+        f'print(task("..."))\n```\n\n## Options\n{options}\n'
+    )
+
+
+def _version() -> str:
+    from .. import __version__
+
+    return __version__

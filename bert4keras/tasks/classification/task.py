@@ -64,6 +64,8 @@ class TextClassifier(Task):
         Classification(label='negative', score=0.93, scores={...})
     """
 
+    architecture = "ForSequenceClassification"
+
     def __init__(
         self,
         tokenizer: TokenizerBase,
