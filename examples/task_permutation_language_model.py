@@ -57,7 +57,7 @@ def encode(texts: list[str], vocabulary: dict[str, int], maxlen: int) -> list[li
 def permuted(ids, config: TransformerConfig, rng: np.random.Generator, reading: str):
     """Inputs and labels of texts in a random order."""
     one = config.max_position if reading == "one stream" else None
-    how = {"special_ids": (PAD, CLS, SEP), "max_position": one}
+    how = {"special_ids": (PAD, CLS, SEP), "max_position": one, "pad_token_id": PAD}
     return permute_tokens(ids, np.zeros_like(ids), rng, **how)
 
 

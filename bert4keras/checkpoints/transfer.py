@@ -216,9 +216,10 @@ def save(
         if not matches(ignore, row.weight, variable.path):
             pieces.setdefault(row.tensor, []).append((row.transform, _lazy(variable)))
     tensors = {name: fused(name, parts) for name, parts in pieces.items()}
-    if hasattr(model, "config"):
+    known = getattr(model, "config", config)
+    if hasattr(known, "to_json_dict"):
         constants = (entry for entry in table.ignored if entry.constant)
-        tensors |= {entry.pattern: Lazy.of(entry.constant(model.config)) for entry in constants}
+        tensors |= {entry.pattern: Lazy.of(entry.constant(known)) for entry in constants}
     if config is None and Path(path).suffix != LAYOUTS[format][0]:
         config = getattr(model, "config", None)
     return write_checkpoint(path, table, tensors, config)

@@ -44,7 +44,7 @@ def permute_tokens(
     target_only: bool = False,
     num_predict: int | float | None = None,
     max_position: int | None = None,
-    pad_id: int = 0,
+    pad_token_id: int,
 ) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
     """Inputs and labels of a permutation language model, in a random order.
 
@@ -60,7 +60,7 @@ def permute_tokens(
             least one token is); what comes before is given (partial prediction, XLNet's 2.3). None
             predicts all.
         max_position: `config.max_position` of the model, for one stream; None means two streams.
-        pad_id: id of the padding; -1: there is none.
+        pad_token_id: id of the padding, `config.pad_token_id`; -1: there is none.
 
     Returns:
         Inputs in the order of the model's, int32: token ids, segment ids if any, for one stream
@@ -71,13 +71,15 @@ def permute_tokens(
         TypeError, ValueError: an argument out of its range; the message says which.
     """
     token_ids = _integers("token_ids", token_ids)
-    predicted = ~np.isin(token_ids, [pad_id, *special_ids])
+    predicted = ~np.isin(token_ids, [pad_token_id, *special_ids])
     if target_only:
         if segment_ids is None:
             raise ValueError("target_only needs segment_ids, which say what is the target.")
         predicted &= np.asarray(segment_ids) == 1
     rank = random_ranks(predicted, rng, num_predict)
-    return ordered_inputs(token_ids, segment_ids, rank, max_position=max_position, pad_id=pad_id)
+    return ordered_inputs(
+        token_ids, segment_ids, rank, max_position=max_position, pad_token_id=pad_token_id
+    )
 
 
 def random_ranks(
@@ -111,12 +113,12 @@ def ordered_inputs(
     rank: Any,
     *,
     max_position: int | None = None,
-    pad_id: int = 0,
+    pad_token_id: int,
 ) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
     """Inputs and labels under given ranks, such as `random_ranks` or an order of one's own.
 
     Args:
-        token_ids, segment_ids, max_position, pad_id: see `permute_tokens`.
+        token_ids, segment_ids, max_position, pad_token_id: see `permute_tokens`.
         rank: int (..., T): 0 for what is given, and 1, 2, ... without gap or repetition.
 
     Returns:
@@ -126,11 +128,11 @@ def ordered_inputs(
         ValueError: ranks that are no order, or nothing given to predict the first token from.
     """
     token_ids, rank = _integers("token_ids", token_ids), _integers("rank", rank)
-    check_ranks(token_ids, rank, pad_id)
+    check_ranks(token_ids, rank, pad_token_id)
     inputs = [token_ids] if segment_ids is None else [token_ids, _integers("segments", segment_ids)]
     labels = np.where(rank > 0, token_ids, IGNORED)
     if max_position is not None:
-        target = target_positions(token_ids, rank, pad_id)
+        target = target_positions(token_ids, rank, pad_token_id)
         length = token_ids.shape[-1]
         if length > max_position:
             raise ValueError(f"{length} tokens are more than the model's {max_position} positions.")
@@ -140,7 +142,7 @@ def ordered_inputs(
     return (*inputs, rank), labels.astype("int32")
 
 
-def target_positions(token_ids: Any, rank: Any, pad_id: int = 0) -> np.ndarray:
+def target_positions(token_ids: Any, rank: Any, pad_token_id: int) -> np.ndarray:
     """Which position each row of one stream predicts, int64 (..., T); 0: none.
 
     The row of rank r predicts the position of rank r + 1, and for r = 0 the first given row that
@@ -152,7 +154,7 @@ def target_positions(token_ids: Any, rank: Any, pad_id: int = 0) -> np.ndarray:
             "One stream cannot predict the token at position 0; begin with a given one, [CLS]."
         )
     # In the order: what does not predict (rank -1), the start (0), then the ranks.
-    given = (rank == 0) & (token_ids != pad_id)
+    given = (rank == 0) & (token_ids != pad_token_id)
     start = given & (np.cumsum(given, axis=-1) == 1)
     keys = np.where((rank == 0) & ~start, -1, rank)
     order = np.argsort(keys, axis=-1, kind="stable")
@@ -162,7 +164,7 @@ def target_positions(token_ids: Any, rank: Any, pad_id: int = 0) -> np.ndarray:
     return np.where(keys >= 0, target, 0)
 
 
-def check_ranks(token_ids: np.ndarray, rank: np.ndarray, pad_id: int = 0) -> None:
+def check_ranks(token_ids: np.ndarray, rank: np.ndarray, pad_token_id: int) -> None:
     """Refuse ranks that are no order of the tokens.
 
     Raises:
@@ -177,9 +179,11 @@ def check_ranks(token_ids: np.ndarray, rank: np.ndarray, pad_id: int = 0) -> Non
             raise ValueError(
                 f"rank of row {number}: what is not 0 must be 1, 2, ... each once, not {ordered}."
             )
-        if (ids[ranks > 0] == pad_id).any():
-            raise ValueError(f"rank of row {number}: padding (id {pad_id}) cannot be predicted.")
-        if len(ordered) and not (ids[ranks == 0] != pad_id).any():
+        if (ids[ranks > 0] == pad_token_id).any():
+            raise ValueError(
+                f"rank of row {number}: padding (id {pad_token_id}) cannot be predicted."
+            )
+        if len(ordered) and not (ids[ranks == 0] != pad_token_id).any():
             raise ValueError(
                 f"row {number} has no token of rank 0 to predict the first one from; begin it "
                 "with [CLS]."

@@ -63,7 +63,7 @@ def fill_gaps(
     place_of = None if max_position is None else target_positions(filled, rank, pad_id)
     for step in range(1, int(rank.max(initial=0)) + 1):
         inputs, _ = ordered_inputs(
-            filled, segment_ids, rank, max_position=max_position, pad_id=pad_id
+            filled, segment_ids, rank, max_position=max_position, pad_token_id=pad_id
         )
         rows, places = np.nonzero(rank == step)
         at = places

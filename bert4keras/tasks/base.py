@@ -173,9 +173,10 @@ class Task:
             batch_size, shuffle, seed, **options: of `DataGenerator`.
         """
 
-        def encode(sample: tuple[Any, Any]) -> tuple[tuple[list[int], ...], Any]:
+        def encode(sample: tuple[Any, Any]) -> tuple[Any, Any]:
             encoded = self.encode(sample[0])
-            return encoded.rows[0], self.encode_label(sample[1], encoded)
+            inputs = [np.array(row, "int32") for row in encoded.rows[0]]
+            return self._structured(inputs), self.encode_label(sample[1], encoded)
 
         return DataGenerator(
             samples,
@@ -247,8 +248,9 @@ class Task:
             same = list(group)
             yield from (same[i : i + batch_size] for i in range(0, len(same), batch_size))
 
-    def _structured(self, arrays: list[np.ndarray]) -> Any:
-        return arrays[0] if len(arrays) == 1 else arrays
+    def _structured(self, inputs: Sequence[Any]) -> Any:
+        """Inputs in the structure that the model has: a list, or the only one by itself."""
+        return list(inputs) if isinstance(self.model.input, (list, tuple)) else inputs[0]
 
 
 def answers_by_label(scores: Mapping[str, float]) -> str:

@@ -133,16 +133,22 @@ def head_of(family: str, kind: str) -> Head:
     Raises:
         TaskError: transformers has no such class.
     """
-    family = get_family(family).name
     known = {get_family(name).transformer: head for name, head in HEADS[kind].items()}
-    for cls in get_family(family).transformer.__mro__:
-        if cls in known:
-            return known[cls]
-    raise TaskError(
-        f"transformers has no {KINDS[kind]} of {family}. Put a head of your own on the encoder: "
-        "keras.Model(bert.inputs, head(bert.output)), and give that model to the task's class. "
-        f"Families with one: {', '.join(HEADS[kind])}."
-    )
+    head = known.get(get_family(family).transformer)
+    if head is None:
+        raise TaskError(
+            f"transformers has no {KINDS[kind]} of {family}; families with one: "
+            f"{', '.join(HEADS[kind])}."
+        )
+    return head
+
+
+def new_head(family: str, kind: str) -> Head:
+    """The head that a new model of a family gets: the one of transformers, or a plain one."""
+    try:
+        return head_of(family, kind)
+    except TaskError:
+        return Head("classifier", "mean" if kind == "sequence" else "tokens")
 
 
 def attach(bert: Backbone, head: Head, width: int, dropout: float = 0.1) -> keras.Model:
@@ -184,7 +190,7 @@ def attach(bert: Backbone, head: Head, width: int, dropout: float = 0.1) -> kera
         dtype="float32",
         name="Classifier",
     )
-    return keras.Model(bert.inputs, last(x))
+    return keras.Model(bert.input, last(x))
 
 
 def pool(bert: Backbone, pooling: str) -> Any:
@@ -192,8 +198,7 @@ def pool(bert: Backbone, pooling: str) -> Any:
     if pooling in ("pooler", "tokens"):  # the pooler is the output of a model built with it
         return bert.output
     layers = {"first": FirstToken, "last": LastToken, "mean": MaskedMeanPooling}
-    x = layers[pooling](name="Classifier-Pooling")
-    return x([bert.output, bert.inputs[0]]) if pooling == "mean" else x(bert.output)
+    return layers[pooling](name="Classifier-Pooling")(bert.output)
 
 
 def tables_with(family: str, head: Head) -> tuple[Table, ...]:
@@ -237,7 +242,7 @@ def build_with_head(
     if isinstance(checkpoint, Backbone):
         if tokenizer is None:
             raise TaskError("with a Backbone give its tokenizer too: build(bert, tokenizer=...).")
-        bert, head = checkpoint, head_of(checkpoint.config.model_type, kind)
+        bert, head = checkpoint, new_head(checkpoint.config.model_type, kind)
         pooled = isinstance(bert.output, (list, tuple)) or len(bert.output.shape) != 3
         if head.pooling == "pooler" and not pooled:
             head = dataclasses.replace(head, pooling="first", dense="", activation="tanh")
@@ -245,7 +250,7 @@ def build_with_head(
     directory = resolve(checkpoint)
     tokenizer = tokenizer or Tokenizer.from_pretrained(directory)
     config = read_config(directory)
-    head = head_of(config.get("model_type", "bert"), kind)
+    head = new_head(config.get("model_type", "bert"), kind)
     options = {"pad_token_id": _padding(config, tokenizer), "with_mlm": False, **options}
     if head.pooling == "pooler":
         options = {"with_pool": True, "ignore": ("Pooler-Dense/*",), **options}
@@ -313,7 +318,8 @@ def save_with_head(
     named = [x for x in config.get("architectures") or [] if x.endswith(KINDS[kind])]
     config = {**config, "architectures": named or [architecture(family, kind)]}
     tables = tables_with(family, head_of(family, kind))
-    return save(model, directory, tables=tables, config=config)
+    known = get_family(family).transformer.config_class.from_dict(config)
+    return save(model, directory, tables=tables, config=known)
 
 
 def architecture(family: str, kind: str) -> str:

@@ -157,6 +157,11 @@ def _load_byte_pair(files: TokenizerFiles, family, options) -> SubwordTokenizer:
     mask = mask if family == "roberta" else []
     content["added_tokens"] = [token.as_json() for token in read_added(files, mask, vocab)]
     frame = dict(FRAMES[family])
+    if config.get("add_eos_token"):
+        raise TokenizerError(
+            f"add_eos_token of {files.path('tokenizer_config.json')} is not supported beside "
+            "vocab.json; take a tokenizer.json of the same checkpoint."
+        )
     if config.get("add_bos_token"):
         frame["pattern"] = "S*S*"
     return SubwordTokenizer(content, **{**frame, **read_names(files), **options})

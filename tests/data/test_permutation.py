@@ -22,7 +22,9 @@ def rng(seed=0):
 
 
 def permute(tokens=TOKENS, segments=SEGMENTS, seed=0, **options):
-    return permute_tokens(tokens, segments, rng(seed), special_ids=SPECIAL, **options)
+    return permute_tokens(
+        tokens, segments, rng(seed), special_ids=SPECIAL, **{"pad_token_id": 0, **options}
+    )
 
 
 def test_special_tokens_and_padding_are_given_and_all_else_is_ranked():
@@ -88,7 +90,9 @@ def test_one_stream_predicts_the_next_rank_and_knows_where(tokens):
 
 def test_identity_order_of_one_stream_is_the_language_models():
     tokens = np.array([1, 5, 6, 7])
-    (_, position_ids, _), labels = ordered_inputs(tokens, None, np.arange(4), max_position=8)
+    (_, position_ids, _), labels = ordered_inputs(
+        tokens, None, np.arange(4), max_position=8, pad_token_id=0
+    )
     assert list(labels) == [5, 6, 7, -1]
     assert list(position_ids) == [8, 17, 26, 3]
 
@@ -116,7 +120,7 @@ def test_in_a_generator_every_epoch_has_its_own_orders():
 
         def encode(sample):
             tokens, segments = sample
-            return permute_tokens(tokens, segments, state, special_ids=SPECIAL)
+            return permute_tokens(tokens, segments, state, special_ids=SPECIAL, pad_token_id=0)
 
         data = [(TOKENS[0], SEGMENTS[0]), (TOKENS[1, :6], SEGMENTS[1, :6])]
         generator = DataGenerator(data, 2, encode=encode, cache=False)
@@ -132,20 +136,40 @@ def test_in_a_generator_every_epoch_has_its_own_orders():
 
 
 BAD = [
-    (ValueError, "must be 1, 2", lambda: ordered_inputs([1, 5, 6], None, [0, 1, 3])),
-    (ValueError, "must be 1, 2", lambda: ordered_inputs([1, 5, 6], None, [0, 1, 1])),
+    (
+        ValueError,
+        "must be 1, 2",
+        lambda: ordered_inputs([1, 5, 6], None, [0, 1, 3], pad_token_id=0),
+    ),
+    (
+        ValueError,
+        "must be 1, 2",
+        lambda: ordered_inputs([1, 5, 6], None, [0, 1, 1], pad_token_id=0),
+    ),
     (
         ValueError,
         "padding .* cannot be predicted",
-        lambda: ordered_inputs([1, 5, 0], None, [0, 1, 2]),
+        lambda: ordered_inputs([1, 5, 0], None, [0, 1, 2], pad_token_id=0),
     ),
-    (ValueError, "no token of rank 0", lambda: ordered_inputs([5, 6, 0], None, [2, 1, 0])),
-    (ValueError, r"rank has shape \(2,\)", lambda: ordered_inputs([5, 6, 0], None, [0, 1])),
-    (ValueError, "position 0", lambda: ordered_inputs([5, 1], None, [1, 0], max_position=8)),
+    (
+        ValueError,
+        "no token of rank 0",
+        lambda: ordered_inputs([5, 6, 0], None, [2, 1, 0], pad_token_id=0),
+    ),
+    (
+        ValueError,
+        r"rank has shape \(2,\)",
+        lambda: ordered_inputs([5, 6, 0], None, [0, 1], pad_token_id=0),
+    ),
+    (
+        ValueError,
+        "position 0",
+        lambda: ordered_inputs([5, 1], None, [1, 0], max_position=8, pad_token_id=0),
+    ),
     (
         ValueError,
         "more than the model's 2",
-        lambda: ordered_inputs([1, 5, 6], None, [0, 1, 2], max_position=2),
+        lambda: ordered_inputs([1, 5, 6], None, [0, 1, 2], max_position=2, pad_token_id=0),
     ),
     (TypeError, "token_ids must be integers", lambda: permute([0.5, 1.0], None)),
     (TypeError, "rng must be", lambda: random_ranks([True], 0)),

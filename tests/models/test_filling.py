@@ -35,7 +35,7 @@ def lively(**options):
 def best(model, tokens, rank, reading, banned=(0,)):
     """The best token of every gap given those before it, out of one pass over the filled text."""
     one = 16 if reading == "one" else None
-    inputs, labels = ordered_inputs(tokens, SEGMENTS, rank, max_position=one)
+    inputs, labels = ordered_inputs(tokens, SEGMENTS, rank, max_position=one, pad_token_id=0)
     scores = model.predict(list(inputs), verbose=0)
     scores[..., list(banned)] = -1e9
     found = tokens.copy()
@@ -82,7 +82,7 @@ def test_sampling_follows_the_scores():
     tokens, segments = np.repeat(TOKENS[:1], 3000, axis=0), np.repeat(SEGMENTS[:1], 3000, axis=0)
     gaps = np.zeros_like(tokens, bool)
     gaps[:, 3] = True
-    inputs, _ = ordered_inputs(TOKENS[:1], SEGMENTS[:1], gaps[:1].astype("int32"))
+    inputs, _ = ordered_inputs(TOKENS[:1], SEGMENTS[:1], gaps[:1].astype("int32"), pad_token_id=0)
     scores = model.predict(list(inputs), verbose=0)[0, 3] / 0.7
     expected = np.exp(scores - scores.max())
     expected[0] = 0

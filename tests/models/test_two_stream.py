@@ -195,7 +195,7 @@ def test_identity_is_the_language_model_and_reversal_the_backward_one(family, st
 def test_one_stream_with_targets_is_the_plain_model_plus_a_share_of_the_positions_vector():
     """The position ids, as the data makes them, against a hand-made embedding."""
     model = build("permutation", **ONE_STREAM)
-    inputs, labels = ordered_inputs(TOKENS, SEGMENTS, RANK, max_position=16)
+    inputs, labels = ordered_inputs(TOKENS, SEGMENTS, RANK, max_position=16, pad_token_id=0)
     table = ops.convert_to_numpy(model.transformer.layers["Embedding-Position"].embeddings)
     own, target = inputs[2] % 16, inputs[2] // 16
     layer = model.transformer.layers["Embedding-Position"]
@@ -214,7 +214,7 @@ def test_one_stream_with_targets_is_the_plain_model_plus_a_share_of_the_position
 def test_one_stream_does_not_see_the_token_it_predicts():
     """Row by row: only tokens up to the row's rank move it, and its target's is the next."""
     model = build("permutation", **ONE_STREAM)
-    inputs, labels = ordered_inputs(TOKENS, SEGMENTS, RANK, max_position=16)
+    inputs, labels = ordered_inputs(TOKENS, SEGMENTS, RANK, max_position=16, pad_token_id=0)
     target = inputs[2] // 16
     asked = np.argwhere(labels >= 0)
     cases = [(row, target[row, i]) for row, i in asked]
@@ -248,7 +248,7 @@ def test_a_saved_model_gives_the_same_numbers(tmp_path):
 def test_every_weight_learns(application):
     model = build(application, dropout_rate=0.0, **ONE_STREAM)
     two = isinstance(application, TwoStream)
-    inputs, labels = ordered_inputs(TOKENS, SEGMENTS, RANK, max_position=16)
+    inputs, labels = ordered_inputs(TOKENS, SEGMENTS, RANK, max_position=16, pad_token_id=0)
     if two:
         labels = np.where(RANK > 0, TOKENS, -1)
     inputs = dict(zip(("token_ids", "segment_ids", "position_ids", "rank"), inputs, strict=True))

@@ -275,6 +275,16 @@ def test_settings_of_sentencepiece_that_are_refused(directories, tmp_path):
         Tokenizer.from_pretrained(directories / "gpt2", family="t5")
 
 
+def test_an_end_token_that_files_ask_for(directories, tmp_path):
+    for name in ("vocab.json", "merges.txt"):
+        (tmp_path / name).write_bytes((directories / "gpt2" / name).read_bytes())
+    (tmp_path / "tokenizer_config.json").write_text(
+        '{"tokenizer_class": "GPT2Tokenizer", "add_eos_token": true}'
+    )
+    with pytest.raises(TokenizerError, match=r"add_eos_token of .*tokenizer_config\.json is not"):
+        Tokenizer.from_pretrained(tmp_path)
+
+
 def test_class_counts_more_than_the_model(directories, tmp_path):
     """A multilingual MiniLM is a BERT with XLM-R's tokenizer; mT5 has the class of T5."""
     for file in (directories / "xlm_roberta").iterdir():

@@ -1,0 +1,257 @@
+"""Texts to labels: training, windows, pairs, several labels, numbers, saving."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import keras
+import numpy as np
+import pytest
+
+from bert4keras import tasks
+from bert4keras.models import build_transformer_model
+from bert4keras.tasks import TaskError, TextClassifier, register_task
+from bert4keras.tasks.classification import (
+    classification_scores,
+    multi_label_scores,
+    regression_scores,
+)
+from bert4keras.tasks.windows import text_windows
+from bert4keras.tokenizers import Tokenizer
+
+LABELS = ["负面", "正面"]
+TEXTS = [("very good film", "正面"), ("not good", "负面"), ("我爱北京", "正面"), ("bad", "负面")]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(fixtures):
+    return fixtures / "bert_gelu"
+
+
+@pytest.fixture(scope="module")
+def classifier(checkpoint):
+    return TextClassifier.build(checkpoint, LABELS, dropout=0.0, dropout_rate=0.0)
+
+
+def test_learns_saves_and_answers_the_same(checkpoint, tmp_path):
+    task = TextClassifier.build(checkpoint, LABELS, dropout=0.0, dropout_rate=0.0)
+    task.model.compile(keras.optimizers.Adam(3e-3), task.loss)
+    task.model.fit(task.batches(TEXTS, 4, shuffle=True), epochs=20, verbose=0)
+    assert task.evaluate(TEXTS)["accuracy"] == 1.0
+    answers = task.predict([text for text, _ in TEXTS])
+    assert [answer.label for answer in answers] == [label for _, label in TEXTS]
+    for answer in answers:
+        assert math.isclose(sum(answer.scores.values()), 1, rel_tol=1e-6)
+        assert answer.score == max(answer.scores.values())
+
+    task.save(tmp_path / "saved")
+    again = tasks.load(tmp_path / "saved")
+    assert isinstance(again, TextClassifier)
+    for text, _ in TEXTS:
+        assert again(text).label == task(text).label
+        assert math.isclose(again(text).score, task(text).score, rel_tol=1e-5)
+    assert again.get_config() == task.get_config()
+    # Nothing else is left beside it, and a task is replaced by a task.
+    task.save(tmp_path / "saved", card="# Mine\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["saved"]
+    assert (tmp_path / "saved" / "README.md").read_text() == "# Mine\n"
+
+
+def test_alone_and_in_a_batch(classifier):
+    """Neither padding nor the order of lengths changes an answer."""
+    texts = [
+        "bad",
+        "very good film story play act run",
+        "not good",
+        "我爱北京 北京",
+        "the film is good",
+    ]
+    together = classifier.predict(texts, batch_size=3)
+    for text, answer in zip(texts, together, strict=True):
+        assert math.isclose(answer.score, classifier(text).score, abs_tol=1e-6)
+    assert list(classifier.stream(iter(texts), batch_size=2)) == classifier.predict(texts, 2)
+    # Negative control: the texts have different answers.
+    assert len({round(answer.score, 4) for answer in together}) == len(texts)
+
+
+def test_a_long_text_is_read_whole(classifier):
+    text = "good " * 60 + "bad film"
+    encoded = classifier.encode(text)
+    assert len(encoded.rows) > 1
+    assert all(len(row[0]) <= classifier.maxlen for row in encoded.rows)
+    # By hand: the windows' probabilities, weighted by their tokens.
+    each = [
+        classifier.model.predict_on_batch([np.array([part]) for part in row])[0]
+        for row in encoded.rows
+    ]
+    scores = np.stack([keras.ops.convert_to_numpy(x) for x in each])
+    probabilities = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+    lengths = [len(row[0]) for row in encoded.rows]
+    wanted = np.average(probabilities, axis=0, weights=lengths)
+    np.testing.assert_allclose(list(classifier(text).scores.values()), wanted, rtol=1e-5)
+    # The end of the text counts: with a cut after the first window it would not.
+    assert classifier(text).scores != classifier("good " * 62).scores
+
+
+def test_windows_of_a_pair_hold_the_shorter_text(checkpoint):
+    tokenizer = Tokenizer.from_pretrained(checkpoint)
+    question, passage = "good film", "the story is not bad " * 6
+    windows = text_windows(tokenizer, question, passage, maxlen=20)
+    head = tokenizer.encode(question)[0]
+    ids = tokenizer.encode_batch([passage], return_offsets=True)
+    inner, offsets = ids[0][0][1:-1], ids[2][0][1:-1]
+    seen = set()
+    for window in windows:
+        assert window.token_ids[: len(head)] == head
+        assert window.token_ids[-1] == tokenizer.token_end_id
+        assert window.segment_ids == [0] * len(head) + [1] * (len(window.token_ids) - len(head))
+        for place in range(window.begin, window.end):
+            k = offsets.index(window.offsets[place])
+            assert window.token_ids[place] == inner[k]
+            seen.add(k)
+    assert seen == set(range(len(inner)))
+    assert text_windows(tokenizer, "good", "bad")[0].token_ids == tokenizer.encode("good", "bad")[0]
+    assert text_windows(tokenizer, "good")[0].token_ids == tokenizer.encode("good")[0]
+    with pytest.raises(ValueError, match="leaves no room for the longer text"):
+        text_windows(tokenizer, passage, passage + " bad", maxlen=20)
+
+
+def test_several_labels(checkpoint):
+    task = TextClassifier.build(checkpoint, ["a", "b", "c"], "multi_label", dropout_rate=0.0)
+    rows = [("good", ["a", "b"]), ("bad", []), ("film", "c")]
+    task.model.compile(keras.optimizers.Adam(3e-3), task.loss)
+    task.model.fit(task.batches(rows, 3), epochs=25, verbose=0)
+    assert task.evaluate(rows) == {"micro_f1": 1.0, "exact_match": 1.0}
+    assert task("good").label == ("a", "b")
+    assert task("bad").label == ()
+    assert task("bad").score > 0.5
+
+
+def test_a_number(checkpoint):
+    task = TextClassifier.build(checkpoint, dropout_rate=0.0)
+    assert task.problem == "regression"
+    rows = [(("good", "film"), 0.9), (("bad", "film"), 0.1), (("bad", "story"), 0.4)]
+    task.model.compile(keras.optimizers.Adam(3e-3), task.loss)
+    task.model.fit(task.batches(rows, 3), epochs=25, verbose=0)
+    assert task.evaluate(rows)["spearman"] == pytest.approx(1)
+    assert task(("good", "film")).scores == {}
+
+
+def test_scores_by_hand():
+    assert classification_scores(["a", "a", "b"], ["a", "b", "b"]) == {
+        "accuracy": pytest.approx(2 / 3),
+        "macro_f1": pytest.approx((2 / 3 + 2 / 3) / 2),
+    }
+    found = multi_label_scores([["a"], ["a", "b"], []], [["a", "c"], ["b"], []])
+    assert found == {"micro_f1": pytest.approx(2 * 2 / 6), "exact_match": pytest.approx(1 / 3)}
+    assert regression_scores([1, 2, 3], [1, 3, 2]) == {
+        "spearman": pytest.approx(0.5),
+        "mean_squared_error": pytest.approx(2 / 3),
+    }
+    assert regression_scores([1, 1], [1, 2])["spearman"] == 0
+
+
+def test_a_model_of_ones_own(checkpoint):
+    bert = build_transformer_model(checkpoint)
+    x = keras.layers.GlobalAveragePooling1D()(bert.output)
+    model = keras.Model(bert.inputs, keras.layers.Dense(2)(x))
+    task = TextClassifier(Tokenizer.from_pretrained(checkpoint), model, LABELS, maxlen=16)
+    assert task("good").label in LABELS
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"labels": ["a", "b", "c"]}, r"for 3 labels it must be \(B, 3\)"),
+        ({"labels": ["a", "a"]}, "two of the labels are the same"),
+        ({"problem": "ranking"}, "problem='ranking' must be one of single_label"),
+        ({"problem": "regression"}, "with 2 labels: regression has none"),
+        ({"maxlen": 41}, "more than the 40 positions"),
+        ({"maxlen": 3}, "leaves hardly a token"),
+    ],
+)
+def test_options_that_do_not_fit(classifier, change, message):
+    options = {"labels": LABELS, "problem": "single_label", "maxlen": 16, **change}
+    with pytest.raises(TaskError, match=message):
+        TextClassifier(classifier.tokenizer, classifier.model, **options)
+
+
+def test_samples_that_do_not_fit(classifier):
+    with pytest.raises(TaskError, match="no label '中性'; the labels are 负面, 正面"):
+        list(classifier.batches([("good", "中性")], shuffle=False))
+    with pytest.raises(TaskError, match="got no samples"):
+        classifier.evaluate([])
+    with pytest.raises(TaskError, match="batch_size=0 must be at least 1"):
+        classifier.predict(["good"], batch_size=0)
+    with pytest.raises(TypeError, match="text"):
+        classifier(7)
+    for text in ("", "   ", "\ud800 good", "good " * 2000):
+        assert classifier(text).label in LABELS
+    assert classifier.predict([]) == []
+
+
+def write_task(directory, **changes):
+    values = {"format": 1, "task": "TextClassifier", "options": {}, **changes}
+    directory.mkdir(exist_ok=True)
+    (directory / "task.json").write_text(json.dumps(values))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": 2}, "has format 2, and bert4keras .* reads up to 1"),
+        ({"format": "x"}, "format must be a number from 1, not 'x'"),
+        ({"task": "Oracle"}, "task is 'Oracle', which is not known here. Import the module"),
+        ({"task": ["x"]}, "task is .* not known"),
+        ({"options": []}, "options must be an object"),
+        ({"options": {"speed": 3}}, r"options that TextClassifier does not take: \['speed'\]"),
+    ],
+)
+def test_directories_that_are_no_task(tmp_path, changes, message):
+    write_task(tmp_path / "task", **changes)
+    with pytest.raises(TaskError, match=message):
+        tasks.load(tmp_path / "task")
+
+
+def test_other_directories(tmp_path, fixtures, classifier):
+    with pytest.raises(TaskError, match=r"is no directory; give what Task\.save wrote"):
+        tasks.load(tmp_path / "absent")
+    with pytest.raises(TaskError, match=r"has neither task\.json"):
+        tasks.load(tmp_path)
+    with pytest.raises(TaskError, match="The encoder alone: build_transformer_model"):
+        tasks.load(fixtures / "bert_gelu")
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(TaskError, match="exists and holds no task; it is not replaced"):
+        classifier.save(tmp_path)
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_a_class_of_transformers_is_loaded(fixtures, checkpoint, tmp_path):
+    directory = tmp_path / "hub"
+    directory.mkdir()
+    source = fixtures / "task_heads" / "BertForSequenceClassification"
+    for path in (*source.iterdir(), checkpoint / "vocab.txt"):
+        (directory / path.name).write_bytes(path.read_bytes())
+    lines = (directory / "vocab.txt").read_text().split("\n")[:40]
+    (directory / "vocab.txt").write_text("\n".join(lines) + "\n")
+    task = tasks.load(directory)
+    assert task.labels == ["negative", "neutral", "positive"]
+    assert task("good").label in task.labels
+
+
+def test_a_registered_task_of_somebody_else(classifier, tmp_path):
+    @register_task
+    class Shouting(TextClassifier):
+        def decode(self, outputs, encoded):
+            return super().decode(outputs, encoded).label + "!"
+
+    try:
+        task = Shouting(classifier.tokenizer, classifier.model, LABELS, maxlen=16)
+        task.save(tmp_path / "loud")
+        assert Shouting.load(tmp_path / "loud")("good") == task("good")
+        classifier.save(tmp_path / "quiet")
+        with pytest.raises(TaskError, match="holds a TextClassifier, not a Shouting"):
+            Shouting.load(tmp_path / "quiet")
+    finally:
+        del tasks.TASKS["Shouting"]
