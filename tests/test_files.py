@@ -210,7 +210,7 @@ def test_a_directory_is_replaced_as_a_whole(tmp_path):
     fill(tmp_path / "deep" / "task", "new", "a", "c")
     assert contents(tmp_path / "deep" / "task") == {"a": "new", "c": "new"}
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["task"]
-    with pytest.raises(OSError, match="'.*deep/task'"):
+    with pytest.raises(OSError, match=r"'.*deep/task'"):
         fill(tmp_path / "deep" / "task", "half", "a", "b/c/d")
     assert contents(tmp_path / "deep") == {"task/a": "new", "task/c": "new"}
 
