@@ -252,8 +252,13 @@ def set_keras_mask(x: Any, mask: Any) -> None:
 def raise_when_run(bad: Any, message: str) -> None:
     """Raise a ValueError if a boolean scalar holds, in compiled functions too.
 
-    TensorFlow raises its own error with the message; XLA on TensorFlow cannot raise.
+    TensorFlow raises its own error with the message; XLA on TensorFlow cannot raise. Where Keras
+    asks for shapes only, and makes values up, nothing is raised.
     """
+    from keras.src.backend.common.symbolic_scope import in_symbolic_scope
+
+    if in_symbolic_scope():
+        return
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf
@@ -267,7 +272,7 @@ def raise_when_run(bad: Any, message: str) -> None:
             jax.lax.cond(bad, lambda: jax.debug.callback(check), lambda: None)
         else:
             _raise_if(bad, message)
-    elif bad.device.type != "meta":  # where Keras asks for shapes only
+    else:
         _raise_if(bad, message)
 
 

@@ -152,6 +152,11 @@ class BoundMethod:
         self.layer, self.function = layer, function
         functools.update_wrapper(self, function.__get__(layer))  # name, docstring and signature
 
+    @property
+    def __self__(self) -> Any:
+        """The layer, as of any bound method."""
+        return self.layer
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(self.layer, *args, **kwargs)
 

@@ -56,16 +56,21 @@ class Surgery:
             _require_range(ids, vocab_size, f"compound_tokens[{k}]", "keep_tokens leave")
         return vocab_size + len(self.compounds)
 
-    def moved(self, key: str, value: Any) -> Any:
+    def moved(self, key: str, value: Any, vocab_size: int) -> Any:
         """The value of a config key: if it is the id of a token, or a list of them, the new id.
+
+        Args:
+            key, value: of the config.
+            vocab_size: of the vocabulary before; an id beyond, a family's default, stays.
+
         Raises:
             CheckpointError: the token is not kept.
         """
         if self.keep is None or not key.endswith(("_token_id", "_token_ids")):
             return value
         if isinstance(value, (list, tuple)):
-            return [self.moved(key, part) for part in value]
-        if type(value) is not int or value < 0:
+            return [self.moved(key, part, vocab_size) for part in value]
+        if type(value) is not int or not 0 <= value < vocab_size:
             return value
         places = np.flatnonzero(self.keep == value)
         if not len(places):

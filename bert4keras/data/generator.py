@@ -151,6 +151,11 @@ class DataGenerator(keras.utils.PyDataset):
 
     @property
     def num_batches(self) -> int | None:
+        # Keras asks before it begins; a batch refused later takes JAX the model's weights away.
+        call = trainer_call()
+        if call is not None and self.shuffle is not None and not self._makes_own_batches:
+            self._prepare()
+            self._checked(self._batch(self._ordered()[0]), call)
         return self.steps
 
     def __getitem__(self, index: int) -> Any:

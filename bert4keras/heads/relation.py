@@ -96,8 +96,8 @@ class GPLinker(ReadsPadding, keras.layers.Layer):
         batch, length = first_shape(input_shape)[:2]
         return (batch, 2 + 2 * self.relations, length, length)
 
-    def compute_output_spec(self, inputs):
-        shape = self.compute_output_shape([inputs[0].shape])
+    def compute_output_spec(self, inputs, mask=None):
+        shape = self.compute_output_shape(self.split(inputs)[0].shape)
         return keras.KerasTensor(shape, dtype=self.entities.scores_dtype)
 
     def get_config(self):
@@ -245,9 +245,9 @@ class CasRel(ReadsPadding, keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         return (*first_shape(input_shape)[:2], 2 + 2 * self.relations)
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs, mask=None):
         dtype = "float32" if self.compute_dtype == "float16" else self.compute_dtype
-        return keras.KerasTensor(self.compute_output_shape([inputs[0].shape]), dtype=dtype)
+        return keras.KerasTensor(self.compute_output_shape(inputs[0].shape), dtype=dtype)
 
     def get_config(self):
         return {

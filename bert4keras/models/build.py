@@ -134,12 +134,12 @@ def build_transformer_model(
 
 def _after_surgery(config: TransformerConfig, surgery: Surgery) -> TransformerConfig:
     """The config of a model with another vocabulary: its size, and the new ids of its tokens."""
-    rows = surgery.rows(config.vocab_size)
+    size = config.vocab_size
     return dataclasses.replace(
         config,
-        vocab_size=rows,
-        pad_token_id=surgery.moved("pad_token_id", config.pad_token_id),
-        extra={key: surgery.moved(key, value) for key, value in config.extra.items()},
+        vocab_size=surgery.rows(size),
+        pad_token_id=surgery.moved("pad_token_id", config.pad_token_id, size),
+        extra={key: surgery.moved(key, value, size) for key, value in config.extra.items()},
     )
 
 

@@ -343,4 +343,4 @@ def test_settings_from_the_environment(repository, tmp_path):
         assert run(f"hf://{NAME}", **offline) == found
         assert "HF_HUB_OFFLINE forbids" in run("hf://org/never", **offline)
         assert not server.requests
-    assert not (tmp_path / "home" / ".cache").exists()
+    assert not (tmp_path / "home" / ".cache" / "huggingface").exists()

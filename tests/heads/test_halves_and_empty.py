@@ -34,7 +34,9 @@ def of_spans(head, kinds):
 
 
 def of_casrel(x, ids):
-    return CasRel.loss(ints(0, len(ids), T, 6), CasRel(2)([x, ids, ints(0, len(ids), 2)]))
+    return CasRel.loss(
+        ints(0, len(ids), T, 6), CasRel(2, pad_token_id=0)([x, ids, ints(0, len(ids), 2)])
+    )
 
 
 def of_labels(head):
@@ -47,9 +49,9 @@ def of_answers(x, ids):
 
 
 HEADS = {
-    "GlobalPointer": lambda: of_spans(GlobalPointer(2, 8), 2),
-    "EfficientGlobalPointer": lambda: of_spans(EfficientGlobalPointer(2, 8), 2),
-    "GPLinker": lambda: of_spans(GPLinker(2, 8), 6),
+    "GlobalPointer": lambda: of_spans(GlobalPointer(2, 8, pad_token_id=0), 2),
+    "EfficientGlobalPointer": lambda: of_spans(EfficientGlobalPointer(2, 8, pad_token_id=0), 2),
+    "GPLinker": lambda: of_spans(GPLinker(2, 8, pad_token_id=0), 6),
     "CasRel": lambda: of_casrel,
     "CRF": lambda: of_labels(ConditionalRandomField()),
     "MEMM": lambda: of_labels(MaximumEntropyMarkovModel()),

@@ -70,7 +70,7 @@ def test_mixed_precision(name):
     keras.config.set_dtype_policy("mixed_float16")
     head, bert, model = build(name)
     y = scores(model, inputs(name, tiny.inputs()[0]))
-    assert model.output.dtype == "float16"
+    assert model.output.dtype == "float32"  # a product of halves overflows in float16
     assert np.isfinite(y).all()
     assert (y <= -1e4).any()  # padding
     assert (y > -1e3).any()

@@ -48,8 +48,9 @@ def test_the_way_out_works(fixtures, tmp_path):
     path = tmp_path / "e5"
     shutil.copytree(fixtures / "bert_gelu", path)
     (path / "vocab.txt").unlink(missing_ok=True)
-    directory(path, json.loads((path / "config.json").read_text()), tokenizer__json=XLM_R)
-    (path / "tokenizer_config.json").write_text(json.dumps(NAMED))
+    for name, content in (("tokenizer.json", XLM_R), ("tokenizer_config.json", NAMED)):
+        text = content if isinstance(content, str) else json.dumps(content)
+        (path / name).write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match="id 1"):
         build_transformer_model(path)
     assert build_transformer_model(path, pad_token_id=1).config.pad_token_id == 1

@@ -224,7 +224,9 @@ def test_hierarchical_positions():
         np.testing.assert_allclose(found[position], expected, atol=1e-5)
     with pytest.raises(ValueError, match="17 tokens is longer than the model's 16 positions"):
         model([np.ones((1, 17), "int32")] * 2)
-    with pytest.raises(ValueError, match=r"must lie in \(0, 1\) and not be 0.5, not 0.5"):
+    with pytest.raises(
+        ValueError, match=r"must be a number in \(0, 1\) other than 0\.5 .*, not 0\.5"
+    ):
         build("bert", config={"hierarchical_position": 0.5})
 
 

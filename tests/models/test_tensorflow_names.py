@@ -43,8 +43,10 @@ def build(family: str, tensors=None, **changes):
     options = {**CASES[family], **changes}
     names = [name for name in options if name.startswith("with_")]
     outputs = {name: options.pop(name) for name in names}
-    config = {**SIZES, **options, "model_type": family}
-    return build_transformer_model(config, tensors, **outputs)
+    config = {**SIZES, **CASES[family], "model_type": family}
+    config = {key: value for key, value in config.items() if not key.startswith("with_")}
+    overrides = {key: value for key, value in options.items() if key in changes}
+    return build_transformer_model(config, tensors, **outputs, **overrides)
 
 
 def gap(model, values, positions=None) -> float:
