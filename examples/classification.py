@@ -46,8 +46,12 @@ class Classifier:
             train = [row for row in parts["train"] if row[1] >= 0 or not unlabelled]
             self.classes = common.classes({**parts, "train": train}, name)
 
+        label = common.class_or_none if unlabelled else int
         self.train, self.valid, self.test = common.splits(
-            options, lambda path: common.read_tsv(path, (0, 1)), lambda row: row[1:], check=check
+            options,
+            lambda path: common.read_tsv(path, (0, 1), number=label),
+            lambda row: row[1:],
+            check=check,
         )
 
     def batches(self, rows: Sequence[Row], seed: int | None = None) -> DataGenerator:

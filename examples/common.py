@@ -227,9 +227,16 @@ def read_label(text: str, number: Callable[[str], float] = int) -> float:
         raise ValueError(error) from None
     if number is int and not 0 <= value < MAX_CLASSES:
         raise ValueError(f"classes are numbers from 0 to {MAX_CLASSES - 1}")
+    if number is class_or_none and value >= MAX_CLASSES:
+        raise ValueError(f"classes are numbers up to {MAX_CLASSES - 1}, and below 0 is none")
     if number is float and not math.isfinite(value):
         raise ValueError(f"{text[:40]!r} is not finite")
     return value
+
+
+def class_or_none(text: str) -> int:
+    """A class, or a number below 0 where there is none."""
+    return int(text)
 
 
 def adamw(learning_rate: float, steps: int) -> keras.optimizers.Optimizer:

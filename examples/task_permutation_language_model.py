@@ -41,9 +41,8 @@ def read(path: Path) -> list[str]:
     with common.exits():
         rows = [line.strip() for line in read_lines(path) if line.strip()]
     if rows and rows[0].startswith('{"'):
-        return [
-            "".join(map(str, row)) for (row,) in common.json_rows(path, "paragraphs", kind=list)
-        ]
+        rows = common.json_rows(path, "paragraphs", kind=list)
+        return ["".join(map(str, row)) for (row,) in rows]
     return [part for row in rows for part in row.split("\t") if not part.isdigit()]
 
 

@@ -52,7 +52,8 @@ def main() -> None:
     extractor = relations.Extractor(options, samples[0])
     names, bert = extractor.relations, extractor.bert
 
-    head, subject = CasRel(len(names), name="CasRel"), keras.Input((2,), dtype="int32")
+    head = CasRel(len(names), bert.config.pad_token_id, name="CasRel")
+    subject = keras.Input((2,), dtype="int32")
     inputs = common.inputs(bert)
     encoder = keras.Model(inputs, bert.output)
     model = keras.Model([*inputs, subject], head([bert.output, inputs[0], subject]))

@@ -69,7 +69,7 @@ def compiled(name):
         return model, X, [TAGS, TAGS]
     elif name == "pointer":
         x, ids = keras.Input((T, 6)), keras.Input((T,), dtype="int32")
-        head = heads.EfficientGlobalPointer(2, 4)
+        head = heads.EfficientGlobalPointer(2, 4, pad_token_id=0)
         model = keras.Model([x, ids], head([x, ids]))
         model.compile(rate, loss=head.sparse_loss)
         return model, [X, IDS], np.full((4, 2, 1, 2), 1)
@@ -215,7 +215,7 @@ def test_what_could_not_be_read_back_is_refused(tmp_path):
 def test_quantized_models(tmp_path, mode, alone):
     model = bert = tiny.build({"num_hidden_layers": 1}, with_pool=alone)
     if not alone:
-        head = heads.GlobalPointer(2, 4)
+        head = heads.GlobalPointer(2, 4, pad_token_id=0)
         model = keras.Model(bert.inputs, head([bert.output, bert.inputs[0]]))
     model.quantize(mode)
     model.save(tmp_path / "m.keras")

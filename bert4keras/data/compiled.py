@@ -48,7 +48,7 @@ def checked_batch(call: TrainerCall | None, batch: Any, collator: Collator | Non
     if call is None:
         return batch
     check_token_padding(call, batch, collator and collator.padded(batch))
-    if call.name == "predict":
+    if call.name == "predict" or getattr(call.model, "reads_unlabelled", False):
         return batch
     labels = labels_of(batch)
     marks = [Marks(*m) for m in collator.label_marks(batch)] if collator else marks_of(labels)

@@ -37,7 +37,12 @@ class AddedToken:
 
     @classmethod
     def make(cls, token: str | Mapping[str, Any] | AddedToken, **changes) -> AddedToken:
-        """Return a token given as a string, as a dict of the attributes, or as it is."""
+        """Return a token given as a string, as a dict of the attributes, or as it is.
+
+        Args:
+            token: what is given.
+            **changes: attributes (`id`, `special`, ...) that differ from what is given.
+        """
         if isinstance(token, AddedToken):
             return token
         known = {"content": token} if isinstance(token, str) else token

@@ -146,6 +146,11 @@ class Regularized(SavedWhole, keras.Model):
             self.optimizer.build(self.trainable_variables)
 
     @property
+    def reads_unlabelled(self) -> bool:
+        """Whether rows with a label below 0 are meant: `VAT` trains on them without one."""
+        return self._with_unlabelled
+
+    @property
     def _with_unlabelled(self) -> bool:
         return any(technique.role == "virtual" for technique in self.techniques)
 

@@ -249,16 +249,16 @@ def test_labels_that_are_none(example, tmp_path, content, how, message):
 def test_tables_of_texts(example, tmp_path, module):
     read, path = example(module).read, tmp_path / "a.tsv"
     path.write_bytes("\ufefftitle\ttext\r\na\u2028b\tc\r\n".encode())
-    ((title, text),) = read(path, None)
+    ((title, text),) = read(path)
     assert (title, *text) == ("a\u2028b", "c")
     for content, message in (("a\n", "line 1: expected"), ("", "has no rows")):
         path.write_text(content, encoding="utf-8")
         with pytest.raises(SystemExit, match=message):
-            read(path, None)
+            read(path)
     path.write_text("a\t \n", encoding="utf-8")
     if module == "titles":
         with pytest.raises(SystemExit, match="no text to the title 'a'"):
-            read(path, None)
+            read(path)
 
 
 def test_knowledge_and_vectors(example, tmp_path):
@@ -312,10 +312,10 @@ def test_labels_in_two_spellings(example, tmp_path):
         example("relations").read(path)
     topics = example("task_multilabel_classification").read
     path.write_text("a\tx，y, x\nb\t\n", encoding="utf-8")
-    assert topics(path, None) == [("a", ["x", "y"]), ("b", [])]
+    assert topics(path) == [("a", ["x", "y"]), ("b", [])]
     path.write_text("a\tx\nb\tX\n", encoding="utf-8")
     with pytest.raises(SystemExit, match="the label 'X' is also written 'x'"):
-        topics(path, None)
+        topics(path)
 
 
 def test_texts_without_words(example, tmp_path):

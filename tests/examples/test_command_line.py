@@ -154,7 +154,7 @@ REVIEWS = "".join(f"text {i}\t{i % 2}\n" for i in range(60))
         ("a\t0\nb\t0\n", REVIEWS, "mine.tsv has only the label 0: there is nothing to tell apart"),
         (REVIEWS, "a\t0\nb\t7\n", "The valid rows have the label 7, which .*mine.tsv lacks"),
         (REVIEWS + "a\t3\n", REVIEWS, "3 different labels must be the numbers from 0 to 2.*is 3"),
-        (REVIEWS + "a\t-1\n", REVIEWS, "numbers from 0 to 2, but one is -1"),
+        (REVIEWS + "a\t-1\n", REVIEWS, "classes are numbers from 0 to"),
         ("a\t0\n", None, "too few rows to hold some out for --valid: give that file"),
     ],
 )
