@@ -44,7 +44,7 @@ def corpus() -> list[str]:
     """The texts of the files, each once, in a random but fixed order."""
     texts: dict[str, None] = {}
     for name in FILES:
-        with common.opened(common.DATASETS / name, newline="") as lines:
+        with common.opened(common.DATASETS / name) as lines:
             rows = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
             texts |= dict.fromkeys(part for row in rows for part in row if not part.isdigit())
     return np.random.default_rng(0).permutation(list(texts)).tolist()

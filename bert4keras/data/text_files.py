@@ -34,10 +34,10 @@ _PACKED = {b"\xfd7zXZ": "xz", b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"BZh":
 _HEADER_WORDS = frozenset(
     """
     abstract answer answers body cat category char character class comment content doc
-    document duplicate equation file filename genre guid hypothesis id idx index intent
+    document duplicate equation file filename first genre guid hypothesis id idx index intent
     keyword keywords label labels name ner number polarity pos premise problem qid
-    quality query question rating relatedness review score sentence sentiment similarity source
-    split string summary tag tags target text texts title token tokens topic topics utterance
+    quality query question rating relatedness review score second sentence sentiment similarity
+    source split string summary tag tags target text texts title token tokens topic topics utterance
     word words year
     主题 内容 分数 分类 句子 字 字符 序号 得分 情感 摘要 文本 方程 标注 标签 标题 正文 相似度
     类别 答案 编号 评论 词 问题 题目

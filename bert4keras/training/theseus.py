@@ -15,6 +15,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from .._compat import keras_mask
 from .._serialization import serializable
 from ..layers.masking import CarriesMask
 from ..models import Backbone
@@ -173,17 +174,20 @@ class Theseus:
             layer.set_weights(self._new.layers[PREFIX + name].get_weights())
         if self._head is None:
             return backbone, backbone
-        head = keras.models.clone_model(self._head, clone_function=_own_weights)
-        head.set_weights(self._head.get_weights())
         own = dict(zip((t.name for t in self.backbone.inputs), backbone.inputs, strict=True))
         inputs = [own.get(t.name, t) for t in self._inputs]
+        # On the backbone's tensors, whose mask a layer of the head may ask for while it is called.
+        read = [*keras.tree.flatten(backbone.output), *inputs]
+        head = keras.models.clone_model(self._head, read, clone_function=_own_weights)
+        head.set_weights(self._head.get_weights())
         return _with_head(head, backbone.output, inputs), backbone
 
 
 def _with_head(head: keras.Model | None, x: Any, inputs: Sequence[Any]) -> keras.Model:
     """A model of these inputs; the head's layers become its own, without a model in it."""
     if head is not None:
-        x = head.call([*keras.tree.flatten(x), *inputs])
+        read = [*keras.tree.flatten(x), *inputs]
+        x = head.call(read, mask=[keras_mask(tensor) for tensor in read])
     return keras.Model(list(inputs), x)
 
 

@@ -11,6 +11,7 @@ import pytest
 from keras import ops
 
 from bert4keras import checkpoints
+from bert4keras.layers import MaskedMeanPooling
 from bert4keras.masks import LM
 from bert4keras.models import build_transformer_model
 from bert4keras.models.two_stream import TwoStream
@@ -219,3 +220,17 @@ def test_heads_that_do_not_stand_on_the_output():
     around = keras.Model(bert.input, bert(bert.input))
     with pytest.raises(ValueError, match="calls the backbone as one layer"):
         Theseus(around, bert, 1)
+
+
+def test_a_head_that_asks_for_the_mask():
+    """Pooling that knows padding by the Keras mask alone, in both models."""
+    bert = tiny.build()
+    pooled = MaskedMeanPooling()(bert.output)
+    predecessor = keras.Model(bert.input, keras.layers.Dense(2)(pooled))
+    theseus = Theseus(predecessor, bert, 1)
+    successor, _ = theseus.successor()
+    token_ids, segment_ids = tiny.inputs()
+    expected = theseus.model.predict([token_ids, segment_ids], verbose=0)
+    padded = [np.pad(part, [(0, 0), (0, 4)]) for part in (token_ids, segment_ids)]
+    for model in (theseus.model, successor):
+        np.testing.assert_allclose(model.predict(padded, verbose=0), expected, atol=1e-5)
