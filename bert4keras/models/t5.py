@@ -151,7 +151,7 @@ class T5Config(TransformerConfig):
             other = ACTIVATIONS.get(other, other) if isinstance(other, str) else other
             if other is not None and other != value:
                 raise ConfigError(
-                    f"config `feed_forward_proj={projection!r}` means `{key}={value!r}`, and the "
+                    f"config `feed_forward_proj={shown(projection)}` means `{key}={shown(value)}`, and the "
                     f"config says {shown(values[key])}. Delete the one that is wrong."
                 )
         return {"gated": gated, "hidden_act": act}
