@@ -96,7 +96,8 @@ class ModernBERTConfig(TransformerConfig):
         every = period(types, self.global_attn_every_n_layers)
         if not types and (not isinstance(every, int) or every < 1):
             raise ConfigError(
-                f"config `global_attn_every_n_layers` must be a positive integer, not {shown(every)}."
+                "config `global_attn_every_n_layers` must be a positive integer, not "
+                f"{shown(every)}."
             )
         object.__setattr__(self, "layer_types", None if every else types)
         object.__setattr__(self, "global_attn_every_n_layers", every)

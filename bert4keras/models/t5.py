@@ -151,8 +151,9 @@ class T5Config(TransformerConfig):
             other = ACTIVATIONS.get(other, other) if isinstance(other, str) else other
             if other is not None and other != value:
                 raise ConfigError(
-                    f"config `feed_forward_proj={shown(projection)}` means `{key}={shown(value)}`, and the "
-                    f"config says {shown(values[key])}. Delete the one that is wrong."
+                    f"config `feed_forward_proj={shown(projection)}` means "
+                    f"`{key}={shown(value)}`, and the config says {shown(values[key])}. Delete the "
+                    "one that is wrong."
                 )
         return {"gated": gated, "hidden_act": act}
 
