@@ -10,13 +10,13 @@ Source: the modeling files of transformers, for each family named below.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from .._json import read_json, shown
 from ..checkpoints import TRANSPOSE, Row, Table, load, save
 from ..checkpoints.hub import resolve
 from ..layers import FirstToken, MaskedMeanPooling, get_activation
@@ -245,7 +245,7 @@ def build_with_head(
         bert, head = checkpoint, new_head(checkpoint.config.model_type, kind)
         pooled = isinstance(bert.output, (list, tuple)) or len(bert.output.shape) != 3
         if head.pooling == "pooler" and not pooled:
-            head = dataclasses.replace(head, pooling="first", dense="", activation="tanh")
+            head = dataclasses.replace(head, pooling="first")
         return tokenizer, attach(bert, head, width, dropout)
     directory = resolve(checkpoint)
     tokenizer = tokenizer or Tokenizer.from_pretrained(directory)
@@ -293,7 +293,7 @@ def model_with_head(
 ) -> keras.Model:
     """The model of a fine-tuned checkpoint, with its weights."""
     head = head_of(config.get("model_type", "bert"), kind)
-    labels = config.get("id2label")
+    labels = check_labels(config)
     width = 2 if kind == "question" else len(labels) if labels else config.get("num_labels", 2)
     dropout = config.get("classifier_dropout") or config.get("hidden_dropout_prob") or 0.1
     options = {"with_mlm": False, "with_pool": head.pooling == "pooler", **options}
@@ -332,7 +332,25 @@ def read_config(directory: Path) -> dict[str, Any]:
     path = directory / "config.json"
     if not path.is_file():
         raise TaskError(f"{directory} has no config.json, so it is no checkpoint of transformers.")
-    return json.loads(path.read_text(encoding="utf-8"))
+    return read_json(path, TaskError)
+
+
+def check_labels(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """`id2label` of a config: names by "0", "1", ... without a gap; None if there is none.
+
+    Raises:
+        TaskError: it is something else.
+    """
+    labels = config.get("id2label")
+    if not labels:
+        return None
+    known = list(map(str, labels)) if isinstance(labels, Mapping) else [""]
+    if sorted(known) != sorted(map(str, range(len(known)))):
+        raise TaskError(
+            "config `id2label` must name the labels 0, 1, 2, ... without a gap, not "
+            f"{shown(labels)}."
+        )
+    return labels
 
 
 def check_architecture(directory: Path, config: Mapping[str, Any], kind: str) -> None:

@@ -87,6 +87,20 @@ def test_a_family_without_head():
         head_of("gau_alpha", "sequence")
 
 
+@pytest.mark.parametrize("labels", [["a", "b"], {"x": "a"}, {"0": "a", "2": "b"}, 3])
+def test_labels_that_cannot_be(labels):
+    directory = HEADS_MADE / "BertForSequenceClassification"
+    config = {**read_config(directory), "id2label": labels}
+    with pytest.raises(TaskError, match="id2label"):
+        model_with_head(directory, config, "sequence", {})
+
+
+def test_a_config_that_is_nested_too_deeply(tmp_path):
+    (tmp_path / "config.json").write_text('{"a":' * 5000 + "1" + "}" * 5000)
+    with pytest.raises(TaskError, match="more than 64 deep"):
+        read_config(tmp_path)
+
+
 def test_another_architecture():
     directory = HEADS_MADE / "BertForQuestionAnswering"
     with pytest.raises(TaskError, match="BertForQuestionAnswering, not a model ForToken"):
