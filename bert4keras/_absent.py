@@ -53,20 +53,16 @@ ABSENT: dict[str, dict[str, str]] = {
         "BatchConcat": _DEVICES,
         "BatchSplit": _DEVICES,
         "Concatenate1D": "keras.layers.Concatenate(axis=1), and the lengths by your own mask",
-        "ConditionalRandomField": "it is in bert4keras.heads.ConditionalRandomField",
-        "EfficientGlobalPointer": "it is in bert4keras.heads.EfficientGlobalPointer",
         "Embedding": "bert4keras.layers.TokenEmbedding, which also gives the scores of tokens",
         "GlobalAveragePooling1D": (
             "bert4keras.layers.MaskedMeanPooling, on [vectors, token ids], leaves out padding"
         ),
         "GlobalMaxPooling1D": "keras.layers.GlobalMaxPooling1D, after padding was set low",
-        "GlobalPointer": "it is in bert4keras.heads.GlobalPointer",
         "LayerNormalization": (
             "keras.layers.LayerNormalization; with a condition "
             "bert4keras.layers.ConditionalLayerNormalization"
         ),
         "Loss": "give a function to compile(loss=...), or call keras.layers.Layer.add_loss",
-        "MaximumEntropyMarkovModel": "it is in bert4keras.heads.MaximumEntropyMarkovModel",
         "RelativePositionEmbedding": _BIASES,
         "RelativePositionEmbeddingT5": _BIASES,
         "ScaleOffset": (
@@ -121,8 +117,8 @@ ABSENT: dict[str, dict[str, str]] = {
     },
     "snippets": {
         "ViterbiDecoder": (
-            "bert4keras.decoding.viterbi finds the best labels of a batch of scores, and the "
-            "decode of a trained bert4keras.heads.ConditionalRandomField those of its own"
+            "bert4keras.tasks.tagging.viterbi finds the best labels of a batch of scores, and the "
+            "decode of a trained bert4keras.tasks.tagging.ConditionalRandomField those of its own"
         ),
         "WebServing": "call model.predict in a handler of any web framework",
         "convert_to_str": _STRINGS,

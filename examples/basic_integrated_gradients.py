@@ -27,7 +27,7 @@ import keras
 import numpy as np
 
 from bert4keras.data import sequence_padding
-from bert4keras.decoding import plot_weights, visible, weights_to_ansi, weights_to_html
+from bert4keras.display import plot_weights, visible, weights_to_ansi, weights_to_html
 from bert4keras.training import Attributions, IntegratedGradients
 
 

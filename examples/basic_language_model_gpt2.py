@@ -29,9 +29,9 @@ from bert4keras.generation import (
     generate,
     stream,
 )
-from bert4keras.metrics import Perplexity, perplexity
 from bert4keras.models import build_transformer_model
 from bert4keras.models.gpt import GPT
+from bert4keras.tasks.generation import Perplexity, perplexity
 from bert4keras.tokenizers import SubwordTokenizer, TokenizerBase
 from tokenizers import ByteLevelBPETokenizer
 

@@ -9,8 +9,9 @@ import re
 from pathlib import Path
 
 from bert4keras.data import DataFileError, is_header, read_table
-from bert4keras.decoding import Entity, decode_tags, encode_tags, find_scheme, locate_entities
-from bert4keras.decoding.tag_spelling import TagError, standard_tags
+from bert4keras.tasks.alignment import locate_entities
+from bert4keras.tasks.tagging import Entity, decode_tags, encode_tags, find_scheme
+from bert4keras.tasks.tagging.tag_spelling import TagError, standard_tags
 
 _IDEOGRAPH = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 IDEOGRAPH = re.compile(f"[{_IDEOGRAPH}]")

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bert4keras.decoding.display import visible
+from bert4keras.display import visible
 
 # Numbers that may be 0; all others must be more.
 MAY_BE_ZERO = {"bigrams", "columns", "dropout", "epochs", "focal", "label_smoothing", "negatives"}

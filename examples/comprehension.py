@@ -21,7 +21,7 @@ import reading
 from reading import Row
 
 from bert4keras.data import read_json_rows, read_text
-from bert4keras.metrics import (
+from bert4keras.tasks.reading import (
     cmrc2018,
     cmrc_f1,
     no_answer_threshold,
@@ -29,8 +29,8 @@ from bert4keras.metrics import (
     squad_f1,
     webqa,
     webqa_f1,
-    words,
 )
+from bert4keras.tasks.words import words
 
 WRONG_FORMAT = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 STOPS = re.compile(r"[^。！？!?\n]*?(?:[。！？\n]+|[.!?]+(?=\s)|[!?]+|$)")

@@ -14,8 +14,7 @@ import common
 import numpy as np
 
 from bert4keras.data import read_json_rows, read_lines
-from bert4keras.decoding import AliasTrie
-from bert4keras.metrics import linking_scores
+from bert4keras.tasks.linking import AliasTrie, linking_scores
 
 NIL = "NIL"
 _TOKEN = re.compile(r"[0-9A-Za-z\u00c0-\u024f]+|\S")

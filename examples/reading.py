@@ -13,7 +13,7 @@ from pathlib import Path
 import common
 
 from bert4keras.data import parse_json, read_text
-from bert4keras.metrics import cmrc2018
+from bert4keras.tasks.reading import cmrc2018
 
 
 @dataclasses.dataclass(frozen=True)

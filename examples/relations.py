@@ -16,8 +16,7 @@ import entities
 import keras
 
 from bert4keras.data import DataGenerator, read_json_rows, strQ2B
-from bert4keras.decoding import Triple, find_triples, token_triples
-from bert4keras.metrics import triple_scores
+from bert4keras.tasks.relations import Triple, find_triples, token_triples, triple_scores
 
 Strings = tuple[str, str, str]
 

@@ -13,10 +13,10 @@ from typing import NamedTuple
 import common
 
 from bert4keras.data import read_json_rows
-from bert4keras.decoding import SQL, Table
-from bert4keras.decoding.sql import canonical_value
+from bert4keras.tasks.sql import SQL, Table
+from bert4keras.tasks.sql.query import canonical_value
 
-# The words that the two formats number. TableQA's are those of `decoding.AGGREGATES`, ...
+# The words that the two formats number. TableQA's are those of `tasks.sql.AGGREGATES`, ...
 WIKISQL = {"agg": ("", "MAX", "MIN", "COUNT", "SUM", "AVG"), "op": ("=", ">", "<")}
 TABLEQA = {"agg": ("", "AVG", "MAX", "MIN", "COUNT", "SUM"), "op": (">", "<", "=", "!=")}
 CONNECTIVES = ("", "and", "or")

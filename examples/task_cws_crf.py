@@ -25,9 +25,13 @@ import entities
 import keras
 from keras import ops
 
-from bert4keras.decoding import Entity, allowed_transitions, tag_names
-from bert4keras.heads import ConditionalRandomField
-from bert4keras.metrics import segmentation_scores
+from bert4keras.tasks.tagging import (
+    ConditionalRandomField,
+    Entity,
+    allowed_transitions,
+    segmentation_scores,
+    tag_names,
+)
 
 
 def read(path: Path, limit: int | None = None) -> list[entities.Sentence]:

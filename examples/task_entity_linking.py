@@ -28,8 +28,8 @@ import numpy as np
 from linking import NIL, Candidate, Mention, Text, check_options, load, scores
 
 from bert4keras.data import DataGenerator, branch
-from bert4keras.heads import CandidateRanking
 from bert4keras.models import build_transformer_model
+from bert4keras.tasks.linking import CandidateRanking
 from bert4keras.tokenizers import Tokenizer
 
 Sample = tuple[Text, Mention]

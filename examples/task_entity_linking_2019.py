@@ -28,8 +28,7 @@ import numpy as np
 from linking import NIL, Candidate, Mention, Text, tokens
 
 from bert4keras.data import DataGenerator, sequence_padding
-from bert4keras.decoding import match_flags
-from bert4keras.heads import build_joint_linking
+from bert4keras.tasks.linking import build_joint_linking, match_flags
 
 FIRST = 3  # token ids below: padding, unknown, unknown and capitalised
 

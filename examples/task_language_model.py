@@ -22,8 +22,8 @@ import numpy as np
 
 from bert4keras.data import DataGenerator, read_lines
 from bert4keras.generation import BannedTokens, BeamSearch, Sample, generate
-from bert4keras.metrics import Perplexity, perplexity
 from bert4keras.models import build_transformer_model
+from bert4keras.tasks.generation import Perplexity, perplexity
 from bert4keras.tokenizers import Tokenizer
 from bert4keras.training import Evaluator
 

@@ -29,8 +29,8 @@ from bert4keras.losses import (
     multilabel_categorical_crossentropy,
     sparse_multilabel_categorical_crossentropy,
 )
-from bert4keras.metrics import entity_scores
 from bert4keras.models import build_transformer_model
+from bert4keras.tasks.tagging import entity_scores
 from bert4keras.tokenizers import Tokenizer
 
 LOSSES = {

@@ -26,9 +26,8 @@ import common
 import entities
 import keras
 
-from bert4keras.decoding import allowed_transitions, entities_to_ansi, plot_transitions
-from bert4keras.heads import ConditionalRandomField
-from bert4keras.metrics import entity_scores
+from bert4keras.display import entities_to_ansi, plot_transitions
+from bert4keras.tasks.tagging import ConditionalRandomField, allowed_transitions, entity_scores
 
 
 @common.script

@@ -22,9 +22,10 @@ import entities
 import keras
 
 from bert4keras.data import DataGenerator, strQ2B
-from bert4keras.decoding import align, entities_to_ansi, span_pairs, sparse_pairs
-from bert4keras.heads import EfficientGlobalPointer, GlobalPointer
-from bert4keras.metrics import entity_scores
+from bert4keras.display import entities_to_ansi
+from bert4keras.tasks.alignment import align
+from bert4keras.tasks.span_matrix import span_pairs, sparse_pairs
+from bert4keras.tasks.tagging import EfficientGlobalPointer, GlobalPointer, entity_scores
 
 
 class Reader:

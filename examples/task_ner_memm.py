@@ -22,9 +22,12 @@ import entities
 import keras
 import numpy as np
 
-from bert4keras.decoding import allowed_transitions
-from bert4keras.heads import ConditionalRandomField, MaximumEntropyMarkovModel
-from bert4keras.metrics import entity_scores
+from bert4keras.tasks.tagging import (
+    ConditionalRandomField,
+    MaximumEntropyMarkovModel,
+    allowed_transitions,
+    entity_scores,
+)
 
 HEADS = ("softmax", "memm", "bi-memm", "crf")
 

@@ -23,7 +23,10 @@ import keras
 import tables
 
 from bert4keras.data import DataGenerator
-from bert4keras.decoding import (
+from bert4keras.models import build_transformer_model
+from bert4keras.optimizers import Extended, RateByPath
+from bert4keras.tasks.sql import (
+    NL2SQL,
     Inexpressible,
     ValueLinker,
     decode_sql,
@@ -31,12 +34,9 @@ from bert4keras.decoding import (
     encode_sql,
     execute,
     partial_labels,
+    sql_accuracy,
     sure_scores,
 )
-from bert4keras.heads import NL2SQL
-from bert4keras.metrics import sql_accuracy
-from bert4keras.models import build_transformer_model
-from bert4keras.optimizers import Extended, RateByPath
 from bert4keras.tokenizers import Tokenizer
 
 

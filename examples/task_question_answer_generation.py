@@ -27,7 +27,7 @@ from answering import LOSS, Reader, parse, writing_bert
 
 from bert4keras.data import DataGenerator
 from bert4keras.generation import BannedTokens, BeamSearch, Greedy, Sample, generate
-from bert4keras.metrics import bleu, rouge
+from bert4keras.tasks.generation import bleu, rouge
 
 
 class Asker(Reader):

@@ -27,9 +27,8 @@ from reading import mark_shared
 
 from bert4keras.config import TransformerConfig
 from bert4keras.data import DataGenerator, sequence_padding
-from bert4keras.decoding import Reading, Window, read_answers, read_windows
-from bert4keras.heads import SpanExtraction
 from bert4keras.models import build_transformer_model
+from bert4keras.tasks.reading import Reading, SpanExtraction, Window, read_answers, read_windows
 from bert4keras.tokenizers import Tokenizer
 
 

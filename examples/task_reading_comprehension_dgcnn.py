@@ -24,8 +24,7 @@ import keras
 import numpy as np
 
 from bert4keras.data import DataGenerator, sequence_padding
-from bert4keras.decoding import cut_windows, vote
-from bert4keras.heads import build_dgcnn, match_features
+from bert4keras.tasks.reading import build_dgcnn, cut_windows, match_features, vote
 
 UNKNOWN, FIRST = 1, 2  # token ids; 0 is padding
 FEATURES = 6

@@ -18,8 +18,7 @@ import numpy as np
 import relations
 
 from bert4keras.data import DataGenerator
-from bert4keras.decoding import casrel_labels
-from bert4keras.heads import CasRel
+from bert4keras.tasks.relations import CasRel, casrel_labels
 
 
 class Samples:

@@ -18,8 +18,8 @@ import keras
 import relations
 
 from bert4keras.data import DataGenerator
-from bert4keras.decoding import linker_pairs, sparse_pairs
-from bert4keras.heads import GPLinker
+from bert4keras.tasks.relations import GPLinker, linker_pairs
+from bert4keras.tasks.span_matrix import sparse_pairs
 
 
 @common.script

@@ -24,9 +24,9 @@ import keras
 import numpy as np
 
 from bert4keras.data import DataGenerator
-from bert4keras.heads import MultiSampleDropout
 from bert4keras.layers import MaskedMeanPooling
 from bert4keras.models import build_transformer_model
+from bert4keras.tasks.classification import MultiSampleDropout
 from bert4keras.tokenizers import Tokenizer
 
 

@@ -28,12 +28,11 @@ import common
 import keras
 import numpy as np
 
-from bert4keras import heads
 from bert4keras.data import DataGenerator
-from bert4keras.decoding import VectorIndex, Whitening
 from bert4keras.losses import cosent
-from bert4keras.metrics import spearman
 from bert4keras.models import build_transformer_model
+from bert4keras.tasks import similarity
+from bert4keras.tasks.similarity import VectorIndex, Whitening, spearman
 from bert4keras.tokenizers import Tokenizer
 
 METHODS = ("before", "whitening", "simcse", "cosent", "cross-encoder", "joint-cosine")
@@ -83,11 +82,11 @@ class Similarity:
 
     def by_vectors(self, method: str) -> tuple[float, keras.Model]:
         """Score on the test pairs, and the encoder."""
-        encoder = heads.sentence_encoder(self.backbone(), self.options.pooling)
+        encoder = similarity.sentence_encoder(self.backbone(), self.options.pooling)
         if method == "whitening":
             whitening = Whitening.fit(self.vectors(encoder, self.texts), self.options.dim)
-            encoder = heads.whitened_encoder(encoder, whitening)
-        cosine = heads.cosine_model(encoder)
+            encoder = similarity.whitened_encoder(encoder, whitening)
+        cosine = similarity.cosine_model(encoder)
 
         def score(rows) -> float:
             found = cosine.predict(self.batches(rows, self.pair), verbose=0)
@@ -95,7 +94,7 @@ class Similarity:
 
         if method == "simcse":
             data = self.batches(self.texts, self.text, shuffle=True)
-            return self.fit(heads.contrastive_model(encoder, texts=1), data, score), encoder
+            return self.fit(similarity.contrastive_model(encoder, texts=1), data, score), encoder
         if method == "cosent":
             data = self.batches(self.train, self.pair, shuffle=True)
             return self.fit(cosine, data, score, cosent), encoder
@@ -105,9 +104,9 @@ class Similarity:
         """Score on the test pairs of a model that reads both texts as one."""
         backbone = self.backbone()
         if method == "joint-cosine":
-            model, loss = heads.joint_cosine_model(backbone), cosent
+            model, loss = similarity.joint_cosine_model(backbone), cosent
         else:
-            model = heads.cross_encoder(backbone, pooling=self.options.pooling)
+            model = similarity.cross_encoder(backbone, pooling=self.options.pooling)
             loss = "binary_crossentropy"
 
         def score(rows) -> float:

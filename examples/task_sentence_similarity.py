@@ -29,8 +29,8 @@ import numpy as np
 
 from bert4keras.data import DataGenerator
 from bert4keras.layers import MaskedMeanPooling
-from bert4keras.metrics import spearman
 from bert4keras.models import build_transformer_model
+from bert4keras.tasks.similarity import spearman
 from bert4keras.tokenizers import Tokenizer
 
 STEEPNESS = 10.0  # of the probability as a function of the cosine, at the start

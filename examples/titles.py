@@ -14,7 +14,7 @@ import keras
 
 from bert4keras.data import DataGenerator
 from bert4keras.generation import BannedTokens, BeamSearch, Greedy, generate
-from bert4keras.metrics import bleu, rouge
+from bert4keras.tasks.generation import bleu, rouge
 from bert4keras.tokenizers import Tokenizer
 
 Row = tuple[str, str]  # title, text

@@ -37,7 +37,6 @@ import entities
 from bert4keras.data import DataGenerator
 from bert4keras.data.bucketing import epoch_batches
 from bert4keras.layers import MaskedMeanPooling
-from bert4keras.metrics import spearman
 from bert4keras.optimizers import (
     EMA,
     Extended,
@@ -47,6 +46,7 @@ from bert4keras.optimizers import (
     layerwise_decay,
     warm_up,
 )
+from bert4keras.tasks.similarity import spearman
 from bert4keras.training import FGM, PGD, VAT, GradientPenalty, Mixup, RDrop, Regularized
 
 OBJECTIVES = {

@@ -79,13 +79,21 @@ def test_names_of_keras_are_pointed_to(module, name, place):
 
 
 def test_names_of_the_package_itself():
-    with pytest.raises(ImportError, match=r"bert4keras\.GlobalPointer .*bert4keras\.heads\.Global"):
-        exec("from bert4keras import GlobalPointer")
+    with pytest.raises(ImportError, match=r"bert4keras\.ALBERT .*build_transformer_model"):
+        exec("from bert4keras import ALBERT")
     assert not hasattr(bert4keras, "nonsense")
 
 
+def test_heads_are_where_the_ancestor_had_them():
+    from bert4keras.layers import ConditionalRandomField, GlobalPointer
+    from bert4keras.tasks import tagging
+
+    assert ConditionalRandomField is tagging.ConditionalRandomField
+    assert GlobalPointer is tagging.GlobalPointer
+
+
 def test_viterbi_is_there():
-    with pytest.raises(ImportError, match=r"bert4keras\.decoding\.viterbi finds"):
+    with pytest.raises(ImportError, match=r"bert4keras\.tasks\.tagging\.viterbi finds"):
         exec("from bert4keras.snippets import ViterbiDecoder")
 
 
@@ -106,7 +114,9 @@ OF_KERAS = {"kwargs", "args"}
 
 
 def public_functions():
-    for module in sorted({*MODULES, "checkpoints", "data", "decoding", "generation", "heads"}):
+    for module in sorted(
+        {*MODULES, "checkpoints", "data", "generation", "tasks.tagging", "tasks.sql"}
+    ):
         package = importlib.import_module(f"bert4keras.{module}")
         for name in package.__all__:
             found = getattr(package, name)

@@ -25,15 +25,15 @@ MAX_FILE, MAX_FUNCTION, MAX_EXAMPLE = 400, 60, 150
 
 # A part with a rank may import its own modules and those of a lower rank, nothing of the others.
 RANKS = {"config": 0, "masks": 1, "positions": 1, "layers": 2, "models": 3}
-RANKS |= {"heads": 4, "generation": 4, "training": 5, "tasks": 6}
+RANKS |= {"generation": 4, "training": 5, "tasks": 6}
 # What a part may not import although the ranks do not forbid it.
 MODEL_CODE = {*RANKS, "checkpoints", "losses", "optimizers"}
 FORBIDDEN = {
-    **{part: MODEL_CODE - {part} for part in ("decoding", "metrics", "tokenizers", "data")},
+    **{part: MODEL_CODE - {part} for part in ("display", "tokenizers", "data")},
     "tokenizers": MODEL_CODE - {"tokenizers", "checkpoints"},  # which find a directory on a hub
     **{part: {"checkpoints"} for part in ("config", "masks", "positions", "layers")},
     "checkpoints": set(RANKS) - {"config"},
-    "optimizers": MODEL_CODE - {"optimizers", "config"} | {"data", "decoding", "metrics"},
+    "optimizers": MODEL_CODE - {"optimizers", "config"} | {"data", "display"},
 }
 FACADES = ("backend", "snippets")  # import paths of old, which the core itself never uses
 
@@ -154,16 +154,16 @@ def test_example_length(path):
     [
         ("bert4keras.layers.attention", "from ..models import bert", "imports models"),
         ("bert4keras.layers.attention", "from .. import models", "imports models"),
-        ("bert4keras.layers.attention", "import bert4keras.heads.crf", "imports heads"),
+        ("bert4keras.layers.attention", "import bert4keras.tasks.tagging", "imports tasks"),
         ("bert4keras.masks", "from .positions import Position", "imports positions"),
         ("bert4keras.models.bert", "from ..training import Evaluator", "imports training"),
-        ("bert4keras.models.bert", "def f():\n  from ..heads import crf", "imports heads"),
-        ("bert4keras.heads.crf", "from bert4keras.generation import loop", "imports generation"),
+        ("bert4keras.models.bert", "def f():\n  from ..tasks import tagging", "imports tasks"),
+        ("bert4keras.generation.loop", "from bert4keras.tasks import sql", "imports tasks"),
         ("bert4keras.checkpoints.transfer", "from ..layers import attention", "imports layers"),
         ("bert4keras.layers.embeddings", "from .. import checkpoints", "imports checkpoints"),
         ("bert4keras.data.padding", "from ..config import X", "imports config"),
         ("bert4keras.tokenizers.wordpiece", "from ..layers import X", "imports layers"),
-        ("bert4keras.metrics", "from .losses import X", "imports losses"),
+        ("bert4keras.display", "from .losses import X", "imports losses"),
         ("bert4keras.optimizers.lamb", "from ..training import X", "imports training"),
         ("bert4keras.models.bert", "from ..backend import keras", "imports the facade backend"),
         ("bert4keras.layers.attention", "import tensorflow as tf", "tensorflow at module top"),

@@ -11,8 +11,9 @@ import pytest
 from keras import ops
 
 import bert4keras
-from bert4keras import heads, losses, optimizers
+from bert4keras import losses, optimizers
 from bert4keras._serialization import BoundMethod, LateMethod
+from bert4keras.tasks import reading, tagging
 from bert4keras.training import FGM, Regularized
 from helpers import tiny
 
@@ -52,37 +53,37 @@ def compiled(name):
     """A compiled model of a head with data to fit it."""
     rate = keras.optimizers.Adam(0.01)
     if name == "crf":
-        head = heads.ConditionalRandomField(lr_multiplier=10, name="tags")
+        head = tagging.ConditionalRandomField(lr_multiplier=10, name="tags")
         model, y = tagger(head), TAGS
         model.compile(optimizer(), loss=head.loss, metrics=[head.accuracy])
     elif name == "memm":
-        head = heads.MaximumEntropyMarkovModel(hidden_dim=2)
+        head = tagging.MaximumEntropyMarkovModel(hidden_dim=2)
         model, y = tagger(head), np.eye(C, dtype="int32")[np.abs(TAGS)]
         model.compile(rate, loss=head.dense_loss, metrics=[head.dense_accuracy])
     elif name == "two":  # of one name, in two models inside one
         x, parts = keras.Input((T, 6)), []
         for part in ("first", "second"):
-            inner = tagger(heads.ConditionalRandomField(name="tags"))
+            inner = tagger(tagging.ConditionalRandomField(name="tags"))
             parts.append(keras.Model(inner.inputs, inner.outputs, name=part))
         model = keras.Model(x, [part(x) for part in parts])
         model.compile(rate, loss=[part.get_layer("tags").loss for part in parts])
         return model, X, [TAGS, TAGS]
     elif name == "pointer":
         x, ids = keras.Input((T, 6)), keras.Input((T,), dtype="int32")
-        head = heads.EfficientGlobalPointer(2, 4, pad_token_id=0)
+        head = tagging.EfficientGlobalPointer(2, 4, pad_token_id=0)
         model = keras.Model([x, ids], head([x, ids]))
         model.compile(rate, loss=head.sparse_loss)
         return model, [X, IDS], np.full((4, 2, 1, 2), 1)
     elif name == "span":
         x, ids = keras.Input((T, 6)), keras.Input((T,), dtype="int32")
-        head = heads.SpanExtraction()
+        head = reading.SpanExtraction()
         model = keras.Model([x, ids], head([x, ids]))
         model.compile(rate, loss=head.loss)
         return model, [X, IDS], SPANS
     elif name == "regularized":
         no_dropout = {"dropout_rate": 0.0, "attention_dropout_rate": 0.0}
         bert = tiny.build({**no_dropout, "num_hidden_layers": 1})
-        head = heads.ConditionalRandomField()
+        head = tagging.ConditionalRandomField()
         plain = keras.Model(bert.inputs, head(keras.layers.Dense(C)(bert.output)))
         model = Regularized(plain, [FGM(0.5)])
         model.compile(optimizer(), loss=head.loss)
@@ -165,7 +166,7 @@ def test_a_clone_is_compiled_with_its_own_layer(tmp_path):
 
 
 def test_methods_that_a_file_may_name():
-    head = heads.ConditionalRandomField(name="tags")
+    head = tagging.ConditionalRandomField(name="tags")
     tagger(head)
     assert isinstance(head.loss, BoundMethod)
     assert head.loss == head.loss != head.sparse_loss
@@ -215,7 +216,7 @@ def test_what_could_not_be_read_back_is_refused(tmp_path):
 def test_quantized_models(tmp_path, mode, alone):
     model = bert = tiny.build({"num_hidden_layers": 1}, with_pool=alone)
     if not alone:
-        head = heads.GlobalPointer(2, 4, pad_token_id=0)
+        head = tagging.GlobalPointer(2, 4, pad_token_id=0)
         model = keras.Model(bert.inputs, head([bert.output, bert.inputs[0]]))
     model.quantize(mode)
     model.save(tmp_path / "m.keras")

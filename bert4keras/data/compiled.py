@@ -176,7 +176,7 @@ def check_labels(call: TrainerCall, labels: Any, marks: Sequence[Marks]) -> None
             f"labels of {', '.join(map(str, numbers))} say that a position has no label (padding, "
             f"for one), but Keras' own {', '.join(dict.fromkeys(map(_name, found)))} would count "
             "them. Compile with bert4keras.losses.SparseCategoricalCrossentropy() and "
-            "bert4keras.metrics.SparseCategoricalAccuracy(), for yes-or-no labels with "
+            "bert4keras.training.SparseCategoricalAccuracy(), for yes-or-no labels with "
             "BinaryCrossentropy() and BinaryAccuracy(): they leave labels below 0 out."
         )
 

@@ -1,5 +1,7 @@
 """Building bricks: each a `keras.layers.Layer`, usable alone."""
 
+import importlib
+
 from .._absent import absent
 from ..masks import AttentionMask
 from ..positions import PositionEmbedding
@@ -46,4 +48,13 @@ __all__ = [
     "gelu_tanh",
     "get_activation",
 ]
-__getattr__ = absent(__name__)
+# Heads that bert4keras 0.11 had here.
+_HEADS = ("ConditionalRandomField", "EfficientGlobalPointer", "GlobalPointer")
+_HEADS += ("MaximumEntropyMarkovModel",)
+_refuse = absent(__name__)
+
+
+def __getattr__(name: str):
+    if name in _HEADS:
+        return getattr(importlib.import_module("..tasks.tagging", __name__), name)
+    return _refuse(name)

@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+# Imported for what they register with Keras and as tasks.
+from . import (  # noqa: F401
+    generation,
+    linking,
+    reading,
+    relations,
+    similarity,
+    sql,
+    tagging,
+)
 from .base import TASKS, Encoded, Task, TaskError, register_task
 from .classification import Classification, TextClassifier
 from .storage import load_task as load

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from ..decoding.windows import cut_windows
 from ..tokenizers.base import TokenizerBase
+from .reading.windows import cut_windows
 
 Offsets = list[tuple[int, int]]
 

@@ -5,6 +5,7 @@ from .attributions import Attributions, IntegratedGradients
 from .backup import BackupAndRestore
 from .consistency import VAT, RDrop
 from .evaluator import Evaluator
+from .metrics import BinaryAccuracy, SparseCategoricalAccuracy
 from .mixup import Mixup
 from .regularized import Regularized
 from .theseus import ModuleReplacement, Theseus
@@ -15,6 +16,7 @@ __all__ = [
     "VAT",
     "Attributions",
     "BackupAndRestore",
+    "BinaryAccuracy",
     "Evaluator",
     "GradientPenalty",
     "IntegratedGradients",
@@ -22,5 +24,6 @@ __all__ = [
     "ModuleReplacement",
     "RDrop",
     "Regularized",
+    "SparseCategoricalAccuracy",
     "Theseus",
 ]

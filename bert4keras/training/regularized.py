@@ -12,7 +12,6 @@ from keras import ops
 
 from .._compat import calls, full_precision, is_functional
 from .._serialization import revive, serializable
-from ..heads import ConditionalRandomField
 from ..saving import SavedWhole
 from .gradients import loss_scale, variable_values
 from .step import Step, is_lookup
@@ -129,12 +128,11 @@ class Regularized(SavedWhole, keras.Model):
                     f"{name} needs the labels as targets and a loss in `compile`: what a layer "
                     "makes of labels among the inputs cannot be mixed."
                 )
-            if technique.role == "penalty" and isinstance(
-                getattr(loss, "__self__", None), ConditionalRandomField
-            ):
+            head = getattr(loss, "__self__", None)
+            if technique.role == "penalty" and not getattr(head, "twice_differentiable", True):
                 raise ValueError(
                     f"{name} differentiates the loss twice, which the loss of a "
-                    "ConditionalRandomField does not allow. FGM differentiates once."
+                    f"{type(head).__name__} does not allow. FGM differentiates once."
                 )
         if self._with_unlabelled and metrics and not kwargs.get("weighted_metrics"):
             kwargs["weighted_metrics"], metrics = metrics, None

@@ -9,9 +9,9 @@ import pytest
 from bert4keras.data import DataGenerator, sequence_padding
 from bert4keras.layers import MaskedMeanPooling
 from bert4keras.losses import BinaryCrossentropy, SparseCategoricalCrossentropy
-from bert4keras.metrics import BinaryAccuracy, SparseCategoricalAccuracy
 from bert4keras.models import build_transformer_model
 from bert4keras.tokenizers.ids import TokenIds
+from bert4keras.training import BinaryAccuracy, SparseCategoricalAccuracy
 from helpers import tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from bert4keras import data
-from bert4keras.decoding import execute
+from bert4keras.tasks.sql import execute
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SECONDS, KILOBYTES = 10, 2_000_000

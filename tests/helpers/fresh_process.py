@@ -20,7 +20,7 @@ from keras import ops
 
 CODE = """
 import sys, keras, numpy as np
-import bert4keras.heads, bert4keras.models
+import bert4keras.tasks, bert4keras.models
 for path in sys.argv[1:]:
     model = keras.models.load_model(path + ".keras", compile=False)
     with np.load(path + ".npz") as arrays:

@@ -52,7 +52,7 @@ def vocabulary(directory: Path) -> Case:
 def index(directory: Path) -> Case:
     import numpy as np
 
-    from bert4keras.decoding import VectorIndex
+    from bert4keras.tasks.similarity import VectorIndex
 
     path = directory / "index.npz"
 

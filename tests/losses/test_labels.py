@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bert4keras.losses import BinaryCrossentropy, SparseCategoricalCrossentropy
-from bert4keras.metrics import BinaryAccuracy, SparseCategoricalAccuracy
+from bert4keras.training import BinaryAccuracy, SparseCategoricalAccuracy
 
 RNG = np.random.default_rng(0)
 LABELS = np.array([[0, 2, -1, 1], [1, -1, -100, -1], [-1, -1, -1, -1]])

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from bert4keras.heads import CandidateRanking
 from bert4keras.layers import FirstToken
+from bert4keras.tasks.linking import CandidateRanking
 from helpers import tiny
 from helpers.family_models import build
 

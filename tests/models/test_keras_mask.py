@@ -8,25 +8,21 @@ import pytest
 from keras import ops
 
 from bert4keras._compat import keras_mask
-from bert4keras.heads import (
-    NL2SQL,
-    BiLSTM,
-    CandidateRanking,
-    CasRel,
-    ConditionalRandomField,
-    EfficientGlobalPointer,
-    GlobalPointer,
-    GPLinker,
-    MaximumEntropyMarkovModel,
-    MentionPointer,
-    MultiSampleDropout,
-    SegmentMeans,
-    SpanExtraction,
-    sentence_encoder,
-)
 from bert4keras.layers import FirstToken, MaskedMeanPooling
 from bert4keras.models import FAMILIES, build_transformer_model
 from bert4keras.models.two_stream import TwoStream
+from bert4keras.tasks.classification import MultiSampleDropout
+from bert4keras.tasks.linking import BiLSTM, CandidateRanking, MentionPointer
+from bert4keras.tasks.reading import SpanExtraction
+from bert4keras.tasks.relations import CasRel, GPLinker
+from bert4keras.tasks.similarity import SegmentMeans, sentence_encoder
+from bert4keras.tasks.sql import NL2SQL
+from bert4keras.tasks.tagging import (
+    ConditionalRandomField,
+    EfficientGlobalPointer,
+    GlobalPointer,
+    MaximumEntropyMarkovModel,
+)
 from helpers import tiny
 from helpers.family_models import SINGLE, build
 

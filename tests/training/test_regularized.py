@@ -8,9 +8,10 @@ import pytest
 from keras import ops
 
 from bert4keras.config import TransformerConfig
-from bert4keras.heads import ConditionalRandomField, MultiSampleDropout
 from bert4keras.layers import MaskedMeanPooling
 from bert4keras.models import build_transformer_model
+from bert4keras.tasks.classification import MultiSampleDropout
+from bert4keras.tasks.tagging import ConditionalRandomField
 from bert4keras.training import FGM, PGD, VAT, GradientPenalty, Mixup, RDrop, Regularized
 from bert4keras.training.techniques import joint_norm
 from helpers.regularizing import (

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from ...metrics import spearman
+from ..similarity.correlation import spearman
 
 
 def classification_scores(predicted: Sequence[str], labels: Sequence[str]) -> dict[str, float]:

@@ -8,7 +8,7 @@ from keras import ops
 
 from benchmarks import inputs
 from benchmarks.sides.keras_common import train_case
-from bert4keras.heads import ConditionalRandomField, MaximumEntropyMarkovModel
+from bert4keras.tasks.tagging import ConditionalRandomField, MaximumEntropyMarkovModel
 
 BACKEND = keras.backend.backend()
 

@@ -1,0 +1,334 @@
+"""Looking at results: texts in colour, and transitions, attention and training as pictures.
+
+The pictures need matplotlib: `pip install bert4keras[plot]`.
+"""
+
+from __future__ import annotations
+
+import bisect
+import heapq
+import html
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class _Piece(NamedTuple):
+    """A stretch of a text, and what it is drawn as."""
+
+    start: int
+    end: int
+    label: Any
+
+
+# Background colours, light enough for black letters, as ANSI numbers and for HTML.
+_COLOURS = (
+    (153, "#afd7ff"),
+    (157, "#afffaf"),
+    (223, "#ffd7af"),
+    (218, "#ffafd7"),
+    (229, "#ffffaf"),
+    (183, "#d7afff"),
+    (123, "#87ffff"),
+    (252, "#d0d0d0"),
+)
+# Grounds of what spoke for (reds) and against (blues), from weak to strong.
+_FOR, _AGAINST = (224, 217, 210, 203, 196), (195, 153, 117, 81, 39)
+_RED, _BLUE = "214,39,40", "31,119,180"
+# Fonts with Chinese letters, of which matplotlib takes the first that is installed.
+_FONTS = ("Noto Sans CJK SC", "Source Han Sans SC", "PingFang SC", "Microsoft YaHei", "SimHei")
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ud800-\udfff]"
+)
+
+
+def visible(text: str) -> str:
+    """The text with control characters written out, as in "\\x1b": for printing foreign text.
+
+    Control characters (C0, C1) would steer a terminal, and those of direction (bidi) would show a
+    text in another order than it has. Line feeds and tabs stay.
+    """
+    return _CONTROLS.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+def entities_to_ansi(
+    text: str, entities: Iterable[tuple[int, int, str]], labels: Sequence[str] | None = None
+) -> str:
+    """The text for a terminal, entities on a coloured ground with their type behind them.
+
+    Control characters of text and labels are written out, see `visible`.
+
+    Args:
+        text: the text.
+        entities: (start, end, label) in characters, in any order. Nested ones are drawn in each
+            other, of those in the same place the first given outside; of two that cross each other
+            the second is drawn for what the first leaves.
+        labels: all types, so that each has the same colour in every text.
+
+    Raises:
+        ValueError: an entity that is empty or not within the text; names it.
+    """
+    found = _checked(text, entities)
+    colour = _colours(found, labels)
+    ground = lambda label: f"\x1b[30;48;5;{colour[label][0]}m"  # noqa: E731
+
+    def close(label: str, around: str | None) -> str:
+        again = "" if around is None else ground(around)
+        return f"\x1b[3m/{_name(label)}\x1b[0m{again}"
+
+    return _draw(text, found, lambda label, _: ground(label), close, visible)
+
+
+def entities_to_html(
+    text: str, entities: Iterable[tuple[int, int, str]], labels: Sequence[str] | None = None
+) -> str:
+    """The text as a piece of HTML, all of it escaped; arguments as for `entities_to_ansi`."""
+    found = _checked(text, entities)
+    colour = _colours(found, labels)
+
+    def begin(label: str, around: str | None) -> str:
+        style = f"background:{colour[label][1]};color:#000;padding:0 .2em;border-radius:.2em"
+        return f'<mark style="{style}">'
+
+    def close(label: str, around: str | None) -> str:
+        return f"<sub>{html.escape(_name(label))}</sub></mark>"
+
+    return f"<span>{_draw(text, found, begin, close, _escaped)}</span>"
+
+
+def weights_to_ansi(text: str, weights: Iterable[tuple[int, int, float]]) -> str:
+    """The text for a terminal: on red ground what has a positive weight, on blue a negative one.
+
+    Control characters of the text are written out, see `visible`.
+
+    Args:
+        text: the text.
+        weights: (start, end, weight) in characters, such as tokens with their attributions. The
+            ground of the largest weight is the strongest; below a tenth of it there is none.
+
+    Raises:
+        ValueError: a piece that is empty or not within the text, or a weight that is not finite.
+    """
+    pieces = _finite(_checked(text, weights))
+    limit = _largest(weight for *_, weight in pieces)
+
+    def ground(weight: float | None) -> str:
+        if weight is None or abs(weight) < limit / 10:
+            return ""
+        level = min(4, int(abs(weight) / limit * 5))
+        return f"\x1b[30;48;5;{(_FOR if weight > 0 else _AGAINST)[level]}m"
+
+    def close(weight: float, around: float | None) -> str:
+        return f"\x1b[0m{ground(around)}" if ground(weight) else ""
+
+    return _draw(text, pieces, lambda weight, _: ground(weight), close, visible)
+
+
+def weights_to_html(text: str, weights: Iterable[tuple[int, int, float]]) -> str:
+    """The text as a piece of HTML, coloured as by `weights_to_ansi`; weights show as tooltips."""
+    pieces = _finite(_checked(text, weights))
+    limit = _largest(weight for *_, weight in pieces)
+
+    def begin(weight: float, around: float | None) -> str:
+        colour = f"rgba({_RED if weight > 0 else _BLUE},{abs(weight) / limit:.2f})"
+        return f'<span style="background:{colour}" title="{weight:+.4f}">'
+
+    return f"<span>{_draw(text, pieces, begin, lambda *_: '</span>', _escaped)}</span>"
+
+
+def plot_weights(tokens: Sequence[str], weights: np.ndarray, axes: Any = None) -> Any:
+    """Bars of the weights of tokens, from the first at the top: red for positive, blue else.
+
+    Args:
+        tokens: T names.
+        weights: (T,).
+        axes: as in `plot_transitions`, as are what is returned and raised.
+    """
+    axes, places = _axes(axes), np.arange(len(tokens))
+    axes.barh(places, weights, color=np.where(np.asarray(weights) > 0, "#d62728", "#1f77b4"))
+    axes.set_yticks(places, tokens, fontfamily=_fonts())
+    axes.invert_yaxis()
+    axes.axvline(0, color="black", linewidth=0.8)
+    return axes
+
+
+def plot_transitions(transitions: np.ndarray, tags: Sequence[str], axes: Any = None) -> Any:
+    """Heat map of a CRF's transitions, from the row's tag to the column's.
+
+    Args:
+        transitions: (C, C).
+        tags: C names.
+        axes: matplotlib axes to draw on; new ones by default.
+
+    Returns:
+        The axes; `axes.figure.savefig("transitions.png")` writes them.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    values = np.asarray(transitions)
+    span = float(np.abs(values).max()) or 1.0
+    axes = _heat_map(values, tags, tags, axes, cmap="RdBu_r", vmin=-span, vmax=span)
+    axes.set(xlabel="to", ylabel="from")
+    return axes
+
+
+def plot_attention(
+    weights: np.ndarray, tokens: Sequence[str], keys: Sequence[str] | None = None, axes: Any = None
+) -> Any:
+    """Heat map of the attention of one head: how much each token looks at each other.
+
+    Args:
+        weights: (T, S), rows add up to 1.
+        tokens: T names.
+        keys: S names, if they differ from the tokens.
+        axes: as in `plot_transitions`, as are what is returned and raised.
+    """
+    keys = tokens if keys is None else keys
+    return _heat_map(np.asarray(weights), tokens, keys, axes, cmap="viridis", vmin=0.0)
+
+
+def plot_history(history: Mapping[str, Sequence[float]] | Any, axes: Any = None) -> Any:
+    """Curves of what was measured in each epoch; a number of it and its `val_` share a colour.
+
+    Args:
+        history: what `model.fit` returned, or numbers by name.
+        axes: as in `plot_transitions`, as are what is returned and raised.
+
+    Raises:
+        ValueError: nothing was measured.
+    """
+    values = getattr(history, "history", history)
+    if not values:
+        raise ValueError("There is nothing to draw: the history is empty.")
+    axes = _axes(axes)
+    names = dict.fromkeys(name.removeprefix("val_") for name in values)
+    colours = {name: f"C{number % 10}" for number, name in enumerate(names)}
+    for name, numbers in values.items():
+        style = "--" if name.startswith("val_") else "-"
+        colour = colours[name.removeprefix("val_")]
+        axes.plot(range(1, len(numbers) + 1), numbers, style, color=colour, marker=".", label=name)
+    axes.set(xlabel="epoch")
+    axes.legend(prop={"family": _fonts()})
+    return axes
+
+
+def _checked(text: str, entities: Iterable[tuple[int, int, Any]]) -> list[_Piece]:
+    """Entities from the outermost to the innermost, in reading order."""
+    found = [_Piece(*entity) for entity in entities]
+    for entity in found:
+        if not all(isinstance(place, (int, np.integer)) for place in entity[:2]):
+            raise ValueError(f"Start and end of {entity} must be whole numbers.")
+        if not 0 <= entity.start < entity.end <= len(text):
+            kind = "empty" if entity.start == entity.end else "not"
+            raise ValueError(
+                f"{entity} is {kind} within the {len(text)} characters of the text: start and end "
+                "are places in it, the end behind the last character."
+            )
+    return sorted(found, key=lambda entity: (entity.start, -entity.end))
+
+
+def _finite(pieces: list[_Piece]) -> list[_Piece]:
+    for start, end, weight in pieces:
+        if not math.isfinite(weight):
+            raise ValueError(f"The weight of characters {start} to {end} is {weight}, not finite.")
+    return pieces
+
+
+def _colours(entities: Iterable[_Piece], labels: Sequence[str] | None) -> dict[str, tuple]:
+    names = dict.fromkeys([*(labels or ()), *sorted({entity.label for entity in entities})])
+    return {name: _COLOURS[number % len(_COLOURS)] for number, name in enumerate(names)}
+
+
+def _largest(weights: Iterable[float]) -> float:
+    return max((abs(weight) for weight in weights), default=0.0) or 1.0
+
+
+def _name(label: str) -> str:
+    """A label in one line."""
+    return visible(str(label)).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def _escaped(text: str) -> str:
+    return html.escape(visible(text))
+
+
+def _draw(text: str, pieces: list[_Piece], begin, close, escape) -> str:
+    """The text with `begin(label, label around it)` and `close(...)` at the ends of the pieces.
+
+    Read from left to right, with the open pieces, whose ends fall from the outermost to the
+    innermost, on a stack. A piece that ends behind some of these crosses them: it waits until the
+    outermost of them has ended. It waits once only: whatever opens in the meantime ends within that
+    one. So n pieces take a time of n log n, however they lie.
+    """
+    parts, place = [], 0
+    waiting = [(piece.start, -piece.end, n, piece.label) for n, piece in enumerate(pieces)]
+    heapq.heapify(waiting)
+    stack: list[tuple[int, Any]] = []  # (-end, label)
+
+    def close_until(limit: int) -> None:
+        nonlocal place
+        while stack and -stack[-1][0] <= limit:
+            end, label = -stack[-1][0], stack.pop()[1]
+            around = stack[-1][1] if stack else None
+            parts.extend((escape(text[place:end]), close(label, around)))
+            place = end
+
+    while waiting:
+        start, end, number, label = heapq.heappop(waiting)
+        close_until(start)
+        crossed = bisect.bisect_right(stack, end, key=lambda item: item[0])
+        if crossed < len(stack):
+            heapq.heappush(waiting, (-stack[crossed][0], end, number, label))
+            continue
+        parts.append(escape(text[place:start]))
+        parts.append(begin(label, stack[-1][1] if stack else None))
+        stack.append((end, label))
+        place = start
+    close_until(len(text))
+    return "".join([*parts, escape(text[place:])])
+
+
+def _fonts() -> list[str]:
+    """The user's font families, and those installed that have Chinese letters.
+
+    They are given to single texts: matplotlib's settings are those of the whole process.
+    """
+    import matplotlib
+    from matplotlib import font_manager
+
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    chinese = [font for font in _FONTS if font in installed]
+    return [*dict.fromkeys([*matplotlib.rcParams["font.family"], *chinese])]
+
+
+def _axes(axes: Any) -> Any:
+    try:
+        from matplotlib import pyplot
+    except ImportError as error:
+        raise ImportError(
+            "Pictures need matplotlib, which is not installed: pip install bert4keras[plot]"
+        ) from error
+    if axes is not None:
+        return axes
+    axes = pyplot.subplots(layout="constrained")[1]
+    for text in (axes.title, axes.xaxis.label, axes.yaxis.label):
+        text.set_fontfamily(_fonts())
+    return axes
+
+
+def _heat_map(values: np.ndarray, rows, columns, axes: Any, **options) -> Any:
+    if values.shape != (len(rows), len(columns)):
+        raise ValueError(
+            f"Values of shape {values.shape} for {len(rows)} rows and {len(columns)} columns."
+        )
+    axes = _axes(axes)
+    image = axes.imshow(values, **options)
+    fonts = _fonts()
+    axes.set_xticks(range(len(columns)), columns, rotation=90, fontfamily=fonts)
+    axes.set_yticks(range(len(rows)), rows, fontfamily=fonts)
+    axes.figure.colorbar(image, ax=axes)
+    return axes

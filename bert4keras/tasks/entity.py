@@ -1,0 +1,13 @@
+"""A labelled stretch of a text."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Entity(NamedTuple):
+    """Items, or characters, from `start` up to and without `end`, and what they are."""
+
+    start: int
+    end: int
+    label: str

@@ -1,0 +1,363 @@
+"""Mentions in a text and what they mean, learnt together without a pretrained encoder.
+
+Legend: B batch, T tokens of the text, S tokens of a description, D, E widths, F features.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from ..._checks import check_places
+from ..._serialization import function_of, serializable
+from ...layers.attention import MultiHeadAttention, lowest
+from ...layers.embeddings import TokenEmbedding
+from ...layers.masking import CarriesMask, EndsMask
+from ..finite import as_scores
+from ..relations.triples import half_pointers
+
+
+@serializable
+class BiLSTM(CarriesMask, keras.layers.Layer):
+    """A stack of bidirectional LSTMs that ends where the text does; padding comes out as zeros.
+
+    Args:
+        units: of each direction.
+        depth: how many are stacked.
+
+    Call arguments:
+        inputs: pair `[x, mask]`, (B, T, D) and (B, T), nonzero for tokens; padding is on the right.
+
+    Returns:
+        (B, T, 2 units).
+
+    Raises:
+        ValueError: units or depth below 1.
+
+    Source: Hochreiter and Schmidhuber, Long Short-Term Memory, 1997; Schuster and Paliwal,
+    Bidirectional Recurrent Neural Networks, 1997.
+    """
+
+    def __init__(self, units: int, depth: int = 1, **kwargs):
+        super().__init__(**kwargs)
+        if units < 1 or depth < 1:
+            raise ValueError(f"units={units} and depth={depth} must be 1 at least.")
+        self.units, self.depth = units, depth
+        # Bidirectional copies what it gets. Where a file is read, Keras then knows the original by
+        # its address, and takes the next one which lies there for the same: so all of them stay.
+        self._originals = types.SimpleNamespace(layers=[])
+
+        def layer(number: int):
+            # cuDNN refuses rows of padding alone, as absent descriptions are.
+            lstm = keras.layers.LSTM(
+                units, return_sequences=True, use_cudnn=False, dtype=self.dtype_policy
+            )
+            self._originals.layers.append(lstm)
+            return keras.layers.Bidirectional(lstm, dtype=self.dtype_policy, name=f"lstm_{number}")
+
+        self.layers = [layer(number) for number in range(depth)]
+
+    def build(self, input_shape):
+        shape = tuple(input_shape[0])
+        for layer in self.layers:
+            layer.build(shape)
+            shape = (*shape[:-1], 2 * self.units)
+
+    def call(self, inputs, training=None):
+        x, mask = inputs
+        mask = ops.not_equal(ops.cast(mask, "int32"), 0)
+        for layer in self.layers:
+            # Within the mask the state stays as it is, so that the way back starts at the end.
+            x = layer(x, mask=mask, training=training)
+        return x * ops.cast(mask, x.dtype)[:, :, None]
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[0][:-1], 2 * self.units)
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units, "depth": self.depth}
+
+
+@serializable
+class MentionPointer(EndsMask, keras.layers.Layer):
+    """Where mentions start and end, among the names that a dictionary finds.
+
+        h = relu(convolution of width 3 over x),    scores = h W + b
+
+    A token at which no name starts (ends) cannot start (end) a mention and is left out of the
+    loss. (The published model multiplies the probability by 0 instead, and then pays for what it
+    can do nothing about.)
+
+    Args:
+        units: width of h.
+
+    Call arguments:
+        inputs: pair `[x, flags]`: (B, T, D), and (B, T, 2) of `match_flags`, 0 at padding.
+
+    Returns:
+        (B, T, 2), float32: log-odds of a start and of an end, far below 0 where the flag is 0.
+
+    Source: the half-pointers of Su Jianlin's model for CCKS 2019,
+    https://kexue.fm/archives/6919.
+    """
+
+    def __init__(self, units: int = 128, **kwargs):
+        super().__init__(**kwargs)
+        if units < 1:
+            raise ValueError(f"units={units} must be 1 at least.")
+        self.units = units
+        self.convolution = keras.layers.Conv1D(
+            units, 3, padding="same", activation="relu", dtype=self.dtype_policy, name="convolution"
+        )
+        self.convolution.supports_masking = True  # Keras would warn of vectors that carry one
+        self.ends = keras.layers.Dense(2, dtype="float32", name="ends")
+
+    def build(self, input_shape):
+        if tuple(input_shape[1][2:]) != (2,):
+            raise ValueError(f"The flags have shape (B, T, 2), not {tuple(input_shape[1])}.")
+        self.convolution.build(input_shape[0])
+        self.ends.build((None, None, self.units))
+
+    def call(self, inputs):
+        x, flags = inputs
+        scores = self.ends(self.convolution(x))
+        return ops.where(ops.cast(flags, "int32") > 0, scores, lowest("float32"))
+
+    @staticmethod
+    @function_of("MentionPointer")
+    def loss(y_true: Any, scores: Any) -> Any:
+        """Binary cross-entropy of starts plus that of ends, each the mean over what may be one.
+
+        Args:
+            y_true: (B, T, 2), 0 or 1; below 0: ignored.
+            scores: (B, T, 2).
+
+        Returns:
+            (B,)
+        """
+        s, y = ops.cast(scores, "float32"), ops.cast(y_true, "float32")
+        counted = ops.logical_and(y >= 0, s > -1e8)
+        s = ops.where(counted, s, 0)
+        losses = ops.where(counted, ops.softplus(s) - y * s, 0)
+        counts = ops.sum(ops.cast(counted, "float32"), axis=1)
+        return ops.sum(ops.sum(losses, axis=1) / ops.maximum(counts, 1), axis=-1)
+
+    @staticmethod
+    def decode(scores: Any, start: float = 0.4, end: float = 0.4) -> list[list[tuple[int, int]]]:
+        """Token spans `[start, end)` of each text, from every start to the next end.
+
+        Args:
+            scores: (B, T, 2).
+            start, end: probabilities above which there is one.
+        """
+        scores = as_scores(ops.convert_to_numpy(scores))[:, :, None]
+        return [[(i, j + 1) for _, i, j in half_pointers(row, start, end)] for row in scores]
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor((*inputs[0].shape[:2], 2), dtype="float32")
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units}
+
+
+@serializable
+class DescriptionMatching(EndsMask, keras.layers.Layer):
+    """Whether a mention in a text is the entity of a description: log-odds.
+
+        q = BiLSTM([text, is the token within the mention?, features]),   d = BiLSTM(description)
+        a = max over the text of q + attention(q, d),  likewise b of d + attention(d, q)
+        score = relu([a, b, q at the mention's first token, and at its last] W + c) v + e
+
+    Args:
+        units: U, of either direction of the LSTMs and of W.
+        heads: of the attentions.
+        dropout: rate on what is put together.
+
+    Call arguments:
+        inputs: `[text, text_mask, mention, description, description_mask]` and, if there are any,
+            the features of the text's tokens: vectors (B, T, D) and (B, S, E); masks, nonzero for
+            tokens, padding on the right; the mention's first and last token, int (B, 2); features
+            (B, T, F). A description of padding alone is one without tokens.
+
+    Returns:
+        (B, 1), float32.
+
+    Raises:
+        ValueError: units or heads below 1, heads that do not divide 2 U, a dropout rate outside
+            [0, 1], other inputs.
+
+    Source: the model of Su Jianlin for CCKS 2019, https://kexue.fm/archives/6919, which has the
+    mean of the mention's vectors in place of the two, and the attention alone in place of the sum.
+    """
+
+    def __init__(self, units: int = 64, heads: int = 8, dropout: float = 0.2, **kwargs):
+        super().__init__(**kwargs)
+        if units < 1 or heads < 1 or 2 * units % heads:
+            raise ValueError(f"units={units}: {heads} heads do not divide {2 * units}.")
+        self.units, self.heads = units, heads
+        policy = self.dtype_policy
+        self.dropout = keras.layers.Dropout(dropout, dtype=policy)
+        self.query, self.description = (
+            BiLSTM(units, dtype=policy, name=name) for name in ("query", "description")
+        )
+        self.to_description, self.to_query = (
+            MultiHeadAttention(heads, 2 * units // heads, dtype=policy, name=name)
+            for name in ("to_description", "to_query")
+        )
+        self.inner = keras.layers.Dense(2 * units, "relu", dtype=policy, name="inner")
+        self.score = keras.layers.Dense(1, dtype="float32", name="score")
+
+    def build(self, input_shape):
+        if len(input_shape) not in (5, 6):
+            raise ValueError(
+                "The inputs are [text, text_mask, mention, description, description_mask] and "
+                f"perhaps features, not {len(input_shape)}."
+            )
+        text, _, _, description, _, *features = input_shape
+        width = text[-1] + 1 + sum(shape[-1] for shape in features)
+        self.query.build([(None, None, width), None])
+        self.description.build([description, None])
+        width = 2 * self.units
+        for attention in (self.to_description, self.to_query):
+            attention.build((None, None, width))
+        self.inner.build((None, 4 * width))
+        self.score.build((None, width))
+
+    def call(self, inputs, training=None):
+        text, text_mask, mention, description, description_mask, *features = inputs
+        mention = check_places(ops.cast(mention, "int32"), text, self.name)
+        places = ops.arange(ops.shape(text)[1], dtype="int32")[None, :]
+        inside = ops.logical_and(places >= mention[:, :1], places <= mention[:, 1:])[:, :, None]
+        parts = [text, *(ops.cast(part, text.dtype) for part in (inside, *features))]
+        q = self.query([ops.concatenate(parts, axis=-1), text_mask], training=training)
+        d = self.description([description, description_mask], training=training)
+        q_mask, d_mask = (
+            ops.not_equal(ops.cast(mask, "int32"), 0) for mask in (text_mask, description_mask)
+        )
+        a = q + self.to_description(q, d, d_mask[:, None, None, :], training=training)
+        b = d + self.to_query(d, q, q_mask[:, None, None, :], training=training)
+        ends = ops.take_along_axis(q, mention[:, :, None], axis=1)
+        ends = ops.reshape(ends, (-1, 4 * self.units))
+        joined = ops.concatenate([_highest(a, q_mask), _highest(b, d_mask), ends], axis=-1)
+        return self.score(self.inner(self.dropout(joined, training=training)))
+
+    @staticmethod
+    @function_of("DescriptionMatching")
+    def loss(y_true: Any, scores: Any) -> Any:
+        """Binary cross-entropy, (B,).
+
+        Args:
+            y_true: (B,) or (B, 1), 1 if it is that entity, 0 if not; below 0: no loss.
+            scores: (B, 1).
+        """
+        s, y = (ops.reshape(ops.cast(tensor, "float32"), (-1,)) for tensor in (scores, y_true))
+        return ops.where(y >= 0, ops.softplus(s) - y * s, 0)
+
+    @staticmethod
+    def decode(scores: Any, groups: Sequence, threshold: float = 0.5) -> dict:
+        """The best candidate of each mention, unless none is likely.
+
+        Args:
+            scores: (N, 1), of N pairs of a mention and a candidate.
+            groups: N pairs: a key of the mention, and the candidate.
+            threshold: what the best one's probability must reach.
+
+        Returns:
+            For each mention's key the candidate and its probability, or (None, that probability).
+
+        Raises:
+            ValueError: not as many groups as scores.
+        """
+        scores = as_scores(ops.convert_to_numpy(scores)).reshape(-1)
+        if len(scores) != len(groups):
+            raise ValueError(f"{len(groups)} groups for {len(scores)} scores.")
+        best: dict = {}
+        for (mention, candidate), score in zip(groups, scores, strict=True):
+            if mention not in best or score > best[mention][1]:
+                best[mention] = (candidate, score)
+        chances = {key: (c, float(np.exp(-np.logaddexp(0, -s)))) for key, (c, s) in best.items()}
+        return {key: (c if p >= threshold else None, p) for key, (c, p) in chances.items()}
+
+    def compute_output_spec(self, inputs, training=None):
+        return keras.KerasTensor((inputs[0].shape[0], 1), dtype="float32")
+
+    def get_config(self):
+        config = {"units": self.units, "heads": self.heads, "dropout": self.dropout.rate}
+        return {**super().get_config(), **config}
+
+
+def build_joint_linking(
+    vocab_size: int,
+    features: int = 0,
+    word_vectors: np.ndarray | None = None,
+    embedding_size: int = 128,
+    units: int = 64,
+    heads: int = 8,
+    dropout: float = 0.2,
+) -> keras.Model:
+    """A model that reads characters, finds mentions and says whether one is a given entity.
+
+    Both share the vectors of the text, those of a `BiLSTM` of depth 2 over the embeddings and the
+    flags of the names found.
+
+    Args:
+        vocab_size: number of token ids; 0 is padding.
+        features: number F of features that tell what a token of the text has in common with the
+            description.
+        word_vectors: (V, C), vectors of words, which stay as they are, row 0 for none. They are
+            mapped to `embedding_size` and added at each character of the word.
+        embedding_size: width of the embedding.
+        units: of either direction of the LSTMs.
+        heads: of the attentions between text and description.
+        dropout: rate on the embedding and before the last layers.
+
+    Returns:
+        A model of two outputs, "Mentions" (B, T, 2) and "Same-Entity" (B, 1), the names of the
+        layers that have the losses and decode: `compile(loss=[mentions.loss, same.loss])`. Its
+        inputs are the text's ids (B, T), flags (B, T, 2) of the names in it, with word vectors its
+        word ids (B, T); the mention's first and last token (B, 2), the description's ids (B, S),
+        with word vectors its word ids (B, S), with features these (B, T, F). The first two (three)
+        are enough for the mentions: `keras.Model(model.inputs[:2], model.outputs[0])`.
+
+    Source: Su Jianlin, https://kexue.fm/archives/6919.
+    """
+    text, description = (
+        keras.Input((None,), dtype="int32", name=f"{name}-Token")
+        for name in ("Text", "Description")
+    )
+    names = keras.Input((None, 2), dtype="int32", name="Text-Names")
+    mention = keras.Input((2,), dtype="int32", name="Mention")
+    inputs = [[text, names], [mention, description]]
+    embedding = TokenEmbedding(vocab_size, embedding_size, name="Embedding-Token")
+    vectors = [embedding(ids) for ids in (text, description)]
+    if word_vectors is not None:
+        words = [
+            keras.Input((None,), dtype="int32", name=f"{name}-Word")
+            for name in ("Text", "Description")
+        ]
+        table = keras.layers.Embedding(*np.shape(word_vectors), trainable=False, name="Words")
+        project = keras.layers.Dense(embedding_size, use_bias=False, name="Words-Projection")
+        vectors = [x + project(table(ids)) for x, ids in zip(vectors, words, strict=True)]
+        table.set_weights([np.asarray(word_vectors, "float32")])
+        inputs = [[*part, ids] for part, ids in zip(inputs, words, strict=True)]
+    drop = keras.layers.Dropout(dropout, name="Embedding-Dropout")
+    x, y = (drop(part) for part in vectors)
+    x = keras.layers.Concatenate(name="Text-Embedding")([x, ops.cast(names, x.dtype)])
+    x = BiLSTM(units, 2, name="Text")([x, text])
+    scores = MentionPointer(2 * units, name="Mentions")([x, names])
+    more = [keras.Input((None, features), name="Text-Features")] if features else []
+    matching = DescriptionMatching(units, heads, dropout, name="Same-Entity")
+    same = matching([x, text, mention, y, description, *more])
+    return keras.Model([*inputs[0], *inputs[1], *more], [scores, same])
+
+
+def _highest(x, mask):
+    """The highest value of each coordinate over the tokens, (B, D); 0 where there is none."""
+    mask = mask[:, :, None]
+    highest = ops.max(ops.where(mask, x, lowest(x.dtype)), axis=1)
+    return ops.where(ops.any(mask, axis=1), highest, 0)

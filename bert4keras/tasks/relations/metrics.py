@@ -1,0 +1,32 @@
+"""Triples found: precision, recall and F1 over all texts together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ..tagging.metrics import EntityScore, score
+
+
+def triple_scores(
+    predictions: Sequence[Iterable[tuple]], references: Sequence[Iterable[tuple]]
+) -> EntityScore:
+    """Micro-averaged scores of triples; one is right if all three parts are.
+
+    Args:
+        predictions, references: for each of N texts its triples (subject, relation, object), of
+            strings; one that is given twice counts once.
+
+    Raises:
+        ValueError: not as many predictions as references.
+
+    Source: Wei et al., A Novel Cascade Binary Tagging Framework for Relational Triple Extraction,
+    2020 (arXiv:1909.03227), "exact match".
+    """
+    if len(predictions) != len(references):
+        raise ValueError(f"{len(predictions)} predictions for {len(references)} references.")
+    pairs = [
+        ({tuple(t) for t in ours}, {tuple(t) for t in theirs})
+        for ours, theirs in zip(predictions, references, strict=True)
+    ]
+    correct = sum(len(ours & theirs) for ours, theirs in pairs)
+    return score(correct, sum(len(o) for o, _ in pairs), sum(len(t) for _, t in pairs))

@@ -1,0 +1,191 @@
+"""Tags per item and the entities they stand for: IOB1, BIO, BIOES and BMES.
+
+A tag is a prefix and a type, "B-PER", or the prefix alone where there is one type ("B", "M", "E",
+"S" of word segmentation). "O" is outside of all entities.
+
+Sources: Ramshaw and Marcus, 1995 (cmp-lg/9505040; IOB1); Tjong Kim Sang and Veenstra, 1999
+(cs/9907006; BIO, called IOB2 there); Xue, 2003 (O03-4002; BMES for segmentation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from ..entity import Entity
+
+OUTSIDE = "O"
+# Prefixes of the first, the inner and the last item of an entity, and of one alone.
+_PREFIXES = {
+    "IOB1": ("I", "I", "I", "I"),
+    "BIO": ("B", "I", "I", "B"),
+    "BIOES": ("B", "I", "E", "S"),
+    "BMES": ("B", "M", "E", "S"),
+}
+SCHEMES = tuple(_PREFIXES)
+
+
+def tag_names(labels: Iterable[str], scheme: str = "BIO", outside: bool = True) -> list[str]:
+    """All tags of some types of entities, in the order of their ids; "O" is the first.
+
+    Args:
+        labels: types, "" for one without a name.
+        scheme: one of `SCHEMES`.
+        outside: False leaves "O" out, for segmentation, where every character is in a word.
+    """
+    prefixes = dict.fromkeys(_prefixes(scheme))
+    if scheme == "IOB1":
+        prefixes = {"B": None, **prefixes}
+    return [OUTSIDE] * outside + [_tag(p, label) for label in labels for p in prefixes]
+
+
+def encode_tags(
+    entities: Iterable[tuple[int, int, str]], length: int, scheme: str = "BIO"
+) -> list[str]:
+    """The tags of a sequence with these entities.
+
+    Args:
+        entities: (start, end, label) triples in items of the sequence, in any order.
+        length: items of the sequence.
+        scheme: one of `SCHEMES`.
+
+    Raises:
+        ValueError: an entity is empty, reaches beyond the sequence or overlaps another.
+    """
+    first, inner, last, single = _prefixes(scheme)
+    tags, previous = [OUTSIDE] * length, Entity(0, 0, "")
+    for entity in sorted(Entity(*entity) for entity in entities):
+        start, end, label = entity
+        if not 0 <= start < end <= length:
+            raise ValueError(f"{entity} is not within the {length} items of the sequence.")
+        if start < previous.end:
+            raise ValueError(f"{entity} overlaps {previous}: one tag an item cannot tell both.")
+        # IOB1 writes B where it is needed: behind an entity of the same type.
+        touches = scheme == "IOB1" and previous[1:] == (start, label)
+        tags[start:end] = [_tag(inner, label)] * (end - start)
+        tags[end - 1] = _tag(last, label)
+        tags[start] = _tag("B" if touches else single if end - start == 1 else first, label)
+        previous = entity
+    return tags
+
+
+def decode_tags(
+    tags: Sequence[str], scheme: str | None = None, strict: bool = False
+) -> list[Entity]:
+    """The entities that a sequence of tags stands for.
+
+    Args:
+        tags: one tag an item; the prefixes of all schemes are understood.
+        scheme: needed if `strict`.
+        strict: leave out every entity that the scheme would not write like this. Otherwise they
+            are read as CoNLL's script does: an entity begins with B or S, and with any other tag
+            that does not continue one of its type; it ends with E or S, or where it is not
+            continued.
+
+    Raises:
+        ValueError: a tag with another prefix.
+
+    Example:
+        >>> decode_tags(["B-PER", "I-PER", "O", "I-LOC"])
+        [Entity(start=0, end=2, label='PER'), Entity(start=3, end=4, label='LOC')]
+    """
+    found, start, current = [], None, None
+    for place, tag in enumerate([*tags, OUTSIDE]):
+        prefix, label = split_tag(tag)
+        if start is not None and (prefix in "OBS" or label != current):
+            found.append(Entity(start, place, current))
+            start = None
+        if prefix != OUTSIDE and start is None:
+            start, current = place, label
+        if prefix in "ES":
+            found.append(Entity(start, place + 1, label))
+            start = None
+    return [e for e in found if _well_formed(tags, e, scheme)] if strict else found
+
+
+def allowed_transitions(
+    tags: Sequence[str], scheme: str = "BIO"
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which tags may begin a sequence, follow each other and end it.
+
+    Args:
+        tags: the C tags in the order of their ids, as from `tag_names`.
+        scheme: one of `SCHEMES`.
+
+    Returns:
+        Boolean arrays `start` (C,), `transitions` (C, C), from the row's tag to the column's,
+        and `end` (C,).
+
+    Raises:
+        ValueError: a tag that the scheme does not have.
+    """
+    known = {OUTSIDE, *_prefixes(scheme), *("B" if scheme == "IOB1" else "")}
+    parts = [split_tag(tag) for tag in tags]
+    for tag, (prefix, _) in zip(tags, parts, strict=True):
+        if prefix not in known:
+            raise ValueError(f"{tag!r} is not a tag of {scheme}, which has {sorted(known)}.")
+    nothing = (OUTSIDE, "")
+    start = [_allowed(nothing, part, scheme) for part in parts]
+    transitions = [[_allowed(before, part, scheme) for part in parts] for before in parts]
+    end = [_allowed(part, nothing, scheme) for part in parts]
+    return np.array(start, bool), np.array(transitions, bool), np.array(end, bool)
+
+
+def find_scheme(tags: Iterable[str]) -> str:
+    """The scheme of some tag sequences' tags, told by their prefixes and by what they follow.
+
+    Args:
+        tags: the tags of a file, one after another, sequences separated by "O".
+
+    Returns:
+        "BMES" if there is M, "BIOES" if there is E or S, "IOB1" if an entity begins with I, else
+        "BIO".
+    """
+    before, prefixes, begins = (OUTSIDE, ""), set(), False
+    for tag in tags:
+        part = split_tag(tag)
+        prefixes.add(part[0])
+        begins = begins or (part[0] == "I" and part[1] != before[1])
+        before = part
+    if "M" in prefixes or "E" in prefixes or "S" in prefixes:
+        return "BIOES" if "I" in prefixes else "BMES"
+    return "IOB1" if begins else "BIO"
+
+
+def split_tag(tag: str) -> tuple[str, str]:
+    """Prefix and type of a tag: ("B", "PER") of "B-PER", ("B", "") of "B", ("O", "") of "O"."""
+    prefix, _, label = tag.partition("-")
+    if prefix not in tuple("OBIMES") or (prefix == OUTSIDE and label):
+        raise ValueError(f"{tag!r} is not a tag: B, I, M, E or S with -TYPE behind it, or O.")
+    return prefix, label
+
+
+def _prefixes(scheme: str) -> tuple[str, str, str, str]:
+    if scheme not in _PREFIXES:
+        raise ValueError(f"There is no scheme {scheme!r}; there are {', '.join(SCHEMES)}.")
+    return _PREFIXES[scheme]
+
+
+def _tag(prefix: str, label: str) -> str:
+    return f"{prefix}-{label}" if label else prefix
+
+
+def _allowed(before: tuple[str, str], after: tuple[str, str], scheme: str) -> bool:
+    """Whether a tag may follow another, each split; ("O", "") stands for a sequence's ends."""
+    inside = before[0] != OUTSIDE and before[1] == after[1]
+    if scheme == "IOB1":
+        return after[0] != "B" or inside
+    if scheme == "BIO":
+        return after[0] != "I" or inside
+    if before[0] in "BIM":  # an entity has begun and not ended
+        return after[0] in "IME" and inside
+    return after[0] in "OBS"
+
+
+def _well_formed(tags: Sequence[str], entity: Entity, scheme: str | None) -> bool:
+    if scheme is None:
+        raise ValueError("strict=True needs the scheme.")
+    start, end, _ = entity
+    before = decode_tags(tags[:start])[-1:] if scheme == "IOB1" else []
+    return list(tags[start:end]) == encode_tags([*before, entity], end, scheme)[start:]
