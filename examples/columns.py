@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bert4keras.data import DataFileError, is_header, read_table
 from bert4keras.tasks.alignment import locate_entities
-from bert4keras.tasks.tagging import Entity, decode_tags, encode_tags, find_scheme
+from bert4keras.tasks.tagging import LabelledSpan, decode_tags, encode_tags, find_scheme
 from bert4keras.tasks.tagging.tag_spelling import TagError, standard_tags
 
 _IDEOGRAPH = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -26,7 +26,7 @@ Row = tuple[int, str, str]  # line, token, tag
 
 def read_columns(
     path: Path, scheme: str | None = None
-) -> list[tuple[str, list[Entity], list[tuple[int, int]] | None]]:
+) -> list[tuple[str, list[LabelledSpan], list[tuple[int, int]] | None]]:
     """Texts of a file, their entities in characters, and the words if tokens are words.
 
     Tokens are parted by tabs if the file has any, so that they may hold blanks, else by blanks;

@@ -21,7 +21,7 @@ from bert4keras.data import DataFileError, DataGenerator, read_json_rows, read_t
 from bert4keras.models import build_transformer_model
 from bert4keras.tasks.alignment import align, first_tokens, locate_entities, merge_windows
 from bert4keras.tasks.reading import cut_windows
-from bert4keras.tasks.tagging import Entity, decode_tags, encode_tags, tag_names
+from bert4keras.tasks.tagging import LabelledSpan, decode_tags, encode_tags, tag_names
 from bert4keras.tokenizers import Tokenizer
 from bert4keras.training import Evaluator
 
@@ -32,7 +32,7 @@ class Sentence(NamedTuple):
     """A text, its entities in characters, and its words if the corpus gives them."""
 
     text: str
-    entities: list[Entity]
+    entities: list[LabelledSpan]
     words: list[tuple[int, int]] | None = None
 
 
@@ -64,11 +64,11 @@ def _json_sentence(where: str, row: dict) -> Sentence:
         if not isinstance(text, str):
             raise ValueError("text is no string")
         if "entities" in row:
-            entities = [Entity(*entity) for entity in row["entities"]]
+            entities = [LabelledSpan(*entity) for entity in row["entities"]]
         else:
             for label, found in row["label"].items():
                 for name, places in found.items():
-                    names |= {Entity(s, e + 1, label): name for s, e in places}
+                    names |= {LabelledSpan(s, e + 1, label): name for s, e in places}
             entities = list(names)
         for entity in entities:
             start, end, label = entity
@@ -181,7 +181,7 @@ class Tagger:
                 found.append(((window, [0] * len(window)), own))
         return found
 
-    def predict(self, sentences: Sequence[Sentence]) -> list[list[Entity]]:
+    def predict(self, sentences: Sequence[Sentence]) -> list[list[LabelledSpan]]:
         """Entities of each text, in characters."""
         units = list(self.units(sentences))
         cut = [(n, *w) for n, (ids, _, _) in enumerate(units) for w in self.windows(ids)]
@@ -260,7 +260,7 @@ def entity_tags(sentences: Iterable[Sentence], scheme: str) -> list[str]:
     return tag_names(sorted({e.label for s in sentences for e in s.entities}), scheme)
 
 
-def longest_match(train: Sequence[Sentence], test: Sequence[Sentence]) -> list[list[Entity]]:
+def longest_match(train: Sequence[Sentence], test: Sequence[Sentence]) -> list[list[LabelledSpan]]:
     """Baseline: entities of the training text where they stand, the longest from left to right."""
     counts: dict[str, collections.Counter] = collections.defaultdict(collections.Counter)
     for text, entities, _ in train:
@@ -277,7 +277,7 @@ def longest_match(train: Sequence[Sentence], test: Sequence[Sentence]) -> list[l
                 continue
             for end in range(min(len(text), start + longest), start, -1):
                 if end in ends and text[start:end] in labels:
-                    found[-1].append(Entity(start, end, labels[text[start:end]]))
+                    found[-1].append(LabelledSpan(start, end, labels[text[start:end]]))
                     break
     return found
 

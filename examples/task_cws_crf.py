@@ -27,7 +27,7 @@ from keras import ops
 
 from bert4keras.tasks.tagging import (
     ConditionalRandomField,
-    Entity,
+    LabelledSpan,
     allowed_transitions,
     segmentation_scores,
     tag_names,
@@ -47,13 +47,13 @@ def read(path: Path, limit: int | None = None) -> list[entities.Sentence]:
     for words in rows[:limit]:
         text, places = "", []
         for word in words:
-            places.append(Entity(len(text), len(text) + len(word), ""))
+            places.append(LabelledSpan(len(text), len(text) + len(word), ""))
             text += word
         found.append(entities.Sentence(text, places))
     return found if found else sys.exit(f"{path} has no words.")
 
 
-def words_of(text: str, found: list[Entity]) -> list[str]:
+def words_of(text: str, found: list[LabelledSpan]) -> list[str]:
     """The words of a text; characters that none of those found covers stand alone."""
     words, place = [], 0
     for start, end, _ in found:

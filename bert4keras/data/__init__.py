@@ -11,6 +11,7 @@ from bert4keras.data.masking import join_words, mask_tokens, word_pieces
 from bert4keras.data.packing import Packed, pack
 from bert4keras.data.padding import sequence_padding, truncate_sequences
 from bert4keras.data.permutation import ordered_inputs, permute_tokens, random_ranks
+from bert4keras.data.splits import split
 from bert4keras.data.text import (
     is_string,
     longest_common_subsequence,
@@ -54,6 +55,7 @@ __all__ = [
     "read_table",
     "read_text",
     "sequence_padding",
+    "split",
     "strQ2B",
     "text_segmentate",
     "to_array",

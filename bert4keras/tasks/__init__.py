@@ -14,6 +14,8 @@ from . import (  # noqa: F401
 )
 from .base import TASKS, Encoded, Task, TaskError, register_task
 from .classification import Classification, TextClassifier
+from .from_scratch import from_scratch
+from .pretrained import locate, open_encoder
 from .storage import load_task as load
 
 __all__ = [
@@ -23,6 +25,9 @@ __all__ = [
     "Task",
     "TaskError",
     "TextClassifier",
+    "from_scratch",
     "load",
+    "locate",
+    "open_encoder",
     "register_task",
 ]

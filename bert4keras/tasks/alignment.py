@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .entity import Entity
 from .finite import as_scores
+from .labelled_span import LabelledSpan
 from .reading.windows import central_window
 
 Span = tuple[int, int]
@@ -22,7 +22,7 @@ Span = tuple[int, int]
 class Lost(NamedTuple):
     """An entity that is not told as it is, and the reason: one of `REASONS`."""
 
-    entity: Entity
+    entity: LabelledSpan
     reason: str
 
 
@@ -32,7 +32,7 @@ REASONS = ("no token", "inside a token", "overlap", "truncated")
 class Alignment(NamedTuple):
     """Entities in units, in order, and those that differ or are missing, in characters."""
 
-    entities: list[Entity]
+    entities: list[LabelledSpan]
     lost: list[Lost]
 
 
@@ -66,18 +66,18 @@ def align(
     places = [place for place, (start, end) in enumerate(units) if start < end]
     starts = np.array([units[place][0] for place in places], "int64")
     ends = np.array([units[place][1] for place in places], "int64")
-    kept: list[Entity] = []
+    kept: list[LabelledSpan] = []
     lost = []
     taken = np.zeros(len(units), bool)
     # Longer ones first, so that of a nested pair the outer one stays.
-    for entity in sorted((Entity(*e) for e in entities), key=lambda e: (e.start - e.end, e)):
+    for entity in sorted((LabelledSpan(*e) for e in entities), key=lambda e: (e.start - e.end, e)):
         if not 0 <= entity.start < entity.end:
             raise ValueError(f"{entity} is empty.")
         first = int(np.searchsorted(ends, entity.start, "right"))
         behind = int(np.searchsorted(starts, entity.end, "left"))
         reason = _reason(entity, starts, ends, first, behind, length)
         if first < behind and reason != "truncated":
-            found = Entity(places[first], places[behind - 1] + 1, entity.label)
+            found = LabelledSpan(places[first], places[behind - 1] + 1, entity.label)
             if overlap or not taken[found.start : found.end].any():
                 taken[found.start : found.end] = True
                 kept.append(found)
@@ -90,7 +90,7 @@ def align(
 
 def locate_entities(
     entities: Iterable[tuple[int, int, str]], units: Sequence[Span]
-) -> list[Entity]:
+) -> list[LabelledSpan]:
     """Entities in units as entities in characters.
 
     Args:
@@ -102,7 +102,7 @@ def locate_entities(
     for start, end, label in entities:
         real = [units[place] for place in range(start, end) if units[place][0] < units[place][1]]
         if real:
-            found.append(Entity(real[0][0], real[-1][1], label))
+            found.append(LabelledSpan(real[0][0], real[-1][1], label))
     return found
 
 
@@ -146,7 +146,7 @@ def merge_windows(scores: Sequence[np.ndarray], windows: Sequence[Span]) -> np.n
     return merged
 
 
-def _reason(entity: Entity, starts, ends, first: int, behind: int, length: int | None) -> str:
+def _reason(entity: LabelledSpan, starts, ends, first: int, behind: int, length: int | None) -> str:
     """Why `locate_entities` will not give an entity back; "" if it will."""
     if length is not None and entity.end > length:
         return "truncated"

@@ -35,14 +35,17 @@ class Encoded:
 
     Attributes:
         sample: what the caller gave.
-        rows: inputs of the model by window, each a tuple of lists of int of one length.
+        rows: inputs of the model by window, each a tuple in the order of the model's inputs; the
+            first one are token ids.
         offsets: by window, (start, end) of each token in characters of the text; empty where the
             task's answers have no offsets.
+        extra: whatever else `encode` wants `decode` and `encode_label` to know.
     """
 
     sample: Any
     rows: Sequence[tuple[list[int], ...]]
     offsets: Sequence[Sequence[tuple[int, int]]] = ()
+    extra: Any = None
 
 
 def register_task(cls: type[Task]) -> type[Task]:
@@ -71,10 +74,12 @@ class Task:
 
     loss: ClassVar[Any] = None
     architecture: ClassVar[str | None] = None  # ending of the classes of transformers it reads
+    # Inputs of the model besides those of a tokenizer: padding value by name of the input.
+    extra_inputs: ClassVar[Mapping[str, float]] = {}
 
     def __init__(self, tokenizer: TokenizerBase, model: keras.Model, maxlen: int | None = None):
         self.tokenizer, self.model = tokenizer, model
-        self.encoder = EncoderFacts.of(model)
+        self.encoder = EncoderFacts.of(model, self.extra_inputs)
         check_agreement(tokenizer, model, self.encoder)
         longest = self.encoder.max_length
         if maxlen is None:
@@ -91,16 +96,20 @@ class Task:
         """Turn what the caller gives, a text as a rule, into inputs of the model."""
         raise NotImplementedError(f"{type(self).__name__} must override `encode`.")
 
-    def encode_label(self, label: Any, encoded: Encoded) -> Any:
-        """Turn the label of a training sample into what the loss takes."""
+    def encode_label(self, label: Any, encoded: Encoded, window: int = 0) -> Any:
+        """Turn the label of a training sample into what the loss takes for one of its windows."""
         raise NotImplementedError(f"{type(self).__name__} must override `encode_label`.")
+
+    def training_windows(self, label: Any, encoded: Encoded) -> Iterable[int]:
+        """Indices of the windows of a sample that are trained on; without an override the first."""
+        return [0]
 
     def decode(self, outputs: Sequence[Any], encoded: Encoded) -> Any:
         """Turn the model's outputs for the windows of a sample into an answer.
 
         Args:
             outputs: by window, arrays without the batch axis, in the structure of the model's
-                output; padding is cut off axis 0 of what has one row per token.
+                output. Where there is one row per token, rows of padding follow at the end.
             encoded: what `encode` made of the sample.
         """
         raise NotImplementedError(f"{type(self).__name__} must override `decode`.")
@@ -168,20 +177,25 @@ class Task:
         """Batches for `model.fit`.
 
         Args:
-            samples: pairs (what `encode` takes, label). Of a text longer than a window the first
-                window is trained on.
+            samples: pairs (what `encode` takes, label). They are tokenized once; labels are
+                encoded anew in every epoch.
             batch_size, shuffle, seed, **options: of `DataGenerator`.
         """
+        rows = []
+        for sample, label in samples:
+            encoded = self.encode(sample)
+            windows = self.training_windows(label, encoded)
+            rows += [(encoded, label, window) for window in windows]
 
-        def encode(sample: tuple[Any, Any]) -> tuple[Any, Any]:
-            encoded = self.encode(sample[0])
-            inputs = [np.array(row, "int32") for row in encoded.rows[0]]
-            return self._structured(inputs), self.encode_label(sample[1], encoded)
+        def row(part: tuple[Encoded, Any, int]) -> tuple[Any, Any]:
+            encoded, label, window = part
+            inputs = [np.asarray(values) for values in encoded.rows[window]]
+            return self._structured(inputs), self.encode_label(label, encoded, window)
 
         return DataGenerator(
-            samples,
+            rows,
             batch_size,
-            encode=encode,
+            encode=row,
             shuffle=shuffle,
             seed=seed,
             pad_value=self.encoder.padding,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -23,20 +24,27 @@ class EncoderFacts:
     """What a task must know to feed an encoder.
 
     Attributes:
-        inputs: names of the model's inputs in their order: `"token_ids"`, `"segment_ids"`.
+        inputs: names of the model's inputs in their order: `"token_ids"`, `"segment_ids"`, and
+            what the task feeds besides.
         pad_token_id: id of the padding token; None if no token counts as padding.
         max_length: number of tokens that can have a position; None if any number can.
         mask: who may attend to whom; an LM's first token, for one, sees nothing of the text.
+        others: padding value of each input that a task feeds besides, by name.
     """
 
     inputs: tuple[str, ...]
     pad_token_id: int | None
     max_length: int | None
     mask: Mask
+    others: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @classmethod
-    def of(cls, model: keras.Model) -> EncoderFacts:
+    def of(cls, model: keras.Model, others: Mapping[str, float] | None = None) -> EncoderFacts:
         """Read the facts off a functional model with one of our encoders in it.
+
+        Args:
+            model: the model.
+            others: padding value of each input that the task feeds besides, by its Keras name.
 
         Raises:
             ValueError: there is no encoder, or it needs inputs that a text does not give.
@@ -47,7 +55,8 @@ class EncoderFacts:
                 "the model has no encoder of build_transformer_model (no layer Attention-Mask). "
                 "Put the head on `bert.output` and make keras.Model(bert.inputs, output)."
             )
-        known = {input_layer_name(name): name for name in SUPPORTED}
+        others = others or {}
+        known = {input_layer_name(name): name for name in SUPPORTED} | {n: n for n in others}
         names = [known.get(tensor.name) for tensor in model.inputs]
         if None in names:
             raise ValueError(
@@ -60,20 +69,30 @@ class EncoderFacts:
             masks[0].pad_token_id,
             min(filter(None, reach), default=None),
             masks[0].strategy,
+            others,
         )
 
-    def select(self, token_ids: list[int], segment_ids: list[int]) -> tuple[list[int], ...]:
-        """The inputs that this encoder takes, of those that a tokenizer gives."""
-        given = {"token_ids": token_ids, "segment_ids": segment_ids}
-        return tuple(given[name] for name in self.inputs)
+    def select(
+        self, token_ids: list[int], segment_ids: list[int], **others: Any
+    ) -> tuple[Any, ...]:
+        """The inputs that this model takes, of those given.
+
+        Args:
+            token_ids, segment_ids: of a tokenizer.
+            **others: values of further inputs, a list or an array, by the name of the input with
+                "-" written as "_".
+        """
+        given = {"token_ids": token_ids, "segment_ids": segment_ids, **others}
+        return tuple(given[name.replace("-", "_")] for name in self.inputs)
 
     @property
     def padding(self) -> tuple[int, ...]:
         """What each input is padded with."""
-        return tuple((self.pad_token_id or 0) if n == "token_ids" else 0 for n in self.inputs)
+        values = {"token_ids": self.pad_token_id or 0, "segment_ids": 0, **self.others}
+        return tuple(values[name] for name in self.inputs)
 
-    def batch(self, rows: list[tuple[list[int], ...]]) -> list[np.ndarray]:
-        """Arrays (B, T), int32, of encoded texts of different lengths.
+    def batch(self, rows: Sequence[tuple[Any, ...]]) -> list[np.ndarray]:
+        """Arrays (B, T, ...) of encoded texts of different lengths.
 
         An encoder without a padding id takes rows of equal length only.
         """
@@ -83,8 +102,15 @@ class EncoderFacts:
         elif self.max_length is not None:
             buckets = (*(n for n in BUCKETS if n < self.max_length), self.max_length)
         return [
-            sequence_padding(column, value=value, buckets=buckets, dtype="int32")
-            for column, value in zip(zip(*rows, strict=True), self.padding, strict=True)
+            sequence_padding(
+                column,
+                value=value,
+                buckets=buckets,
+                dtype="int32" if name in SUPPORTED else None,
+            )
+            for name, column, value in zip(
+                self.inputs, zip(*rows, strict=True), self.padding, strict=True
+            )
         ]
 
 

@@ -16,9 +16,8 @@ from typing import Any
 
 import keras
 
-from .._json import read_json, shown
+from .._json import shown
 from ..checkpoints import TRANSPOSE, Row, Table, load, save
-from ..checkpoints.hub import resolve
 from ..layers import FirstToken, MaskedMeanPooling, get_activation
 from ..models import Backbone, build_transformer_model
 from ..models.registry import get_family
@@ -26,6 +25,7 @@ from ..tokenizers import Tokenizer
 from ..tokenizers.base import TokenizerBase
 from .base import TaskError
 from .pooling import LastToken
+from .pretrained import WITHOUT_TOKENIZER, locate, open_encoder, read_config
 
 KINDS = {
     "sequence": "ForSequenceClassification",
@@ -241,30 +241,18 @@ def build_with_head(
     """
     if isinstance(checkpoint, Backbone):
         if tokenizer is None:
-            raise TaskError("with a Backbone give its tokenizer too: build(bert, tokenizer=...).")
+            raise TaskError(WITHOUT_TOKENIZER)
         bert, head = checkpoint, new_head(checkpoint.config.model_type, kind)
         pooled = isinstance(bert.output, (list, tuple)) or len(bert.output.shape) != 3
         if head.pooling == "pooler" and not pooled:
             head = dataclasses.replace(head, pooling="first")
         return tokenizer, attach(bert, head, width, dropout)
-    directory = resolve(checkpoint)
-    tokenizer = tokenizer or Tokenizer.from_pretrained(directory)
-    config = read_config(directory)
-    head = new_head(config.get("model_type", "bert"), kind)
-    options = {"pad_token_id": _padding(config, tokenizer), "with_mlm": False, **options}
+    checkpoint = locate(checkpoint)
+    head = new_head(read_config(checkpoint).get("model_type", "bert"), kind)
     if head.pooling == "pooler":
         options = {"with_pool": True, "ignore": ("Pooler-Dense/*",), **options}
-    bert = build_transformer_model(directory, **options)
+    tokenizer, bert = open_encoder(checkpoint, tokenizer, options)
     return tokenizer, attach(bert, head, width, dropout)
-
-
-def _padding(config: Mapping[str, Any], tokenizer: TokenizerBase) -> int | None:
-    """A padding id where the config has none (GPT): that of the end token, as is usual there."""
-    if config.get("pad_token_id") is not None or tokenizer.token_end is None:
-        return None
-    return (
-        None if config.get("model_type") not in ("gpt2", "openai-gpt") else tokenizer.token_end_id
-    )
 
 
 def load_with_head(
@@ -281,7 +269,7 @@ def load_with_head(
         TaskError: another kind of model.
         CheckpointError: weights that are missing or do not fit.
     """
-    directory = resolve(directory)
+    directory = locate(directory)
     config = read_config(directory)
     check_architecture(directory, config, kind)
     model = model_with_head(directory, config, kind, options or {})
@@ -325,14 +313,6 @@ def save_with_head(
 def architecture(family: str, kind: str) -> str:
     """Name of the class in transformers."""
     return CLASSES.get(family, family.capitalize()) + KINDS[kind]
-
-
-def read_config(directory: Path) -> dict[str, Any]:
-    """The config.json of a directory."""
-    path = directory / "config.json"
-    if not path.is_file():
-        raise TaskError(f"{directory} has no config.json, so it is no checkpoint of transformers.")
-    return read_json(path, TaskError)
 
 
 def check_labels(config: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .entity import Entity
 from .finite import as_scores
+from .labelled_span import LabelledSpan
 
 Offsets = Sequence[tuple[int, int]]
 
@@ -23,7 +23,7 @@ def decode_spans(
     labels: Sequence[str] | None = None,
     threshold: float = 0.0,
     nested: bool = True,
-) -> list[list[Entity]]:
+) -> list[list[LabelledSpan]]:
     """The spans that score above a threshold.
 
     Args:
@@ -48,7 +48,7 @@ def decode_spans(
             place = span(first, last, None if offsets is None else offsets[row])
             if place is not None:
                 label = head if labels is None else labels[head]
-                found.append((float(matrix[head, first, last]), Entity(*place, label)))
+                found.append((float(matrix[head, first, last]), LabelledSpan(*place, label)))
         results.append(sorted((s for _, s in found) if nested else apart(found)))
     return results
 
@@ -97,9 +97,9 @@ def span(first: int, last: int, offsets: Offsets | None) -> tuple[int, int] | No
     return (start, end) if start < a and b < end else None
 
 
-def apart(found: Iterable[tuple[float, Entity]]) -> list[Entity]:
+def apart(found: Iterable[tuple[float, LabelledSpan]]) -> list[LabelledSpan]:
     """Of spans with scores, those that no better one overlaps."""
-    kept: list[Entity] = []
+    kept: list[LabelledSpan] = []
     for _, new in sorted(found, key=lambda item: (-item[0], item[1])):
         if all(new.end <= old.start or old.end <= new.start for old in kept):
             kept.append(new)

@@ -115,7 +115,7 @@ def test_words_of_a_segmented_file(entities, tmp_path):
     rows = segmentation.read(tmp_path / "pku")
     assert [row.text for row in rows] == ["我爱北京", "好"]
     assert segmentation.words_of(rows[0].text, rows[0].entities) == ["我", "爱", "北京"]
-    found = [entities.Entity(1, 2, ""), entities.Entity(3, 4, "")]
+    found = [entities.LabelledSpan(1, 2, ""), entities.LabelledSpan(3, 4, "")]
     assert segmentation.words_of("我爱北京人", found) == ["我", "爱", "北", "京", "人"]
 
 
@@ -135,7 +135,7 @@ class Gold:
 def long_sentence(entities):
     text = "张三三 说：" + "他　说" * 7 + "张三三三Ａ" + "，" * 20 + "三张三"
     places = [(0, 3), (27, 31), (52, 53), (53, 55)]
-    return entities.Sentence(text, [entities.Entity(*place, "P") for place in places])
+    return entities.Sentence(text, [entities.LabelledSpan(*place, "P") for place in places])
 
 
 def make_tagger(entities, maxlen=12):
@@ -170,7 +170,7 @@ def test_samples_tell_every_entity_whole_once(entities):
         begun, cut = begun + inner.count("B-P"), cut + labels[1:-1].count(-1)
     assert begun >= len(sentence.entities)
     assert cut > 0
-    short = entities.Sentence("张三说", [entities.Entity(0, 2, "P")])
+    short = entities.Sentence("张三说", [entities.LabelledSpan(0, 2, "P")])
     assert tagger.samples([short])[0][1] == [-1, 1, 2, 0, -1]
 
 
@@ -179,21 +179,21 @@ def test_the_first_token_of_a_word_is_tagged(entities):
 
     tokenizer = Tokenizer.from_pretrained(TINY)
     tagger = entities.Tagger(tokenizer, ["O", "B-P", "I-P"], "BIO", 16, 2)
-    row = entities.Sentence("acting on", [entities.Entity(0, 6, "P")], [(0, 6), (7, 9)])
+    row = entities.Sentence("acting on", [entities.LabelledSpan(0, 6, "P")], [(0, 6), (7, 9)])
     ((ids, _), labels) = tagger.samples([row])[0]
     assert tokenizer.ids_to_tokens(ids) == ["[CLS]", "act", "##ing", "o", "##n", "[SEP]"]
     assert labels == [-1, 1, -1, 0, -1, -1]
     ((_, _), labels) = tagger.samples([row._replace(words=None)])[0]
     assert labels == [-1, 1, 2, 0, 0, -1]
     assert entities.round_trip(tagger, [row]) == "1 of 1 sentences, 1 of 1 entities come back"
-    inside = entities.Sentence("acting", [entities.Entity(0, 4, "P")])
+    inside = entities.Sentence("acting", [entities.LabelledSpan(0, 4, "P")])
     assert entities.round_trip(tagger, [inside, row]) == (
         "1 of 2 sentences, 1 of 2 entities come back; inside a token: 1, e.g. ('acti', 'P')"
     )
 
 
 def test_longest_match(entities):
-    e = entities.Entity
+    e = entities.LabelledSpan
     train = [entities.Sentence("北京大学在北京", [e(0, 4, "O"), e(5, 7, "L")])]
     test = [entities.Sentence("北京的北京大学", [])]
     assert entities.longest_match(train, test) == [[(0, 2, "L"), (3, 7, "O")]]

@@ -137,7 +137,7 @@ class TextClassifier(Task):
         rows = [self.encoder.select(w.token_ids, w.segment_ids) for w in windows]
         return Encoded(sample, rows)
 
-    def encode_label(self, label: Any, encoded: Encoded) -> Any:
+    def encode_label(self, label: Any, encoded: Encoded, window: int = 0) -> Any:
         if self.problem == "regression":
             return np.array([float(label)], "float32")
         if self.problem == "single_label":

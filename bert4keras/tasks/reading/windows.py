@@ -8,31 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...tokenizers.base import TokenizerBase
-
-
-def cut_windows(length: int, size: int, stride: int) -> list[tuple[int, int]]:
-    """Where to cut a sequence into windows that overlap by at least `size - stride`.
-
-    A run of at most `size - stride + 1` items lies whole in one of them. The last window is moved
-    back rather than cut short, so that each is as long as it can be.
-
-    Args:
-        length: items of the sequence.
-        size: items of a window.
-        stride: distance of two windows, from 1 to `size`.
-
-    Returns:
-        (start, end) of each window, in order; one empty window for an empty sequence.
-
-    >>> cut_windows(10, 6, 3)
-    [(0, 6), (3, 9), (4, 10)]
-    """
-    if not 1 <= stride <= size:
-        raise ValueError(f"stride={stride} must lie between 1 and the size of a window, {size}.")
-    if length <= size:
-        return [(0, length)]
-    starts = [*range(0, length - size, stride), length - size]
-    return [(start, start + size) for start in starts]
+from ..windows import cut_windows
 
 
 def central_window(windows: Sequence[tuple[int, int]], length: int) -> np.ndarray:

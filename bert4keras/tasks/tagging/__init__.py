@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..entity import Entity
+from ..labelled_span import LabelledSpan
 from .crf import (
     ConditionalRandomField,
 )
@@ -42,10 +42,10 @@ __all__ = [
     "SCHEMES",
     "ConditionalRandomField",
     "EfficientGlobalPointer",
-    "Entity",
     "EntityScore",
     "EntityScores",
     "GlobalPointer",
+    "LabelledSpan",
     "MaximumEntropyMarkovModel",
     "SegmentationScore",
     "allowed_transitions",

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ..entity import Entity
+from ..labelled_span import LabelledSpan
 
 OUTSIDE = "O"
 # Prefixes of the first, the inner and the last item of an entity, and of one alone.
@@ -54,8 +54,8 @@ def encode_tags(
         ValueError: an entity is empty, reaches beyond the sequence or overlaps another.
     """
     first, inner, last, single = _prefixes(scheme)
-    tags, previous = [OUTSIDE] * length, Entity(0, 0, "")
-    for entity in sorted(Entity(*entity) for entity in entities):
+    tags, previous = [OUTSIDE] * length, LabelledSpan(0, 0, "")
+    for entity in sorted(LabelledSpan(*entity) for entity in entities):
         start, end, label = entity
         if not 0 <= start < end <= length:
             raise ValueError(f"{entity} is not within the {length} items of the sequence.")
@@ -72,7 +72,7 @@ def encode_tags(
 
 def decode_tags(
     tags: Sequence[str], scheme: str | None = None, strict: bool = False
-) -> list[Entity]:
+) -> list[LabelledSpan]:
     """The entities that a sequence of tags stands for.
 
     Args:
@@ -88,18 +88,18 @@ def decode_tags(
 
     Example:
         >>> decode_tags(["B-PER", "I-PER", "O", "I-LOC"])
-        [Entity(start=0, end=2, label='PER'), Entity(start=3, end=4, label='LOC')]
+        [LabelledSpan(start=0, end=2, label='PER'), LabelledSpan(start=3, end=4, label='LOC')]
     """
     found, start, current = [], None, None
     for place, tag in enumerate([*tags, OUTSIDE]):
         prefix, label = split_tag(tag)
         if start is not None and (prefix in "OBS" or label != current):
-            found.append(Entity(start, place, current))
+            found.append(LabelledSpan(start, place, current))
             start = None
         if prefix != OUTSIDE and start is None:
             start, current = place, label
         if prefix in "ES":
-            found.append(Entity(start, place + 1, label))
+            found.append(LabelledSpan(start, place + 1, label))
             start = None
     return [e for e in found if _well_formed(tags, e, scheme)] if strict else found
 
@@ -183,7 +183,7 @@ def _allowed(before: tuple[str, str], after: tuple[str, str], scheme: str) -> bo
     return after[0] in "OBS"
 
 
-def _well_formed(tags: Sequence[str], entity: Entity, scheme: str | None) -> bool:
+def _well_formed(tags: Sequence[str], entity: LabelledSpan, scheme: str | None) -> bool:
     if scheme is None:
         raise ValueError("strict=True needs the scheme.")
     start, end, _ = entity

@@ -13,7 +13,7 @@ from bert4keras.tasks.alignment import align, first_tokens, locate_entities, mer
 from bert4keras.tasks.reading import cut_windows
 from bert4keras.tasks.tagging import (
     SCHEMES,
-    Entity,
+    LabelledSpan,
     allowed_transitions,
     decode_tags,
     encode_tags,
@@ -55,7 +55,7 @@ def separate_entities(draw):
     """A length and entities that do not overlap."""
     cuts = sorted(draw(st.sets(st.integers(0, 12), max_size=8)))
     pairs = [pair for pair in itertools.pairwise(cuts) if draw(st.booleans())]
-    return 12, [Entity(a, b, draw(st.sampled_from("PL"))) for a, b in pairs]
+    return 12, [LabelledSpan(a, b, draw(st.sampled_from("PL"))) for a, b in pairs]
 
 
 @given(separate_entities(), st.sampled_from(SCHEMES))
@@ -70,7 +70,7 @@ def test_allowed_are_just_the_sequences_that_are_written(scheme):
     """All sequences of up to 4 tags: those that a set of entities has, and no other."""
     tags = tag_names("PL", scheme)
     start, transitions, end = allowed_transitions(tags, scheme)
-    spans = [Entity(a, b, t) for a, b in itertools.combinations(range(5), 2) for t in "PL"]
+    spans = [LabelledSpan(a, b, t) for a, b in itertools.combinations(range(5), 2) for t in "PL"]
     for length in range(1, 5):
         own = [span for span in spans if span.end <= length]
         written = set()
@@ -111,7 +111,7 @@ def test_ill_formed_tags(tags, entities, strict):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: encode_tags([(0, 2, "P"), (1, 3, "L")], 3), "overlaps Entity"),
+        (lambda: encode_tags([(0, 2, "P"), (1, 3, "L")], 3), "overlaps LabelledSpan"),
         (lambda: encode_tags([(0, 4, "P")], 3), "not within the 3 items"),
         (lambda: encode_tags([(1, 1, "P")], 3), "not within the 3 items"),
         (lambda: encode_tags([], 3, "BILOU"), "no scheme 'BILOU'; there are IOB1, BIO"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Entity(NamedTuple):
+class LabelledSpan(NamedTuple):
     """Items, or characters, from `start` up to and without `end`, and what they are."""
 
     start: int

@@ -1,0 +1,39 @@
+"""Parting samples into training, validation and test sets."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+
+def split(
+    samples: Sequence[Any], shares: Sequence[float] = (0.1, 0.1), seed: int = 0
+) -> list[list[Any]]:
+    """Part samples at random into a training set and one set for each share.
+
+    Args:
+        samples: N samples.
+        shares: share of each held-out set, such as validation and test; at least one sample each.
+        seed: the same seed gives the same parts.
+
+    Returns:
+        The training set, then the held-out sets in the order of `shares`; each in the order of
+        `samples`.
+
+    Raises:
+        ValueError: nothing would be left to train on.
+
+    >>> [len(part) for part in split(range(10))]
+    [8, 1, 1]
+    """
+    sizes = [max(1, round(len(samples) * share)) for share in shares]
+    if any(not 0 < share < 1 for share in shares) or sum(sizes) >= len(samples):
+        raise ValueError(f"{len(samples)} samples cannot give up shares {tuple(shares)}.")
+    order = list(range(len(samples)))
+    random.Random(seed).shuffle(order)
+    parts, start = [], 0
+    for size in (*sizes, len(order) - sum(sizes)):
+        parts.append([samples[i] for i in sorted(order[start : start + size])])
+        start += size
+    return [parts[-1], *parts[:-1]]

@@ -1,0 +1,58 @@
+"""A small encoder with random weights, for data without a pretrained model or for a first try."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterable
+from typing import Any
+
+from ..config import TransformerConfig
+from ..models import Backbone, build_transformer_model
+from ..tokenizers import Tokenizer
+from ..tokenizers.characters import is_cjk
+
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+
+def from_scratch(
+    texts: Iterable[str],
+    hidden_size: int = 128,
+    num_hidden_layers: int = 2,
+    num_attention_heads: int = 4,
+    maxlen: int = 512,
+    min_count: int = 2,
+    **options: Any,
+) -> tuple[Backbone, Tokenizer]:
+    """Build a small encoder of characters whose vocabulary are those of the given texts.
+
+    Its positions are relative (NEZHA): a small model soon learns to look at neighbours.
+
+    Args:
+        texts: what it will be trained on.
+        hidden_size, num_hidden_layers, num_attention_heads: sizes of the encoder.
+        maxlen: the longest input, in tokens.
+        min_count: rarer characters become `[UNK]`, so that its vector is trained too.
+        **options: of `build_transformer_model`.
+
+    Returns:
+        (backbone, tokenizer), for `Task.build(backbone, tokenizer=tokenizer, ...)`.
+
+    Raises:
+        ValueError: no character occurs `min_count` times.
+    """
+    counts = collections.Counter(char for text in texts for char in text.lower())
+    used = sorted(c for c, n in counts.items() if n >= min_count and not c.isspace())
+    if not used:
+        raise ValueError(f"no character of the texts occurs {min_count} times.")
+    inside = [f"##{char}" for char in used if not is_cjk(char)]  # within a word, as in WordPiece
+    tokenizer = Tokenizer([*SPECIAL, *used, *inside], do_lower_case=True)
+    config = TransformerConfig(
+        vocab_size=tokenizer.vocab_size,
+        hidden_size=hidden_size,
+        num_hidden_layers=num_hidden_layers,
+        num_attention_heads=num_attention_heads,
+        intermediate_size=4 * hidden_size,
+        max_position=maxlen,
+        initializer_range=0.05,
+    )
+    return build_transformer_model(config, **{"model": "nezha", **options}), tokenizer

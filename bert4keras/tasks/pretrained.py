@@ -1,0 +1,75 @@
+"""Open a pretrained encoder together with its tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .._json import read_json
+from ..checkpoints import NAMED, fetch
+from ..checkpoints.hub import resolve
+from ..models import Backbone, build_transformer_model
+from ..tokenizers import Tokenizer
+from ..tokenizers.base import TokenizerBase
+from .base import TaskError
+
+WITHOUT_TOKENIZER = "with a Backbone give its tokenizer too: build(bert, tokenizer=...)."
+
+
+def locate(checkpoint: str | Path) -> Path:
+    """Return the directory of a checkpoint, fetched if need be.
+
+    Args:
+        checkpoint: a directory, `hf://org/name`, or a name that `checkpoints.fetch` knows; a
+            directory of that name goes first.
+    """
+    if str(checkpoint) in NAMED and not Path(checkpoint).is_dir():
+        return fetch(str(checkpoint))
+    return resolve(checkpoint)
+
+
+def open_encoder(
+    checkpoint: str | Path | Backbone,
+    tokenizer: TokenizerBase | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> tuple[TokenizerBase, Backbone]:
+    """Build a pretrained encoder and its tokenizer.
+
+    Args:
+        checkpoint: what `locate` takes, or a `Backbone`, which is returned as it is.
+        tokenizer: needed with a `Backbone`; else in place of the checkpoint's own.
+        options: of `build_transformer_model`.
+
+    Returns:
+        (tokenizer, backbone).
+
+    Raises:
+        TaskError: a `Backbone` without a tokenizer.
+    """
+    if isinstance(checkpoint, Backbone):
+        if tokenizer is None:
+            raise TaskError(WITHOUT_TOKENIZER)
+        return tokenizer, checkpoint
+    directory = locate(checkpoint)
+    tokenizer = tokenizer or Tokenizer.from_pretrained(directory)
+    config = read_config(directory)
+    defaults = {"pad_token_id": padding_id(config, tokenizer), "with_mlm": False}
+    return tokenizer, build_transformer_model(directory, **{**defaults, **(options or {})})
+
+
+def padding_id(config: Mapping[str, Any], tokenizer: TokenizerBase) -> int | None:
+    """A padding id where the config has none (GPT): that of the end token, as is usual there."""
+    if config.get("pad_token_id") is not None or tokenizer.token_end is None:
+        return None
+    return (
+        None if config.get("model_type") not in ("gpt2", "openai-gpt") else tokenizer.token_end_id
+    )
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """The config.json of a directory."""
+    path = directory / "config.json"
+    if not path.is_file():
+        raise TaskError(f"{directory} has no config.json, so it is no checkpoint of transformers.")
+    return read_json(path, TaskError)
