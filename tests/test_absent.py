@@ -14,6 +14,8 @@ import bert4keras
 from bert4keras import generation
 from bert4keras._absent import ABSENT
 
+pytestmark = pytest.mark.spread
+
 MODULES = sorted(ABSENT)
 NAMES = [(module, name) for module in MODULES for name in ABSENT[module]]
 

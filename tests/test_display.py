@@ -23,6 +23,8 @@ from bert4keras.display import (
     weights_to_html,
 )
 
+pytestmark = pytest.mark.spread
+
 TEXT = "<Li> at Bank of China"
 NESTED = [(1, 3, "PER"), (8, 21, "ORG"), (16, 21, "LOC")]
 

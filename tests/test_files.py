@@ -18,6 +18,8 @@ from bert4keras._files import (
     replace_files,
 )
 
+pytestmark = pytest.mark.spread
+
 HANGS = """
 import sys, time
 from bert4keras._files import replace_file

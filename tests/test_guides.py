@@ -22,6 +22,7 @@ def run(name: str) -> dict:
     return plot_initialization.run(GUIDES / name)
 
 
+@pytest.mark.spread
 def test_layers_and_masks(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = run("layers_and_masks.md")
@@ -33,12 +34,14 @@ def test_layers_and_masks(tmp_path, monkeypatch):
     assert abs(names["k"] - 2) < 0.15
 
 
+@pytest.mark.spread
 def test_tokenizers(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     run("tokenizers.md")
     assert "['[CLS]', 'the', '[E1]', 'storm', '##s', '[SEP]']" in capsys.readouterr().out
 
 
+@pytest.mark.spread
 def test_initialization():
     names = run("initialization.md")
     curves = names["curves"]

@@ -16,6 +16,8 @@ import pytest
 
 import bert4keras
 
+pytestmark = pytest.mark.spread
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "bert4keras"
 BUILD = """

@@ -17,6 +17,8 @@ from bert4keras.tasks import reading, tagging
 from bert4keras.training import FGM, Regularized
 from helpers import tiny
 
+pytestmark = pytest.mark.spread
+
 T, C = 5, 3
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(4, T, 6)).astype("float32")

@@ -20,6 +20,8 @@ from helpers import tiny
 from helpers.families import FAMILIES as FIXTURES
 from helpers.families import NAMES
 
+pytestmark = pytest.mark.spread
+
 CONFIGS = sorted({f.transformer.config_class for f in FAMILIES.values()}, key=str)
 WRONG = ["x", [1], {}, True, 1.5, math.nan, math.inf, -(10**400), b"3"]
 

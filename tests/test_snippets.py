@@ -14,6 +14,8 @@ from bert4keras import backend, snippets
 from bert4keras.snippets import parallel_apply, parallel_apply_generator
 from helpers import work
 
+pytestmark = pytest.mark.spread
+
 # Every public name of the ancestor's module.
 ANCESTOR = """
     to_array is_string strQ2B string_matching convert_to_unicode convert_to_str

@@ -13,6 +13,8 @@ import convert_checkpoint
 from bert4keras.checkpoints import CheckpointError, convert, load, open_checkpoint, save
 from helpers.named_weights import assert_same
 
+pytestmark = pytest.mark.spread
+
 pytest.importorskip("tensorflow", reason="converts TensorFlow checkpoints")
 
 

@@ -11,6 +11,8 @@ from safetensors.numpy import load_file
 from bert4keras.checkpoints import TABLES, CheckpointError, convert
 from helpers.families import FAMILIES, NAMES
 
+pytestmark = pytest.mark.spread
+
 BOTH = ("albert", "electra", "electra_generator", "gpt", "gpt2", "mt5", "roformer", "t5", "t5.1.1")
 needs_tensorflow = pytest.mark.skipif(
     importlib.util.find_spec("tensorflow") is None, reason="TensorFlow writes this format"

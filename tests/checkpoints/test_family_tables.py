@@ -14,6 +14,8 @@ from bert4keras.models import FAMILIES, build_transformer_model
 from helpers import tiny
 from helpers.named_weights import assert_same, values
 
+pytestmark = pytest.mark.spread
+
 HEADS = {
     "with_nsp": "NSP-",
     "with_pool": "Pooler-",

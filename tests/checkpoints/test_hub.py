@@ -21,6 +21,8 @@ from helpers import tiny
 from helpers.hub_server import Hub, commit, serving
 from helpers.named_weights import arrays_of, assert_same, bag, values, weight_shapes
 
+pytestmark = pytest.mark.spread
+
 pytest.importorskip("huggingface_hub", reason="the extra `hub` is not installed")
 
 NAME = "org/tiny"

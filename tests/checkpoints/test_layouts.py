@@ -16,6 +16,8 @@ from bert4keras.models import build_transformer_model
 from helpers import families
 from helpers.named_weights import assert_same, bag, values
 
+pytestmark = pytest.mark.spread
+
 WRAPPED = [
     "_orig_mod.",
     "module.",

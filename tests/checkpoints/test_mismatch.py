@@ -20,6 +20,8 @@ from bert4keras.checkpoints import (
 from bert4keras.checkpoints.tables.bert import HUGGINGFACE
 from helpers.named_weights import Bag, arrays_of, assert_same, bag, values
 
+pytestmark = pytest.mark.spread
+
 
 @pytest.mark.parametrize("change", ["missing", "shape", "transposed", "rank"])
 def test_what_does_not_fit_is_refused_and_nothing_is_assigned(model, stored, change):

@@ -15,6 +15,8 @@ from bert4keras import Tokenizer, build_transformer_model
 from bert4keras.checkpoints import CheckpointError, fetch, named
 from bert4keras.checkpoints.e5_package import BLOCK, MEMBER, dequantize, read_data_file, unpack_e5
 
+pytestmark = pytest.mark.spread
+
 HIDDEN, HEADS, INNER, POSITIONS = 32, 2, 64, 16
 WORDS = ["▁", "▁ge", "▁n", "ut", "好", "北", "京"]
 VOCABULARY = ["<s>", "<pad>", "</s>", "<unk>", *WORDS, "<mask>"]

@@ -22,6 +22,8 @@ from bert4keras.checkpoints import (
 )
 from helpers.named_weights import assert_same
 
+pytestmark = pytest.mark.spread
+
 ARRAYS = {
     "pooler.dense.weight": np.linspace(-1, 1, 12, dtype="float32").reshape(3, 4),
     "pooler.dense.bias": np.arange(3, dtype="float32"),

@@ -10,6 +10,8 @@ from bert4keras.checkpoints.resize import fit_weight, orthogonally_resize
 from bert4keras.models import build_transformer_model
 from helpers import tiny
 
+pytestmark = pytest.mark.spread
+
 
 def test_columns_repeat_in_groups_and_the_norm_stays():
     array = np.arange(1.0, 9).reshape(2, 4)

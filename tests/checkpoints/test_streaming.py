@@ -23,6 +23,8 @@ from bert4keras.checkpoints import (
 from bert4keras.checkpoints.readers import SafetensorsReader
 from helpers.named_weights import arrays_of, assert_same
 
+pytestmark = pytest.mark.spread
+
 MB = 10**6
 LARGEST = 16 * MB
 WIDTH = 400

@@ -13,6 +13,8 @@ from bert4keras.checkpoints.table import fuse
 from bert4keras.checkpoints.tables.bert import GOOGLE, HUGGINGFACE, TABLES
 from helpers.named_weights import Sizes, weight_shapes
 
+pytestmark = pytest.mark.spread
+
 INDEX = Path(__file__).parent.parent / "fixtures" / "google_chinese_bert_index.json"
 
 # Written by hand from the two programs' own checkpoints.

@@ -32,6 +32,8 @@ from helpers.named_weights import (
     weight_shapes,
 )
 
+pytestmark = pytest.mark.spread
+
 FORMATS = ("huggingface", "google")
 
 

@@ -8,6 +8,8 @@ import pytest
 from bert4keras.checkpoints import CheckpointError, load
 from helpers.named_weights import assert_same, bag, values
 
+pytestmark = pytest.mark.spread
+
 KEEP = [0, 5, 5, 2]
 
 

@@ -20,6 +20,8 @@ from bert4keras.checkpoints import (
     write_tensorflow,
 )
 
+pytestmark = pytest.mark.spread
+
 OLD = {"a": np.arange(4, dtype="float32"), "b": np.ones((2, 3), "float32")}
 NEW = {name: array + 10 for name, array in OLD.items()}
 

@@ -4,6 +4,8 @@ import pytest
 
 from bert4keras.data import split
 
+pytestmark = pytest.mark.spread
+
 
 def test_every_sample_is_in_one_part():
     parts = split(list(range(100)), (0.2, 0.05), seed=3)

@@ -24,6 +24,8 @@ from bert4keras.data import (
 )
 from bert4keras.data import open as open_file
 
+pytestmark = pytest.mark.spread
+
 
 def write(path, content):
     raw = content.encode() if isinstance(content, str) else content

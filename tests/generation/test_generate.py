@@ -177,6 +177,7 @@ def exhaustive(model, prompt, steps, end, penalty, vocabulary):
     return sorted(ranked, key=lambda item: -item[1])
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("penalty", [0.0, 1.0])
 def test_a_wide_beam_is_an_exhaustive_search(penalty):
     sizes = {"vocab_size": 5, "pad_token_id": -1, "num_hidden_layers": 1, **LONG}
@@ -221,6 +222,7 @@ def test_top_k_and_top_p(lm):
     )
 
 
+@pytest.mark.spread
 def test_seeds(lm):
     first, same, other = (
         generate(lm, PROMPTS, STEPS, strategy=Sample(n=3, seed=s)).token_ids for s in (1, 1, 2)
@@ -239,6 +241,7 @@ def test_a_stream_is_the_same_token_by_token(lm):
         next(stream(lm, PROMPTS, strategy=BeamSearch(2)))
 
 
+@pytest.mark.spread
 def test_repetition(lm):
     free = generate(lm, PROMPTS, 12).best
     assert any(len(set(ids)) < len(ids) for ids in free)
@@ -257,6 +260,7 @@ def test_repetition(lm):
     assert harsh.best != [ids[:8] for ids in free]
 
 
+@pytest.mark.spread
 def test_answers_from_a_list(lm):
     titles = [[3, 4], [3, 4, 5], [7, 8, 9], [2]]
     found = generate(

@@ -163,6 +163,7 @@ def test_a_saved_backbone_is_the_same(options, tmp_path):
         np.testing.assert_array_equal(left, right)
 
 
+@pytest.mark.spread
 def test_a_saved_head_is_the_same_in_another_process(tmp_path):
     bert = tiny.build(with_pool=True)
     model = keras.Model(bert.input, keras.layers.Dense(3, activation="softmax")(bert.output))
@@ -180,6 +181,7 @@ def test_a_saved_head_is_the_same_in_another_process(tmp_path):
 
 
 # Keras says so of the inputs and of every other layer that it cannot quantize.
+@pytest.mark.spread
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method:UserWarning")
 def test_int8_stays_close():
     bert = tiny.build()
@@ -208,6 +210,7 @@ def test_lora_on_the_query_trains_only_its_factors():
     assert np.abs(value(query.lora_kernel_b) - factor).max() > 0
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize(("policy", "digits"), [("mixed_float16", 10), ("mixed_bfloat16", 7)])
 def test_half_precision_is_near_float32(policy, digits):
     x = tiny.inputs()

@@ -65,6 +65,7 @@ def copies(model) -> set[str]:
     return {key for key, why in model.load_report.ignored.items() if "copy" in why}
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("name", NAMES)
 def test_saving_gives_back_every_name_and_byte(name, tmp_path):
     model = build(name)
@@ -84,6 +85,7 @@ def test_saving_gives_back_every_name_and_byte(name, tmp_path):
     assert {key: written[key] for key in both} == {key: original[key] for key in both}
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("name", NAMES)
 def test_another_activation_would_be_noticed(name):
     arrays = reference(name)
@@ -93,6 +95,7 @@ def test_another_activation_would_be_noticed(name):
     assert gap(states[-1], arrays["hidden_states"][-1], real) > 5 * TOLERANCE
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("name", [n for n in NAMES if not reference(n)["attention_mask"].all()])
 def test_ignored_padding_would_be_noticed(name):
     arrays = reference(name)
@@ -101,6 +104,7 @@ def test_ignored_padding_would_be_noticed(name):
     assert gap(states[-1], arrays["hidden_states"][-1], real) > 100 * TOLERANCE
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("name", NAMES)
 def test_a_position_off_by_one_would_be_noticed(name):
     arrays, model = reference(name), build(name, custom_position_ids=True)

@@ -14,6 +14,8 @@ from bert4keras.models import build_transformer_model
 from helpers import tiny
 from helpers.family_models import SINGLE, build, call
 
+pytestmark = pytest.mark.spread
+
 # RoFormerV2 and GAU norm without a gain that could be conditioned.
 NO_GAIN = ("roformer_v2", "gau_alpha")
 LENGTH, SOURCE = 9, 4

@@ -9,6 +9,8 @@ from bert4keras.data import ordered_inputs, random_ranks
 from bert4keras.models import TwoStream, fill_gaps
 from helpers import tiny
 
+pytestmark = pytest.mark.spread
+
 TOKENS, SEGMENTS = tiny.inputs(batch=3, length=9, padding=2)
 GAPS = np.array([[0, 1, 1, 0, 1, 1, 0, 0, 0], [0, 0, 0, 1, 0, 0, 1, 0, 0], [0] * 9], bool)
 RANKS = {

@@ -12,6 +12,8 @@ from bert4keras.tasks.linking import CandidateRanking
 from helpers import tiny
 from helpers.family_models import build
 
+pytestmark = pytest.mark.spread
+
 TOKENS, SEGMENTS = tiny.inputs()
 SWAPPED = r"segment id[\s\S]*outside the model[\s\S]*the inputs are swapped: token ids come first"
 

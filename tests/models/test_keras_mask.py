@@ -26,6 +26,8 @@ from bert4keras.tasks.tagging import (
 from helpers import tiny
 from helpers.family_models import SINGLE, build
 
+pytestmark = pytest.mark.spread
+
 PAD = 3  # no family's default: what assumes 0, or 1, fails
 REAL = np.array([[1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0], [1, 0, 0, 0, 0, 0]], bool)
 TOKENS = np.where(REAL, np.random.default_rng(0).integers(4, 20, REAL.shape), PAD).astype("int32")

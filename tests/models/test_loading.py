@@ -16,6 +16,8 @@ from bert4keras.models import FAMILIES, build_transformer_model
 from helpers import families, family_models, tiny
 from helpers.named_weights import assert_same
 
+pytestmark = pytest.mark.spread
+
 
 def unprefixed(model, prefix=""):
     return {v.path.replace(prefix, ""): keras.ops.convert_to_numpy(v) for v in model.weights}

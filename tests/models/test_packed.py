@@ -13,6 +13,8 @@ from bert4keras.masks import LM, Branches, Packed, Window
 from bert4keras.models import FAMILIES
 from helpers.family_models import SINGLE, build, call
 
+pytestmark = pytest.mark.spread
+
 PAD = 3
 rng = np.random.default_rng(5)
 TEXTS = [rng.integers(4, 20, n).tolist() for n in (6, 5, 4, 2)]

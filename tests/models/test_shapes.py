@@ -8,6 +8,8 @@ import pytest
 
 from helpers.family_models import SINGLE, build
 
+pytestmark = pytest.mark.spread
+
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("deberta-v2", "modernbert")]
 FAMILIES = ["bert", "roberta", *SLOW]
 

@@ -12,6 +12,8 @@ from bert4keras.models import FAMILIES, build_transformer_model
 from bert4keras.models.sizes import count_weights, planned_weights
 from helpers import families, tiny
 
+pytestmark = pytest.mark.spread
+
 CLASSES = sorted({f.transformer: name for name, f in reversed(FAMILIES.items())}.values())
 
 

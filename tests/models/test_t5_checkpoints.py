@@ -16,6 +16,8 @@ from bert4keras.models import build_transformer_model
 from helpers.families import FAMILIES, TOLERANCE, TOLERANCES, build, gap, reference
 from helpers.named_weights import arrays_of, assert_same
 
+pytestmark = pytest.mark.spread
+
 NAMES = ["t5", "t5.1.1", "mt5"]
 SIDES = ("encoder", "decoder")
 

@@ -10,6 +10,8 @@ from bert4keras.models import build_transformer_model
 from helpers import numpy_families as reference
 from helpers import tiny
 
+pytestmark = pytest.mark.spread
+
 SIZES = {
     "vocab_size": reference.V,
     "hidden_size": reference.D,

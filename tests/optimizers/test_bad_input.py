@@ -26,6 +26,8 @@ from bert4keras.optimizers import (
 )
 from helpers.updates import make_variables, run, some_gradients
 
+pytestmark = pytest.mark.spread
+
 Adam, SGD = keras.optimizers.Adam, keras.optimizers.SGD
 
 

@@ -37,6 +37,8 @@ from helpers.updates import (
     values,
 )
 
+pytestmark = pytest.mark.spread
+
 IDS = np.array([[1, 2, 3], [2, 2, 4], [1, 4, 4], [3, 1, 2]] * 2, "int32")
 LABELS = np.array([0, 1, 1, 0] * 2)
 

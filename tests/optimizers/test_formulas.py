@@ -31,6 +31,8 @@ from bert4keras.optimizers import (
 from helpers import numpy_optimizers as formulas
 from helpers.updates import MODES, first_weights, furthest, means, run, some_gradients
 
+pytestmark = pytest.mark.spread
+
 RATE, WEIGHTS = 0.02, first_weights()
 EMBEDDING = "Embedding-Token/embeddings"
 NORM_OR_BIAS = re.compile("Norm|bias")

@@ -18,6 +18,8 @@ from bert4keras.tasks.tagging import (
     MaximumEntropyMarkovModel,
 )
 
+pytestmark = pytest.mark.spread
+
 T, D = 6, 16
 
 

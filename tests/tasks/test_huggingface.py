@@ -24,6 +24,8 @@ from bert4keras.tasks.huggingface import (
     save_with_head,
 )
 
+pytestmark = pytest.mark.spread
+
 HEADS_MADE = Path(__file__).parents[1] / "fixtures" / "task_heads"
 NAMES = sorted(path.name for path in HEADS_MADE.iterdir())
 

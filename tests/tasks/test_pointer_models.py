@@ -13,6 +13,8 @@ from bert4keras.tasks.tagging import EfficientGlobalPointer, GlobalPointer
 from helpers import tiny
 from helpers.fresh_process import fresh_outputs, outputs
 
+pytestmark = pytest.mark.spread
+
 HEADS = {
     "global_pointer": lambda n: GlobalPointer(n, 8, name="head"),
     "efficient": lambda n: EfficientGlobalPointer(n, 8, name="head"),

@@ -15,6 +15,8 @@ from bert4keras.tokenizers import (
     save_vocab,
 )
 
+pytestmark = pytest.mark.spread
+
 VOCAB = "[PAD] [UNK] [CLS] [SEP] [MASK] the storm hello ##s [ ] e ##1 1 e1 中 国 word".split()
 SIZE = len(VOCAB)
 TEXT = "the [E1]hello storm [E1] words"

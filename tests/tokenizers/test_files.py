@@ -20,7 +20,10 @@ from bert4keras.tokenizers import (
 
 VOCAB = "[PAD] [UNK] [CLS] [SEP] [MASK] the storm hello ##s [ ] e ##1 1 中 国 h".split()
 TEXTS = ["Hello STORM the 中国storms", "héllo  the\u3000storm\nxx", "[SEP] the\0 st\0orm [E1]", ""]
-pytestmark = pytest.mark.filterwarnings("ignore::bert4keras.tokenizers.UnknownTokensWarning")
+pytestmark = [
+    pytest.mark.spread,
+    pytest.mark.filterwarnings("ignore::bert4keras.tokenizers.UnknownTokensWarning"),
+]
 
 
 def word_piece(normalizer, pre_tokenizer, **options):

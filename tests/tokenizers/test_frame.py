@@ -7,6 +7,8 @@ import pytest
 from bert4keras.tokenizers import Tokenizer
 from bert4keras.tokenizers.frame import Frame
 
+pytestmark = pytest.mark.spread
+
 LISTED = Tokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "b", "c"])
 
 

@@ -13,6 +13,7 @@ from bert4keras.tokenizers import Tokenizer, TokenizerError, save_vocab
 from helpers.tokenizers_fuzzing import break_files
 
 pytestmark = [
+    pytest.mark.spread,
     pytest.mark.filterwarnings("ignore::bert4keras.tokenizers.UnknownTokensWarning"),
     pytest.mark.filterwarnings("ignore::bert4keras.tokenizers.TokenizerFilesWarning"),
 ]

@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 from bert4keras.tokenizers import SpTokenizer, SubwordTokenizer
 
 # Many of the texts are odd on purpose.
-pytestmark = pytest.mark.filterwarnings("ignore::bert4keras.tokenizers.UnknownTokensWarning")
+pytestmark = [
+    pytest.mark.spread,
+    pytest.mark.filterwarnings("ignore::bert4keras.tokenizers.UnknownTokensWarning"),
+]
 ODD = "aé\u0301 \u3000\n\tİß\ud800\udc00\0\u200b\ufffdﬁ①Ａ😀👩\u200d🚀𠀀北京한\u1112\u1161``''▁Ġ"
 ANY_TEXT = (
     st.text(st.characters())

@@ -9,6 +9,8 @@ import pytest
 from bert4keras.data import DataGenerator
 from bert4keras.tokenizers import Tokenizer, TruncationWarning, UnknownTokensWarning
 
+pytestmark = pytest.mark.spread
+
 VOCAB = "[PAD] [UNK] [CLS] [SEP] [MASK] the storm came before snow a b , .".split()
 CHINESE = "the 今天天气很好，我们去公园玩。storm"
 

@@ -11,6 +11,8 @@ import pytest
 from bert4keras.tokenizers import SpTokenizer, SubwordTokenizer, Tokenizer
 from bert4keras.tokenizers.families import find_family
 
+pytestmark = pytest.mark.spread
+
 BROKEN = {"a": 0, "<unk>": 1, "</s>": 2}
 
 

@@ -18,7 +18,10 @@ from bert4keras.tokenizers import (
 
 VOCAB = "[PAD] [unused1] [UNK] [CLS] [SEP] [MASK] the storm hello ##s é 中 ##中 国 ! [E1]".split()
 TEXTS = ["Héllo THE storms 中国!", "the [E1] [MASK] x <extra_id_0> storm", "", "``a'' É ﬁ"]
-pytestmark = pytest.mark.filterwarnings("ignore::bert4keras.tokenizers.UnknownTokensWarning")
+pytestmark = [
+    pytest.mark.spread,
+    pytest.mark.filterwarnings("ignore::bert4keras.tokenizers.UnknownTokensWarning"),
+]
 
 
 def assert_equal(a, b) -> None:

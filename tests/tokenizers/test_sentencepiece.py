@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from bert4keras.tokenizers import SpTokenizer, Tokenizer
 from bert4keras.tokenizers.sentencepiece_file import keep_pieces
 
+pytestmark = pytest.mark.spread
+
 LINES = ("the storm came before the snow", "我们在北京学习", "she wrote a letter by the sea")
 NONE = {"token_start": None, "token_end": None}
 

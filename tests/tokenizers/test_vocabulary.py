@@ -6,6 +6,8 @@ import pytest
 
 from bert4keras.tokenizers import load_vocab, save_vocab
 
+pytestmark = pytest.mark.spread
+
 TOKENS = ["[PAD]", "[unused1]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "的", "##的", "the", "##e"]
 TOKENS += ["!", "...", "##!", "\u3000", "é"]
 

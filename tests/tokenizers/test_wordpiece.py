@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 from bert4keras.tokenizers import Tokenizer, save_vocab
 
 # Many of the texts are odd on purpose.
-pytestmark = pytest.mark.filterwarnings("ignore::bert4keras.tokenizers.UnknownTokensWarning")
+pytestmark = [
+    pytest.mark.spread,
+    pytest.mark.filterwarnings("ignore::bert4keras.tokenizers.UnknownTokensWarning"),
+]
 REFERENCE = json.loads(
     (Path(__file__).parents[1] / "fixtures" / "wordpiece_reference.json").read_text("utf-8")
 )

@@ -17,7 +17,10 @@ from helpers.fresh_process import its_turn
 from helpers.resuming import DATA, make_model, train
 
 # Keras itself meets this one when it turns torch tensors into arrays.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    pytest.mark.spread,
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+]
 
 
 def in_another_process(*arguments) -> int:

@@ -9,6 +9,8 @@ from keras import ops
 from bert4keras.training import Mixup, Regularized
 from helpers.regularizing import IDS, LABELS, numpy, small_model, step_of, tied_model
 
+pytestmark = pytest.mark.spread
+
 
 def shuffled_step(model, **options):
     """A step whose random order swaps no rows in pairs, so that shares can be told apart."""

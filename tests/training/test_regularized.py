@@ -202,6 +202,7 @@ def small_bert(**options) -> tuple[keras.Model, list[np.ndarray]]:
     return keras.Model(bert.input, scores), [IDS, np.zeros_like(IDS)]
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("technique", [FGM(), PGD(steps=2), VAT(), RDrop(), GradientPenalty()])
 def test_blocks_that_are_computed_again(technique):
     """The same gradients with `remat`; twice differentiated they can be on JAX alone."""

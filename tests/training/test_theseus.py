@@ -18,6 +18,8 @@ from bert4keras.models.two_stream import TwoStream
 from bert4keras.training import ModuleReplacement, Theseus
 from helpers import tiny
 
+pytestmark = pytest.mark.spread
+
 PLAIN = {"dropout_rate": 0.0, "attention_dropout_rate": 0.0}
 X, Y = tiny.inputs(), np.array([0, 1, 2])
 RISING = keras.optimizers.schedules.PolynomialDecay(0.25, 4, end_learning_rate=1.5)

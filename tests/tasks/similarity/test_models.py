@@ -21,6 +21,8 @@ from bert4keras.tasks.similarity import (
 from helpers import tiny
 from helpers.fresh_process import fresh_outputs, outputs
 
+pytestmark = pytest.mark.spread
+
 RNG = np.random.default_rng(8)
 
 
