@@ -28,7 +28,7 @@ import numpy as np
 from linking import NIL, Candidate, Mention, Text, tokens
 
 from bert4keras.data import DataGenerator, sequence_padding
-from bert4keras.tasks.linking import build_joint_linking, match_flags
+from bert4keras.tasks.linking import build_joint_linking, name_boundary_flags
 
 FIRST = 3  # token ids below: padding, unknown, unknown and capitalised
 
@@ -66,13 +66,13 @@ class Linker:
     def about(self, text: Text) -> list[np.ndarray]:
         """Ids of a text, and which tokens begin and end a name."""
         ids, *words = self.numbers(text.text)
-        return [ids, match_flags([m[:2] for m in text.mentions], tokens(text.text)), *words]
+        return [ids, name_boundary_flags([m[:2] for m in text.mentions], tokens(text.text)), *words]
 
     def encode(self, pair: tuple[Text, Mention, Candidate]) -> tuple[np.ndarray, ...]:
         """Inputs of a mention and a candidate."""
         text, mention, candidate = pair
         description = [array[: self.options.description] for array in self.numbers(candidate.text)]
-        place = match_flags([mention[:2]], tokens(text.text)).argmax(0)
+        place = name_boundary_flags([mention[:2]], tokens(text.text)).argmax(0)
         return (
             *self.about(text),
             place,
@@ -87,7 +87,7 @@ class Linker:
         wrong = [c for c in mention.candidates if c.entity != mention.gold]
         draw_right = right and (not wrong or self.random.random() < 0.5)
         candidate = self.random.choice(right if draw_right else wrong)
-        labels = (match_flags(spans, tokens(text.text)), int(candidate.entity == mention.gold))
+        labels = (name_boundary_flags(spans, tokens(text.text)), int(candidate.entity == mention.gold))
         return self.encode((text, mention, candidate)), labels
 
     def chances(self, texts: list[Text]) -> list[tuple[str, float]]:
