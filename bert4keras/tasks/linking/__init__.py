@@ -9,6 +9,7 @@ from .ccks2019 import (
     MentionPointer,
     build_joint_linking,
 )
+from .ccks2019_task import CCKS2019Linker
 from .knowledge_base import Entity, KnowledgeBase
 from .linker import LinkedMention, Linker
 from .mentions import AliasTrie, Mention, name_boundary_flags
@@ -18,6 +19,7 @@ from .readers import (
     read_conll_documents,
     read_knowledge_base,
     read_linked_texts,
+    read_word_vectors,
     write_knowledge_base,
 )
 from .samples import Document, Link, LinkedText
@@ -26,6 +28,7 @@ from .task import EntityLinker
 __all__ = [
     "AliasTrie",
     "BiLSTM",
+    "CCKS2019Linker",
     "CandidateRanking",
     "DescriptionMatching",
     "Document",
@@ -45,5 +48,6 @@ __all__ = [
     "read_conll_documents",
     "read_knowledge_base",
     "read_linked_texts",
+    "read_word_vectors",
     "write_knowledge_base",
 ]

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from ...data import DataFileError, read_json_rows, read_lines
 from .knowledge_base import Entity, KnowledgeBase
 from .mentions import Mention
@@ -132,6 +134,40 @@ def read_conll_documents(
             documents[-1].append(tokens)
             tokens = []
     return documents
+
+
+def read_word_vectors(
+    path: str | Path, encoding: str | None = None
+) -> tuple[list[str], np.ndarray]:
+    """Read word vectors: a line a word, "word 0.1 -0.2 ...", the text format of word2vec.
+
+    Returns:
+        The words, and their vectors, float32 (words, width).
+
+    Raises:
+        DataFileError: no word; a line of another width, or of what is no number; names the line.
+    """
+    rows: dict[str, np.ndarray] = {}
+    width = None
+    for number, line in enumerate(read_lines(path, encoding), 1):
+        word, *values = line.rstrip(" \r").split(" ")
+        sizes = number == 1 and len(values) == 1 and (word + values[0]).isdecimal()
+        if sizes or not word:
+            continue
+        try:
+            with np.errstate(over="ignore"):  # becomes infinite, which is refused
+                vector = np.array(values, "float32")
+        except ValueError as error:
+            raise DataFileError.at(path, number, error) from None
+        width = width or len(values)
+        if not values or len(values) != width:
+            raise DataFileError.at(path, number, f"{len(values)} numbers for {word!r}")
+        if not np.isfinite(vector).all():
+            raise DataFileError.at(path, number, f"a number of {word!r} is not finite")
+        rows.setdefault(word, vector)
+    if not rows:
+        raise DataFileError.at(path, None, "it has no word")
+    return list(rows), np.stack(list(rows.values()))
 
 
 def _objects(

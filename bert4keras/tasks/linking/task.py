@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -88,7 +88,7 @@ class EntityLinker(Linker):
         [LinkedMention(start=11, end=17, text='Torrin', entity='83', score=0.98, ...)]
     """
 
-    extra_inputs = {BRANCHES: 0, STARTS: 0, FEATURES: 0.0}
+    extra_inputs: ClassVar = {BRANCHES: 0, STARTS: 0, FEATURES: 0.0}
     loss = staticmethod(CandidateRanking.loss)
 
     def __init__(
@@ -183,7 +183,7 @@ class EntityLinker(Linker):
 
     def _context(self, left: list, name: list, right: list, topic: list) -> list[int]:
         """Token ids: the name; the topic; the text around the name, of which what fits is taken."""
-        start, end = self.tokenizer.token_start_id, self.tokenizer.token_end_id
+        start, end = self.tokenizer.cls_token_id, self.tokenizer.sep_token_id
         mark = [] if end is None else [end]
         room = self.maxlen - self.description - 1 - 2 * len(mark)
         name = name[: room // 4]  # it stands there twice
@@ -201,8 +201,8 @@ class EntityLinker(Linker):
         if entity not in self._texts:
             text = "" if entity is None else self.knowledge_base[entity].text
             ids = self.tokenizer.encode(text, maxlen=self.description, truncate=True)[0]
-            if self.tokenizer.token_start is None:
-                ids = [self.tokenizer.token_end_id or 0, *ids[: self.description - 1]]
+            if self.tokenizer.token_start is None:  # the token that its score is read from
+                ids = [self.tokenizer.sep_token_id or 0, *ids[: self.description - 1]]
             self._texts[entity] = list(ids)
         return self._texts[entity]
 
