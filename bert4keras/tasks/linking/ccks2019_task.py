@@ -93,6 +93,8 @@ class CCKS2019Linker(Linker):
             raise TaskError(f"description={description} must be 1 at least.")
         if bool(words) != ("Text-Word" in self.encoder.inputs):
             raise TaskError("words are needed by a model with word vectors, and by no other.")
+        if CAPITALIZED not in tokenizer.vocab or UNKNOWN not in tokenizer.vocab:
+            raise TaskError(f"the tokenizer's vocabulary lacks {CAPITALIZED} or {UNKNOWN}.")
         self.description = description
         self.words = WordFinder(words) if len(words) else None
         self._read: dict[str, tuple[list[str], dict[str, np.ndarray]]] = {}  # entities

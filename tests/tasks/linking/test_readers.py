@@ -291,6 +291,11 @@ def test_word_vectors(tmp_path):
     assert words == ["北京", "北京大学", "rock"]
     assert vectors.tolist() == [[0.5, 1], [1, 2], [3, 4]]
     assert vectors.dtype == "float32"
+    path = tmp_path / "v.txt"
+    path.write_bytes("\ufeff2 1\n\u2028a 1\r\nb 2\r\n".encode())  # a mark, Windows line ends
+    assert read_word_vectors(path)[1].tolist() == [[1], [2]]
+    path.write_text("a 1\nb 2\n", encoding="utf-8")  # no line of sizes
+    assert read_word_vectors(path)[0] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -298,6 +303,7 @@ def test_word_vectors(tmp_path):
     [
         (["a 1 2", "b 1"], ", line 2: 1 numbers for 'b'"),
         (["a 1 x"], ", line 1: could not convert"),
+        (["a 1 nan"], ", line 1: a number of 'a' is not finite"),
         (["a 1 1e99"], ", line 1: a number of 'a' is not finite"),
         (["2 2", ""], " cannot be read: it has no word"),
         (["a 1 2", "b"], ", line 2: 0 numbers for 'b'"),
