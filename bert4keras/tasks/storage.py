@@ -49,6 +49,7 @@ def save_task(task: Task, directory: str | Path, card: str | None = None) -> Non
     with replace_directory(directory) as staging:
         task.tokenizer.save(staging)
         save_model(task.model, staging / MODEL)
+        task.save_assets(staging)
         (staging / TASK).write_text(text, encoding="utf-8")
         (staging / CARD).write_text(card or model_card(task), encoding="utf-8")
 
@@ -87,7 +88,7 @@ def load_task(directory: str | Path) -> Task:
         model = keras.saving.load_model(path, safe_mode=True)
     except (TypeError, ValueError, OSError, KeyError) as error:
         raise TaskError(f"{path} cannot be read: {error}") from error
-    return cls(tokenizer, model, **values["options"])
+    return cls(tokenizer, model, **values["options"], **cls.load_assets(directory))
 
 
 def read_task_file(directory: Path) -> dict[str, Any]:

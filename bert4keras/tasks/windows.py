@@ -95,8 +95,14 @@ def text_windows(
     return windows
 
 
-def _inner(tokenizer: TokenizerBase, text: str, head: int, tail: int) -> tuple[list[int], Offsets]:
+def bare_tokens(tokenizer: TokenizerBase, text: str) -> tuple[list[int], Offsets]:
     """Ids and offsets of a text without special tokens around it."""
+    frame = tokenizer.encode("")[0]
+    head = int(tokenizer.pattern.startswith("S") and tokenizer.token_start is not None)
+    return _inner(tokenizer, text, head, len(frame) - head)
+
+
+def _inner(tokenizer: TokenizerBase, text: str, head: int, tail: int) -> tuple[list[int], Offsets]:
     ids, _, offsets = tokenizer.encode_batch([text], return_offsets=True)
     own = slice(head, len(ids[0]) - tail)
     return ids[0][own], offsets[0][own]

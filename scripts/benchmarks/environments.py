@@ -8,8 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import minilm
-
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "benchmark"
 TORCH = "torch==2.13.0"
 PEERS = {  # name: the pip commands' arguments
@@ -65,15 +63,20 @@ def install(names: list[str]) -> None:
 
 
 def minilm_directory(given: Path | None = None) -> Path:
-    """The directory given, or the one that scripts/minilm.py fetches.
+    """The directory given, or the one that `checkpoints.fetch` returns.
 
     Raises:
         SystemExit: it cannot be fetched, or the weights are not those expected.
     """
+    from bert4keras.checkpoints import CheckpointError, fetch
+    from bert4keras.checkpoints.named import MINILM_FILES, digest
+
     try:
         if given is None:
-            return minilm.fetch()
-        minilm.verify(given)
+            return fetch("minilm-l6")
+        found = digest(given / "model.safetensors")
+        if found != MINILM_FILES["model.safetensors"]:
+            raise SystemExit(f"{given} holds other weights than minilm-l6 (SHA-256 {found}).")
         return given
-    except minilm.CheckpointError as error:
+    except (CheckpointError, OSError) as error:
         raise SystemExit(f"{error}") from None

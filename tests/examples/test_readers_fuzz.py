@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from bert4keras import data
+from bert4keras.tasks import linking
 from bert4keras.tasks.sql import execute
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -58,6 +59,8 @@ BASE = (
     '"object": "诗人"}]}\n{"subject_id": "2", "subject": "B", "alias": [], "data": []}'
 )
 CCKS = '{"text": "李白的诗", "mention_data": [{"offset": "0", "mention": "李白", "kb_id": "1"}]}'
+ENTITY = '{"id": 1, "name": "李白", "names": ["太白"], "facts": [["是", "诗人"]]}'
+LINKED = '{"text": "李白的诗", "links": [{"start": 0, "end": 2, "entity": "1"}], "topic": "a"}'
 VECTORS = "2 3\nthe 0.1 -0.2 3e-1\n李白 1 2 3\n"
 PROBLEMS = "有3个苹果，吃了1个，还剩？\t3-1\t2\n每行4棵，5行几棵？\t4*5\t20\n"
 MATH = '{"question": "有3个苹果，吃了1个？", "equation": "3-1", "answer": "2"}\n'
@@ -103,7 +106,7 @@ VALUES = [None, True, -1, 0, 10**30, 1.5, "", "a", "\0", "١", [], [[]], {}, {"a
 def readers(monkeypatch, tmp_path):
     """Pairs of a function of a path, and the contents that it reads."""
     monkeypatch.syspath_prepend(str(EXAMPLES))
-    names = "common entities linking relations tables titles comprehension reading"
+    names = "common entities relations tables titles comprehension reading"
     m = argparse.Namespace(**{name: importlib.import_module(name) for name in names.split()})
     scripts = "cws_crf language_model math_word_problem multilabel_classification"
     scripts = [importlib.import_module(f"task_{name}") for name in scripts.split()]
@@ -136,8 +139,8 @@ def readers(monkeypatch, tmp_path):
     def documents(path):
         (path.parent / "eng.train").write_bytes(path.read_bytes())
         try:
-            return m.linking.conll_documents(path.parent, "train")
-        except SystemExit as error:
+            return linking.read_conll_documents(path.parent, "train")
+        except data.DataFileError as error:
             raise SystemExit(str(error).replace("eng.train", path.name)) from None
 
     everything = [COLUMNS, WEIBO, LABELLED, SUBJQA, SHIPPED, SQUAD, LINES]
@@ -151,9 +154,9 @@ def readers(monkeypatch, tmp_path):
         (m.reading.read, [SQUAD]),
         (queries, [QUERY]),
         (tables, [TABLES]),
-        (lambda path: m.linking.KnowledgeBase(path).texts, [BASE]),
-        (m.linking.read_ccks, [CCKS]),
-        (lambda path: m.linking.WordVectors(path).vectors, [VECTORS]),
+        (lambda path: [e.text for e in linking.read_knowledge_base(path)], [BASE, ENTITY]),
+        (linking.read_linked_texts, [CCKS, LINKED]),
+        (lambda path: linking.read_word_vectors(path)[1], [VECTORS]),
         (documents, [COLUMNS]),
         (cws, [LINES]),
         (language_model, [LINES]),

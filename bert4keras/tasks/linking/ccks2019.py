@@ -97,7 +97,7 @@ class MentionPointer(EndsMask, keras.layers.Layer):
         units: width of h.
 
     Call arguments:
-        inputs: pair `[x, flags]`: (B, T, D), and (B, T, 2) of `match_flags`, 0 at padding.
+        inputs: pair `[x, flags]`: (B, T, D), and (B, T, 2) of `name_boundary_flags`, 0 at padding.
 
     Returns:
         (B, T, 2), float32: log-odds of a start and of an end, far below 0 where the flag is 0.

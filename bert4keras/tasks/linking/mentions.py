@@ -13,11 +13,19 @@ from ..alignment import Span, align
 
 
 class Mention(NamedTuple):
-    """A name in a text: characters `[start, end)` and the ids of the entities it may mean."""
+    """A name in a text and what it may mean.
+
+    Attributes:
+        start, end: characters `[start, end)` of the text.
+        candidates: ids of the entities it may mean; None: those of that name.
+        priors: of each candidate the logarithm of its probability before the text is read, such
+            as its share of the links from this name; empty where nothing is known.
+    """
 
     start: int
     end: int
-    candidates: tuple[str, ...]
+    candidates: tuple[str, ...] | None = None
+    priors: tuple[float, ...] = ()
 
 
 class AliasTrie:
@@ -130,8 +138,8 @@ class AliasTrie:
         return longest
 
 
-def match_flags(spans: Iterable[Span], offsets: Sequence[Span]) -> np.ndarray:
-    """Which tokens begin and end a name: what a model without a language model needs to be told.
+def name_boundary_flags(spans: Iterable[Span], offsets: Sequence[Span]) -> np.ndarray:
+    """Mark the tokens at which a name begins and ends.
 
     Args:
         spans: characters `[start, end)` of the names. One that begins or ends inside a token is

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bert4keras.tasks.linking import AliasTrie, Mention, match_flags
+from bert4keras.tasks.linking import AliasTrie, Mention, name_boundary_flags
 from bert4keras.tokenizers import Tokenizer
 
 
@@ -136,10 +136,10 @@ def test_flags_of_tokens():
     text = "a bc d e f"
     offsets = tokenizer.offsets(text)
     assert text[slice(*offsets[2])] == "bc"
-    flags = match_flags([(0, 4), (5, 6), (3, 8)], offsets)
+    flags = name_boundary_flags([(0, 4), (5, 6), (3, 8)], offsets)
     assert flags.dtype == np.int32
     #             [CLS]  a  bc  d  e  f [SEP]; (3, 8) begins inside "bc"
     assert flags[:, 0].tolist() == [0, 1, 1, 1, 0, 0, 0]
     assert flags[:, 1].tolist() == [0, 0, 1, 1, 1, 0, 0]
-    assert match_flags([(0, 4), (7, 8)], offsets[:3]).tolist() == [[0, 0], [1, 0], [0, 1]]
-    assert match_flags([(0, 1)], []).shape == (0, 2)
+    assert name_boundary_flags([(0, 4), (7, 8)], offsets[:3]).tolist() == [[0, 0], [1, 0], [0, 1]]
+    assert name_boundary_flags([(0, 1)], []).shape == (0, 2)

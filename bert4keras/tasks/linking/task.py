@@ -1,0 +1,289 @@
+"""Which entity of a knowledge base each name in a text means, by an encoder with branches."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+
+from ...data import DataGenerator, branch
+from ...masks import input_layer_name
+from ...tokenizers.base import TokenizerBase
+from ..base import Encoded, TaskError, register_task
+from ..finite import as_scores
+from ..windows import bare_tokens
+from .candidate_ranking import CandidateRanking
+from .knowledge_base import KnowledgeBase
+from .linker import LinkedMention, Linker, softmax
+from .mentions import Mention
+from .samples import Document
+
+BRANCHES, STARTS, FEATURES = (
+    input_layer_name("branch_ids"),
+    "Candidate-Starts",
+    "Candidate-Features",
+)
+ROW = 512  # tokens of a row; candidates that do not fit go into further rows
+
+
+@dataclasses.dataclass(frozen=True)
+class Ranking:
+    """A mention with its candidates, encoded.
+
+    Attributes:
+        mention: the mention.
+        context: token ids of the name and of the text around it.
+        texts: token ids of each candidate.
+        features: (K, 2): prior of each candidate; 1 if its name is that of the text.
+    """
+
+    mention: Mention
+    context: list[int]
+    texts: list[list[int]]
+    features: np.ndarray
+
+    def parts(self) -> Iterator[range]:
+        """Which candidates go into one row: as many as it holds."""
+        room, begin, used = max(ROW - len(self.context), ROW // 2), 0, 0
+        for place, ids in enumerate(self.texts):
+            if used + len(ids) > room and place > begin:
+                yield range(begin, place)
+                begin, used = place, 0
+            used += len(ids)
+        yield range(begin, len(self.texts))
+
+
+@register_task
+class EntityLinker(Linker):
+    """Linker of the names in a text to the entities of a knowledge base.
+
+    Names are found by the longest match, or given. For each of them the encoder reads the text
+    around it once, and after it all candidates, each as a branch that sees the text and itself
+    (`application="branches"`); an empty branch stands for "none of these" (NIL).
+
+    Args:
+        tokenizer, model: of `Task`; the model's output are scores (B, K) of the K branches. Its
+            inputs are those of the encoder, `Candidate-Starts` (B, K) and, if it wants them,
+            `Candidate-Features` (B, K, 2).
+        knowledge_base: the entities.
+        description: tokens that are read of what is known of an entity (`Entity.text`).
+        nil: whether a name may mean nothing of the knowledge base.
+        negatives: wrong candidates of a name that a training step sees, drawn anew in each epoch.
+        threshold: an entity that is less probable than this is not linked.
+        maxlen: tokens of the text around a name and of one candidate together.
+
+    Raises:
+        TaskError: options that do not fit one another or the model.
+
+    Example:
+        >>> base = read_knowledge_base("kb.jsonl")
+        >>> linker = EntityLinker.build("minilm-l6", base)
+        >>> linker.model.compile("adam", linker.loss)
+        >>> linker.model.fit(linker.batches(read_linked_texts("train.jsonl"), shuffle=True))
+        >>> linker("Profits at Torrin rose.")
+        [LinkedMention(start=11, end=17, text='Torrin', entity='83', score=0.98, ...)]
+    """
+
+    extra_inputs: ClassVar = {BRANCHES: 0, STARTS: 0, FEATURES: 0.0}
+    loss = staticmethod(CandidateRanking.loss)
+
+    def __init__(
+        self,
+        tokenizer: TokenizerBase,
+        model: keras.Model,
+        knowledge_base: KnowledgeBase,
+        description: int = 32,
+        nil: bool = True,
+        negatives: int = 4,
+        threshold: float = 0.0,
+        maxlen: int | None = None,
+    ):
+        super().__init__(tokenizer, model, knowledge_base, threshold, maxlen)
+        if isinstance(model.output, (list, tuple, dict)) or len(model.output.shape) != 2:
+            raise TaskError("the model's output must be scores of the candidates, (B, K).")
+        if not {BRANCHES, STARTS} <= set(self.encoder.inputs):
+            raise TaskError(
+                f"the model has the inputs {', '.join(self.encoder.inputs)}, and needs {BRANCHES} "
+                f"and {STARTS}: an encoder with application='branches' and a CandidateRanking."
+            )
+        if description < 3 or self.maxlen - description < 8:
+            raise TaskError(
+                f"description={description} must be 3 at least and leave 8 of the "
+                f"maxlen={self.maxlen} tokens to the text."
+            )
+        if negatives < 1:
+            raise TaskError(f"negatives={negatives} must be 1 at least.")
+        self.description, self.nil, self.negatives = description, bool(nil), negatives
+        self._texts: dict[str | None, list[int]] = {}  # token ids of entities already met
+
+    @classmethod
+    def build(
+        cls,
+        checkpoint: Any,
+        knowledge_base: KnowledgeBase,
+        description: int = 32,
+        nil: bool = True,
+        negatives: int = 4,
+        threshold: float = 0.0,
+        maxlen: int | None = None,
+        tokenizer: TokenizerBase | None = None,
+        dropout: float = 0.1,
+        **options: Any,
+    ) -> EntityLinker:
+        """Put a new ranking of candidates on a pretrained encoder.
+
+        Args:
+            checkpoint: a directory, `hf://org/name`, a named checkpoint, or a `Backbone` built
+                with `application="branches"`, for which `tokenizer` is given.
+            knowledge_base, description, nil, negatives, threshold, maxlen: as of the class.
+            tokenizer: in place of the checkpoint's own.
+            dropout: rate before the ranking.
+            **options: of `build_transformer_model`.
+        """
+        from ..pretrained import open_encoder
+
+        tokenizer, bert = open_encoder(
+            checkpoint, tokenizer, {"application": "branches", **options}
+        )
+        starts = keras.Input((None,), dtype="int32", name=STARTS)
+        features = keras.Input((None, 2), name=FEATURES)
+        head = CandidateRanking(dropout_rate=dropout, name="Candidate-Ranking")
+        scores = head([bert.output, starts, features])
+        model = keras.Model([*bert.inputs, starts, features], scores)
+        return cls(tokenizer, model, knowledge_base, description, nil, negatives, threshold, maxlen)
+
+    def encode(self, sample: str | Document) -> Encoded:
+        """Encode a text, or a `Document`, a row or more for each of its mentions."""
+        rankings = self.rank(self.read_document(sample))
+        rows = [self._row(r, part) for r in rankings if r.texts for part in r.parts()]
+        return Encoded(sample, rows, extra=rankings)
+
+    def rank(self, document: Document) -> list[Ranking]:
+        """Encode the mentions of a text and their candidates."""
+        ids, offsets = bare_tokens(self.tokenizer, document.text) if document.mentions else ([], [])
+        topic = bare_tokens(self.tokenizer, document.topic)[0] if document.mentions else []
+        starts, ends = (np.array([span[k] for span in offsets], "int64") for k in (0, 1))
+        rankings = []
+        for mention in document.mentions or ():
+            first = int(np.searchsorted(ends, mention.start, "right"))
+            behind = max(first, int(np.searchsorted(starts, mention.end, "left")))
+            context = self._context(ids[:first], ids[first:behind], ids[behind:], topic)
+            entities = [self.knowledge_base[c] for c in mention.candidates or ()]
+            name = document.text[mention.start : mention.end].casefold()
+            priors = mention.priors or [0.0] * len(entities)
+            known = [[p, e.name.casefold() == name] for p, e in zip(priors, entities, strict=True)]
+            texts = [self._text(entity.id) for entity in entities]
+            features = np.array(known, "float32").reshape(-1, 2)
+            rankings.append(Ranking(mention, context, texts, features))
+        return rankings
+
+    def _context(self, left: list, name: list, right: list, topic: list) -> list[int]:
+        """Token ids: the name; the topic; the text around the name, of which what fits is taken."""
+        start, end = self.tokenizer.cls_token_id, self.tokenizer.sep_token_id
+        mark = [] if end is None else [end]
+        room = self.maxlen - self.description - 1 - 2 * len(mark)
+        name = name[: room // 4]  # it stands there twice
+        room = max(0, room - 2 * len(name) - len(mark))
+        topic = topic[: room // 3]
+        room -= len(topic)
+        before = max(room // 2, room - len(right))
+        left = left[-before:] if before else []
+        right = right[: room - len(left)]
+        begin = [] if start is None else [start]
+        return [*begin, *name, *mark, *topic, *mark, *left, *name, *right, *mark]
+
+    def _text(self, entity: str | None) -> list[int]:
+        """Token ids of an entity, of None those of "none of these"."""
+        if entity not in self._texts:
+            text = "" if entity is None else self.knowledge_base[entity].text
+            ids = self.tokenizer.encode(text, maxlen=self.description, truncate=True)[0]
+            if self.tokenizer.token_start is None:  # the token that its score is read from
+                ids = [self.tokenizer.sep_token_id or 0, *ids[: self.description - 1]]
+            self._texts[entity] = list(ids)
+        return self._texts[entity]
+
+    def _row(self, ranking: Ranking, chosen: Sequence[int]) -> tuple[Any, ...]:
+        """Inputs of the model for some candidates, after NIL if there is such a thing."""
+        texts = [self._text(None)] if self.nil else []
+        row = branch(ranking.context, [*texts, *(ranking.texts[k] for k in chosen)])
+        features = ranking.features[list(chosen)]
+        if self.nil:
+            features = np.concatenate([np.zeros((1, 2), "float32"), features])
+        return self.encoder.select(
+            row.token_ids,
+            row.segment_ids,
+            **{
+                BRANCHES.replace("-", "_"): row.branch_ids,
+                STARTS.replace("-", "_"): row.starts,
+                FEATURES.replace("-", "_"): features,
+            },
+        )
+
+    def batches(
+        self,
+        samples: Sequence[tuple[Any, Any]],
+        batch_size: int = 16,
+        shuffle: bool = False,
+        seed: int = 0,
+        **options: Any,
+    ) -> DataGenerator:
+        """Batches of mentions for `model.fit`, each with `negatives` of its wrong candidates.
+
+        Args:
+            samples: pairs (text or `Document`, its links), such as `LinkedText`.
+            batch_size, shuffle, seed, **options: of `DataGenerator`.
+
+        Raises:
+            TaskError: a link outside of its text or to an unknown entity; nothing to learn.
+        """
+        rows = [pair for sample, links in samples for pair in self._taught(sample, links)]
+        if not rows:
+            raise TaskError("no mention of the samples has two candidates to tell apart.")
+        draw = random.Random(seed)
+
+        def row(pair: tuple[Ranking, str | None]) -> tuple[Any, Any]:
+            ranking, gold = pair
+            candidates = ranking.mention.candidates
+            right = [k for k, entity in enumerate(candidates) if entity == gold]
+            wrong = [k for k, entity in enumerate(candidates) if entity != gold]
+            likely = wrong[: 2 * self.negatives]  # candidates come with the likeliest first
+            chosen = right + draw.sample(likely, min(len(likely), self.negatives))
+            label = 0 if not right else int(self.nil)
+            inputs = [np.asarray(values) for values in self._row(ranking, chosen)]
+            return self._structured(inputs), np.array(label, "int32")
+
+        options = {"pad_value": self.encoder.padding, "cache": False, **options}
+        return DataGenerator(rows, batch_size, encode=row, shuffle=shuffle, seed=seed, **options)
+
+    def _taught(self, sample: Any, links: Any) -> Iterator[tuple[Ranking, str | None]]:
+        """The mentions of a sample that can be learnt from, and what they mean."""
+        document = self.read_document(sample)
+        gold = self.gold_links(links, document.text)
+        for ranking in self.rank(document):
+            entity = gold.get(ranking.mention[:2])
+            known = ranking.mention.candidates or ()
+            if len(known) + self.nil > 1 and (entity in known or self.nil):
+                yield ranking, entity
+
+    def decode(self, outputs: Sequence[np.ndarray], encoded: Encoded) -> list[LinkedMention]:
+        outputs, answers = iter(outputs), []
+        document = encoded.sample
+        text = document if isinstance(document, str) else document.text
+        for ranking in encoded.extra:
+            scores, nothing = [], []
+            for part in ranking.parts() if ranking.texts else ():
+                row = as_scores(next(outputs), "scores")[: len(part) + self.nil]
+                nothing = [float(score) for score in row[: self.nil]]
+                scores += [float(score) for score in row[self.nil :]]
+            chances = softmax([*nothing, *scores]) if scores else []
+            nil = chances[0] if nothing else None
+            answers.append(self.answer(ranking.mention, text, chances[len(nothing) :], nil))
+        return answers
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"description": self.description, "nil": self.nil, "negatives": self.negatives}
+        return {**super().get_config(), **own}
