@@ -27,15 +27,15 @@ from bert4keras.models import build_transformer_model
 from bert4keras.optimizers import Extended, RateByPath
 from bert4keras.tasks.sql import (
     NL2SQL,
-    Inexpressible,
+    UnsupportedQuery,
     ValueLinker,
     decode_sql,
     encode_question,
     encode_sql,
     execute,
-    partial_labels,
+    select_labels_only,
     sql_accuracy,
-    sure_scores,
+    scores_of_labels,
 )
 from bert4keras.tokenizers import Tokenizer
 
@@ -65,11 +65,11 @@ class Questions:
             try:
                 labels = encode_sql(sql, question, one)
                 link = ValueLinker(table).link if table.rows else None
-                said = decode_sql(sure_scores(labels), question, one, link)
+                said = decode_sql(scores_of_labels(labels), question, one, link)
                 if said.logical_form() != sql.logical_form():
                     reasons["the labels say something else"] += 1
-            except Inexpressible as error:
-                labels = partial_labels(sql, one)
+            except UnsupportedQuery as error:
+                labels = select_labels_only(sql, one)
                 reasons[str(error)] += 1
             self.encoded.append(one)
             self.labels.append(labels)

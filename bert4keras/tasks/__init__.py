@@ -16,12 +16,18 @@ from .base import TASKS, Encoded, Task, TaskError, register_task
 from .classification import Classification, TextClassifier
 from .from_scratch import from_scratch
 from .pretrained import locate, open_encoder
+from .relations import Relation, RelationExtractor
+from .sql import SQLAnswer, TableQA
 from .storage import load_task as load
 
 __all__ = [
     "TASKS",
     "Classification",
     "Encoded",
+    "Relation",
+    "RelationExtractor",
+    "SQLAnswer",
+    "TableQA",
     "Task",
     "TaskError",
     "TextClassifier",

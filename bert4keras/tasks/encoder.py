@@ -30,6 +30,7 @@ class EncoderFacts:
         max_length: number of tokens that can have a position; None if any number can.
         mask: who may attend to whom; an LM's first token, for one, sees nothing of the text.
         others: padding value of each input that a task feeds besides, by name.
+        fixed: names of the inputs whose rows have one length, so that they are never padded.
     """
 
     inputs: tuple[str, ...]
@@ -37,6 +38,7 @@ class EncoderFacts:
     max_length: int | None
     mask: Mask
     others: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    fixed: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, model: keras.Model, others: Mapping[str, float] | None = None) -> EncoderFacts:
@@ -70,6 +72,11 @@ class EncoderFacts:
             min(filter(None, reach), default=None),
             masks[0].strategy,
             others,
+            frozenset(
+                n
+                for n, tensor in zip(names, model.inputs, strict=True)
+                if n in others and len(tensor.shape) > 1 and tensor.shape[1] is not None
+            ),
         )
 
     def select(
@@ -105,7 +112,7 @@ class EncoderFacts:
             sequence_padding(
                 column,
                 value=value,
-                buckets=buckets,
+                buckets=None if name in self.fixed else buckets,
                 dtype="int32" if name in SUPPORTED else None,
             )
             for name, column, value in zip(
