@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -63,7 +63,7 @@ class RelationExtractor(Task):
         [Relation(subject=RelationEntity(start=0, end=5, text='Paris'), ...)]
     """
 
-    extra_inputs = {SUBJECT: 0}
+    extra_inputs: ClassVar[Mapping[str, float]] = {SUBJECT: 0}
 
     def __init__(
         self,

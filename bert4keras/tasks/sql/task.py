@@ -6,9 +6,9 @@ import collections
 import math
 import sqlite3
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -86,7 +86,7 @@ class TableQA(Task):
         SQLAnswer(sql=SQL(...), text='SELECT "people" FROM ...', rows=[(545.0,)], score=0.9)
     """
 
-    extra_inputs = {COLUMNS: 0}
+    extra_inputs: ClassVar[Mapping[str, float]] = {COLUMNS: 0}
 
     def __init__(
         self,
@@ -185,8 +185,8 @@ class TableQA(Task):
         if len(question_ids) > len(one.offsets):
             raise TaskError(
                 f"the question {question[:40]!r}... of {len(question_ids)} tokens does not fit "
-                f"beside the {len(names)} columns of table {table.name!r} into maxlen={self.maxlen}. "
-                "Shorten it, or take a larger maxlen."
+                f"beside the {len(names)} columns of table {table.name!r} into "
+                f"maxlen={self.maxlen}. Shorten it, or take a larger maxlen."
             )
         kept = (end - start - 1 for start, end in one.columns)
         if any(len(name) > count for name, count in zip(names, kept, strict=True)):

@@ -14,17 +14,17 @@ from bert4keras.tasks.sql import (
     SQL,
     Condition,
     EncodedQuestion,
-    UnsupportedQuery,
     Table,
+    UnsupportedQuery,
     ValueLinker,
     decode_sql,
     encode_question,
     encode_sql,
+    scores_of_labels,
     select_labels_only,
     sql_candidates,
-    scores_of_labels,
 )
-from bert4keras.tasks.sql.labels import best_combinations
+from bert4keras.tasks.sql.candidates import best_combinations
 from bert4keras.tokenizers import Tokenizer
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -162,7 +162,7 @@ def test_combinations_by_enumeration():
     rng = np.random.default_rng(1)
     for sizes in ((1,), (3,), (2, 3), (3, 1, 4), (2, 2, 2, 2)):
         slots = [[(float(s), i) for i, s in enumerate(-np.sort(-rng.random(n)))] for n in sizes]
-        found = [tuple(items) for items in best_combinations(slots)]
+        found = [tuple(items) for _, items in best_combinations(slots)]
         every = list(itertools.product(*map(range, sizes)))
         total = {c: sum(slot[i][0] for slot, i in zip(slots, c, strict=True)) for c in every}
         assert sorted(found) == every
