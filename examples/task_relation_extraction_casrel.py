@@ -1,8 +1,9 @@
 """Relation extraction with CasRel: first the subjects, then for each its objects by predicate.
 
 All triples (subject, predicate, object) of a sentence are found. Entities may take part in several
-triples. Training asks for one subject of a sentence at a time, drawn anew in every epoch. Files have the format of DuIE ({"text", "spo_list"}) or of WebNLG as
-CasRel's authors give it ({"text", "triple_list"}), one object a line or one array.
+triples. Training asks for one subject of a sentence at a time, drawn anew in every epoch. Files
+have the format of DuIE ({"text", "spo_list"}) or of WebNLG as CasRel's authors give it
+({"text", "triple_list"}), one object a line or one array.
     python task_relation_extraction_casrel.py
     python task_relation_extraction_casrel.py --checkpoint minilm-l6 --train train_triples.json \
         --valid val_triples.json --test test_triples.json --learning-rate 2e-4

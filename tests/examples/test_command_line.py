@@ -19,7 +19,11 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 EXAMPLES = ROOT / "examples"
 TINY = ROOT / "tests" / "fixtures" / "bert_gelu"
-SCRIPTS = sorted(path.stem for path in EXAMPLES.glob("*.py") if path.stem[:5] in ("basic", "task_"))
+SCRIPTS = sorted(  # of those with what they share
+    path.stem
+    for path in EXAMPLES.glob("*.py")
+    if path.stem[:5] in ("basic", "task_") and "@common.script" in path.read_text(encoding="utf-8")
+)
 
 
 class Loaded(Exception):

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from bert4keras import data
-from bert4keras.tasks.sql import execute
+from bert4keras.tasks.relations import read_relations
+from bert4keras.tasks.sql import execute, read_table_questions
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SECONDS, KILOBYTES = 10, 2_000_000
@@ -103,7 +104,7 @@ VALUES = [None, True, -1, 0, 10**30, 1.5, "", "a", "\0", "١", [], [[]], {}, {"a
 def readers(monkeypatch, tmp_path):
     """Pairs of a function of a path, and the contents that it reads."""
     monkeypatch.syspath_prepend(str(EXAMPLES))
-    names = "common entities linking relations tables titles comprehension reading"
+    names = "common entities linking titles comprehension reading"
     m = argparse.Namespace(**{name: importlib.import_module(name) for name in names.split()})
     scripts = "cws_crf language_model math_word_problem multilabel_classification"
     scripts = [importlib.import_module(f"task_{name}") for name in scripts.split()]
@@ -113,13 +114,13 @@ def readers(monkeypatch, tmp_path):
 
     def queries(path):
         (tmp_path / "tables.jsonl").write_text(TABLES, encoding="utf-8")
-        return answers(m.tables.read(path, tables=tmp_path / "tables.jsonl"))
+        return answers(read_table_questions(path, tmp_path / "tables.jsonl"))
 
     def tables(path):
         (tmp_path / "queries.jsonl").write_text(QUERY, encoding="utf-8")
         try:
-            return answers(m.tables.read(tmp_path / "queries.jsonl", tables=path))
-        except SystemExit as error:  # which may as well be said of the queries
+            return answers(read_table_questions(tmp_path / "queries.jsonl", path))
+        except data.DataFileError as error:  # which may as well be said of the queries
             raise SystemExit(str(error).replace("queries.jsonl", path.name)) from None
 
     def answers(samples):
@@ -146,7 +147,7 @@ def readers(monkeypatch, tmp_path):
         (lambda path: m.entities.read(path, scheme="BILOU"), ["a\tB-X\nb\tL-X\nc\tU-Y\nd\tO\n"]),
         (lambda path: m.common.read_tsv(path, (0, 1)), [LABELLED]),
         (lambda path: m.common.read_tsv(path, (1, 0, 2), number=float), [PAIRS]),
-        (m.relations.read, [WEBNLG, DUIE]),
+        (read_relations, [WEBNLG, DUIE]),
         (m.comprehension.read, [SQUAD, SUBJQA, WEBQA, WEBQA_ITSELF]),
         (m.reading.read, [SQUAD]),
         (queries, [QUERY]),
