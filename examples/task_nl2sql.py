@@ -1,4 +1,4 @@
-"""Questions about a table to SQL: one pass over question and headers, four small heads (NL2SQL).
+r"""Questions about a table to SQL: one pass over question and headers, four small heads (NL2SQL).
 
 Which columns are asked for, with which aggregates, and under which conditions. Where the table has
 rows, values become cells, and queries that return nothing are passed over (execution-guided).
@@ -7,7 +7,8 @@ train.headers.jsonl, stand beside train.jsonl.
     python task_nl2sql.py
     python task_nl2sql.py --train train.jsonl.xz --valid dev.jsonl.xz --test test.jsonl.xz \
         --epochs 1 --batch-size 32 --maxlen 160 --head-rate 10
-Seen: shipped English data, MiniLM, seed 1: SEEN
+Seen: shipped data, MiniLM, seed 1: test logical form 0.4938, execution 0.5750 (names of columns and
+cells looked for: 0.1625, 0.2062); 225 s on one CPU core (JAX). WikiSQL: 0.6409, 45 min.
 """
 
 import argparse

@@ -41,12 +41,14 @@ class EncodedQuestion(NamedTuple):
         token_ids, segment_ids: of the whole sequence; all segments are 0.
         columns: pairs for each column: the place of its [CLS] and that of its [SEP].
         offsets: [start, end) in the question of its tokens, which stand at 1, 2, ...
+        dropped: how many tokens of the question, and of the names, there was no room for.
     """
 
     token_ids: list[int]
     segment_ids: list[int]
     columns: np.ndarray
     offsets: list[tuple[int, int]]
+    dropped: tuple[int, int] = (0, 0)
 
 
 def encode_question(
@@ -71,8 +73,10 @@ def encode_question(
     longest = max((len(name) for name in names), default=0)
     while longest > 1 and len(question_ids) + sum(min(len(n), longest) for n in names) > room:
         longest -= 1
+    full = sum(map(len, names))
     names = [name[:longest] for name in names]
-    room -= sum(map(len, names))
+    kept = sum(map(len, names))
+    room -= kept
     if room < min(1, len(question_ids)):
         raise ValueError(
             f"A table of {len(header)} columns does not fit into maxlen={maxlen}: it takes "
@@ -83,7 +87,9 @@ def encode_question(
         columns.append((len(token_ids), len(token_ids) + 1 + len(name)))
         token_ids += [ends[0], *name, ends[1]]
     spans = [tuple(span) for span in offsets[0][1:-1][:room]]
-    return EncodedQuestion(token_ids, [0] * len(token_ids), np.array(columns, "int32"), spans)
+    dropped = (len(question_ids) - len(spans), full - kept)
+    segment_ids = [0] * len(token_ids)
+    return EncodedQuestion(token_ids, segment_ids, np.array(columns, "int32"), spans, dropped)
 
 
 def encode_sql(

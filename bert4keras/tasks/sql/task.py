@@ -178,18 +178,14 @@ class TableQA(Task):
 
     def _check_room(self, question: str, table: Table, one: EncodedQuestion) -> None:
         """Refuse a question that was cut, and tell of headers that were."""
-        if len(one.token_ids) < self.maxlen:
-            return
-        texts = [question, *map(str, table.header)]
-        question_ids, *names = (ids[1:-1] for ids in self.tokenizer.encode_batch(texts)[0])
-        if len(question_ids) > len(one.offsets):
+        from_question, from_names = one.dropped
+        if from_question:
             raise TaskError(
-                f"the question {question[:40]!r}... of {len(question_ids)} tokens does not fit "
-                f"beside the {len(names)} columns of table {table.name!r} into "
+                f"the question {question[:40]!r}... of {from_question + len(one.offsets)} tokens "
+                f"does not fit beside the {len(one.columns)} columns of table {table.name!r} into "
                 f"maxlen={self.maxlen}. Shorten it, or take a larger maxlen."
             )
-        kept = (end - start - 1 for start, end in one.columns)
-        if any(len(name) > count for name, count in zip(names, kept, strict=True)):
+        if from_names:
             warnings.warn(
                 f"names of columns of table {table.name!r} are cut to fit into "
                 f"maxlen={self.maxlen} tokens.",
