@@ -17,6 +17,8 @@ from .classification import Classification, TextClassifier
 from .from_scratch import from_scratch
 from .linking import CCKS2019Linker, EntityLinker, LinkedMention
 from .pretrained import locate, open_encoder
+from .relations import Relation, RelationExtractor
+from .sql import SQLAnswer, TableQA
 from .storage import load_task as load
 
 __all__ = [
@@ -26,6 +28,10 @@ __all__ = [
     "Encoded",
     "EntityLinker",
     "LinkedMention",
+    "Relation",
+    "RelationExtractor",
+    "SQLAnswer",
+    "TableQA",
     "Task",
     "TaskError",
     "TextClassifier",

@@ -104,6 +104,20 @@ class Task:
         """Indices of the windows of a sample that are trained on; without an override the first."""
         return [0]
 
+    def training_row(
+        self, encoded: Encoded, label: Any, window: int
+    ) -> tuple[tuple[Any, ...], Any]:
+        """Inputs and label of a window; override it where the label is part of the inputs."""
+        return encoded.rows[window], self.encode_label(label, encoded, window)
+
+    def run(self, inputs: Any) -> Any:
+        """Outputs of the model for a batch, B first in each, as `decode` gets them by row.
+
+        Override it where they are too large to be kept for all windows, or where the model is
+        asked more than once.
+        """
+        return self.model.predict_on_batch(inputs)
+
     def decode(self, outputs: Sequence[Any], encoded: Encoded) -> Any:
         """Turn the model's outputs for the windows of a sample into an answer.
 
@@ -189,8 +203,7 @@ class Task:
         """Batches for `model.fit`.
 
         Args:
-            samples: pairs (what `encode` takes, label). They are tokenized once; labels are
-                encoded anew in every epoch.
+            samples: pairs (what `encode` takes, label). They are tokenized once.
             batch_size, shuffle, seed, **options: of `DataGenerator`.
         """
         rows = []
@@ -200,9 +213,8 @@ class Task:
             rows += [(encoded, label, window) for window in windows]
 
         def row(part: tuple[Encoded, Any, int]) -> tuple[Any, Any]:
-            encoded, label, window = part
-            inputs = [np.asarray(values) for values in encoded.rows[window]]
-            return self._structured(inputs), self.encode_label(label, encoded, window)
+            inputs, label = self.training_row(*part)
+            return self._structured([np.asarray(values) for values in inputs]), label
 
         return DataGenerator(
             rows,
@@ -259,7 +271,7 @@ class Task:
             # The number of rows is rounded up too: a compiled function serves one shape.
             filled = 1 << (len(part) - 1).bit_length()
             chosen = [rows[i] for i in (*part, *part[-1:] * (filled - len(part)))]
-            outputs = self.model.predict_on_batch(self._structured(self.encoder.batch(chosen)))
+            outputs = self.run(self._structured(self.encoder.batch(chosen)))
             for place, i in enumerate(part):
                 results[i] = keras.tree.map_structure(lambda x, k=place: np.asarray(x)[k], outputs)
         return results

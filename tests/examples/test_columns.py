@@ -269,10 +269,6 @@ def test_problems_and_passages(example, tmp_path):
     assert common.json_rows(path, "a") == [(1,), (1,)]
     with pytest.raises(SystemExit, match="line 1: no 'a', or another kind of it, in"):
         common.json_rows(path, "a", kind=str)
-    table = {"id": "t", "header": ["a"]}
-    (tmp_path / "a.tables.jsonl").write_text("\n".join([json.dumps(table)] * 2), encoding="utf-8")
-    with pytest.raises(SystemExit, match="line 2: there is another table 't' above"):
-        example("tables").read(path)
     text = "a" * 100_000
     assert example("reading").nearest(text + "b" + text, text, 99_990) == 100_001
     assert example("reading").nearest("abcabc", "abc", 2) == 3
@@ -284,10 +280,6 @@ def test_labels_in_two_spellings(example, tmp_path):
     path.write_text(json.dumps(row), encoding="utf-8")
     with pytest.raises(SystemExit, match="the label 'p' is also written 'P'"):
         example("entities").read(path)
-    row = {"text": "ab", "triple_list": [["a", "is in", "b"], ["b", "is  in", "a"]]}
-    path.write_text(json.dumps(row), encoding="utf-8")
-    with pytest.raises(SystemExit, match="the label 'is  in' is also written 'is in'"):
-        example("relations").read(path)
     topics = example("task_multilabel_classification").read
     path.write_text("a\tx，y, x\nb\t\n", encoding="utf-8")
     assert topics(path) == [("a", ["x", "y"]), ("b", [])]

@@ -116,13 +116,13 @@ def readers(monkeypatch, tmp_path):
 
     def queries(path):
         (tmp_path / "tables.jsonl").write_text(TABLES, encoding="utf-8")
-        return answers(m.tables.read(path, tables=tmp_path / "tables.jsonl"))
+        return answers(read_table_questions(path, tmp_path / "tables.jsonl"))
 
     def tables(path):
         (tmp_path / "queries.jsonl").write_text(QUERY, encoding="utf-8")
         try:
-            return answers(m.tables.read(tmp_path / "queries.jsonl", tables=path))
-        except SystemExit as error:  # which may as well be said of the queries
+            return answers(read_table_questions(tmp_path / "queries.jsonl", path))
+        except data.DataFileError as error:  # which may as well be said of the queries
             raise SystemExit(str(error).replace("queries.jsonl", path.name)) from None
 
     def answers(samples):
@@ -149,7 +149,7 @@ def readers(monkeypatch, tmp_path):
         (lambda path: m.entities.read(path, scheme="BILOU"), ["a\tB-X\nb\tL-X\nc\tU-Y\nd\tO\n"]),
         (lambda path: m.common.read_tsv(path, (0, 1)), [LABELLED]),
         (lambda path: m.common.read_tsv(path, (1, 0, 2), number=float), [PAIRS]),
-        (m.relations.read, [WEBNLG, DUIE]),
+        (read_relations, [WEBNLG, DUIE]),
         (m.comprehension.read, [SQUAD, SUBJQA, WEBQA, WEBQA_ITSELF]),
         (m.reading.read, [SQUAD]),
         (queries, [QUERY]),

@@ -5,7 +5,7 @@ Legend: B batch, T length, D width, P relations.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -19,7 +19,7 @@ from ...layers.masking import ReadsPadding, first_shape
 from ...layers.normalization import ConditionalLayerNormalization
 from ..span_matrix import check_offsets, span
 from ..tagging.global_pointer import EfficientGlobalPointer, GlobalPointer
-from .triples import Triple, decode_linker, half_pointers, read_triples
+from .triples import Triple, decode_linker, half_pointers
 
 ROWS = 32  # subjects asked for at once
 
@@ -217,22 +217,67 @@ class CasRel(ReadsPadding, keras.layers.Layer):
                 "mask=(token_ids != bert.config.pad_token_id)."
             )
         mask = np.ones(token_ids.shape, bool) if mask is None else np.asarray(mask, bool)
-        thresholds = {"start": start, "end": end}
-        ask = [(row, 0, 0) for row in range(len(x))]
-        found = [
-            (row, first, last)
-            for row, scores in enumerate(self._ask(x, token_ids, mask, ask))
-            for _, first, last in half_pointers(scores[:, None, :2], **thresholds, row=row)
-            if span(first, last, None if offsets is None else offsets[row]) is not None
-        ]
-        names = range(self.relations) if relations is None else relations
-        objects = (
-            scores[:, 2:].reshape(len(scores), -1, 2)
-            for scores in self._ask(x, token_ids, mask, found)
-        )
-        return read_triples(found, objects, offsets, names, len(x), **thresholds)
+        first_scores = self.ask(x, token_ids, mask, [(row, 0, 0) for row in range(len(x))])
 
-    def _ask(self, x, token_ids, mask, subjects):
+        def place(row: int, first: int, last: int) -> tuple[int, int] | None:
+            return span(first, last, None if offsets is None else offsets[row])
+
+        found = self.find(
+            x, token_ids, mask, [scores[:, :2] for scores in first_scores],
+            lambda *where: place(*where) is not None, start, end
+        )  # fmt: skip
+        names = range(self.relations) if relations is None else relations
+        results = []
+        for row, triples in enumerate(found):
+            moved = set()
+            for ((a, b), p, (c, d)), _ in triples:
+                moved.add(Triple(place(row, a, b - 1), names[p], place(row, c, d - 1)))
+            results.append(sorted(moved))
+        return results
+
+    def find(
+        self,
+        x: np.ndarray,
+        token_ids: np.ndarray,
+        mask: np.ndarray,
+        subjects: Sequence[np.ndarray],
+        allowed: Callable[[int, int, int], bool],
+        start: float = 0.6,
+        end: float = 0.5,
+    ) -> list[list[tuple[Triple, float]]]:
+        """Triples of tokens of each text, and the lowest of the four log-odds of each.
+
+        Args:
+            x, token_ids, mask, start, end: as of `decode`.
+            subjects: scores (T, 2) of start and end of a subject, of each text.
+            allowed: function (text, first, last): whether these tokens may be an entity.
+
+        Returns:
+            Triples with the number of the relation.
+        """
+        asked = [
+            (row, first, last)
+            for row, scores in enumerate(subjects)
+            for _, first, last in half_pointers(scores[:, None], start, end, row)
+            if allowed(row, first, last)
+        ]
+        found: list[list[tuple[Triple, float]]] = [[] for _ in subjects]
+        for (row, a, b), scores in zip(asked, self.ask(x, token_ids, mask, asked), strict=True):
+            known = min(subjects[row][a, 0], subjects[row][b, 1])
+            objects = scores[:, 2:].reshape(len(scores), -1, 2)
+            for p, c, d in half_pointers(objects, start, end, row):
+                if allowed(row, c, d):
+                    score = min(known, objects[c, p, 0], objects[d, p, 1])
+                    found[row].append((Triple((a, b + 1), p, (c, d + 1)), float(score)))
+        return found
+
+    def ask(
+        self,
+        x: np.ndarray,
+        token_ids: np.ndarray,
+        mask: np.ndarray,
+        subjects: Sequence[tuple[int, int, int]],
+    ) -> Iterator[np.ndarray]:
         """Scores (T, 2 + 2 P) for each (text, first, last), in batches of one size."""
         for some in (subjects[i : i + ROWS] for i in range(0, len(subjects), ROWS)):
             rows = np.array(some + [(0, 0, 0)] * (ROWS - len(some)))

@@ -5,8 +5,10 @@ Legend: P relations, T tokens.
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +30,44 @@ class Triple(NamedTuple):
     def strings(self, text: str) -> tuple[str, Any, str]:
         """Subject, relation and object as they are written in the text."""
         return text[slice(*self.subject)], self.relation, text[slice(*self.object)]
+
+
+@dataclasses.dataclass(frozen=True)
+class RelationEntity:
+    """A subject or an object: characters [start, end) of the text, and what stands there."""
+
+    start: int
+    end: int
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Relation:
+    """A triple found in a text.
+
+    Attributes:
+        subject, object: where they stand in the text.
+        predicate: how they are related.
+        score: probability of the least certain of its parts: the two entities and their link
+            (GPLinker), or the two ends of both entities (CasRel).
+    """
+
+    subject: RelationEntity
+    predicate: str
+    object: RelationEntity
+    score: float
+
+    def strings(self) -> tuple[str, str, str]:
+        """Return subject, predicate and object as they are written in the text."""
+        return self.subject.text, self.predicate, self.object.text
+
+    def places(self) -> Triple:
+        """Return it as a `Triple` of characters."""
+        ends = ((entity.start, entity.end) for entity in (self.subject, self.object))
+        return Triple(next(ends), self.predicate, next(ends))
+
+    def __str__(self) -> str:
+        return f"{self.subject.text} -- {self.predicate} -> {self.object.text} ({self.score:.2f})"
 
 
 def find_triples(text: str, triples: Iterable[tuple[str, Any, str]]) -> list[Triple]:
@@ -111,18 +151,43 @@ def decode_linker(
     results = []
     for row, matrix in enumerate(scores):
         where = None if offsets is None else offsets[row]
-        subjects, objects = (_best(matrix[k], where, threshold, max_entities) for k in (0, 1))
-        heads, tails = np.split(matrix[2:], 2)
+        allowed = lambda first, last, w=where: span(first, last, w) is not None  # noqa: E731
         found = set()
-        if subjects and objects:
-            (s_first, s_last), (o_first, o_last) = np.array(subjects).T, np.array(objects).T
-            linked = heads[:, s_first[:, None], o_first] > threshold
-            linked &= tails[:, s_last[:, None], o_last] > threshold
-            for p, s, o in np.argwhere(linked).tolist():
-                ends = span(*subjects[s], where), span(*objects[o], where)
-                found.add(Triple(ends[0], relations[p], ends[1]))
+        for triple, _ in link_entities(matrix, allowed, threshold, max_entities):
+            ends = (span(a, b - 1, where) for a, b in (triple.subject, triple.object))
+            found.add(Triple(next(ends), relations[triple.relation], next(ends)))
         results.append(sorted(found))
     return results
+
+
+def link_entities(
+    matrix: np.ndarray,
+    allowed: Callable[[int, int], bool],
+    threshold: float = 0.0,
+    max_entities: int = 64,
+) -> list[tuple[Triple, float]]:
+    """Triples of tokens of one text, and the lowest of the four scores of each.
+
+    Args:
+        matrix: (2 + 2 P, T, T), see `linker_pairs`.
+        allowed: function (first, last): whether these tokens may be an entity.
+        threshold, max_entities: as of `decode_linker`.
+
+    Returns:
+        Triples with the number of the relation.
+    """
+    subjects, objects = (_best(matrix[k], allowed, threshold, max_entities) for k in (0, 1))
+    if not subjects or not objects:
+        return []
+    heads, tails = np.split(matrix[2:], 2)
+    (s_first, s_last), (o_first, o_last) = np.array(subjects).T, np.array(objects).T
+    links = np.minimum(heads[:, s_first[:, None], o_first], tails[:, s_last[:, None], o_last])
+    found = []
+    for p, s, o in np.argwhere(links > threshold).tolist():
+        score = min(links[p, s, o], matrix[0][subjects[s]], matrix[1][objects[o]])
+        (a, b), (c, d) = subjects[s], objects[o]
+        found.append((Triple((a, b + 1), p, (c, d + 1)), float(score)))
+    return found
 
 
 def casrel_labels(
@@ -165,38 +230,12 @@ def half_pointers(
     return found
 
 
-def read_triples(
-    subjects: Sequence[tuple[int, int, int]],
-    objects: Sequence[np.ndarray],
-    offsets: Sequence[Offsets] | None,
-    relations: Sequence,
-    texts: int,
-    **thresholds: float,
-) -> list[list[Triple]]:
-    """Triples out of the scores of objects.
-
-    Args:
-        subjects: (text, first, last) of each.
-        objects: the scores (T, P, 2) for each.
-        offsets: as in `decode_spans`.
-        texts: number of texts.
-        **thresholds: of `half_pointers`.
-    """
-    results: list[set] = [set() for _ in range(texts)]
-    for (row, *subject), scores in zip(subjects, objects, strict=True):
-        where = None if offsets is None else offsets[row]
-        for p, first, last in half_pointers(scores, **thresholds, row=row):
-            if place := span(first, last, where):
-                results[row].add(Triple(span(*subject, where), relations[p], place))
-    return [sorted(found) for found in results]
-
-
-def _best(matrix, offsets, threshold, count) -> list[tuple[int, int]]:
+def _best(matrix, allowed, threshold, count) -> list[tuple[int, int]]:
     """First and last token of the spans above the threshold that score highest."""
     rows, columns = np.nonzero(matrix > threshold)
     order = np.argsort(-matrix[rows, columns], kind="stable")
-    places = [(int(rows[k]), int(columns[k])) for k in order]
-    return [place for place in places if span(*place, offsets) is not None][:count]
+    places = ((int(rows[k]), int(columns[k])) for k in order)
+    return list(itertools.islice((place for place in places if allowed(*place)), count))
 
 
 def _log_odds(probability: float) -> float:

@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-from .execution import (
-    Database,
-    execute,
-    execution_guided,
-)
+from .candidates import decode_sql, scored_candidates, sql_candidates
+from .execution import Database, execute, execution_guided
 from .labels import (
     EncodedQuestion,
-    Inexpressible,
-    decode_sql,
+    UnsupportedQuery,
     encode_question,
     encode_sql,
-    partial_labels,
-    sql_candidates,
-    sure_scores,
+    scores_of_labels,
+    select_labels_only,
 )
-from .metrics import (
-    same_result,
-    sql_accuracy,
-)
-from .nl2sql import (
-    NL2SQL,
-)
-from .numbers import (
-    read_number,
-)
-from .query import (
-    AGGREGATES,
-    CONNECTIVES,
-    OPERATORS,
-    SQL,
-    Condition,
-    Table,
-)
-from .value_linking import (
-    ValueLinker,
-    edit_distance,
-)
+from .metrics import same_result, sql_accuracy
+from .nl2sql import NL2SQL
+from .numbers import read_number
+from .query import AGGREGATES, CONNECTIVES, OPERATORS, SQL, Condition, Table
+from .readers import TableQuestion, TableSample, read_table_questions
+from .task import SQLAnswer, TableQA
+from .value_linking import ValueLinker, edit_distance
 
 __all__ = [
     "AGGREGATES",
@@ -49,8 +29,12 @@ __all__ = [
     "Condition",
     "Database",
     "EncodedQuestion",
-    "Inexpressible",
+    "SQLAnswer",
     "Table",
+    "TableQA",
+    "TableQuestion",
+    "TableSample",
+    "UnsupportedQuery",
     "ValueLinker",
     "decode_sql",
     "edit_distance",
@@ -58,10 +42,12 @@ __all__ = [
     "encode_sql",
     "execute",
     "execution_guided",
-    "partial_labels",
     "read_number",
+    "read_table_questions",
     "same_result",
+    "scored_candidates",
+    "scores_of_labels",
+    "select_labels_only",
     "sql_accuracy",
     "sql_candidates",
-    "sure_scores",
 ]

@@ -1,4 +1,4 @@
-"""Between a query and what a model says of each token and each column: labels and decoding.
+"""Labels of a query: what the model should say of each token and each column.
 
 The model reads `[CLS] question [SEP]` and then `[CLS] header [SEP]` for every column. It scores,
 for B questions of T tokens in all and C columns:
@@ -15,27 +15,22 @@ so that two next to each other stay two, and a column may be asked for with seve
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..finite import as_scores
 from .numbers import plain_number
-from .query import AGGREGATES, CONNECTIVES, OPERATORS, SQL, Condition, canonical_value
+from .query import AGGREGATES, CONNECTIVES, OPERATORS, SQL, canonical_value
 from .value_linking import edit_distance
 
 TAGS = 1 + 2 * len(OPERATORS)
 MAX_TRIES = 100_000  # to find places for the values of a query
-MASKED = -1e4  # scores down here are those of columns that do not exist
-
-Link = Callable[[str, str, Sequence[int]], Condition]
 
 
-class Inexpressible(ValueError):
+class UnsupportedQuery(ValueError):
     """The labels cannot say this query; the message is the reason, in a few words."""
 
 
@@ -46,12 +41,14 @@ class EncodedQuestion(NamedTuple):
         token_ids, segment_ids: of the whole sequence; all segments are 0.
         columns: pairs for each column: the place of its [CLS] and that of its [SEP].
         offsets: [start, end) in the question of its tokens, which stand at 1, 2, ...
+        dropped: how many tokens of the question, and of the names, there was no room for.
     """
 
     token_ids: list[int]
     segment_ids: list[int]
     columns: np.ndarray
     offsets: list[tuple[int, int]]
+    dropped: tuple[int, int] = (0, 0)
 
 
 def encode_question(
@@ -76,8 +73,10 @@ def encode_question(
     longest = max((len(name) for name in names), default=0)
     while longest > 1 and len(question_ids) + sum(min(len(n), longest) for n in names) > room:
         longest -= 1
+    full = sum(map(len, names))
     names = [name[:longest] for name in names]
-    room -= sum(map(len, names))
+    kept = sum(map(len, names))
+    room -= kept
     if room < min(1, len(question_ids)):
         raise ValueError(
             f"A table of {len(header)} columns does not fit into maxlen={maxlen}: it takes "
@@ -88,7 +87,9 @@ def encode_question(
         columns.append((len(token_ids), len(token_ids) + 1 + len(name)))
         token_ids += [ends[0], *name, ends[1]]
     spans = [tuple(span) for span in offsets[0][1:-1][:room]]
-    return EncodedQuestion(token_ids, [0] * len(token_ids), np.array(columns, "int32"), spans)
+    dropped = (len(question_ids) - len(spans), full - kept)
+    segment_ids = [0] * len(token_ids)
+    return EncodedQuestion(token_ids, segment_ids, np.array(columns, "int32"), spans, dropped)
 
 
 def encode_sql(
@@ -107,7 +108,7 @@ def encode_sql(
         Arrays under the names of the scores, -1 where a place does not count.
 
     Raises:
-        Inexpressible: a value is not in the question, or two values are in the same place.
+        UnsupportedQuery: a value is not in the question, or two values are in the same place.
     """
     labels = _blank(sql, encoded)
     labels["operator"][1 : 1 + len(encoded.offsets)] = 0
@@ -121,12 +122,12 @@ def encode_sql(
     return labels
 
 
-def partial_labels(sql: SQL, encoded: EncodedQuestion) -> dict[str, Any]:
-    """Labels of an inexpressible query: of the columns asked for and the connective alone."""
+def select_labels_only(sql: SQL, encoded: EncodedQuestion) -> dict[str, Any]:
+    """Labels of an unsupported query: only of the columns asked for and the connective."""
     return _blank(sql, encoded)
 
 
-def sure_scores(labels: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def scores_of_labels(labels: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """The scores of a model that is sure of these labels, to see what they say."""
     sizes = {
         "connective": len(CONNECTIVES),
@@ -135,79 +136,6 @@ def sure_scores(labels: Mapping[str, Any]) -> dict[str, np.ndarray]:
     }
     scores = {name: 100.0 * np.eye(size)[labels[name]] for name, size in sizes.items()}
     return {**scores, "select": 100.0 * labels["select"] - 50.0}
-
-
-def decode_sql(
-    scores: Mapping[str, Any],
-    question: str,
-    encoded: EncodedQuestion,
-    link: Link | None = None,
-    max_select: int | None = None,
-) -> SQL:
-    """The best query.
-
-    Args:
-        scores: arrays of one question; longer than it (padded) or not.
-        link: makes the condition of (value, operator, columns by preference), such as
-            `ValueLinker(table).link`.
-        max_select: how many columns may be asked for; None: any number.
-    """
-    return next(sql_candidates(scores, question, encoded, link, max_select, width=1))
-
-
-def sql_candidates(
-    scores: Mapping[str, Any],
-    question: str,
-    encoded: EncodedQuestion,
-    link: Link | None = None,
-    max_select: int | None = None,
-    width: int = 4,
-) -> Iterator[SQL]:
-    """Queries, the best first; each is different from those before it.
-
-    Args:
-        width: how many alternatives there are for what is asked for and for each condition.
-
-    The other arguments are those of `decode_sql`.
-    """
-    columns = len(encoded.columns)
-    scores = {name: as_scores(array, f"scores of {name}") for name, array in scores.items()}
-    select = scores["select"][:columns]
-    slots = [_selections(select, max_select, width)]
-    for start, end in _spans(scores["operator"], len(encoded.offsets)):
-        text = question[encoded.offsets[start][0] : encoded.offsets[end - 1][1]]
-        slots.append(_conditions(scores, start, end, columns, text, link, width))
-    joins = scores["connective"][1:]
-    order = np.argsort(-joins, kind="stable")
-    slots.append([(joins[i], CONNECTIVES[1 + i]) for i in order])
-    if len(slots) < 4:
-        slots[-1] = [(0.0, "")]
-    seen = set()
-    for selected, *conds, conn in best_combinations(slots):
-        sel, agg = zip(*selected, strict=True)
-        sql = SQL(sel, agg, tuple(dict.fromkeys(conds)), conn if len(set(conds)) > 1 else "")
-        if (form := sql.logical_form()) not in seen:
-            seen.add(form)
-            yield sql
-
-
-def best_combinations(slots: Sequence[Sequence[tuple[float, Any]]]) -> Iterator[list]:
-    """One item of each slot, in all ways, the largest sum of scores first.
-
-    Args:
-        slots: (score, item) pairs, the largest score of each slot first.
-    """
-    first = (0,) * len(slots)
-    heap, seen = [(-sum(slot[0][0] for slot in slots), first)], {first}
-    while heap:
-        _, places = heapq.heappop(heap)
-        yield [slot[i][1] for slot, i in zip(slots, places, strict=True)]
-        for k, slot in enumerate(slots):
-            following = (*places[:k], places[k] + 1, *places[k + 1 :])
-            if following[k] < len(slot) and following not in seen:
-                seen.add(following)
-                total = sum(s[i][0] for s, i in zip(slots, following, strict=True))
-                heapq.heappush(heap, (-total, following))
 
 
 def _blank(sql: SQL, encoded: EncodedQuestion) -> dict[str, Any]:
@@ -235,12 +163,12 @@ def _places(sql, question, encoded, max_distance) -> list[tuple[int, int]]:
         spans = _exact(text, question, encoded.offsets)
         spans = spans or _closest(text, question, encoded.offsets, max_distance)
         if not spans:
-            raise Inexpressible("a value is not in the question")
+            raise UnsupportedQuery("a value is not in the question")
         found.append(spans)
     chosen = _disjoint(found)
     if chosen is None:
         same = len({span for spans in found for span in spans}) < len(found)
-        raise Inexpressible(
+        raise UnsupportedQuery(
             "two conditions have the same value in the same place" if same else "values overlap"
         )
     return chosen
@@ -302,71 +230,3 @@ def _folded(text: str) -> str:
     """A text with case and width of its characters made equal, character by character."""
     forms = ((unicodedata.normalize("NFKC", char).lower(), char) for char in text)
     return "".join(form if len(form) == 1 else char for form, char in forms)
-
-
-def _log_softmax(scores: np.ndarray) -> np.ndarray:
-    peak = scores.max(axis=-1, keepdims=True)
-    return scores - peak - np.log(np.exp(scores - peak).sum(axis=-1, keepdims=True))
-
-
-def _selections(select: np.ndarray, most: int | None, width: int) -> list[tuple[float, list]]:
-    """Sets of (column, aggregate): the best one, and then each pair alone.
-
-    Where scores are log-odds, the log-probability of a set is the sum of its scores, up to a
-    constant.
-    """
-    order = [int(i) for i in np.argsort(-select, axis=None, kind="stable")]
-    flat = select.ravel()
-    positive = [i for i in order[:most] if flat[i] > 0]
-    sets = dict.fromkeys([tuple(positive or order[:1]), *((i,) for i in order[: width + 1])])
-    scored = [(float(flat[list(some)].sum()), some) for some in sets]
-    scored.sort(key=lambda pair: -pair[0])
-    pairs = [divmod(i, len(AGGREGATES)) for i in range(flat.size)]
-    named = [(c, AGGREGATES[a]) for c, a in pairs]
-    return [(score, [named[i] for i in sorted(some)]) for score, some in scored[:width]]
-
-
-def _spans(operator: np.ndarray, length: int) -> list[tuple[int, int]]:
-    """Values as runs [start, end) of tokens of the question.
-
-    A value begins at a beginning, or where one goes on that has not begun; which operator each
-    of its tokens speaks for does not matter here.
-    """
-    kinds = np.argmax(operator[1 : 1 + length], axis=-1)
-    spans: list[tuple[int, int]] = []
-    for place, kind in enumerate(kinds):
-        if kind and kind % 2 == 0 and spans and spans[-1][1] == place:
-            spans[-1] = (spans[-1][0], place + 1)
-        elif kind:
-            spans.append((place, place + 1))
-    return spans
-
-
-def _conditions(
-    scores: Mapping[str, Any],
-    start: int,
-    end: int,
-    columns: int,
-    text: str,
-    link: Link | None,
-    width: int,
-) -> list[tuple[float, Condition]]:
-    """The conditions that a value may be part of, the best first."""
-    tags = _log_softmax(scores["operator"][1 + start : 1 + end])
-    # All tokens of a value vote for its operator, the first by its beginnings.
-    by_operator = tags[0, 1::2] + tags[1:, 2::2].sum(axis=0)
-    column = scores["column"][1 + start : 1 + end, :columns]
-    by_column = np.log(np.exp(_log_softmax(column)).mean(axis=0) + 1e-30)
-    total = by_operator[:, None] + by_column
-    preference = [int(c) for c in np.argsort(-by_column, kind="stable")]
-    found: dict[Condition, float] = {}
-    for i in np.argsort(-total, axis=None, kind="stable")[: max(width, 1)]:
-        k, c = divmod(int(i), columns)
-        ordered = [c, *(other for other in preference if other != c)]
-        made = (link or _plain)(text, OPERATORS[k], ordered)
-        found.setdefault(made, float(total[k, c]))
-    return [(score, cond) for cond, score in found.items()]
-
-
-def _plain(value: str, operator: str, columns: Sequence[int]) -> Condition:
-    return Condition(columns[0], operator, value)

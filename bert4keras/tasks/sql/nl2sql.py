@@ -12,8 +12,9 @@ from ..._labels import check_labels
 from ..._serialization import serializable
 from ...layers.masking import EndsMask, without_mask
 from ...losses.zlpr import multilabel_categorical_crossentropy
+from .candidates import sql_candidates
 from .execution import Database, execution_guided
-from .labels import TAGS, EncodedQuestion, sql_candidates
+from .labels import TAGS, EncodedQuestion
 from .query import AGGREGATES, CONNECTIVES, SQL, Table
 from .value_linking import ValueLinker
 

@@ -13,7 +13,7 @@ from bert4keras.tasks.relations import (
     linker_pairs,
     token_triples,
 )
-from bert4keras.tasks.relations.triples import half_pointers, read_triples
+from bert4keras.tasks.relations.triples import half_pointers
 from bert4keras.tasks.span_matrix import dense_pairs, sparse_pairs
 
 RELATIONS = ["in", "of"]
@@ -87,15 +87,14 @@ def test_only_the_best_entities_are_linked():
 def test_labels_of_casrel_come_back():
     """Subjects alone for all, objects for the one that is asked for."""
     triples = TOKENS[:2]
-    asked, found = [(2, 3), (1, 3), (5, 6)], []
-    for subject in asked:
+    back = []
+    for subject in [(2, 3), (1, 3), (5, 6)]:
         labels = casrel_labels(triples, subject, 10, RELATIONS)
         assert np.argwhere(labels[:, :2]).tolist() == [[1, 0], [2, 0], [2, 1]]
-        found.append(np.where(labels, 5.0, -5.0)[:, 2:].reshape(10, 2, 2))
-    rows = [(0, start, end - 1) for start, end in asked]
-    back = read_triples(rows, found, None, RELATIONS, 1)
-    assert back == [sorted(triples)]
-    assert read_triples(rows, found, [OFFSETS], RELATIONS, 1)[0][0].strings(TEXT) == STRINGS[1]
+        objects = np.where(labels, 5.0, -5.0)[:, 2:].reshape(10, 2, 2)
+        found = half_pointers(objects)
+        back += [Triple(subject, RELATIONS[p], (first, last + 1)) for p, first, last in found]
+    assert back == triples
 
 
 def test_a_start_goes_with_the_next_end():

@@ -14,17 +14,17 @@ from bert4keras.tasks.sql import (
     SQL,
     Condition,
     EncodedQuestion,
-    Inexpressible,
     Table,
+    UnsupportedQuery,
     ValueLinker,
     decode_sql,
     encode_question,
     encode_sql,
-    partial_labels,
+    scores_of_labels,
+    select_labels_only,
     sql_candidates,
-    sure_scores,
 )
-from bert4keras.tasks.sql.labels import best_combinations
+from bert4keras.tasks.sql.candidates import best_combinations
 from bert4keras.tokenizers import Tokenizer
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -41,7 +41,7 @@ def encoded(question, header=HEADER, maxlen=160):
 
 def again(sql, question, header=HEADER, **options):
     one = encoded(question, header)
-    return decode_sql(sure_scores(encode_sql(sql, question, one)), question, one, **options)
+    return decode_sql(scores_of_labels(encode_sql(sql, question, one)), question, one, **options)
 
 
 def test_the_sequence():
@@ -85,7 +85,7 @@ def test_labels_by_hand():
     ]
     # Two values side by side stay two. Without beginnings they would be one:
     assert again(sql, question).logical_form() == sql.logical_form()
-    scores = sure_scores(labels)
+    scores = scores_of_labels(labels)
     scores["operator"][4, equal], scores["operator"][4, inner] = 0, 100
     merged = decode_sql(scores, question, encoded(question))
     assert [cond.value for cond in merged.conds] == ["red blue", "7"]
@@ -136,9 +136,9 @@ def test_of_several_places_one_leaves_room_for_the_others():
 )
 def test_what_labels_cannot_say(conds, question, reason):
     sql, one = SQL((1,), ("SUM",), conds, "and"), encoded(question)
-    with pytest.raises(Inexpressible, match=reason):
+    with pytest.raises(UnsupportedQuery, match=reason):
         encode_sql(sql, question, one)
-    labels = partial_labels(sql, one)
+    labels = select_labels_only(sql, one)
     assert (labels["operator"] == -1).all()
     assert (labels["column"] == -1).all()
     assert labels["select"].sum() == 1
@@ -162,7 +162,7 @@ def test_combinations_by_enumeration():
     rng = np.random.default_rng(1)
     for sizes in ((1,), (3,), (2, 3), (3, 1, 4), (2, 2, 2, 2)):
         slots = [[(float(s), i) for i, s in enumerate(-np.sort(-rng.random(n)))] for n in sizes]
-        found = [tuple(items) for items in best_combinations(slots)]
+        found = [tuple(items) for _, items in best_combinations(slots)]
         every = list(itertools.product(*map(range, sizes)))
         total = {c: sum(slot[i][0] for slot, i in zip(slots, c, strict=True)) for c in every}
         assert sorted(found) == every
@@ -176,7 +176,7 @@ def test_candidates_by_enumeration():
     one = encoded(question, header)
     labels = encode_sql(SQL((0,), ("",), [(0, "=", "ab")]), question, one)
     scores = {
-        name: part + rng.normal(size=part.shape) for name, part in sure_scores(labels).items()
+        name: part + rng.normal(size=part.shape) for name, part in scores_of_labels(labels).items()
     }
     scores["operator"][1:3] = rng.normal(size=(2, 9)) - [[50, *[0, 50] * 4], [50, *[50, 0] * 4]]
     scores["column"] = rng.normal(size=scores["column"].shape)
@@ -201,7 +201,7 @@ def test_candidates_by_enumeration():
 
 def test_several_columns_are_asked_for_above_zero_and_never_none():
     one = encoded("a")
-    scores = sure_scores(encode_sql(SQL((0,), ("",)), "a", one))
+    scores = scores_of_labels(encode_sql(SQL((0,), ("",)), "a", one))
     scores["select"][:] = -1
     scores["select"][2, 4] = -0.5
     assert decode_sql(scores, "a", one).selected == ((2, "COUNT"),)
@@ -214,7 +214,7 @@ def test_scores_of_padding_do_not_matter():
     sql = SQL((3,), ("",), [(1, "<", "7"), (0, "=", "b")], "or")
     question = "b 7"
     one = encoded(question)
-    scores = sure_scores(encode_sql(sql, question, one))
+    scores = scores_of_labels(encode_sql(sql, question, one))
     padded = {
         "connective": scores["connective"],
         "select": np.pad(scores["select"], ((0, 2), (0, 0)), constant_values=999.0),
@@ -239,6 +239,6 @@ def test_more_conditions_than_places_take_no_time():
     ids = [0] * (len(offsets) + 4)
     encoded = EncodedQuestion(ids, ids, np.array([(12, 14)] * size), offsets)
     conds = [(column, "=", "a") for column in range(size)]
-    with pytest.raises(Inexpressible, match="same value in the same place"):
+    with pytest.raises(UnsupportedQuery, match="same value in the same place"):
         encode_sql(SQL((0,), ("",), conds, "and"), question, encoded)
     encode_sql(SQL((0,), ("",), conds[1:], "and"), question, encoded)

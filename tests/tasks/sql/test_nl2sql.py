@@ -11,7 +11,7 @@ import pytest
 from keras import ops
 
 from bert4keras.data import DataGenerator
-from bert4keras.tasks.sql import NL2SQL, SQL, Table, encode_question, encode_sql, sure_scores
+from bert4keras.tasks.sql import NL2SQL, SQL, Table, encode_question, encode_sql, scores_of_labels
 from bert4keras.tasks.sql.nl2sql import pair_loss, token_loss
 from bert4keras.tokenizers import Tokenizer
 from helpers import tiny
@@ -224,7 +224,7 @@ def test_decoding_with_tables():
     table, question = Table(HEADER, ROWS), "d"
     _, encoded = arrays([question])
     head = NL2SQL()
-    scores = sure_scores(encode_sql(SQL((2,), ("",), [(0, ">", "d")]), question, encoded[0]))
+    scores = scores_of_labels(encode_sql(SQL((2,), ("",), [(0, ">", "d")]), question, encoded[0]))
     scores["operator"][1, 1:] = [9, 0, 1, 0, 2, 0, 8, 0]  # >, then !=, then =, then <
     scores = {name: part[None] for name, part in scores.items()}
     plain = SQL((2,), ("",), [(0, ">", "d")])

@@ -1,0 +1,77 @@
+"""Reading texts with triples: the formats of DuIE and of WebNLG as CasRel's authors give it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ...data import DataFileError, read_json_rows
+
+Strings = tuple[str, str, str]
+
+
+class RelationSample(NamedTuple):
+    """A text and its triples (subject, predicate, object), as they are written in the text."""
+
+    text: str
+    triples: list[Strings]
+
+
+def read_relations(
+    path: str | os.PathLike, encoding: str | None = None, check_spelling: bool = True
+) -> list[RelationSample]:
+    """Read texts with triples from JSON lines or one array, packed or not.
+
+    WebNLG and NYT of CasRel: `{"text", "triple_list": [[subject, predicate, object]]}`, with names
+    in full or, in the "star" files, with their last word.
+    DuIE: `{"text", "spo_list": [{"subject", "predicate", "object"}]}`. In its second version an
+    object is itself `{slot: value}`: `@value` belongs to the predicate, and every other slot makes
+    a triple of `predicate_slot`. What is empty is left out.
+
+    Args:
+        path: the file.
+        encoding: UTF-8 if None.
+        check_spelling: refuse predicates that differ only in case or blanks.
+
+    Raises:
+        DataFileError: a file that cannot be read, or a row that is wrong; names file and line.
+    """
+    samples, spellings = [], {}
+    for where, row in read_json_rows(path, encoding):
+        try:
+            samples.append(RelationSample(row["text"], list(_triples(row))))
+            strings = [samples[-1].text, *itertools.chain(*samples[-1].triples)]
+            if not all(isinstance(string, str) for string in strings):
+                raise TypeError
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise DataFileError(
+                f"{where}: expected text and triple_list or spo_list, not "
+                f"{json.dumps(row, ensure_ascii=False)[:100]}"
+            ) from None
+        for _, predicate, _ in samples[-1].triples if check_spelling else ():
+            known = spellings.setdefault("".join(predicate.casefold().split()), predicate)
+            if known != predicate:
+                raise DataFileError(
+                    f"{where}: the predicate {predicate!r} is also written {known!r}; use one of "
+                    "them, or read with check_spelling=False"
+                )
+    if not samples:
+        raise DataFileError.at(path, None, "it has no rows")
+    return samples
+
+
+def _triples(row: dict) -> Iterator[Strings]:
+    """The triples of a row in one of the formats."""
+    if "triple_list" in row:
+        for subject, predicate, target in row["triple_list"]:
+            yield subject, predicate, target
+        return
+    for item in row["spo_list"]:
+        slots = item["object"]
+        for slot, value in (slots if isinstance(slots, dict) else {"@value": slots}).items():
+            predicate = item["predicate"] + (f"_{slot}" if slot != "@value" else "")
+            if value:
+                yield item["subject"], predicate, value

@@ -1,0 +1,367 @@
+"""Who is related to whom, and how: the triples of a text."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+
+from ...data import DataGenerator
+from ...tokenizers.base import TokenizerBase
+from ..base import Encoded, Task, TaskError, register_task
+from ..pretrained import open_encoder
+from ..span_matrix import span, sparse_pairs
+from ..windows import text_windows
+from .heads import CasRel, GPLinker
+from .metrics import triple_scores
+from .triples import (
+    Relation,
+    RelationEntity,
+    Span,
+    Triple,
+    casrel_labels,
+    find_triples,
+    link_entities,
+    linker_pairs,
+    token_triples,
+)
+
+HEADS = ("gplinker", "casrel")
+SUBJECT = "Subject"  # name of the input of CasRel that holds a subject's first and last token
+MAX_SCORES = 1 << 27  # scores of GPLinker that are held at a time
+
+
+@register_task
+class RelationExtractor(Task):
+    """Extractor of triples (subject, predicate, object); entities may be nested and shared.
+
+    A text longer than `maxlen` tokens is read in windows, and the triples of all windows count. A
+    triple is found if a window holds both of its entities; windows overlap by a quarter.
+
+    The label of a training sample is a list of triples: strings (subject, predicate, object), which
+    are located where they first stand as a word; or `Triple` or `Relation`, with their places.
+
+    Args:
+        tokenizer, model, maxlen: of `Task`. The model's output is that of `GPLinker`,
+            (B, 2 + 2 P, T, T), or of a layer `CasRel`, (B, T, 2 + 2 P), whose subject is a further
+            input of shape (2,) and name "Subject".
+        predicates: names of the P relations.
+        head: "gplinker" or "casrel".
+        threshold: probability above which something is found.
+
+    Raises:
+        TaskError: predicates or a head that do not fit the model.
+
+    Example:
+        >>> task = RelationExtractor.build("bert", predicates=["capital of"])
+        >>> task.model.compile("adam", task.loss)
+        >>> task.model.fit(task.batches([("Rome is in Italy", [("Rome", "in", "Italy")])]))
+        >>> task("Paris, the capital of France")
+        [Relation(subject=RelationEntity(start=0, end=5, text='Paris'), ...)]
+    """
+
+    extra_inputs: ClassVar[Mapping[str, float]] = {SUBJECT: 0}
+
+    def __init__(
+        self,
+        tokenizer: TokenizerBase,
+        model: keras.Model,
+        predicates: Sequence[str],
+        head: str = "gplinker",
+        threshold: float = 0.5,
+        maxlen: int | None = None,
+    ):
+        super().__init__(tokenizer, model, maxlen)
+        predicates = [str(predicate) for predicate in predicates]
+        if head not in HEADS:
+            raise TaskError(f"head={head!r} must be one of {', '.join(HEADS)}.")
+        if not predicates or len(set(predicates)) != len(predicates):
+            raise TaskError(f"predicates must be different from one another, not {predicates}.")
+        if not 0 < threshold < 1:
+            raise TaskError(f"threshold={threshold} must lie between 0 and 1.")
+        self.predicates, self.head, self.threshold = predicates, head, threshold
+        self._check_model()
+        self._ids = {predicate: p for p, predicate in enumerate(predicates)}
+        self._log_odds = float(np.log(threshold / (1 - threshold)))
+        special = (tokenizer.token_start_id, tokenizer.token_end_id, self.encoder.pad_token_id)
+        self._special = [number for number in special if number is not None]
+        self._random = np.random.default_rng(0)
+        self._lost: list[Triple] = []
+
+    def _check_model(self) -> None:
+        """Check that the model is one of the head, and find its parts."""
+        shape, width = tuple(self.model.output.shape), 2 + 2 * len(self.predicates)
+        if len(shape) != (4 if self.head == "gplinker" else 3) or width != (
+            shape[1] if self.head == "gplinker" else shape[2]
+        ):
+            wanted = {"gplinker": f"(B, {width}, T, T)", "casrel": f"(B, T, {width})"}[self.head]
+            raise TaskError(
+                f"the model's output has shape {shape}; for {len(self.predicates)} predicates and "
+                f"head={self.head!r} it must be {wanted}."
+            )
+        if self.head == "gplinker":
+            return
+        layers = [layer for layer in self.model.layers if isinstance(layer, CasRel)]
+        if len(layers) != 1 or SUBJECT not in self.encoder.inputs:
+            raise TaskError(
+                "head='casrel' needs a model with one layer CasRel and an input "
+                f"keras.Input((2,), dtype='int32', name={SUBJECT!r}) for its subject."
+            )
+        self._casrel = layers[0]
+        vectors = keras.tree.flatten(self._casrel.input)[0]
+        # Read once for the subjects of a text, then only the head is asked for their objects.
+        self._reader = keras.Model(self.model.inputs, [vectors, self.model.output])
+
+    @classmethod
+    def build(
+        cls,
+        checkpoint: Any,
+        predicates: Sequence[str],
+        head: str = "gplinker",
+        threshold: float = 0.5,
+        maxlen: int | None = None,
+        tokenizer: TokenizerBase | None = None,
+        head_size: int = 64,
+        efficient: bool = False,
+        **options: Any,
+    ) -> RelationExtractor:
+        """Put a new head on a pretrained encoder.
+
+        Args:
+            checkpoint: directory, `hf://org/name`, a name that `checkpoints.fetch` knows, or a
+                `Backbone`, for which `tokenizer` is given.
+            predicates, head, threshold, maxlen: as of the class.
+            tokenizer: in place of the checkpoint's own.
+            head_size, efficient: of `GPLinker`.
+            **options: of `build_transformer_model`.
+        """
+        if head not in HEADS:
+            raise TaskError(f"head={head!r} must be one of {', '.join(HEADS)}.")
+        tokenizer, bert = open_encoder(checkpoint, tokenizer, options)
+        inputs, count = list(bert.inputs), len(predicates)
+        # Without a padding id no token is padding; with one, the vectors carry a mask.
+        padding = None if bert.config.pad_token_id is not None else -1
+        if head == "gplinker":
+            layer = GPLinker(count, head_size, efficient, padding, name="Linker")
+            model = keras.Model(inputs, layer(bert.output))
+        else:
+            subject = keras.Input((2,), dtype="int32", name=SUBJECT)
+            output = CasRel(count, padding, name="CasRel")([bert.output, subject])
+            model = keras.Model([*inputs, subject], output)
+        return cls(tokenizer, model, predicates, head, threshold, maxlen)
+
+    @property
+    def loss(self) -> Any:
+        """The loss of the head, for `model.compile`."""
+        return GPLinker.sparse_loss if self.head == "gplinker" else CasRel.loss
+
+    def encode(self, sample: str) -> Encoded:
+        """Encode a text."""
+        windows = text_windows(self.tokenizer, sample, maxlen=self.maxlen)
+        rows = [
+            self.encoder.select(w.token_ids, w.segment_ids, **{SUBJECT: [0, 0]}) for w in windows
+        ]
+        return Encoded(sample, rows, [w.offsets for w in windows])
+
+    # Training
+
+    def batches(
+        self,
+        samples: Sequence[tuple[str, Iterable[Any]]],
+        batch_size: int = 32,
+        shuffle: bool = False,
+        seed: int = 0,
+        **options: Any,
+    ) -> DataGenerator:
+        """Batches for `model.fit`, of all windows of the texts.
+
+        CasRel is asked for one subject of a text at a time, drawn anew in every epoch.
+
+        Args:
+            samples: pairs (text, triples).
+            batch_size, shuffle, seed, **options: of `DataGenerator`.
+
+        Warns:
+            UserWarning: triples whose strings are not in their text, or that no window holds.
+        """
+        located, missing = [], []
+        for text, triples in samples:
+            found, absent = self._located(text, triples)
+            located.append((text, found))
+            missing += absent
+        self._random, self._lost = np.random.default_rng(seed), []
+        if self.head == "casrel":
+            options = {"cache": False, **options}
+        made = super().batches(located, batch_size, shuffle, seed, **options)
+        for some, reason in (
+            (missing, "are not in their text"),
+            (self._lost, f"are in no window of {self.maxlen} tokens"),
+        ):
+            if some:
+                warnings.warn(
+                    f"{len(some)} of the triples {reason} and are not trained on, the first "
+                    f"{tuple(some[0])!r}.",
+                    stacklevel=2,
+                )
+        return made
+
+    def _located(self, text: str, triples: Iterable[Any]) -> tuple[list[Triple], list[Any]]:
+        """Triples of characters, and those of strings that are not in the text."""
+        found, missing = [], []
+        for triple in triples:
+            if isinstance(triple, Relation):
+                triple = triple.places()
+            subject, predicate, target = triple
+            if predicate not in self._ids:
+                known = ", ".join(self.predicates[:20]) + (", ..." * (len(self._ids) > 20))
+                raise TaskError(f"there is no predicate {predicate!r}; they are {known}.")
+            if isinstance(subject, str) and isinstance(target, str):
+                place = find_triples(text, [(subject, predicate, target)])
+                found += place
+                missing += [] if place else [triple]
+                continue
+            for place in (subject, target):
+                if isinstance(place, str) or not 0 <= place[0] < place[1] <= len(text):
+                    raise TaskError(
+                        f"{place!r} of the triple {tuple(triple)!r} does not lie in its text of "
+                        f"{len(text)} characters: {text!r:.60}."
+                    )
+            found.append(Triple(tuple(subject), predicate, tuple(target)))
+        return found, missing
+
+    def training_windows(self, label: Any, encoded: Encoded) -> Iterable[int]:
+        windows = range(len(encoded.rows))
+        held = {triple for w in windows for triple in _inside(label, encoded, w)}
+        self._lost += [triple for triple in label if triple not in held]
+        return windows
+
+    def encode_label(self, label: Any, encoded: Encoded, window: int = 0) -> np.ndarray:
+        """Labels of `GPLinker.sparse_loss`, (2 + 2 P, n, 2)."""
+        triples = token_triples(_inside(label, encoded, window), encoded.offsets[window])
+        pairs = linker_pairs(triples, self.predicates)
+        heads = 2 + 2 * len(self.predicates)
+        needed = sparse_pairs(pairs, heads).shape[1]
+        return sparse_pairs(pairs, heads, -(-needed // 8) * 8)  # few shapes, to compile few times
+
+    def training_row(
+        self, encoded: Encoded, label: Any, window: int
+    ) -> tuple[tuple[Any, ...], np.ndarray]:
+        if self.head == "gplinker":
+            return super().training_row(encoded, label, window)
+        triples = token_triples(_inside(label, encoded, window), encoded.offsets[window])
+        subject = self._draw_subject(triples)
+        labels = casrel_labels(triples, subject, len(encoded.rows[window][0]), self.predicates)
+        place = self.encoder.inputs.index(SUBJECT)
+        row = list(encoded.rows[window])
+        row[place] = [subject[0], subject[1] - 1]
+        return tuple(row), labels
+
+    def _draw_subject(self, triples: Sequence[Triple]) -> Span:
+        """A subject of the triples; half of the draws take its start and its end independently.
+
+        So the model also learns that what is no subject has no objects.
+        """
+        subjects = sorted({triple.subject for triple in triples}) or [(0, 1)]
+        start, end = subjects[self._random.integers(len(subjects))]
+        if self._random.random() < 0.5:
+            later = [other for _, other in subjects if other > start]
+            end = later[self._random.integers(len(later))]
+        return start, end
+
+    # Answers
+
+    def run(self, inputs: Any) -> np.ndarray:
+        """Triples of tokens and their scores, a list for each row of a batch."""
+        flat = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+        real = ~np.isin(flat[0], self._special)
+        lists = self._linked(flat, real) if self.head == "gplinker" else self._asked(flat, real)
+        found = np.empty(len(lists), object)
+        found[:] = lists
+        return found
+
+    def _linked(self, inputs: list[np.ndarray], real: np.ndarray) -> list[list]:
+        """By GPLinker, in parts whose scores fit into memory."""
+        rows, length = real.shape
+        room = MAX_SCORES // ((2 + 2 * len(self.predicates)) * length**2)
+        size = 1 << max(0, min(room, rows).bit_length() - 1)
+        found = []
+        for start in range(0, rows, size):
+            part = [array[start : start + size] for array in inputs]
+            scores = np.asarray(self.model.predict_on_batch(self._structured(part)))
+            for matrix, own in zip(scores, real[start : start + size], strict=True):
+                self._check(matrix)
+                found.append(link_entities(matrix, _between(own), self._log_odds))
+        return found
+
+    def _asked(self, inputs: list[np.ndarray], real: np.ndarray) -> list[list]:
+        """By CasRel, subjects first."""
+        vectors, scores = map(np.asarray, self._reader.predict_on_batch(inputs))
+        self._check(scores)
+        padding = self.encoder.pad_token_id
+        mask = inputs[0] != padding if padding is not None else np.ones(real.shape, bool)
+        return self._casrel.find(
+            vectors,
+            inputs[0],
+            mask,
+            [row[:, :2] for row in scores],
+            lambda row, first, last: bool(real[row, first] and real[row, last]),
+            self.threshold,
+            self.threshold,
+        )
+
+    @staticmethod
+    def _check(scores: np.ndarray) -> None:
+        if not np.isfinite(scores).all():
+            raise TaskError("the model gives scores that are no numbers, so nothing can be found.")
+
+    def decode(self, outputs: Sequence[Any], encoded: Encoded) -> list[Relation]:
+        best: dict[Triple, float] = {}
+        for found, offsets in zip(outputs, encoded.offsets, strict=True):
+            for (subject, p, target), score in found:
+                ends = [span(first, behind - 1, offsets) for first, behind in (subject, target)]
+                if None not in ends:
+                    triple = Triple(ends[0], self.predicates[p], ends[1])
+                    best[triple] = max(score, best.get(triple, score))
+        text = encoded.sample
+        return [
+            Relation(
+                RelationEntity(*subject, text[slice(*subject)]),
+                predicate,
+                RelationEntity(*target, text[slice(*target)]),
+                float(0.5 * (1 + np.tanh(score / 2))),  # the sigmoid
+            )
+            for (subject, predicate, target), score in sorted(best.items())
+        ]
+
+    def metrics(self, answers: Sequence[Any], labels: Sequence[Any]) -> dict[str, float]:
+        """F1, precision and recall of triples, over all texts together.
+
+        Triples whose labels are strings are compared as strings, others by their places.
+        """
+        placed = any(isinstance(t, (Relation, Triple)) for label in labels for t in label)
+        found = [[r.places() if placed else r.strings() for r in answer] for answer in answers]
+        wanted = [[t.places() if isinstance(t, Relation) else t for t in label] for label in labels]
+        scores = triple_scores(found, wanted)
+        return {"f1": scores.f1, "precision": scores.precision, "recall": scores.recall}
+
+    def get_config(self) -> dict[str, Any]:
+        options = {"predicates": self.predicates, "head": self.head, "threshold": self.threshold}
+        return {**super().get_config(), **options}
+
+
+def _inside(triples: Iterable[Triple], encoded: Encoded, window: int) -> list[Triple]:
+    """The triples both of whose entities lie in the characters of a window."""
+    real = [span for span in encoded.offsets[window] if span[0] < span[1]]
+    if not real:
+        return []
+    start = real[0][0] if window else 0
+    end = real[-1][1] if window + 1 < len(encoded.rows) else len(encoded.sample)
+    return [t for t in triples if all(start <= a and b <= end for a, b in (t.subject, t.object))]
+
+
+def _between(real: np.ndarray) -> Any:
+    """Function (first, last): whether tokens may be an entity, which is not of special ones."""
+    return lambda first, last: bool(first <= last and real[first] and real[last])
