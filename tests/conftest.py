@@ -10,6 +10,8 @@ import keras
 import numpy as np
 import pytest
 
+from helpers.spread import runs_here
+
 FIXTURES = Path(__file__).parent / "fixtures"
 
 # The first example of a property compiles a model, so a limit per example says nothing.
@@ -33,6 +35,22 @@ def pytest_configure():
 
         os.environ["JAX_COMPILATION_CACHE_DIR"] = directory = f"{cache}/{worker}"
         jax.config.update("jax_compilation_cache_dir", directory)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Run a test marked `spread` or `script` on one of the backends that this test run covers.
+
+    A test is marked if the backend makes no difference to it, if it is one of very many of its
+    kind, or if it runs a script, which imports and compiles a model of its own while its parts are
+    tested on every backend. See `helpers.spread`.
+    """
+    parts: tuple[list, list] = ([], [])
+    for item in items:
+        marked = any(map(item.get_closest_marker, ("spread", "script")))
+        parts[not marked or runs_here(item.nodeid)].append(item)
+    if parts[0]:
+        config.hook.pytest_deselected(items=parts[0])
+        items[:] = parts[1]
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@
 
 A process imports its backend for some ten seconds. Each test starts one on one of the three
 backends, chosen by its name, and on the others loads the files in its own process, which shows the
-same but that importing the heads is enough to know them. EXAMPLES=all: on every backend.
+same but that importing the heads is enough to know them. See `helpers.spread`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
 from keras import ops
+
+from helpers.spread import runs_here
 
 CODE = """
 import sys, keras, numpy as np
@@ -29,14 +30,10 @@ for path in sys.argv[1:]:
 """
 
 
-BACKENDS = ("tensorflow", "jax", "torch")
-
-
 def its_turn() -> bool:
     """Whether the test that runs now starts a process on this backend."""
     name = os.environ["PYTEST_CURRENT_TEST"].rsplit(" ", 1)[0]
-    turn = BACKENDS[zlib.crc32(name.encode()) % len(BACKENDS)]
-    return os.environ.get("EXAMPLES") == "all" or turn == keras.backend.backend()
+    return runs_here(name)
 
 
 def outputs(model: keras.Model, inputs: Sequence[np.ndarray]) -> np.ndarray:
