@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bert4keras import training
+from bert4keras.training.techniques import Technique
+
 ROOT = Path(__file__).resolve().parent.parent
 GUIDES = ROOT / "docs" / "guides"
 LINK = re.compile(r"\]\(([^)#]+)[^)]*\)")
@@ -31,6 +34,21 @@ def test_layers_and_masks(tmp_path, monkeypatch):
     assert 1.6 < coarse / fine < 2.4
     assert abs(names["r"] - 1) < 0.2
     assert abs(names["k"] - 2) < 0.15
+
+
+def test_regularization(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run("regularization.md")
+    assert (tmp_path / "plain.keras").exists()
+
+
+def test_every_technique_is_in_the_table_of_its_guide():
+    text = (GUIDES / "regularization.md").read_text(encoding="utf-8")
+    kinds = [getattr(training, name) for name in training.__all__]
+    kinds = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Technique)]
+    assert len(kinds) == 6
+    for kind in kinds:
+        assert f"| `{kind.__name__}(" in text
 
 
 def test_tokenizers(tmp_path, monkeypatch, capsys):
