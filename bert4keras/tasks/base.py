@@ -164,7 +164,8 @@ class Task:
         Args:
             samples: texts, or what `encode` takes.
             batch_size: rows the model sees at a time; rows of similar length go together.
-            progress: show a progress bar; None: if the work is long.
+            progress: show a progress bar on stderr; None: if the work is long and stderr is a
+                terminal, so that nothing goes into a file.
         """
         encoded = [self.encode(sample) for sample in samples]
         rows = [row for one in encoded for row in one.rows]
@@ -266,8 +267,10 @@ class Task:
             raise TaskError(f"batch_size={batch_size} must be at least 1.")
         results: list[Any] = [None] * len(rows)
         parts = list(self._parts(rows, batch_size))
-        show = len(parts) >= LONG if progress is None else progress
-        for part in tqdm(parts, disable=not show, unit="batch", leave=False):
+        hidden = not progress
+        if progress is None and len(parts) >= LONG:
+            hidden = None  # tqdm then looks whether stderr is a terminal
+        for part in tqdm(parts, disable=hidden, unit="batch", leave=False):
             # The number of rows is rounded up too: a compiled function serves one shape.
             filled = 1 << (len(part) - 1).bit_length()
             chosen = [rows[i] for i in (*part, *part[-1:] * (filled - len(part)))]
@@ -291,7 +294,8 @@ class Task:
         return list(inputs) if isinstance(self.model.input, (list, tuple)) else inputs[0]
 
 
-def answers_by_label(scores: Mapping[str, float]) -> str:
-    """`label 0.98, other 0.02`: labels and their scores, the highest first."""
+def answers_by_label(scores: Mapping[str, float], most: int = 3) -> str:
+    """`label 0.98, other 0.02`: the `most` labels of the highest scores, the highest first."""
     ranked = sorted(scores.items(), key=lambda item: -item[1])
-    return ", ".join(f"{label} {score:.3f}" for label, score in ranked)
+    shown = ", ".join(f"{label} {score:.3f}" for label, score in ranked[:most])
+    return shown + (", ..." if len(ranked) > most else "")

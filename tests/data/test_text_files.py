@@ -7,6 +7,7 @@ import io
 import json
 import lzma
 import os
+import tracemalloc
 import zipfile
 
 import pytest
@@ -29,11 +30,12 @@ pytestmark = pytest.mark.spread
 
 def write(path, content):
     raw = content.encode() if isinstance(content, str) else content
-    path.write_bytes(lzma.compress(raw) if path.suffix == ".xz" else raw)
+    pack = {".xz": lzma.compress, ".gz": gzip.compress}.get(path.suffix.lower(), bytes)
+    path.write_bytes(pack(raw))
     return path
 
 
-@pytest.mark.parametrize("name", ["a.txt", "a.txt.xz"])
+@pytest.mark.parametrize("name", ["a.txt", "a.txt.xz", "a.txt.GZ"])
 @pytest.mark.parametrize(
     ("content", "lines"),
     [
@@ -58,6 +60,13 @@ def test_an_encoding_that_is_given(tmp_path):
     assert read_text(path, "gbk") == "中\n文"
     path = write(tmp_path / "b.txt", "\ufeff中")  # what the mark says counts
     assert read_text(path, "gbk") == "中"
+    path = write(tmp_path / "c.jsonl.gz", '{"text": "中𠮷"}\n'.encode("gb18030"))
+    assert read_json_rows(path, "gb18030") == [(f"{path}, line 1", {"text": "中𠮷"})]
+    path = write(tmp_path / "d.csv.gz", "中,文\n".encode("gb18030"))
+    assert read_table(path, "gb18030") == [(1, ["中", "文"])]
+    assert read_lines(path, "gb18030") == ["中,文"]
+    with pytest.raises(DataFileError, match=r"d\.csv\.gz, line 1: byte 0xd6 is not UTF-8"):
+        read_table(path)
 
 
 def zipped():
@@ -98,10 +107,28 @@ def test_what_is_no_file(tmp_path, monkeypatch):
     (tmp_path / "a.xz").write_bytes(lzma.compress(b"abc")[:-8])
     with pytest.raises(DataFileError, match=r"a\.xz cannot be read"):
         read_text(tmp_path / "a.xz")
+    damaged = bytearray(gzip.compress(bytes(range(256)) * 9))
+    damaged[20:40] = b"\xff" * 20
+    for content in (gzip.compress(b"abc")[:-4], b"no gzip", bytes(damaged)):
+        (tmp_path / "a.gz").write_bytes(content)
+        with pytest.raises(DataFileError, match=r"a\.gz cannot be read"):
+            read_text(tmp_path / "a.gz")
     monkeypatch.setattr(text_files, "MAX_UNPACKED", 1000)
-    with pytest.raises(DataFileError, match="unpacks to more than 1000 bytes"):
-        read_text(write(tmp_path / "b.xz", "a" * 1001))
-    assert read_text(write(tmp_path / "b.xz", "a" * 1000)) == "a" * 1000
+    for name in ("b.xz", "b.gz"):
+        with pytest.raises(DataFileError, match="unpacks to more than 1000 bytes"):
+            read_text(write(tmp_path / name, "a" * 1001))
+        assert read_text(write(tmp_path / name, "a" * 1000)) == "a" * 1000
+
+
+@pytest.mark.parametrize("name", ["a.xz", "a.gz"])
+def test_a_file_that_unpacks_to_too_much_takes_no_memory(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(text_files, "MAX_UNPACKED", 1 << 20)
+    path = write(tmp_path / name, bytes(1 << 26))
+    tracemalloc.start()
+    with pytest.raises(DataFileError, match="unpacks to more than"):
+        read_text(path)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 24
+    tracemalloc.stop()
 
 
 @pytest.mark.parametrize(

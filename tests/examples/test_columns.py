@@ -245,7 +245,7 @@ def test_labels_that_are_none(example, tmp_path, content, how, message):
         example("common").read_tsv(tmp_path / "a.tsv", (0, 1), **how)
 
 
-@pytest.mark.parametrize("module", ["titles", "task_multilabel_classification"])
+@pytest.mark.parametrize("module", ["titles"])
 def test_tables_of_texts(example, tmp_path, module):
     read, path = example(module).read, tmp_path / "a.tsv"
     path.write_bytes("\ufefftitle\ttext\r\na\u2028b\tc\r\n".encode())
@@ -280,12 +280,6 @@ def test_labels_in_two_spellings(example, tmp_path):
     path.write_text(json.dumps(row), encoding="utf-8")
     with pytest.raises(SystemExit, match="the label 'p' is also written 'P'"):
         example("entities").read(path)
-    topics = example("task_multilabel_classification").read
-    path.write_text("a\tx，y, x\nb\t\n", encoding="utf-8")
-    assert topics(path) == [("a", ["x", "y"]), ("b", [])]
-    path.write_text("a\tx\nb\tX\n", encoding="utf-8")
-    with pytest.raises(SystemExit, match="the label 'X' is also written 'x'"):
-        topics(path)
 
 
 def test_texts_without_words(example, tmp_path):

@@ -27,7 +27,6 @@ def run(script: str, *arguments: str) -> subprocess.CompletedProcess:
     [
         ("basic_extract_features.py", [], "cosine similarity"),
         ("basic_masked_language_model.py", ["--text", "a [MASK] day"], "a [MASK] day\n  "),
-        ("task_sentence_classification.py", SMALL, "test accuracy"),
         ("task_sentence_similarity.py", SMALL, "test accuracy after training"),
     ],
 )
@@ -172,11 +171,6 @@ def test_rows_of_a_file(common, tmp_path):
     assert common.read_tsv(path, (0, 1), limit=1, number=float) == [('"a"', 1.0)]
 
 
-@pytest.mark.script
-def test_a_bad_argument_ends_in_one_line(tmp_path):
-    done = run("task_sentence_classification.py", "--model", TINY, "--train", tmp_path / "no.tsv")
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith(f"{tmp_path / 'no.tsv'} cannot be read")
 
 
 def test_threshold(monkeypatch):

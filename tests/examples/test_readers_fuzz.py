@@ -108,9 +108,9 @@ def readers(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(str(EXAMPLES))
     names = "common entities relations tables titles comprehension reading"
     m = argparse.Namespace(**{name: importlib.import_module(name) for name in names.split()})
-    scripts = "cws_crf language_model math_word_problem multilabel_classification"
+    scripts = "cws_crf language_model math_word_problem"
     scripts = [importlib.import_module(f"task_{name}") for name in scripts.split()]
-    cws, language_model, problems, topics = (script.read for script in scripts)
+    cws, language_model, problems = (script.read for script in scripts)
     poems = importlib.import_module("task_permutation_language_model").read
     options = argparse.Namespace(maxlen=64, limit=None)
 
@@ -162,7 +162,6 @@ def readers(monkeypatch, tmp_path):
         (language_model, [LINES]),
         (poems, [POEMS, LINES]),
         (lambda path: problems(path, options), [PROBLEMS, MATH]),
-        (lambda path: topics(path), [TITLES]),
         (lambda path: m.titles.read(path), [TITLES]),
         (data.read_table, everything),
         (data.read_json_rows, everything),

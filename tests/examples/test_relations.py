@@ -9,7 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from bert4keras.tasks.relations import read_relations
@@ -78,20 +77,6 @@ def test_relations_of_the_data():
     assert len(relations[0]) == 11
 
 
-def test_topics_of_the_data(example):
-    """A quarter of the clauses is not in the training text."""
-    read = example("task_multilabel_classification").read
-    rows = {f: read(EXAMPLES / "datasets" / "topics" / f) for f in SIZES["topics"]}
-    names = {label for _, labels in rows["train.tsv"] for label in labels}
-    assert len(names) == 12
-    counts = np.bincount([len(labels) for _, labels in rows["test.tsv"]])
-    assert len(counts) == 4
-    assert (counts > 8).all()
-    parts = {
-        f: {part.split()[-1] for text, _ in some for part in text.strip(".").split(", ")}
-        for f, some in rows.items()
-    }
-    assert len(parts["test.tsv"] - parts["train.tsv"]) > 5
 
 
 @pytest.mark.script
@@ -127,31 +112,3 @@ def test_global_pointer_runs(options):
     out = run("task_ner_global_pointer.py", *SMALL, *options)
     assert "entities come back" in out
     assert "test F1 of the longest match" in out
-
-
-@pytest.mark.script
-def test_multilabel_classification_runs():
-    small = [*SMALL, "--maxlen", 16, "--model", TINY]
-    objectives = ["dense", "sparse"]
-    out = run("task_multilabel_classification.py", *small, "--objectives", *objectives)
-    assert "for all: " in out
-    found = {line.split()[3]: line.split()[4] for line in out.splitlines() if "F1 with" in line}
-    assert list(found) == [f"{name}:" for name in objectives]
-    assert found["dense:"] == found["sparse:"]
-
-
-def test_labels_of_a_text(example):
-    encoded = example("task_multilabel_classification").encoded
-    names = ["a", "b", "c"]
-    assert encoded(["c", "a", "?"], names, "dense", 0.1, 3).tolist() == [1, 0, 1]
-    assert encoded(["c", "a"], names, "sparse", 0.1, 3).tolist() == [2, 0, -1]
-    np.testing.assert_allclose(encoded(["c"], names, "soft", 0.1, 3), [0.05, 0.05, 0.95])
-
-
-def test_a_bad_row_of_topics_is_named(example, tmp_path):
-    path = tmp_path / "bad.tsv"
-    path.write_text("fine\ta, b\nno labels\n", encoding="utf-8")
-    with pytest.raises(SystemExit, match=r"bad\.tsv, line 2: expected text<TAB>label"):
-        example("task_multilabel_classification").read(path)
-    path.write_text("fine\ta, b\nnone\t\n", encoding="utf-8")
-    assert example("task_multilabel_classification").read(path)[1] == ("none", [])

@@ -1,4 +1,4 @@
-"""The examples of similarity and classification run with every option."""
+"""The examples of similarity run with every option."""
 
 from __future__ import annotations
 
@@ -37,9 +37,3 @@ def test_pairs_read_as_one_text():
     for method in methods:
         assert f"test rank correlation, {method}: " in out
     assert "nearest" not in out  # there are no vectors to search with
-
-
-@pytest.mark.script
-def test_options_against_overfitting():
-    options = ["--dropout-samples", 3, "--label-smoothing", 0.1, "--focal", 2]
-    assert "test accuracy " in run("task_sentence_classification.py", *options)

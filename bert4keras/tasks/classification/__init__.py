@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from .metrics import classification_scores, multi_label_scores, regression_scores
 from .multi_sample_dropout import MultiSampleDropout
+from .readers import LabelledText, read_labelled_texts
 from .task import Classification, TextClassifier
 
 __all__ = [
     "Classification",
+    "LabelledText",
     "MultiSampleDropout",
     "TextClassifier",
     "classification_scores",
     "multi_label_scores",
+    "read_labelled_texts",
     "regression_scores",
 ]

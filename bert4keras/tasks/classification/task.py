@@ -15,13 +15,16 @@ from ...tokenizers.base import TokenizerBase
 from ..base import Encoded, Task, TaskError, answers_by_label, register_task
 from ..windows import text_windows
 from .metrics import classification_scores, multi_label_scores, regression_scores
+from .readers import PROBLEMS
 
-PROBLEMS = ("single_label", "multi_label", "regression")
+UNLABELLED = -1  # class of a text without a label, on which only `VAT` trains
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Classification:
     """The answer of a `TextClassifier`.
+
+    Its repr has the label and its score, its str the three labels of the highest scores.
 
     Attributes:
         label: the label; a tuple of labels (multi-label); a number (regression).
@@ -33,6 +36,11 @@ class Classification:
     label: str | tuple[str, ...] | float
     score: float | None
     scores: dict[str, float]
+
+    def __repr__(self) -> str:
+        if self.score is None:
+            return f"Classification(label={self.label:.4g})"
+        return f"Classification(label={self.label!r}, score={self.score:.4g})"
 
     def __str__(self) -> str:
         return answers_by_label(self.scores) if self.scores else f"{self.label:.4f}"
@@ -61,7 +69,7 @@ class TextClassifier(Task):
         >>> task.model.compile("adam", task.loss)
         >>> task.model.fit(task.batches([("Very good.", "positive"), ("Bad.", "negative")]))
         >>> task("Not good.")
-        Classification(label='negative', score=0.93, scores={...})
+        Classification(label='negative', score=0.93)
     """
 
     architecture = "ForSequenceClassification"
@@ -125,7 +133,9 @@ class TextClassifier(Task):
     def loss(self) -> Any:
         """The loss of the problem, for `model.compile`."""
         if self.problem == "single_label":
-            return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            return keras.losses.SparseCategoricalCrossentropy(
+                from_logits=True, ignore_class=UNLABELLED
+            )
         if self.problem == "multi_label":
             return multilabel_categorical_crossentropy
         return keras.losses.MeanSquaredError()
@@ -138,10 +148,11 @@ class TextClassifier(Task):
         return Encoded(sample, rows)
 
     def encode_label(self, label: Any, encoded: Encoded, window: int = 0) -> Any:
+        """Encode a label. A single label may be None: the text counts for `VAT` only."""
         if self.problem == "regression":
             return np.array([float(label)], "float32")
         if self.problem == "single_label":
-            return np.array(self._label_id(label), "int32")
+            return np.array(UNLABELLED if label is None else self._label_id(label), "int32")
         names = [label] if isinstance(label, str) else label
         values = np.zeros(len(self.labels), "float32")
         values[[self._label_id(name) for name in names]] = 1
@@ -176,6 +187,8 @@ class TextClassifier(Task):
 
     def metrics(self, answers: Sequence[Classification], labels: Sequence[Any]) -> dict[str, float]:
         """Accuracy and macro F1; micro F1 and exact match; or Spearman and squared error."""
+        if None in labels:
+            raise TaskError("a sample without a label (None) cannot be evaluated.")
         found = [answer.label for answer in answers]
         if self.problem == "regression":
             return regression_scores(found, [float(label) for label in labels])

@@ -13,12 +13,14 @@ from bert4keras import tasks
 from bert4keras.models import build_transformer_model
 from bert4keras.tasks import TaskError, TextClassifier, register_task
 from bert4keras.tasks.classification import (
+    Classification,
     classification_scores,
     multi_label_scores,
     regression_scores,
 )
 from bert4keras.tasks.windows import text_windows
 from bert4keras.tokenizers import Tokenizer
+from bert4keras.training import VAT, Regularized
 
 LABELS = ["负面", "正面"]
 TEXTS = [("very good film", "正面"), ("not good", "负面"), ("我爱北京", "正面"), ("bad", "负面")]
@@ -175,6 +177,52 @@ def test_options_that_do_not_fit(classifier, change, message):
     options = {"labels": LABELS, "problem": "single_label", "maxlen": 16, **change}
     with pytest.raises(TaskError, match=message):
         TextClassifier(classifier.tokenizer, classifier.model, **options)
+
+
+def test_answers_are_short(classifier):
+    answer = Classification("b", 0.6, {"a": 0.1, "b": 0.6, "c": 0.2, "d": 0.1})
+    assert repr([answer]) == "[Classification(label='b', score=0.6)]"
+    assert str(answer) == "b 0.600, c 0.200, a 0.100, ..."
+    assert repr(Classification(("a", "c"), 0.75, {"a": 0.75, "b": 0.1, "c": 0.9})) == (
+        "Classification(label=('a', 'c'), score=0.75)"
+    )
+    number = Classification(0.123456, None, {})
+    assert (repr(number), str(number)) == ("Classification(label=0.1235)", "0.1235")
+    assert set(classifier("good").scores) == set(LABELS)
+
+
+def test_a_progress_bar_is_for_terminals(classifier, capsys, monkeypatch):
+    texts = ["good"] * 10
+    classifier.predict(texts, batch_size=2)
+    classifier.predict(texts, batch_size=2, progress=False)
+    assert capsys.readouterr() == ("", "")  # stderr is no terminal
+    classifier.predict(texts, batch_size=2, progress=True)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "/5 [" in err
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    classifier.predict(texts, batch_size=2)
+    assert "/5 [" in capsys.readouterr().err
+    classifier.predict(texts[:3], batch_size=2)  # short work
+    assert capsys.readouterr().err == ""
+
+
+def test_texts_without_a_label(checkpoint):
+    """They count for virtual adversarial training, and for nothing else."""
+    task = TextClassifier.build(checkpoint, LABELS, dropout=0.0, dropout_rate=0.0)
+    with_unlabelled = [*TEXTS, ("the film is good", None)]
+    inputs, labels = task.batches(with_unlabelled, 8)[0][:2]
+    scores, labels = task.model.predict_on_batch(inputs), np.asarray(labels)
+    known = labels >= 0
+    assert known.sum() == 4
+    loss, alone = task.loss(labels, scores), task.loss(labels[known], scores[known])
+    assert float(loss) == pytest.approx(float(alone), rel=1e-5)
+    model = Regularized(task.model, [VAT()])
+    model.compile(keras.optimizers.Adam(1e-3), task.loss)
+    history = model.fit(task.batches(with_unlabelled, 8), epochs=2, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+    with pytest.raises(TaskError, match=r"a sample without a label \(None\) cannot be evaluated"):
+        task.evaluate(with_unlabelled)
 
 
 def test_samples_that_do_not_fit(classifier):

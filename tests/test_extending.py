@@ -1,0 +1,122 @@
+"""docs/extending.md: its code runs, prints what the page says, and stays short."""
+
+from __future__ import annotations
+
+import io
+import re
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "extending.md"
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+MAX_LINES = 59  # of the code between two headings, without blank lines and what is only use
+
+if not PAGE.is_file():  # an sdist
+    pytestmark = pytest.mark.skip("docs are not part of this tree")
+
+
+def blocks(text: str) -> list[tuple[str, str]]:
+    """(language, source) of each block; what is printed has no language."""
+    return BLOCK.findall(text)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """Run the page in an empty folder: the names it leaves, and (printed, promised) by block."""
+    from bert4keras import tasks
+
+    names: dict = {}
+    outputs, printed = [], ""
+    known = dict(tasks.TASKS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("extending"))
+        for number, (language, source) in enumerate(blocks(PAGE.read_text(encoding="utf-8")), 1):
+            if language == "python":
+                with redirect_stdout(io.StringIO()) as stream:
+                    exec(compile(source, f"extending.md, block {number}", "exec"), names)
+                printed = stream.getvalue()
+            else:
+                outputs.append((printed, source))
+        yield names, outputs
+    tasks.TASKS.clear()
+    tasks.TASKS.update(known)
+
+
+def test_it_prints_what_the_page_says(page):
+    _, outputs = page
+    assert len(outputs) == 4
+    for printed, promised in outputs:
+        assert printed == promised
+
+
+def test_each_part_is_short():
+    sections = PAGE.read_text(encoding="utf-8").split("\n## ")[1:]
+    titles = [section.split("\n", 1)[0] for section in sections]
+    assert titles == ["A task", "A head", "A mask", "A family"]
+    for section in sections:
+        sources = [source for language, source in blocks(section) if language == "python"]
+        lines = [line for source in sources for line in source.splitlines() if line.strip()]
+        assert len(lines) <= MAX_LINES, section[:20]
+
+
+def test_the_task_is_a_task(page):
+    from bert4keras.tasks import TaskError
+
+    names, _ = page
+    task, again, questions = names["task"], names["again"], names["questions"]
+    samples = [sample for sample, _ in questions]
+    for before, after in zip(task.predict(samples), again.predict(samples), strict=True):
+        assert before.answer == after.answer
+        assert before.score == pytest.approx(after.score, abs=1e-5)
+        assert 0.5 < before.score <= 1
+    assert list(task.stream(iter(samples))) == task.predict(samples)
+    # The order of the answers does not matter: each is scored by itself.
+    turned = [(question, choices[::-1]) for question, choices in samples]
+    assert [a.answer for a in task.predict(turned)] == [a.answer for a in task.predict(samples)]
+    with pytest.raises(TaskError, match="'tea' is none of the answers"):
+        list(task.batches([(samples[0], "tea")]))
+
+
+def test_the_head_is_saved_and_its_loss_is_right(page, tmp_path):
+    names, _ = page
+    head, grader, inputs = names["head"], names["grader"], names["inputs"]
+    scores = np.array([[2.0, -1.0, -3.0], [-0.5, -0.5, -0.5]], "float32")
+    probabilities = 1 / (1 + np.exp(-scores))
+    wanted = [
+        -np.log(probabilities[0, 0] * (1 - probabilities[0, 1]) * (1 - probabilities[0, 2])),
+        -np.log(np.prod(probabilities[1])),
+    ]
+    found = head.loss(keras.ops.convert_to_tensor([1, 3]), keras.ops.convert_to_tensor(scores))
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(found), wanted, rtol=1e-5)
+    grader.save(tmp_path / "grader.keras")
+    again = keras.models.load_model(tmp_path / "grader.keras", compile=False)
+    np.testing.assert_allclose(
+        again.predict(inputs, verbose=0), grader.predict(inputs, verbose=0), atol=1e-5
+    )
+
+
+def test_the_mask_holds_where_it_is_joined(page):
+    """Two documents in one row: neither sees the other, and each reads by chunks."""
+    names, _ = page
+    row, packed = names["row"], names["packed"]
+    documents = np.array([[1, 1, 1, 1, 1, 2, 2, 2]])
+    other = row.copy()
+    other[0, 6] = 11  # in the second document
+    before, after = (packed.predict([x, 0 * x, documents], verbose=0) for x in (row, other))
+    changed = np.abs(after - before).max(axis=(0, 2)) > 1e-6
+    assert changed.tolist() == [False] * 5 + [True] * 3
+
+
+def test_the_family_comes_back_and_carries_a_task(page):
+    names, _ = page
+    row = names["row"]
+    before, after = (names[n].predict([row, 0 * row], verbose=0) for n in ("gated", "loaded"))
+    np.testing.assert_allclose(after, before, atol=1e-6)
+    assert "missing" not in str(names["loaded"].load_report)
+    answer = names["choices"](("What do cats drink?", ["milk", "stones"]))
+    assert answer.answer in ("milk", "stones")
