@@ -14,6 +14,7 @@ from . import (  # noqa: F401
 )
 from .base import TASKS, Encoded, Task, TaskError, register_task
 from .classification import Classification, TextClassifier
+from .filling import FilledText, Filling, FillMask
 from .from_scratch import from_scratch
 from .pretrained import locate, open_encoder
 from .storage import load_task as load
@@ -22,6 +23,9 @@ __all__ = [
     "TASKS",
     "Classification",
     "Encoded",
+    "FillMask",
+    "FilledText",
+    "Filling",
     "Task",
     "TaskError",
     "TextClassifier",
