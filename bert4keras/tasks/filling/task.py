@@ -24,6 +24,7 @@ from .places import locate_masks, write_tokens
 from .spelling import fill_text, find_masks, token_text
 
 JOINT = ("iterative", "independent")
+OVERLAP = 0.5  # of windows, so that a mask has at least a quarter of one on either side
 MOST = 1 << 27  # scores that the model gives at a time: half a gigabyte
 
 # The most probable tokens for a mask: their ids and log-probabilities, the best first.
@@ -141,7 +142,7 @@ class FillMask(Task):
                 f"{sample!r:.60} has no mask; write [MASK] in the place of each token that is to "
                 "be filled in."
             )
-        windows = text_windows(self.tokenizer, text, maxlen=self.maxlen, special=True)
+        windows = text_windows(self.tokenizer, text, None, self.maxlen, OVERLAP, special=True)
         windows, masks = locate_masks(spans, windows, self.tokenizer.token_mask_id)
         if len(masks.places) != len(spans):
             raise TaskError(

@@ -43,7 +43,9 @@ def make_tokenizer(directory: Path) -> Tokenizer:
 
 def run(task: FillMask, reference: dict[str, np.ndarray]) -> np.ndarray:
     inputs = [reference[name] for name in task.encoder.inputs]
-    outputs = task.model.predict_on_batch(inputs if isinstance(task.model.input, list) else inputs[0])
+    outputs = task.model.predict_on_batch(
+        inputs if isinstance(task.model.input, list) else inputs[0]
+    )
     return keras.ops.convert_to_numpy(outputs)
 
 
@@ -101,7 +103,7 @@ def test_a_checkpoint_without_the_head(fixtures, tmp_path):
 def test_models_that_fill_nothing(fixtures):
     directory = fixtures / "bert_gelu"
     tokenizer = Tokenizer.from_pretrained(directory)
-    with pytest.raises(TaskError, match="gives no scores over the vocabulary. Build it by"):
+    with pytest.raises(TaskError, match="gives no scores over the vocabulary"):
         FillMask.build(build_transformer_model(directory), tokenizer=tokenizer)
     with pytest.raises(TaskError, match="gives no scores"):  # probabilities
         FillMask.build(build_transformer_model(directory, with_mlm=True), tokenizer=tokenizer)
