@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .answers import FilledText, Filling
+from .spans import most_probable_span
 from .task import FillMask
 
-__all__ = ["FillMask", "FilledText", "Filling"]
+__all__ = ["FillMask", "FilledText", "Filling", "most_probable_span"]
