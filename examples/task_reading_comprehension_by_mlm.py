@@ -1,114 +1,141 @@
 """Reading comprehension by a masked language model: all characters of the answer at one time.
 
-Task: the model reads question, a fixed number of [MASK]s and passage, and fills all masks in one
-      pass: the answer, then [SEP]s. Nothing is written step by step, so the characters of an answer
-      do not know of one another; what holds them together is that only spans of the passage are
-      candidates. Of each, the product of its probabilities, with a [SEP] behind it, is compared.
-      The empty answer, [SEP] alone, says that there is none. Without an argument a small RoFormer
-      is trained from random weights, whose vocabulary is the characters of the training text and
-      whose segment ids also tell what the passage has in common with the question.
-Data: examples/datasets/reading (Chinese, made from templates for this project, Apache-2.0), or
-      files of SQuAD or CMRC 2018 (CC BY-SA 4.0), *.xz too. Of one file given as --train, a tenth
-      each becomes the other two.
-Command: python examples/task_reading_comprehension_by_mlm.py [--model DIR --learning-rate 5e-5]
-             [--train train.json --valid dev.json --test dev.json --maxlen 256] [--epochs N]
-Seen: reading, seed 1: EM 0.3229, F1 0.3733 (what the question lacks of its nearest sentence:
-      0.0229, 0.1363); 27 min on one very busy CPU core (JAX).
+The model reads [CLS] [MASK]... [SEP] question [SEP] passage [SEP] and fills all masks in one pass:
+the answer, then a [SEP]. Only spans of the passage are candidates: of each, the product of its
+probabilities, with a [SEP] behind it, is compared; [SEP] at once says that there is no answer.
+Without --checkpoint it is a small RoFormer with random weights, whose segment ids also tell which
+characters the passage has in common with the question.
+Data: files of SQuAD or CMRC 2018; by default datasets/reading (Chinese, written for this project).
+Command: python task_reading_comprehension_by_mlm.py [--train FILE] [--checkpoint DIR]
+SEEN
 """
 
-from __future__ import annotations
+import argparse
+import itertools
+import sys
+from pathlib import Path
 
-import common
+import keras
 import numpy as np
-from answering import Reader, train_and_report
-from characters import small_bert
-from keras import ops
-from reading import mark_shared
 
-from bert4keras.data import sequence_padding
+from bert4keras.data import DataGenerator, parse_json, read_text, split
+from bert4keras.optimizers import warm_up
+from bert4keras.tasks import FillMask, from_scratch
+from bert4keras.tasks.filling import most_probable_span
+from bert4keras.tasks.reading import cmrc2018
+
+DATA = Path(__file__).parent / "datasets" / "reading"
 
 
-def best_span(log_probabilities: np.ndarray, passage: np.ndarray, end: int) -> tuple[int, int]:
-    """The span of a passage whose tokens, with the end behind them, are most probable.
+parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+)
+parser.add_argument("--checkpoint", help="directory or hf://org/name (default: a new model)")
+parser.add_argument("--train", type=Path, help=f"default: {DATA / 'train.json'}")
+parser.add_argument("--valid", type=Path, help="default: beside it, or a tenth of --train")
+parser.add_argument("--test", type=Path, help="default: beside it, or a tenth of --train")
+parser.add_argument("--predict", type=Path, help="questions in the same format")
+parser.add_argument("--save", type=Path, help="directory for the trained FillMask")
+parser.add_argument("--answer", type=int, default=12, help="longest answer, in tokens")
+parser.add_argument("--question", type=int, default=40, help="longest question, in tokens")
+parser.add_argument("--maxlen", type=int, default=180, help="tokens that the model reads")
+parser.add_argument("--epochs", type=int, default=30)
+parser.add_argument("--batch-size", type=int, default=16)
+parser.add_argument("--learning-rate", type=float, default=1e-3)
+parser.add_argument("--seed", type=int, default=1)
+parser.add_argument("--limit", type=int, help="train on so many questions only")
+options = parser.parse_args()
+keras.utils.set_random_seed(options.seed)
 
-    Args:
-        log_probabilities: (L, V) of the places of the answer.
-        passage: token ids, (T,).
-        end: id behind an answer that has fewer than L tokens.
 
-    Returns:
-        [start, stop) in the passage; stop == start for the empty answer. Of spans of the same
-        tokens the first.
-    """
-    longest, length = len(log_probabilities), len(passage)
-    closing = np.append(log_probabilities[:, end], 0.0)  # none is needed behind the last place
-    best, found = closing[0], (0, 0)
-    totals = np.zeros(length)  # of the spans of k tokens that begin at each place
-    for k in range(min(longest, length)):
-        totals = totals[: length - k] + log_probabilities[k, passage[k:]]
-        start = int(totals.argmax())
-        if totals[start] + closing[k + 1] > best:
-            best, found = totals[start] + closing[k + 1], (start, start + k + 1)
+def read(path):
+    """(question, passage, its first answer or "") of each question of a file of SQuAD."""
+    paragraphs = [a["paragraphs"] for a in parse_json(read_text(path), path)["data"]]
+    for paragraph in itertools.chain(*paragraphs):
+        for qa in paragraph["qas"]:
+            answers = [answer["text"] for answer in qa.get("answers", ())]
+            yield qa["question"], paragraph["context"], answers[0] if answers else ""
+
+
+def encode(row):
+    """Inputs of a row, the ids of its passage, and the characters at which they stand."""
+    masks = [tokenizer.token_mask_id] * options.answer
+    asked = tokenizer.encode(row[0], maxlen=options.question + 1)[0][1:]
+    ids, _, spans = tokenizer.encode_batch([row[1]], return_offsets=True)
+    ids, spans = ids[0][1:], spans[0][1:]
+    room = options.maxlen - len(masks) - len(asked) - 2
+    first = [tokenizer.token_start_id, *masks, tokenizer.token_end_id, *asked]
+    ids = [*ids[:-1][:room], ids[-1]]
+    segments = [0] * len(first) + [1] * len(ids)
+    if not options.checkpoint:  # 2: a character of the question, 3: in a run of two
+        known = {*asked, *itertools.pairwise(asked)}
+        for i in range(len(ids) - 1):
+            pairs = {tuple(ids[max(i - 1, 0) : i + 1]), tuple(ids[i : i + 2])}
+            segments[len(first) + i] = (3 if pairs & known else 2) if ids[i] in known else 1
+    return task.encoder.select(first + ids, segments), ids[:-1], spans
+
+
+def label(row):
+    """Inputs of a row and the ids that are to be found: the answer and [SEP] in place of masks."""
+    inputs, _, _ = encode(row)
+    labels = np.full(len(inputs[0]), -1)
+    answer = tokenizer.encode(row[2])[0][1:][: options.answer]
+    labels[1 : len(answer) + 1] = answer
+    inputs = tuple(map(np.array, inputs))
+    return (inputs if len(inputs) > 1 else inputs[0]), labels
+
+
+def answer(rows):
+    """The answer to each question, in the words of its passage."""
+    found = []
+    for part in (rows[i : i + 64] for i in range(0, len(rows), 64)):
+        encoded = [encode(row) for row in part]
+        batch = task.encoder.batch([inputs for inputs, _, _ in encoded])
+        scores = task.model.predict_on_batch(batch if len(batch) > 1 else batch[0])
+        scores = keras.ops.convert_to_tensor(scores)[:, 1 : options.answer + 1]
+        logps = keras.ops.convert_to_numpy(keras.ops.log_softmax(scores))
+        for row, one, (_, passage, spans) in zip(part, logps, encoded, strict=True):
+            start, stop = most_probable_span(one, np.array(passage), tokenizer.token_end_id)
+            found.append(row[1][spans[start][0] : spans[stop - 1][1]] if stop > start else "")
     return found
 
 
-class Filler(Reader):
-    """A model that fills in answers."""
+paths = [options.train or DATA / "train.json", options.valid, options.test]
+if options.train is None:
+    paths = [paths[0], paths[1] or DATA / "valid.json", paths[2] or DATA / "test.json"]
+train, *others = [list(read(path)) for path in paths if path]
+if not others:
+    train, *others = split(train, (0.1, 0.1), options.seed)
+valid, test = others[0], others[-1]
+train = train[: options.limit]
 
-    def __init__(self, train, options):
-        sizes = {"segment_vocab_size": 4}
-        small = lambda size: small_bert(size, "encoder", "roformer", **sizes)  # noqa: E731
-        super().__init__(train, options, "encoder", small)
+if options.checkpoint:
+    task = FillMask.build(options.checkpoint, maxlen=options.maxlen)
+else:
+    texts = [text for row in train for text in row[:2]]
+    sizes = {"model": "roformer", "segment_vocab_size": 4, "with_mlm": "linear"}
+    bert, tokenizer = from_scratch(texts, maxlen=options.maxlen, min_count=1, **sizes)
+    task = FillMask.build(bert, tokenizer=tokenizer)
+tokenizer = task.tokenizer
 
-    def inputs(self, rows) -> tuple[list, list, list, list]:
-        """[CLS] question [SEP] [MASK]... [SEP] passage [SEP] of each row and its segments; the
-        passage and its places."""
-        start, options = self.tokenizer.token_start_id, self.options
-        room = options.maxlen - options.question - options.answer - 4
-        passages, spans = self.passages(rows, room)
-        masks = [self.tokenizer.token_mask_id] * options.answer
-        asked = [self.tokens(row.question, options.question) for row in rows]
-        firsts = [[start, *masks, self.end, *question, self.end] for question in asked]
-        seconds = [[*passage, self.end] for passage in passages]
-        pairs = list(zip(firsts, seconds, strict=True))
-        segments = [[0] * len(first) + [1] * len(second) for first, second in pairs]
-        ids = [first + second for first, second in pairs]
-        if not options.model:
-            begin = len(masks) + 2
-            segments = [
-                mark_shared(some, row, range(begin, len(first) - 1), range(len(first), len(row)))
-                for some, row, (first, _) in zip(segments, ids, pairs, strict=True)
-            ]
-        return ids, segments, passages, spans
+batches = DataGenerator(
+    train,
+    options.batch_size,
+    encode=label,
+    shuffle=True,
+    seed=options.seed,
+    pad_value=task.encoder.padding,
+)
+steps = options.epochs * len(batches)
+rate = warm_up(options.learning_rate, steps // 10, steps)
+task.model.compile(keras.optimizers.AdamW(rate), task.loss)
+task.model.fit(batches, epochs=options.epochs, verbose="auto" if sys.stdout.isatty() else 2)
 
-    def encode(self, row):
-        """Inputs and labels of a row: the answer and one [SEP] where there are masks."""
-        (ids,), (segments,), _, _ = self.inputs([row])
-        answer = [*self.tokens(row.target, self.options.answer), self.end][: self.options.answer]
-        labels = [-1, *answer] + [-1] * (len(ids) - len(answer) - 1)
-        return (ids, segments)[: len(self.model.inputs)], labels
-
-    def answer(self, rows) -> list[str]:
-        """The answer to each question, in the words of its passage."""
-        found, places = [], slice(1, self.options.answer + 1)
-        for some in (rows[i : i + 64] for i in range(0, len(rows), 64)):
-            ids, segments, passages, spans = self.inputs(some)
-            pads = (self.tokenizer.token_pad_id, 0)[: len(self.model.inputs)]
-            columns = zip((ids, segments), pads)  # noqa: B905 - RoBERTa has no segment ids
-            arrays = [sequence_padding(part, value=pad, multiple_of=32) for part, pad in columns]
-            scores = self.model.predict(arrays, verbose=0)[:, places]
-            scores = ops.convert_to_numpy(ops.log_softmax(scores))
-            for row, score, passage, span in zip(some, scores, passages, spans, strict=True):
-                first, stop = best_span(score, np.array(passage, "int32"), self.end)
-                empty = first == stop
-                found.append("" if empty else row.context[span[first][0] : span[stop - 1][1]])
-        return found
-
-
-@common.script
-def main() -> None:
-    train_and_report(Filler, __doc__, epochs=30, learning_rate=1e-3, maxlen=180)
-
-
-if __name__ == "__main__":
-    main()
+for name, rows in (("valid", valid), ("test", test)):
+    scores = cmrc2018(answer(rows), [[text] if text else [] for _, _, text in rows])
+    print(f"{name}: " + ", ".join(f"{key} {value:.4f}" for key, value in scores.items()))
+asked = list(read(options.predict)) if options.predict else test[:3]
+for (question, _, right), text in zip(asked, answer(asked), strict=True):
+    print(f"{question} {text or '(none)'}" + (f" (right: {right})" if right else ""))
+if options.save:
+    task.save(options.save)

@@ -24,6 +24,7 @@ SECTIONS = (
     "entity_metrics",
     "families",
     "google",
+    "masked_lm",
     "minilm",
     "task_heads",
     "text_metrics",

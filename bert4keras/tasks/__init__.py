@@ -14,6 +14,7 @@ from . import (  # noqa: F401
 )
 from .base import TASKS, Encoded, Task, TaskError, register_task
 from .classification import Classification, TextClassifier
+from .filling import FilledText, Filling, FillMask
 from .from_scratch import from_scratch
 from .linking import CCKS2019Linker, EntityLinker, LinkedMention
 from .pretrained import locate, open_encoder
@@ -27,6 +28,9 @@ __all__ = [
     "Classification",
     "Encoded",
     "EntityLinker",
+    "FillMask",
+    "FilledText",
+    "Filling",
     "LinkedMention",
     "Relation",
     "RelationExtractor",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -73,7 +73,8 @@ class Task:
     """
 
     loss: ClassVar[Any] = None
-    architecture: ClassVar[str | None] = None  # ending of the classes of transformers it reads
+    # Ending, or endings, of the classes of transformers that it reads.
+    architecture: ClassVar[str | tuple[str, ...] | None] = None
     # Inputs of the model besides those of a tokenizer: padding value by name of the input.
     extra_inputs: ClassVar[Mapping[str, float]] = {}
 
@@ -261,8 +262,19 @@ class Task:
 
     # How it works
 
-    def _run(self, rows: Sequence[tuple], batch_size: int, progress: bool | None) -> list[Any]:
-        """The model's outputs by row, in their order."""
+    def _run(
+        self,
+        rows: Sequence[tuple],
+        batch_size: int,
+        progress: bool | None,
+        keep: Callable[[Any, int], Any] | None = None,
+    ) -> list[Any]:
+        """The model's outputs by row, in their order.
+
+        Args:
+            rows, batch_size, progress: as of `predict`.
+            keep: function (outputs of a row, its number) -> what is kept of them; None: all.
+        """
         if batch_size < 1:
             raise TaskError(f"batch_size={batch_size} must be at least 1.")
         results: list[Any] = [None] * len(rows)
@@ -276,7 +288,8 @@ class Task:
             chosen = [rows[i] for i in (*part, *part[-1:] * (filled - len(part)))]
             outputs = self.run(self._structured(self.encoder.batch(chosen)))
             for place, i in enumerate(part):
-                results[i] = keras.tree.map_structure(lambda x, k=place: np.asarray(x)[k], outputs)
+                one = keras.tree.map_structure(lambda x, k=place: np.asarray(x)[k], outputs)
+                results[i] = one if keep is None else keep(one, i)
         return results
 
     def _parts(self, rows: Sequence[tuple], batch_size: int) -> Iterator[list[int]]:

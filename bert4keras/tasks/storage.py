@@ -129,7 +129,8 @@ def _of_huggingface(directory: Path) -> Task:
     for cls in TASKS.values():
         if cls.architecture and any(str(name).endswith(cls.architecture) for name in named):
             return cls.from_huggingface(directory)
-    known = [f"...{cls.architecture}" for cls in TASKS.values() if cls.architecture]
+    endings = [cls.architecture for cls in TASKS.values() if cls.architecture]
+    known = [f"...{x}" for part in endings for x in ((part,) if isinstance(part, str) else part)]
     raise TaskError(
         f"{directory} holds {', '.join(map(str, named)) or 'a model of no named class'}. Tasks are "
         f"loaded from {', '.join(known)}. The encoder alone: build_transformer_model(directory)."

@@ -58,6 +58,7 @@ def text_windows(
     second: str | None = None,
     maxlen: int = 512,
     overlap: float = 0.25,
+    special: bool = False,
 ) -> list[TextWindow]:
     """Encode a text or a pair in as many windows as it needs; nothing is left out.
 
@@ -67,6 +68,7 @@ def text_windows(
             window holds the other one whole.
         maxlen: tokens of a window, special tokens included.
         overlap: share of a window that the next one repeats.
+        special: whether special tokens written in a text ("[MASK]") become special tokens.
 
     Returns:
         One window for what fits into `maxlen`, else more, in the order of the text.
@@ -78,7 +80,9 @@ def text_windows(
     head = int(tokenizer.pattern.startswith("S") and tokenizer.token_start is not None)
     tail = int(tokenizer.pattern.endswith("E") and tokenizer.token_end is not None)
     texts = [first] if second is None else [first, second]
-    ids, offsets = zip(*(_inner(tokenizer, text, head, tail) for text in texts), strict=True)
+    ids, offsets = zip(
+        *(_inner(tokenizer, text, head, tail, special) for text in texts), strict=True
+    )
     long = max(range(len(texts)), key=lambda k: len(ids[k]))
     room = maxlen - len(frame) - sum(len(part) for part in ids) + len(ids[long])
     if room < 1 < len(texts):
@@ -99,11 +103,14 @@ def bare_tokens(tokenizer: TokenizerBase, text: str) -> tuple[list[int], Offsets
     """Ids and offsets of a text without special tokens around it."""
     frame = tokenizer.encode("")[0]
     head = int(tokenizer.pattern.startswith("S") and tokenizer.token_start is not None)
-    return _inner(tokenizer, text, head, len(frame) - head)
+    return _inner(tokenizer, text, head, len(frame) - head, special=False)
 
 
-def _inner(tokenizer: TokenizerBase, text: str, head: int, tail: int) -> tuple[list[int], Offsets]:
-    ids, _, offsets = tokenizer.encode_batch([text], return_offsets=True)
+def _inner(
+    tokenizer: TokenizerBase, text: str, head: int, tail: int, special: bool
+) -> tuple[list[int], Offsets]:
+    """Ids and offsets of a text without special tokens around it."""
+    ids, _, offsets = tokenizer.encode_batch([text], return_offsets=True, special=special)
     own = slice(head, len(ids[0]) - tail)
     return ids[0][own], offsets[0][own]
 

@@ -25,8 +25,6 @@ def run(script: str, *arguments: str) -> subprocess.CompletedProcess:
 @pytest.mark.parametrize(
     ("script", "arguments", "expected"),
     [
-        ("basic_extract_features.py", [], "cosine similarity"),
-        ("basic_masked_language_model.py", ["--text", "a [MASK] day"], "a [MASK] day\n  "),
         ("task_sentence_similarity.py", SMALL, "test accuracy after training"),
     ],
 )
@@ -58,11 +56,6 @@ FEW = ["--limit", "30", "--eval-limit", "8", "--epochs", "1"]
     ("script", "arguments", "expected"),
     [
         ("basic_language_model_gpt2.py", [*FEW, "--max-new-tokens", "4"], "token by token:"),
-        (
-            "basic_gibbs_sampling_via_mlm.py",
-            ["--model", TINY, "--sweeps", "1", "--tokens", "4"],
-            "sweeps: 1; on average -",
-        ),
         ("task_language_model.py", FEW, "by the frequency of each token alone"),
         ("task_language_model.py", [*FEW, "--model", TINY, "--maxlen", "32"], "sampling:"),
         ("task_conditional_language_model.py", [*SMALL, "--model", TINY], "of 100 reviews written"),
@@ -73,38 +66,6 @@ def test_language_models_run(script, arguments, expected, tmp_path):
     done = run(script, *arguments, *output)
     assert done.returncode == 0, done.stderr[-2000:]
     assert expected in done.stdout
-
-
-class Conditionals:
-    """A masked language model whose answers are the conditionals of a known joint of two bits."""
-
-    inputs = (None, None)
-    joint = np.array([[0.4, 0.1], [0.2, 0.3]])  # of tokens 3 and 4 at two places
-
-    def predict_on_batch(self, inputs):
-        ids = inputs[0]
-        out = np.full((*ids.shape, 5), 1e-30)
-        for row, place in zip(*np.nonzero(ids == 2), strict=True):
-            given = self.joint if place == 2 else self.joint.T
-            chances = given[ids[row, 3 - place] - 3]
-            out[row, place, 3:] = chances / chances.sum()
-        return out
-
-
-def test_gibbs_sampling_draws_from_the_joint(monkeypatch):
-    """And the pseudo-log-likelihood is that of the table, by hand."""
-    monkeypatch.syspath_prepend(str(ROOT / "examples"))
-    gibbs = importlib.import_module("basic_gibbs_sampling_via_mlm")
-    rng, allowed = np.random.default_rng(0), np.array([3, 4])
-    ids = np.array([[0, 3, 3, 1]] * 20000)
-    found = gibbs.pseudo_log_likelihood(Conditionals(), np.array([[0, 4, 3, 1]]), 2)
-    assert abs(found[0] - (np.log(0.2 / 0.6) + np.log(0.2 / 0.5)) / 2) < 1e-12
-    for _ in range(10):
-        ids = gibbs.sweep(Conditionals(), ids, 2, allowed, rng, temperature=1.0)
-    shares = np.bincount((ids[:, 1] - 3) * 2 + ids[:, 2] - 3, minlength=4) / len(ids)
-    # Four standard errors; the start, and a sampler that ignores the other token, are far off.
-    assert np.abs(shares - Conditionals.joint.ravel()).max() < 4 * 0.5 / len(ids) ** 0.5
-    assert (ids[:, [0, 3]] == [0, 1]).all()
 
 
 @pytest.mark.script

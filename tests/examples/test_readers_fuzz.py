@@ -18,7 +18,8 @@ import pytest
 
 from bert4keras import data
 from bert4keras.tasks import linking
-from bert4keras.tasks.sql import execute
+from bert4keras.tasks.relations import read_relations
+from bert4keras.tasks.sql import execute, read_table_questions
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SECONDS, KILOBYTES = 10, 2_000_000
@@ -65,7 +66,6 @@ VECTORS = "2 3\nthe 0.1 -0.2 3e-1\n李白 1 2 3\n"
 PROBLEMS = "有3个苹果，吃了1个，还剩？\t3-1\t2\n每行4棵，5行几棵？\t4*5\t20\n"
 MATH = '{"question": "有3个苹果，吃了1个？", "equation": "3-1", "answer": "2"}\n'
 LINES = '我  爱  北京\n你 好\n\n{"paragraphs": ["甲", "乙"]}\n'
-POEMS = '{"title": "t", "paragraphs": ["甲", "乙"]}\n'
 TITLES = "标题\t正文在这里。\nTitle\tSome text.\n"
 
 PIECES = [
@@ -111,7 +111,6 @@ def readers(monkeypatch, tmp_path):
     scripts = "cws_crf language_model math_word_problem"
     scripts = [importlib.import_module(f"task_{name}") for name in scripts.split()]
     cws, language_model, problems = (script.read for script in scripts)
-    poems = importlib.import_module("task_permutation_language_model").read
     options = argparse.Namespace(maxlen=64, limit=None)
 
     def queries(path):
@@ -160,7 +159,6 @@ def readers(monkeypatch, tmp_path):
         (documents, [COLUMNS]),
         (cws, [LINES]),
         (language_model, [LINES]),
-        (poems, [POEMS, LINES]),
         (lambda path: problems(path, options), [PROBLEMS, MATH]),
         (lambda path: m.titles.read(path), [TITLES]),
         (data.read_table, everything),

@@ -159,27 +159,6 @@ def test_baselines(example):
     assert reading.plain_answer(reading.Row("1", "", "")) == ""
 
 
-def test_the_most_probable_span_is_that_of_all_of_them(example):
-    """Against brute force over all spans; and the end behind it counts."""
-    best_span = example("task_reading_comprehension_by_mlm").best_span
-    rng = np.random.default_rng(0)
-    empty = 0
-    for length, longest in itertools.product(range(1, 7), range(1, 5)):
-        scores = np.log(rng.dirichlet(np.ones(5), longest))
-        passage = rng.integers(1, 5, length)
-        spans = [(a, b) for a in range(length) for b in range(a + 1, min(length, a + longest) + 1)]
-
-        def value(span, scores=scores, passage=passage, longest=longest):
-            tokens = [*passage[span[0] : span[1]], 0][:longest]
-            return sum(scores[k, token] for k, token in enumerate(tokens))
-
-        found = best_span(scores, passage, 0)
-        assert abs(value(found) - max(map(value, [(0, 0), *spans]))) < 1e-12
-        empty += found == (0, 0)
-    assert 0 < empty < 24
-    assert best_span(np.zeros((3, 5)), np.zeros(0, int), 0) == (0, 0)
-
-
 def test_the_spans_of_a_prompt_are_those_of_its_passage(example):
     """Step by step against the suffix automaton that the package builds for a passage."""
     import keras
@@ -233,7 +212,6 @@ FEW = ["--limit", "12", "--eval-limit", "12", "--epochs", "1", "--batch-size", "
     [
         ("task_reading_comprehension_by_seq2seq.py", [], "test: model: em"),
         ("task_reading_comprehension_by_seq2seq.py", ["--model", TINY, *SHORT], "tokens kept"),
-        ("task_reading_comprehension_by_mlm.py", [], "test: model: em"),
         ("task_question_answer_generation.py", [], "answers drawn stand in their passage"),
         ("task_seq2seq_title_t5.py", ["--title", "6", "--maxlen", "16"], "test: BeamSearch"),
     ],

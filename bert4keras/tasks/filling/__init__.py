@@ -1,0 +1,9 @@
+"""Masks in texts: what stands in their place, by a masked language model."""
+
+from __future__ import annotations
+
+from .answers import FilledText, Filling
+from .spans import most_probable_span
+from .task import FillMask
+
+__all__ = ["FillMask", "FilledText", "Filling", "most_probable_span"]
