@@ -8,17 +8,19 @@ from __future__ import annotations
 import codecs
 import collections
 import csv
+import gzip
 import io
 import json
 import lzma
 import math
 import os
 import re
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-MAX_UNPACKED = 1 << 29  # bytes that an *.xz file may unpack to
+MAX_UNPACKED = 1 << 29  # bytes that an *.xz or *.gz file may unpack to
 
 # UTF-32 before UTF-16, whose mark its own begins with.
 _MARKS = {
@@ -28,6 +30,7 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+_OPENERS = {".xz": lzma.open, ".gz": gzip.open}
 _PACKED = {b"\xfd7zXZ": "xz", b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"BZh": "bzip2"}
 
 # The words that names of columns are made of.
@@ -57,7 +60,7 @@ class DataFileError(ValueError):
 
 
 def read_text(path: str | os.PathLike, encoding: str | None = None) -> str:
-    """A text file, `*.xz` too, whose lines end at "\\n" alone.
+    """A text file, `*.xz` and `*.gz` too, whose lines end at "\\n" alone.
 
     Byte order marks, also those of files that were joined, are taken off; "\\r\\n" becomes "\\n",
     and so does "\\r" where there is no "\\n". Other characters that some programs take for the end
@@ -190,15 +193,15 @@ def _read_bytes(path: str | os.PathLike) -> bytes:
     try:
         if path.exists() and not path.is_file():
             raise DataFileError.at(path, None, "it is no regular file")
-        if path.suffix == ".xz":
-            with lzma.open(path) as file:
+        if path.suffix in _OPENERS:
+            with _OPENERS[path.suffix](path) as file:
                 raw = file.read(MAX_UNPACKED + 1)
             if len(raw) > MAX_UNPACKED:
                 reason = f"it unpacks to more than {MAX_UNPACKED} bytes; unpack and cut it"
                 raise DataFileError.at(path, None, reason)
             return raw
         return path.read_bytes()
-    except (OSError, EOFError, lzma.LZMAError) as error:
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise DataFileError.at(path, None, error) from None
 
 
@@ -206,7 +209,10 @@ def _not_decoded(raw: bytes, error: UnicodeDecodeError) -> str:
     """Why bytes are no text, and what may help."""
     packed = next((name for mark, name in _PACKED.items() if raw.startswith(mark)), None)
     if packed:
-        return f"this is no text but a file of {packed}; unpack it (only *.xz is read packed)"
+        return (
+            f"this is no text but a file of {packed}; unpack it (only *.xz and *.gz are read "
+            "packed, by their names)"
+        )
     name = error.encoding.upper()
     reason = f"byte 0x{raw[error.start]:02x} is not {name}"
     try:

@@ -8,7 +8,6 @@ from . import (  # noqa: F401
     linking,
     reading,
     relations,
-    similarity,
     sql,
     tagging,
 )
@@ -16,12 +15,17 @@ from .base import TASKS, Encoded, Task, TaskError, register_task
 from .classification import Classification, TextClassifier
 from .from_scratch import from_scratch
 from .pretrained import locate, open_encoder
+from .similarity import Neighbour, Ranked, Reranker, SentenceEncoder
 from .storage import load_task as load
 
 __all__ = [
     "TASKS",
     "Classification",
     "Encoded",
+    "Neighbour",
+    "Ranked",
+    "Reranker",
+    "SentenceEncoder",
     "Task",
     "TaskError",
     "TextClassifier",

@@ -219,11 +219,27 @@ class Task:
         raise NotImplementedError(f"{cls.__name__} must override `from_huggingface`.")
 
     @classmethod
+    def reads(cls, directory: Path, config: Mapping[str, Any]) -> int:
+        """How surely a directory of the hub holds a model of this task.
+
+        Args:
+            directory: the directory.
+            config: its config.json.
+
+        Returns:
+            0: not at all; 1: by the name of its class in transformers; 2: by what only this task
+            has.
+        """
+        named = config.get("architectures") or []
+        ending = cls.architecture
+        return int(ending is not None and any(str(name).endswith(ending) for name in named))
+
+    @classmethod
     def load(cls, directory: str | Path) -> Task:
-        """Read what `save` wrote; the task must be of this class."""
+        """Read what `save` wrote, or a checkpoint of the hub; the task must be of this class."""
         from .storage import load_task
 
-        task = load_task(directory)
+        task = load_task(directory, cls if cls is not Task else None)
         if not isinstance(task, cls):
             raise TaskError(f"{directory} holds a {type(task).__name__}, not a {cls.__name__}.")
         return task

@@ -27,11 +27,12 @@ from bert4keras.data import open as open_file
 
 def write(path, content):
     raw = content.encode() if isinstance(content, str) else content
-    path.write_bytes(lzma.compress(raw) if path.suffix == ".xz" else raw)
+    pack = {".xz": lzma.compress, ".gz": gzip.compress}.get(path.suffix, bytes)
+    path.write_bytes(pack(raw))
     return path
 
 
-@pytest.mark.parametrize("name", ["a.txt", "a.txt.xz"])
+@pytest.mark.parametrize("name", ["a.txt", "a.txt.xz", "a.txt.gz"])
 @pytest.mark.parametrize(
     ("content", "lines"),
     [
@@ -94,11 +95,16 @@ def test_what_is_no_file(tmp_path, monkeypatch):
         with pytest.raises(DataFileError, match="pipe cannot be read: it is no regular file"):
             read(tmp_path / "pipe")
     (tmp_path / "a.xz").write_bytes(lzma.compress(b"abc")[:-8])
-    with pytest.raises(DataFileError, match=r"a\.xz cannot be read"):
-        read_text(tmp_path / "a.xz")
+    (tmp_path / "a.gz").write_bytes(gzip.compress(b"abc")[:-8])
+    (tmp_path / "b.gz").write_bytes(gzip.compress(b"abc")[:10] + b"\xff" * 9)  # damaged data
+    (tmp_path / "c.gz").write_bytes(b"abc")
+    for name in ("a.xz", "a.gz", "b.gz", "c.gz"):
+        with pytest.raises(DataFileError, match=f"{name} cannot be read"):
+            read_text(tmp_path / name)
     monkeypatch.setattr(text_files, "MAX_UNPACKED", 1000)
-    with pytest.raises(DataFileError, match="unpacks to more than 1000 bytes"):
-        read_text(write(tmp_path / "b.xz", "a" * 1001))
+    for name in ("b.xz", "d.gz"):
+        with pytest.raises(DataFileError, match="unpacks to more than 1000 bytes"):
+            read_text(write(tmp_path / name, "a" * 1001))
     assert read_text(write(tmp_path / "b.xz", "a" * 1000)) == "a" * 1000
 
 
