@@ -25,6 +25,7 @@ SECTIONS = (
     "families",
     "google",
     "minilm",
+    "sentence_vectors",
     "task_heads",
     "text_metrics",
     "tokenizers",

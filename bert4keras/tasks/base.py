@@ -76,6 +76,8 @@ class Task:
     architecture: ClassVar[str | None] = None  # ending of the classes of transformers it reads
     # Inputs of the model besides those of a tokenizer: padding value by name of the input.
     extra_inputs: ClassVar[Mapping[str, float]] = {}
+    # Options that are too long for `repr` and the model card.
+    hidden_options: ClassVar[frozenset[str]] = frozenset({"encoder_config"})
 
     def __init__(self, tokenizer: TokenizerBase, model: keras.Model, maxlen: int | None = None):
         self.tokenizer, self.model = tokenizer, model
@@ -245,7 +247,8 @@ class Task:
         return task
 
     def __repr__(self) -> str:
-        options = json.dumps(self.get_config(), ensure_ascii=False, default=str)
+        shown = {k: v for k, v in self.get_config().items() if k not in self.hidden_options}
+        options = json.dumps(shown, ensure_ascii=False, default=str)
         return (
             f"{type(self).__name__}({type(self.tokenizer).__name__}, {self.model.name}, {options})"
         )

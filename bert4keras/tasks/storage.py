@@ -151,6 +151,7 @@ def model_card(task: Task) -> str:
     options = "\n".join(
         f"- {key}: {json.dumps(value, ensure_ascii=False)}"
         for key, value in task.get_config().items()
+        if key not in task.hidden_options
     )
     return (
         f"# {name}\n\nA {name} of bert4keras, with {task.model.count_params():,} weights.\n\n"
