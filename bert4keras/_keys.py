@@ -24,7 +24,8 @@ INERT_KEYS = frozenset(
     problem_type return_dict sep_token_id cls_token_id mask_token_id unk_token_id torch_dtype
     transformers_version use_cache chunk_size_feed_forward
     task_specific_params tokenizer_class torchscript use_bfloat16 tf_legacy_loss
-    _attn_implementation_autoset use_flash_attention use_memory_efficient_attention""".split()
+    _attn_implementation_autoset use_flash_attention use_memory_efficient_attention
+    sentence_transformers sbert_ce_default_activation_function""".split()
     # Options of text generation, which older versions of transformers keep here.
     + """bad_words_ids begin_suppress_tokens decoder_start_token_id diversity_penalty do_sample
     early_stopping encoder_no_repeat_ngram_size exponential_decay_length_penalty

@@ -26,6 +26,7 @@ SECTIONS = (
     "google",
     "masked_lm",
     "minilm",
+    "sentence_vectors",
     "task_heads",
     "text_metrics",
     "tokenizers",

@@ -1,6 +1,7 @@
 """Checkpoints by name: `hf://org/name[@revision]`, through `huggingface_hub` and its cache.
 
-Only the config, the files of the tokenizer and safetensors weights are fetched. The library takes
+Only the config, the files of the tokenizer, safetensors weights, and what sentence-transformers
+writes beside them are fetched. The library takes
 its settings from the environment when it is imported, by Keras at the latest: `HF_ENDPOINT`,
 `HF_HOME`, `HF_HUB_OFFLINE`, `HF_TOKEN`, `HF_HUB_DISABLE_PROGRESS_BARS`.
 """
@@ -31,6 +32,11 @@ TOKENIZER = (
     "*.model",
     "special_tokens_map.json",
     "added_tokens.json",
+)
+# Modules of sentence-transformers; those in directories are written as `1_Pooling/config.json`.
+MODULES = re.compile(
+    r"modules\.json|config_sentence_transformers\.json|sentence_\w+_config\.json"
+    r"|\d{1,2}_[A-Z][A-Za-z]{1,40}/(config\.json|model\.safetensors)"
 )
 UNSAFE = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.h5", "*.msgpack", "*.ot")
 PAUSES = (1.0, 4.0)  # seconds before the second and the third attempt
@@ -124,6 +130,7 @@ def _fetch(address: Address, hub: ModuleType, weights: bool) -> Path:
     present = {entry.rfilename for entry in info.siblings or ()}
     files = [name for name in present if _matches(name, "config.json", *TOKENIZER)]
     files = [name for name in files if not _matches(name, *UNSAFE)]
+    files += [name for name in present if MODULES.fullmatch(name)]
     if weights:
         files += _weights(address, hub, present)
     # By branch and not by commit: the cache then knows the branch when there is no network.

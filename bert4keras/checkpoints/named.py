@@ -213,8 +213,10 @@ def digest(path: Path) -> str:
 def _from_hub(entry: NamedCheckpoint, directory: Path, source: object) -> None:
     """Copy a repository's files, with the corrections of its config."""
     snapshot = resolve(SCHEME + entry.repository)
-    for path in tqdm(sorted(p for p in snapshot.iterdir() if p.is_file()), "copying", leave=False):
-        shutil.copyfile(path, directory / path.name)
+    for path in tqdm(sorted(p for p in snapshot.rglob("*") if p.is_file()), "copying", leave=False):
+        target = directory / path.relative_to(snapshot)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
     config = directory / "config.json"
     values = json.loads(config.read_text(encoding="utf-8"))
     if any(values.get(key) != value for key, value in entry.corrections.items()):

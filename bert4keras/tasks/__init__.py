@@ -8,7 +8,6 @@ from . import (  # noqa: F401
     linking,
     reading,
     relations,
-    similarity,
     sql,
     tagging,
 )
@@ -19,6 +18,7 @@ from .from_scratch import from_scratch
 from .linking import CCKS2019Linker, EntityLinker, LinkedMention
 from .pretrained import locate, open_encoder
 from .relations import Relation, RelationExtractor
+from .similarity import Neighbour, Ranked, Reranker, SentenceEncoder
 from .sql import SQLAnswer, TableQA
 from .storage import load_task as load
 
@@ -32,9 +32,13 @@ __all__ = [
     "FilledText",
     "Filling",
     "LinkedMention",
+    "Neighbour",
+    "Ranked",
     "Relation",
     "RelationExtractor",
+    "Reranker",
     "SQLAnswer",
+    "SentenceEncoder",
     "TableQA",
     "Task",
     "TaskError",

@@ -77,6 +77,8 @@ class Task:
     architecture: ClassVar[str | tuple[str, ...] | None] = None
     # Inputs of the model besides those of a tokenizer: padding value by name of the input.
     extra_inputs: ClassVar[Mapping[str, float]] = {}
+    # Options that are too long for `repr` and the model card.
+    hidden_options: ClassVar[frozenset[str]] = frozenset({"encoder_config"})
 
     def __init__(self, tokenizer: TokenizerBase, model: keras.Model, maxlen: int | None = None):
         self.tokenizer, self.model = tokenizer, model
@@ -245,17 +247,34 @@ class Task:
         raise NotImplementedError(f"{cls.__name__} must override `from_huggingface`.")
 
     @classmethod
+    def reads(cls, directory: Path, config: Mapping[str, Any]) -> int:
+        """How surely a directory of the hub holds a model of this task.
+
+        Args:
+            directory: the directory.
+            config: its config.json.
+
+        Returns:
+            0: not at all; 1: by the name of its class in transformers; 2: by what only this task
+            has.
+        """
+        named = config.get("architectures") or []
+        ending = cls.architecture
+        return int(ending is not None and any(str(name).endswith(ending) for name in named))
+
+    @classmethod
     def load(cls, directory: str | Path) -> Task:
-        """Read what `save` wrote; the task must be of this class."""
+        """Read what `save` wrote, or a checkpoint of the hub; the task must be of this class."""
         from .storage import load_task
 
-        task = load_task(directory)
+        task = load_task(directory, cls if cls is not Task else None)
         if not isinstance(task, cls):
             raise TaskError(f"{directory} holds a {type(task).__name__}, not a {cls.__name__}.")
         return task
 
     def __repr__(self) -> str:
-        options = json.dumps(self.get_config(), ensure_ascii=False, default=str)
+        shown = {k: v for k, v in self.get_config().items() if k not in self.hidden_options}
+        options = json.dumps(shown, ensure_ascii=False, default=str)
         return (
             f"{type(self).__name__}({type(self.tokenizer).__name__}, {self.model.name}, {options})"
         )

@@ -17,10 +17,12 @@ import keras
 
 from .._files import recover_directory, replace_directory
 from .._json import read_json, require_regular_file, shown
-from ..checkpoints.hub import is_address, resolve
+from ..checkpoints.directories import model_directory
+from ..checkpoints.hub import is_address
 from ..saving import save_model
 from ..tokenizers import Tokenizer
 from .base import TASKS, Task, TaskError
+from .pretrained import locate
 
 FORMAT = 1
 TASK, MODEL, CARD = "task.json", "model.keras", "README.md"
@@ -54,32 +56,36 @@ def save_task(task: Task, directory: str | Path, card: str | None = None) -> Non
         (staging / CARD).write_text(card or model_card(task), encoding="utf-8")
 
 
-def load_task(directory: str | Path) -> Task:
+def load_task(directory: str | Path, cls: type[Task] | None = None) -> Task:
     """Load a task from a directory or from the hub.
 
     Args:
         directory: what `Task.save` wrote; a fine-tuned checkpoint of transformers whose head a task
-            knows; or `hf://org/name` of either.
+            knows; a directory of sentence-transformers; `hf://org/name` of any of these; or a name
+            of `checkpoints.NAMED`.
+        cls: class that reads a checkpoint of the hub; None: the one that fits it best.
 
     Raises:
         TaskError: neither; a task that is not registered; a newer format; options that do not fit.
     """
     if not is_address(directory):
         recover_directory(Path(directory))
-    directory = resolve(directory)
+    directory = locate(directory)
     if not directory.is_dir():
         raise TaskError(
             f"{directory} is no directory; give what Task.save wrote, or hf://org/name."
         )
-    if not (directory / TASK).is_file() and (directory / "config.json").is_file():
-        return _of_huggingface(directory)
+    foreign = any((directory / name).is_file() for name in ("config.json", "modules.json"))
+    if foreign and not (directory / TASK).is_file():
+        return (cls or _class_of(directory)).from_huggingface(directory)
     values = read_task_file(directory)
-    cls = TASKS[values["task"]]
-    known = inspect.signature(cls.__init__).parameters
+    written = TASKS[values["task"]]
+    known = inspect.signature(written.__init__).parameters
     unknown = sorted(set(values["options"]) - set(known))
     if unknown:
         raise TaskError(
-            f"{directory / TASK} has options that {cls.__name__} does not take: {unknown}. Was it "
+            f"{directory / TASK} has options that {written.__name__} does not take: {unknown}. "
+            "Was it "
             f"written by another version ({shown(values.get('bert4keras'))})?"
         )
     tokenizer = Tokenizer.from_pretrained(directory)
@@ -88,7 +94,7 @@ def load_task(directory: str | Path) -> Task:
         model = keras.saving.load_model(path, safe_mode=True)
     except (TypeError, ValueError, OSError, KeyError) as error:
         raise TaskError(f"{path} cannot be read: {error}") from error
-    return cls(tokenizer, model, **values["options"], **cls.load_assets(directory))
+    return written(tokenizer, model, **values["options"], **written.load_assets(directory))
 
 
 def read_task_file(directory: Path) -> dict[str, Any]:
@@ -123,17 +129,21 @@ def read_task_file(directory: Path) -> dict[str, Any]:
     return values
 
 
-def _of_huggingface(directory: Path) -> Task:
-    """The task of a fine-tuned checkpoint, by the classes that its config names."""
-    named = read_json(directory / "config.json", TaskError).get("architectures") or []
-    for cls in TASKS.values():
-        if cls.architecture and any(str(name).endswith(cls.architecture) for name in named):
-            return cls.from_huggingface(directory)
+def _class_of(directory: Path) -> type[Task]:
+    """The task of a fine-tuned checkpoint, by what its config and its files say."""
+    path = model_directory(directory) / "config.json"
+    config = read_json(path, TaskError) if path.is_file() else {}
+    fits = {cls: cls.reads(directory, config) for cls in TASKS.values()}
+    best = max(fits, key=lambda cls: fits[cls])
+    if fits[best]:
+        return best
     endings = [cls.architecture for cls in TASKS.values() if cls.architecture]
     known = [f"...{x}" for part in endings for x in ((part,) if isinstance(part, str) else part)]
+    named = ", ".join(map(str, config.get("architectures") or []))
     raise TaskError(
-        f"{directory} holds {', '.join(map(str, named)) or 'a model of no named class'}. Tasks are "
-        f"loaded from {', '.join(known)}. The encoder alone: build_transformer_model(directory)."
+        f"{directory} holds {named or 'a model of no named class'}. Tasks are loaded from "
+        f"{', '.join(dict.fromkeys(known))}, and from directories of sentence-transformers. The "
+        "encoder alone: build_transformer_model(directory)."
     )
 
 
@@ -143,6 +153,7 @@ def model_card(task: Task) -> str:
     options = "\n".join(
         f"- {key}: {json.dumps(value, ensure_ascii=False)}"
         for key, value in task.get_config().items()
+        if key not in task.hidden_options
     )
     return (
         f"# {name}\n\nA {name} of bert4keras, with {task.model.count_params():,} weights.\n\n"

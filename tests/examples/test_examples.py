@@ -132,8 +132,6 @@ def test_rows_of_a_file(common, tmp_path):
     assert common.read_tsv(path, (0, 1), limit=1, number=float) == [('"a"', 1.0)]
 
 
-
-
 def test_threshold(monkeypatch):
     """By brute force."""
     monkeypatch.syspath_prepend(str(ROOT / "examples"))

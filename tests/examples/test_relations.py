@@ -77,8 +77,6 @@ def test_relations_of_the_data():
     assert len(relations[0]) == 11
 
 
-
-
 @pytest.mark.script
 @pytest.mark.parametrize("head", ["casrel", "gplinker"])
 def test_relation_extraction_runs(head, tmp_path):

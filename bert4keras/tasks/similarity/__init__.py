@@ -1,18 +1,12 @@
-"""Vectors of sentences, their similarity, and search among them."""
+"""Vectors of sentences, their similarity, search among them, and ranking of texts for a query."""
 
 from __future__ import annotations
 
-from .correlation import (
-    pearson,
-    ranks,
-    spearman,
-)
-from .index import (
-    Neighbours,
-    VectorFileError,
-    VectorIndex,
-    Whitening,
-)
+from .arrays import VectorFileError
+from .correlation import pearson, ranks, spearman
+from .encoder import SentenceEncoder
+from .functions import SIMILARITIES, pairwise_similarity, similarity_matrix
+from .index import Neighbours, VectorIndex
 from .models import (
     Cosine,
     InBatchNegatives,
@@ -24,12 +18,26 @@ from .models import (
     sentence_encoder,
     whitened_encoder,
 )
+from .pooling import SentencePooling
+from .ranking_metrics import pair_scores, ranking_scores
+from .readers import ScoredPair, read_pairs
+from .reranker import Ranked, Reranker
+from .search import Neighbour, TextIndex
+from .whitening import Whitening
 
 __all__ = [
+    "SIMILARITIES",
     "Cosine",
     "InBatchNegatives",
+    "Neighbour",
     "Neighbours",
+    "Ranked",
+    "Reranker",
+    "ScoredPair",
     "SegmentMeans",
+    "SentenceEncoder",
+    "SentencePooling",
+    "TextIndex",
     "VectorFileError",
     "VectorIndex",
     "Whitening",
@@ -37,9 +45,14 @@ __all__ = [
     "cosine_model",
     "cross_encoder",
     "joint_cosine_model",
+    "pair_scores",
+    "pairwise_similarity",
     "pearson",
+    "ranking_scores",
     "ranks",
+    "read_pairs",
     "sentence_encoder",
+    "similarity_matrix",
     "spearman",
     "whitened_encoder",
 ]

@@ -1,15 +1,18 @@
-"""Read arrays from an `.npz` file that may have come from anywhere."""
+"""Arrays of vectors, and `.npz` files of them that may have come from anywhere."""
 
 from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from ..._files import replace_file
+
+ROWS = 8192  # vectors of a corpus that are worked on at a time
 LONGEST = 1000  # bytes of a header, and of a text
 
 
@@ -109,3 +112,29 @@ def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
         raise ValueError(f"version {version} of the format")
     shape, ordered, dtype = read[version](file, max_header_size=LONGEST)
     return tuple(int(size) for size in shape), bool(ordered), dtype
+
+
+def matrix(vectors: Any, name: str) -> np.ndarray:
+    """Vectors (N, D) of finite numbers, as they are; ValueError if they are something else."""
+    vectors = np.asanyarray(vectors)
+    if vectors.ndim != 2 or vectors.dtype.kind not in "fiu":
+        raise ValueError(
+            f"{name} must be numbers of shape (N, D), not {vectors.dtype} {vectors.shape}."
+        )
+    for start in range(0, len(vectors), ROWS):
+        finite = np.isfinite(vectors[start : start + ROWS]).all(axis=1)
+        if not finite.all():
+            raise ValueError(f"{name}[{start + int(finite.argmin())}] is not finite.")
+    return vectors
+
+
+def parts(vectors: np.ndarray) -> Iterator[np.ndarray]:
+    """Vectors in parts that fit into memory, float64."""
+    for start in range(0, len(vectors), ROWS):
+        yield vectors[start : start + ROWS].astype("float64")
+
+
+def save_arrays(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write an `.npz` file, replacing an old one atomically."""
+    with replace_file(path) as new, open(new, "wb") as file:
+        np.savez(file, **arrays)

@@ -1,107 +1,21 @@
-"""What is done with the vectors of texts: whitening, and exact search for nearest neighbours.
+"""Exact search for nearest neighbours among vectors of texts.
 
-Legend: N vectors of the corpus, Q of queries, D their size, K what is kept of it.
+Legend: N vectors of the corpus, Q of queries, D their size.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from ..._files import replace_file
-from .arrays import VectorFileError, read_arrays
+from .arrays import ROWS, VectorFileError, matrix, parts, read_arrays, save_arrays
 
-_ROWS = 8192  # vectors of a corpus that are worked on at a time
 _QUERIES = 256
 METRICS = ("cosine", "dot")
 TEXTS = {"text_bytes": ("uint8", 1), "text_ends": ("int64", 1)}
-
-
-class Whitening:
-    """A linear map after which vectors have mean 0 and the identity as covariance.
-
-        y = (x - mean) kernel,  kernel = U diag(1 / sqrt(s)),  U diag(s) U^T the covariance of x
-
-    It makes a cosine of vectors that share a few large directions meaningful again, needs no
-    labels and no training, and may keep the K directions of largest variance only.
-
-    Args:
-        mean: (D,).
-        kernel: (D, K).
-
-    Source: Su, Cao, Liu, Ou, Whitening Sentence Representations, 2021 (arXiv:2103.15316).
-
-    Example:
-        >>> whitening = Whitening.fit(encoder.predict(corpus), dim=256)
-        >>> vectors = whitening(encoder.predict(texts))
-    """
-
-    def __init__(self, mean: np.ndarray, kernel: np.ndarray):
-        self.mean, self.kernel = np.asarray(mean, "float32"), np.asarray(kernel, "float32")
-        if self.kernel.ndim != 2 or self.mean.shape != self.kernel.shape[:1]:
-            raise ValueError(
-                f"mean {self.mean.shape} and kernel {self.kernel.shape} must be (D,) and (D, K)."
-            )
-
-    @classmethod
-    def fit(cls, vectors: np.ndarray, dim: int | None = None) -> Whitening:
-        """The whitening of a corpus.
-
-        Args:
-            vectors: (N, D), float; may be a memory map, it is read in parts.
-            dim: K, the dimensions to keep; by default all in which the corpus varies at all.
-
-        Raises:
-            ValueError: fewer than 2 vectors, numbers that are not finite, or more dimensions asked
-                for than there are (fewer than N vectors vary in fewer than N dimensions).
-        """
-        vectors = _matrix(vectors, "vectors")
-        count, size = vectors.shape
-        if count < 2:
-            raise ValueError(f"A covariance needs at least 2 vectors, got {count}.")
-        mean = sum(part.sum(0) for part in _parts(vectors)) / count
-        covariance = sum((part - mean).T @ (part - mean) for part in _parts(vectors)) / (count - 1)
-        variances, directions = np.linalg.eigh(covariance)
-        variances, directions = np.maximum(variances[::-1], 0), directions[:, ::-1]
-        # A deviation within the rounding of the input is none; its inverse would be noise.
-        deviations = np.sqrt(variances)
-        rank = int((deviations > deviations[0] * size * np.finfo("float32").eps).sum())
-        if dim is not None and not 1 <= dim <= rank:
-            raise ValueError(
-                f"dim={dim} must be between 1 and {rank}, the dimensions in which these {count} "
-                f"vectors of size {size} vary."
-            )
-        kept = dim or rank
-        if not kept:
-            raise ValueError(f"The {count} vectors are all the same.")
-        return cls(mean, directions[:, :kept] / deviations[:kept])
-
-    def __call__(self, vectors: np.ndarray) -> np.ndarray:
-        """Map vectors (..., D) to (..., K), float32."""
-        return (np.asarray(vectors, "float32") - self.mean) @ self.kernel
-
-    def save(self, path: str | os.PathLike) -> None:
-        """Write an `.npz` file, replacing an old one atomically."""
-        _save(path, {"mean": self.mean, "kernel": self.kernel})
-
-    @classmethod
-    def load(cls, path: str | os.PathLike) -> Whitening:
-        """Read what `save` wrote; nothing is unpickled.
-
-        Raises:
-            VectorFileError: another file, or a damaged one.
-        """
-        arrays = read_arrays(path, {"mean": ("float32", 1), "kernel": ("float32", 2)})
-        mean, kernel = arrays["mean"], arrays["kernel"]
-        if len(mean) != len(kernel):
-            raise VectorFileError(path, "kernel", f"has {len(kernel)} rows, the mean {len(mean)}")
-        for name, array in arrays.items():
-            if not np.isfinite(array).all():
-                raise VectorFileError(path, name, "is not finite")
-        return cls(mean, kernel)
 
 
 class Neighbours(NamedTuple):
@@ -181,7 +95,7 @@ class VectorIndex:
             coded = [text.encode("utf-8", "surrogatepass") for text in self.texts]
             arrays["text_bytes"] = np.frombuffer(b"".join(coded), "uint8")
             arrays["text_ends"] = np.cumsum([len(part) for part in coded], dtype="int64")
-        _save(path, arrays)
+        save_arrays(path, arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> VectorIndex:
@@ -196,7 +110,7 @@ class VectorIndex:
             raise VectorFileError(path, "metric", f"is {metric[:40]!r}, neither cosine nor dot")
         if not len(vectors):
             raise VectorFileError(path, "vectors", "has no rows")
-        norms = np.concatenate([np.linalg.norm(part, axis=1) for part in _parts(vectors)])
+        norms = np.concatenate([np.linalg.norm(part, axis=1) for part in parts(vectors)])
         unit = metric == "dot" or (np.abs(norms - 1) < 1e-3) | (norms < 1e-3)
         for good, fault in ((np.isfinite(norms), "finite"), (unit, "of length 1, as for cosines")):
             if not np.all(good):
@@ -206,7 +120,7 @@ class VectorIndex:
         return index
 
     def _prepared(self, vectors: np.ndarray, name: str) -> np.ndarray:
-        vectors = _matrix(vectors, name).astype("float32", subok=False)
+        vectors = matrix(vectors, name).astype("float32", subok=False)
         if self.metric == "cosine":
             norms = np.linalg.norm(vectors, axis=1, keepdims=True)
             vectors /= np.where(norms > 0, norms, 1)
@@ -215,8 +129,8 @@ class VectorIndex:
     def _search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         scores = np.empty((len(queries), 0), "float32")
         indices = np.empty((len(queries), 0), "int64")
-        for start in range(0, len(self), _ROWS):
-            part = queries @ self.vectors[start : start + _ROWS].T
+        for start in range(0, len(self), ROWS):
+            part = queries @ self.vectors[start : start + ROWS].T
             places = _largest(part, k)
             scores = np.concatenate([scores, np.take_along_axis(part, places, 1)], 1)
             indices = np.concatenate([indices, places + start], 1)
@@ -237,29 +151,6 @@ def _largest(scores: np.ndarray, k: int) -> np.ndarray:
     room = k - above.sum(1, keepdims=True)
     chosen = above | (equal & (np.cumsum(equal, axis=1, dtype="int32") <= room))
     return np.nonzero(chosen)[1].reshape(rows, k)
-
-
-def _matrix(vectors: Any, name: str) -> np.ndarray:
-    vectors = np.asanyarray(vectors)
-    if vectors.ndim != 2 or vectors.dtype.kind not in "fiu":
-        raise ValueError(
-            f"{name} must be numbers of shape (N, D), not {vectors.dtype} {vectors.shape}."
-        )
-    for start in range(0, len(vectors), _ROWS):
-        finite = np.isfinite(vectors[start : start + _ROWS]).all(axis=1)
-        if not finite.all():
-            raise ValueError(f"{name}[{start + int(finite.argmin())}] is not finite.")
-    return vectors
-
-
-def _parts(vectors: np.ndarray):
-    for start in range(0, len(vectors), _ROWS):
-        yield vectors[start : start + _ROWS].astype("float64")
-
-
-def _save(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None:
-    with replace_file(path) as new, open(new, "wb") as file:
-        np.savez(file, **arrays)
 
 
 def _read_texts(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> list[str] | None:

@@ -29,32 +29,65 @@ import numpy as np
 from keras import ops
 
 from ..._serialization import serializable
-from ...layers import FirstToken, MaskedMeanPooling
+from ...layers import MaskedMeanPooling, get_activation
 from ...layers.masking import EndsMask
 from ...layers.pooling import mean
 from ...losses.similarity import in_batch_negatives, unit
 from ...masks import input_layer_name
 from ...models import Backbone
-from .index import Whitening
+from .pooling import MODES, SentencePooling
+from .whitening import Whitening
 
-POOLINGS = ("mean", "first", "first-last")
+DENSE, NORMALIZE = "Sentence-Dense", "Sentence-Normalize"  # names of layers
 
 
-def sentence_encoder(backbone: Backbone, pooling: str = "mean") -> keras.Model:
+def sentence_encoder(
+    backbone: Backbone,
+    pooling: str | Sequence[str] = "mean",
+    dense: Sequence[tuple[int, str]] = (),
+    normalize: bool = False,
+) -> keras.Model:
     """A model from a text to its vector.
 
     Args:
-        backbone: a model that returns the last hidden state (B, T, D), built without heads.
-        pooling: `"mean"` over the tokens; `"first"`, the vector of [CLS]; `"first-last"`, the mean
-            over the tokens of the outputs of the first and the last block.
+        backbone: a model that returns the last hidden state (B, T, D), built without heads; with
+            `with_pool` for the pooling "pooler".
+        pooling: a mode of `SentencePooling`, or several, whose vectors are joined; `"first-last"`,
+            the mean over the tokens of the outputs of the first and the last block; or `"pooler"`,
+            the encoder's own dense layer on the first token.
+        dense: size and activation of dense layers on the pooled vector.
+        normalize: give the vectors length 1.
 
     Returns:
-        Model with the inputs of the backbone and output (B, D).
+        Model with the inputs of the backbone and output (B, D), float32.
 
     Raises:
         ValueError: an unknown pooling, or a backbone with another output.
     """
-    return keras.Model(backbone.inputs, _pool(backbone, pooling), name="Sentence-Encoder")
+    x = pool(backbone, pooling)
+    for number, (units, activation) in enumerate(dense, 1):
+        x = dense_layer(number, units, activation)(x)
+    if normalize:
+        x = normalize_layer()(x)
+    return keras.Model(backbone.inputs, x, name="Sentence-Encoder")
+
+
+def dense_layer(
+    number: int, units: int, activation: str = "linear", use_bias: bool = True
+) -> keras.layers.Dense:
+    """A dense layer of a sentence encoder, the `number`-th one from 1."""
+    return keras.layers.Dense(
+        units,
+        activation=get_activation(activation),
+        use_bias=use_bias,
+        dtype="float32",
+        name=f"{DENSE}-{number}",
+    )
+
+
+def normalize_layer() -> keras.layers.Layer:
+    """The layer that gives vectors length 1; zeros stay zeros."""
+    return keras.layers.UnitNormalization(dtype="float32", name=NORMALIZE)
 
 
 def cosine_model(encoder: keras.Model) -> keras.Model:
@@ -124,7 +157,7 @@ def cross_encoder(
     Returns:
         Model with output (B, 1), a sigmoid, or (B, classes), a softmax; float32.
     """
-    x = keras.layers.Dropout(dropout_rate, name="Pair-Dropout")(_pool(backbone, pooling))
+    x = keras.layers.Dropout(dropout_rate, name="Pair-Dropout")(pool(backbone, pooling))
     x = keras.layers.Dense(classes, name="Pair-Score")(x)
     activation = "sigmoid" if classes == 1 else "softmax"
     x = keras.layers.Activation(activation, dtype="float32", name="Pair-Probability")(x)
@@ -248,19 +281,39 @@ class InBatchNegatives(EndsMask, keras.layers.Layer):
         return {**super().get_config(), "scale": self.scale, "symmetric": self.symmetric}
 
 
-def _pool(backbone: Backbone, pooling: str) -> Any:
-    """One vector (B, D) of the symbolic output of a backbone."""
-    if pooling not in POOLINGS:
-        raise ValueError(f"pooling={pooling!r} must be one of {', '.join(POOLINGS)}.")
+def pool(backbone: Backbone, pooling: str | Sequence[str]) -> Any:
+    """One vector (B, D) of the symbolic output of a backbone; see `sentence_encoder`."""
+    modes = [pooling] if isinstance(pooling, str) else list(pooling)
+    if unknown := [mode for mode in modes if mode not in (*MODES, "first-last", "pooler")]:
+        known = ", ".join((*MODES, "first-last", "pooler"))
+        raise ValueError(f"pooling={unknown[0]!r} must be one of {known}.")
+    if "pooler" in modes:
+        return _pooler(backbone, modes)
     last = _hidden_states(backbone)
-    if pooling == "first":
-        return FirstToken(name="First-Token")(last)
-    pool = MaskedMeanPooling(_pad_token_id(backbone), name="Mean-Pooling")
-    if pooling == "mean":
-        return pool(last)
+    vectors = [_pooled(backbone, mode, last) for mode in modes]
+    return vectors[0] if len(vectors) == 1 else keras.layers.Concatenate(name="Pooling")(vectors)
+
+
+def _pooled(backbone: Backbone, mode: str, last: Any) -> Any:
+    pad = _pad_token_id(backbone)
+    if mode != "first-last":
+        return SentencePooling(mode, pad, name=f"Pooling-{mode}")(last)
+    both = SentencePooling("mean", pad, name="Pooling-mean")
     # hidden_states begins with the embeddings.
-    both = [pool(x) for x in (backbone.hidden_states[1], last)]
-    return keras.layers.Average(name="First-Last")(both)
+    vectors = [both(x) for x in (backbone.hidden_states[1], last)]
+    return keras.layers.Average(name="Pooling-first-last", dtype="float32")(vectors)
+
+
+def _pooler(backbone: Backbone, modes: Sequence[str]) -> Any:
+    """The output of a backbone built with a pooler."""
+    outputs = keras.tree.flatten(backbone.output)
+    if len(modes) > 1 or len(outputs) != 1 or len(outputs[0].shape) != 2:
+        raise ValueError(
+            "pooling='pooler' takes a backbone built with with_pool=True, without other heads, and "
+            f"no other pooling beside it, not {backbone.name} with outputs "
+            f"{[x.shape for x in outputs]}."
+        )
+    return outputs[0]
 
 
 def _hidden_states(backbone: Backbone) -> Any:

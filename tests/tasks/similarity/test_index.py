@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bert4keras.tasks.similarity import VectorFileError, VectorIndex, Whitening
+from bert4keras.tasks.similarity import arrays as array_files
 from bert4keras.tasks.similarity import index as vectors
 
 RNG = np.random.default_rng(6)
@@ -22,7 +23,8 @@ TEXTS = ["a", "", "北京 \x00", "\ud800", "b" * 1000]
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
     """Parts of a few rows, so that small corpora have several."""
-    monkeypatch.setattr(vectors, "_ROWS", 7)
+    for module in (vectors, array_files):
+        monkeypatch.setattr(module, "ROWS", 7)
     monkeypatch.setattr(vectors, "_QUERIES", 3)
 
 
@@ -115,7 +117,8 @@ def test_parts_do_not_change_what_is_found(monkeypatch):
     corpus, queries = RNG.normal(size=(50, 4)), RNG.normal(size=(9, 4))
     index = VectorIndex(corpus)
     found = index.search(queries, 6)
-    monkeypatch.setattr(vectors, "_ROWS", 1000)
+    for module in (vectors, array_files):
+        monkeypatch.setattr(module, "ROWS", 1000)
     monkeypatch.setattr(vectors, "_QUERIES", 1000)
     whole = index.search(queries, 6)
     np.testing.assert_array_equal(found.indices, whole.indices)

@@ -10,6 +10,7 @@ from keras import ops
 from bert4keras.losses import cosent, in_batch_negatives
 from bert4keras.tasks.similarity import (
     InBatchNegatives,
+    SentencePooling,
     Whitening,
     contrastive_model,
     cosine_model,
@@ -46,9 +47,15 @@ def cosines(a, b) -> np.ndarray:
 def test_poolings():
     backbone, (ids, segments) = tiny.build(), tiny.inputs()
     _, first, *_, last = hidden(backbone, ids, segments)
+    rows = [row[i != 0] for row, i in zip(last, ids, strict=True)]
+    weights = [np.arange(1, len(row) + 1)[:, None] for row in rows]
     expected = {
         "mean": mean(last, ids),
-        "first": last[:, 0],
+        "cls": last[:, 0],
+        "max": [row.max(0) for row in rows],
+        "mean_sqrt_len": [row.sum(0) / np.sqrt(len(row)) for row in rows],
+        "weightedmean": [(r * w).sum(0) / w.sum() for r, w in zip(rows, weights, strict=True)],
+        "lasttoken": [row[-1] for row in rows],
         "first-last": (mean(first, ids) + mean(last, ids)) / 2,
     }
     for pooling, vectors in expected.items():
@@ -56,6 +63,27 @@ def test_poolings():
         np.testing.assert_allclose(found, vectors, atol=1e-5)
         others = [v for name, v in expected.items() if name != pooling]
         assert all(np.abs(found - other).max() > 1e-2 for other in [*others, last.mean(1)])
+
+
+def test_several_poolings_dense_layers_and_length_1():
+    backbone, (ids, segments) = tiny.build(), tiny.inputs()
+    model = sentence_encoder(backbone, ["cls", "max"], [(3, "tanh")], normalize=True)
+    single = [value(sentence_encoder(backbone, mode)([ids, segments])) for mode in ("cls", "max")]
+    kernel, bias = map(value, model.get_layer("Sentence-Dense-1").weights)
+    vectors = np.tanh(np.concatenate(single, axis=1) @ kernel + bias)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    np.testing.assert_allclose(value(model([ids, segments])), vectors, atol=1e-5)
+    pooled = tiny.build(with_pool=True)
+    found = value(sentence_encoder(pooled, "pooler")([ids, segments]))
+    np.testing.assert_allclose(found, value(pooled([ids, segments])), atol=1e-6)
+
+
+def test_rows_of_padding_give_zeros():
+    ids = np.zeros((1, 4), "int32")
+    for mode in ("mean", "max", "mean_sqrt_len", "weightedmean"):
+        x = np.ones((1, 4, 2), "float32")
+        found = SentencePooling(mode, pad_token_id=0)([x, ids])
+        np.testing.assert_array_equal(value(found), np.zeros((1, 2)))
 
 
 def test_the_padding_is_that_of_the_model():
@@ -226,7 +254,9 @@ def test_models_are_saved_whole(kind, tmp_path):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: sentence_encoder(tiny.build(), "last"), "pooling='last' must be one of mean"),
+        (lambda: sentence_encoder(tiny.build(), "last"), "pooling='last' must be one of cls, mean"),
+        (lambda: sentence_encoder(tiny.build(), "pooler"), "built with with_pool=True"),
+        (lambda: SentencePooling("first"), "pooling 'first' must be one of cls"),
         (lambda: sentence_encoder(tiny.build(with_pool=True)), r"\(B, T, D\).*without with_pool"),
         (lambda: cross_encoder(tiny.build(with_mlm=True, with_pool=True)), "without with_pool"),
         (lambda: contrastive_model(sentence_encoder(tiny.build()), 0), "texts=0 must be"),

@@ -1,0 +1,149 @@
+"""Write sentence encoders and cross-encoders as directories that sentence-transformers opens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from ..._files import replace_directory
+from ..._json import shown
+from ...checkpoints import save, write_safetensors
+from ...models.registry import get_family
+from ..base import TaskError
+from ..huggingface import CLASSES
+from .pooling import SentencePooling
+from .sentence_transformers import (
+    ACTIVATIONS,
+    LEGACY_MODES,
+    LENGTHS,
+    MODULES,
+    OURS,
+    SETTINGS,
+    TORCH,
+)
+
+
+@contextmanager
+def replaced(
+    directory: str | Path, encoder_config: Mapping[str, Any] | None, known: str
+) -> Iterator[Path]:
+    """Write a checkpoint into the yielded directory, which replaces `directory` as a whole.
+
+    Args:
+        directory: destination; if it exists it is empty or has a file called `known`.
+        encoder_config: that of the task, which must not be None.
+        known: name of a file.
+
+    Raises:
+        TaskError: a directory of something else, or no `encoder_config`.
+    """
+    directory = Path(directory)
+    if encoder_config is None:
+        raise TaskError(
+            "the config of the encoder is not known: give encoder_config=bert.config.to_json_dict()"
+            " when the task is made."
+        )
+    if directory.exists() and not (directory / known).is_file() and any(directory.iterdir()):
+        raise TaskError(f"{directory} exists and holds something else; it is not replaced.")
+    with replace_directory(directory) as staging:
+        yield staging
+
+
+def write_encoder(
+    directory: Path,
+    model: keras.Model,
+    encoder_config: Mapping[str, Any],
+    lengths: Mapping[str, Any],
+    settings: Mapping[str, Any],
+) -> None:
+    """Write a sentence encoder into an empty directory, all but the tokenizer.
+
+    Args:
+        directory: an existing one.
+        model: of `SentenceEncoder`, with layers that have a module in sentence-transformers.
+        encoder_config: config.json of its encoder.
+        lengths: max_seq_length and do_lower_case.
+        settings: prompts, default_prompt_name and similarity_fn_name.
+
+    Raises:
+        TaskError: another kind of layer.
+    """
+    pooling, following = _layers_behind(model)
+    modules = [("Transformer", ""), ("Pooling", "1_Pooling")]
+    for layer in following:
+        kind = "Dense" if isinstance(layer, keras.layers.Dense) else "Normalize"
+        modules.append((kind, f"{len(modules)}_{kind}"))
+        if kind == "Dense":
+            _write_dense(directory / modules[-1][1], layer)
+    family = encoder_config["model_type"]
+    config = get_family(family).transformer.config_class.from_dict(
+        {**encoder_config, "architectures": [CLASSES.get(family, family.capitalize()) + "Model"]}
+    )
+    own = [f"{layer.name}/*" for layer in following]
+    save(model, directory, tables=get_family(family).tables, config=config, ignore=own)
+    modes = [layer.mode for layer in pooling]
+    width = {"word_embedding_dimension": pooling[0].output.shape[-1]}
+    flags = {key: mode in modes for key, mode in LEGACY_MODES.items()}
+    write_json(directory / "1_Pooling" / "config.json", width | flags)
+    write_json(directory / SETTINGS, dict(settings))
+    write_json(directory / LENGTHS, dict(lengths))
+    entries = [
+        {"idx": i, "name": str(i), "path": path, "type": OURS + kind}
+        for i, (kind, path) in enumerate(modules)
+    ]
+    write_json(directory / MODULES, entries)
+
+
+def _layers_behind(
+    model: keras.Model,
+) -> tuple[list[SentencePooling], list[keras.layers.Layer]]:
+    """The poolings of a model, and the layers behind them."""
+    # In a functional model layers stand in the order of the computation.
+    places = [i for i, x in enumerate(model.layers) if isinstance(x, SentencePooling)]
+    behind = model.layers[places[0] :] if places else []
+    pooling = [layer for layer in behind if isinstance(layer, SentencePooling)]
+    modes = [layer.mode for layer in pooling]
+    joined = len(pooling) > 1 and isinstance(behind[len(pooling)], keras.layers.Concatenate)
+    following = behind[len(pooling) + joined :]
+    kinds = (keras.layers.Dense, keras.layers.UnitNormalization)
+    ordered = sorted(modes, key=list(LEGACY_MODES.values()).index) == modes
+    if not pooling or not ordered or not all(isinstance(layer, kinds) for layer in following):
+        raise TaskError(
+            "sentence-transformers has no module for "
+            f"{', '.join(layer.name for layer in behind) or 'this pooling'}: it has the poolings "
+            f"{', '.join(LEGACY_MODES.values())}, in this order, Dense and UnitNormalization."
+        )
+    return pooling, following
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write a json file; its directory is made if absent."""
+    path.parent.mkdir(exist_ok=True)
+    text = json.dumps(values, indent=2, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _write_dense(directory: Path, layer: keras.layers.Dense) -> None:
+    name = keras.activations.serialize(layer.activation)
+    known = {ours: theirs for theirs, ours in ACTIVATIONS.items()}
+    if name not in known:
+        raise TaskError(f"sentence-transformers reads {', '.join(known)}, not {shown(name)}.")
+    kernel, *bias = layer.get_weights()
+    package = "torch.nn.modules.linear." if name == "linear" else TORCH
+    values = {
+        "in_features": kernel.shape[0],
+        "out_features": kernel.shape[1],
+        "bias": bool(bias),
+        "activation_function": package + known[name],
+    }
+    write_json(directory / "config.json", values)
+    tensors = {"linear.weight": np.ascontiguousarray(kernel.T)}
+    if bias:
+        tensors["linear.bias"] = bias[0]
+    write_safetensors(directory / "model.safetensors", tensors)
