@@ -16,12 +16,16 @@ from .base import TASKS, Encoded, Task, TaskError, register_task
 from .classification import Classification, TextClassifier
 from .from_scratch import from_scratch
 from .pretrained import locate, open_encoder
+from .reading import Answer, ExtractiveQA, Question
 from .storage import load_task as load
 
 __all__ = [
     "TASKS",
+    "Answer",
     "Classification",
     "Encoded",
+    "ExtractiveQA",
+    "Question",
     "Task",
     "TaskError",
     "TextClassifier",

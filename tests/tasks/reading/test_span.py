@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from bert4keras.tasks.reading import SpanExtraction, read_answers, read_windows
+from bert4keras.tasks.reading import SpanExtraction, encode_passages, read_answers
 from bert4keras.tokenizers import Tokenizer
 from helpers import tiny
 from helpers.fresh_process import fresh_outputs, outputs
@@ -113,7 +113,7 @@ def test_overfits_eight_samples():
     passages = ["b c d e", "f g h", "i j k l", "m n o p b c d e f", "c d", "e f g h i", "j", "k l"]
     answers = ["c d", "h", "", "n o p b c", "c d", "", "j", "l"]
     questions = list("aeimbfjo")
-    windows = [w for (w,) in read_windows(tokenizer, questions, passages, maxlen=16)]
+    windows = [w for (w,) in encode_passages(tokenizer, questions, passages, maxlen=16)]
     labels = [
         window.labels(passage.find(answer), passage.find(answer) + len(answer))
         for window, passage, answer in zip(windows, passages, answers, strict=True)
@@ -170,7 +170,7 @@ def test_a_batch_of_one_token_and_an_empty_text():
     assert scores.shape == (1, 1, 2)
     assert head.decode(scores) == [[]]
     tokenizer = Tokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefghijklmnop"])
-    ((window,),) = read_windows(tokenizer, [""], [""])
+    ((window,),) = encode_passages(tokenizer, [""], [""])
     batch = [np.array([x]) for x in (window.token_ids, window.segment_ids, window.mask)]
     scores = model.predict(batch, verbose=0)
     assert read_answers("", [window], scores).text(-np.inf) == ""
@@ -181,7 +181,7 @@ def test_a_passage_longer_than_the_model():
     model, _ = reader()  # 16 positions
     tokenizer = Tokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefghijklmnop"])
     passage = " ".join("abcdefghijklmnop" * 3)
-    (windows,) = read_windows(tokenizer, ["a b"], [passage], maxlen=16, stride=5)
+    (windows,) = encode_passages(tokenizer, ["a b"], [passage], maxlen=16, stride=5)
     batch = [
         np.array([getattr(w, name) for w in windows])
         for name in ("token_ids", "segment_ids", "mask")
