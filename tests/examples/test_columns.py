@@ -295,10 +295,6 @@ def test_problems_and_passages(example, tmp_path):
     (tmp_path / "a.tables.jsonl").write_text("\n".join([json.dumps(table)] * 2), encoding="utf-8")
     with pytest.raises(SystemExit, match="line 2: there is another table 't' above"):
         example("tables").read(path)
-    text = "a" * 100_000
-    assert example("reading").nearest(text + "b" + text, text, 99_990) == 100_001
-    assert example("reading").nearest("abcabc", "abc", 2) == 3
-    assert example("reading").nearest("abcabc", "abc", 1) == 0
 
 
 def test_labels_in_two_spellings(example, tmp_path):

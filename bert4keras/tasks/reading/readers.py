@@ -37,7 +37,7 @@ def read_questions(path: str | os.PathLike, encoding: str | None = None) -> list
     text = read_text(path, encoding)
     if not re.match(r'\s*(\[|\{\s*"[^"]*"\s*:)', text):
         raise DataFileError.at(path, None, "it is neither JSON nor a table (*.csv)")
-    first = re.match(r'\s*[\[\{\s]*"([^"]*)"', text)
+    first = re.match(r'[\[{\s]*"([^"]*)"', text)
     if first and first[1] in ("data", "version") and text.lstrip().startswith("{"):
         return read_squad(path, encoding)
     rows = [row for _, row in read_json_rows(path, encoding)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import numpy as np
@@ -121,8 +122,8 @@ def test_windows_hold_the_passage(tokenizer):
             assert windows[0].segment_ids == segments
 
 
-def test_every_answer_has_its_labels(tokenizer):
-    """Any run of tokens no longer than the overlap, and the characters which labels give back."""
+def test_every_answer_has_its_tokens(tokenizer):
+    """Any run of tokens no longer than the overlap, and the characters of the tokens found."""
     passage = random_passage(np.random.default_rng(1), 12)
     spans = tokenizer.offsets(passage)[1:-1]
     (windows,) = encode_passages(tokenizer, ["ab?"], [passage], maxlen=14, stride=4)
@@ -132,8 +133,8 @@ def test_every_answer_has_its_labels(tokenizer):
     for first in range(len(spans)):
         for last in range(first, min(first + overlap + 4, len(spans))):
             start, end = spans[first][0], spans[last][1]
-            found = [window.labels(start, end) for window in windows]
-            held = [(w, a, b) for w, (a, b) in zip(windows, found, strict=True) if (a, b) != (0, 0)]
+            found = [window.locate(start, end) for window in windows]
+            held = [(w, *place) for w, place in zip(windows, found, strict=True) if place]
             for window, a, b in held:
                 assert (window.offsets[a][0], window.offsets[b][1]) == (start, end)
                 assert b - a == last - first
@@ -146,24 +147,24 @@ def test_every_answer_has_its_labels(tokenizer):
     assert outside  # longer ones do get lost, so the bound means something
 
 
-def test_labels_of_odd_answers(tokenizer):
+def test_tokens_of_odd_answers(tokenizer):
     passage = "abc  de fg"  # a ##b ##c d ##e f ##g
     (windows,) = encode_passages(tokenizer, ["a"], [passage], maxlen=8, stride=2)
     window = windows[0]  # [CLS] a [SEP] a ##b ##c d [SEP]
     assert [w.reach for w in windows] == [(0, 6), (2, 9), (3, 10)]
-    assert window.labels(1, 2) == (4, 4)
-    assert window.labels(3, 4) == (0, 0)  # only a blank
-    assert window.labels(2, 5) == (5, 5)  # with the blanks behind it
-    assert window.labels(5, 7) == (0, 0)  # goes on in the next window
-    assert windows[1].labels(5, 7) == (4, 5)
-    assert windows[1].labels(1, 3) == (0, 0)  # began in the one before
+    assert window.locate(1, 2) == (4, 4)
+    assert window.locate(3, 4) is None  # only a blank
+    assert window.locate(2, 5) == (5, 5)  # with the blanks behind it
+    assert window.locate(5, 7) is None  # goes on in the next window
+    assert windows[1].locate(5, 7) == (4, 5)
+    assert windows[1].locate(1, 3) is None  # began in the one before
     for nothing in ((-1, -1), (2, 2), (3, 1)):
-        assert window.labels(*nothing) == (0, 0)
+        assert window.locate(*nothing) is None
 
 
 def test_a_token_in_part_counts(tokenizer):
     (windows,) = encode_passages(tokenizer, ["a"], ["zzz abc"], maxlen=20)
-    assert windows[0].labels(1, 5) == (3, 4)  # zzz is one unknown token
+    assert windows[0].locate(1, 5) == (3, 4)  # zzz is one unknown token
 
 
 def test_frames_of_other_models():
@@ -183,15 +184,29 @@ def test_frames_of_other_models():
         assert whole[0].segment_ids == tokenizer.encode("a", "b c")[1]
 
 
-def test_long_questions_and_empty_texts(tokenizer):
-    (windows,) = encode_passages(tokenizer, ["a " * 50], ["b c d"], maxlen=12, max_question=6)
-    assert windows[0].begin == 8
-    assert windows[0].end - windows[0].begin == 3
+def test_a_question_is_never_cut(tokenizer):
+    (windows,) = encode_passages(tokenizer, ["a " * 6], ["b c d"], maxlen=10)
+    assert [w.token_ids[1:7] for w in windows] == [tokenizer.encode("a " * 6)[0][1:-1]] * 3
+    assert [w.question_mask for w in windows] == [[0] + [1] * 6 + [0] * 3] * 3
+    assert [w.first for w in windows] == [0, 1, 2]
+
+
+def test_empty_texts(tokenizer):
     (windows,) = encode_passages(tokenizer, [""], [""], maxlen=12)
-    assert windows == [
-        PassageWindow([2, 3, 3], [0, 0, 1], [(0, 0)] * 3, 2, 2, [False] * 3, (0, 0)),
-    ]
-    assert windows[0].labels(0, 5) == (0, 0)
+    wanted = [2, 3, 3], [0, 0, 1], [(0, 0)] * 3, (1, 1), 2, 2, 0, [False] * 3, (0, 0)
+    assert windows == [PassageWindow(*wanted)]
+    assert windows[0].locate(0, 5) is None
+    assert encode_passages(tokenizer, [], []) == []
+
+
+@pytest.mark.parametrize("overlap", [0, 3, 6, 100])
+def test_neighbours_share_what_is_asked_for(tokenizer, overlap):
+    (windows,) = encode_passages(
+        tokenizer, ["a"], ["b " * 40], maxlen=12, stride=8, overlap=overlap
+    )
+    room = 8
+    shared = [room - (b.first - a.first) for a, b in itertools.pairwise(windows)]
+    assert min(shared) == min(overlap, 6)
 
 
 def test_what_does_not_fit_is_refused(tokenizer):
