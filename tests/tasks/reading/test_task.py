@@ -52,14 +52,14 @@ def outputs_for(task, encoded, spans):
 
 @pytest.mark.parametrize("head", ["span", "dgcnn", "no encoder"])
 def test_learns_saves_and_answers_the_same(checkpoint, tmp_path, head):
-    options = {"head": "dgcnn", "units": 12} if head != "span" else {}
+    options = {"head": "dgcnn", "units": 16} if head != "span" else {}
     source = checkpoint
     if head == "no encoder":
         _, options["tokenizer"] = from_scratch([x for sample, _ in SAMPLES for x in sample])
         source = None
     task = ExtractiveQA.build(source, max_answer_length=4, **options, **NO_DROPOUT)
     task.model.compile(keras.optimizers.Adam(1e-2), task.loss)
-    task.model.fit(task.batches(SAMPLES, 4, shuffle=True), epochs=40, verbose=0)
+    task.model.fit(task.batches(SAMPLES, 4, shuffle=True), epochs=70, verbose=0)
     assert task.evaluate(SAMPLES)["em"] == 1.0
     found = task.predict([sample for sample, _ in SAMPLES])
     assert [(answer.text, answer.start) for answer in found] == [("Ann", 0), ("Bob", 10), ("", 0)]
@@ -129,7 +129,7 @@ def test_one_answer_over_a_long_text(qa):
     encoded = qa.encode(("Who went?", passage))
     assert len(encoded.rows) > 10
     assert all(len(row[0]) <= qa.maxlen for row in encoded.rows)
-    answer = qa.decode(outputs_for(qa, encoded, {(0, start, start + 3): 5.0}), encoded)
+    answer = qa.decode(outputs_for(qa, encoded, {(0, start, start + 3): 8.0}), encoded)
     assert (answer.text, answer.start, answer.end) == ("Bob", start, start + 3)
     assert 0.5 < answer.score < 1
     # Negative control: where no window says so it is not found.
@@ -137,9 +137,9 @@ def test_one_answer_over_a_long_text(qa):
 
 
 def test_several_passages_vote(qa):
-    sample = ("Who?", ["Ann or Bob.", "Bob.", "Bob and Ann."])
+    sample = ("Who?", ["Ann or Bob.", "Bob went, but Ann did not.", "Bob and Ann, not Joe."])
     encoded = qa.encode(sample)
-    spans = {(0, 0, 3): 3.0, (1, 0, 3): 2.5, (2, 0, 3): 2.5}
+    spans = {(0, 0, 3): 4.0, (1, 0, 3): 3.3, (2, 0, 3): 3.3}
     outputs = outputs_for(qa, encoded, spans)
     answer = qa.decode(outputs, encoded)
     assert answer.text == "Bob"  # two passages outvote the surer one
@@ -199,12 +199,12 @@ def test_metrics(qa):
 
 def test_odd_texts(qa):
     assert qa(("Who?", "")) == qa(("", "")) == qa(("Who?", "  \n")) == Answer("", 0, 0, 1.0)
-    for passage in ("\ud800 Ann", "😀 Ann 😀", "a" * 3000):
+    for passage in ("\ud800 Ann", "😀 Ann 😀", "good " * 600):
         answer = qa.best(("Who?", passage), 1)
         assert all(passage[a.start : a.end] == a.text for a in answer)
     assert qa.predict([]) == []
     with pytest.raises(TaskError, match="leaves no room for the passage"):
-        qa(("who " * 100, "Ann"))
+        qa(("good " * 100, "Ann"))
 
 
 def test_adversarial_training(checkpoint):
@@ -257,11 +257,14 @@ def test_a_model_of_ones_own(checkpoint):
 
 def tokenizer_of(config):
     """A tokenizer with the padding id and the number of ids of a config."""
-    letters = [*"abcdefghij", *(f"##{char}" for char in "abcdefghij")]
-    names = ["[UNK]", "[CLS]", "[SEP]", *letters]
+    names = ["[UNK]", "[CLS]", "[SEP]", "[PAD]"]
+    if config["model_type"] == "roberta":
+        names = ["<unk>", "<s>", "</s>", "<pad>"]
+    kinds = dict(zip(("token_unk", "token_start", "token_end", "token_pad"), names, strict=True))
+    names[3:] = [*"abcdefghij", *(f"##{char}" for char in "abcdefghij")]
     names += [f"[unused{i}]" for i in range(config["vocab_size"] - len(names) - 1)]
-    names.insert(config["pad_token_id"], "[PAD]")
-    return Tokenizer({name: i for i, name in enumerate(names)})
+    names.insert(config["pad_token_id"], kinds["token_pad"])
+    return Tokenizer({name: i for i, name in enumerate(names)}, token_mask=None, **kinds)
 
 
 NAMES = ("Bert", "DistilBert", "Roberta", "DebertaV2", "ModernBert", "GPT2")
