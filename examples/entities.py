@@ -20,8 +20,8 @@ from bert4keras.config import TransformerConfig
 from bert4keras.data import DataFileError, DataGenerator, read_json_rows, read_text, strQ2B
 from bert4keras.models import build_transformer_model
 from bert4keras.tasks.alignment import align, first_tokens, locate_entities, merge_windows
-from bert4keras.tasks.reading import cut_windows
 from bert4keras.tasks.tagging import LabelledSpan, decode_tags, encode_tags, tag_names
+from bert4keras.tasks.windows import cut_windows
 from bert4keras.tokenizers import Tokenizer
 from bert4keras.training import Evaluator
 

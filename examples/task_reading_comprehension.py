@@ -1,142 +1,93 @@
-"""Where in the passage is the answer? An encoder reads question and passage together.
+"""Reading comprehension: where in a passage the answer to a question is, or that there is none.
 
-Task: extractive reading comprehension: the first and the last token of the answer, or [CLS] if the
-      passage has none. Passages that are too long are read in overlapping windows. How much better
-      than "none" an answer must be is chosen on the valid rows. Without an argument a small
-      RoFormer is trained from random weights over characters: from so few texts relative positions
-      learn more than BERT's. Since it knows nothing, its segment ids also tell which characters of
-      the passage stand in the question, alone (2) or in a run of two (3).
-Data: examples/datasets/reading (Chinese, made from templates for this project, Apache-2.0), or your
-      own files of SQuAD 1.1 or 2.0, CMRC 2018 (CC BY-SA 4.0) or SubjQA (no licence named; *.csv).
-      Of one file given as --train, a tenth each becomes the other two.
-Command: python examples/task_reading_comprehension.py
-         python examples/task_reading_comprehension.py --model DIR --train train.csv.xz \
-             --valid dev.csv.xz --test test.csv.xz --epochs 2 --learning-rate 1e-4
-Seen: reading, seed 1: EM 0.8686, F1 0.8958 (tf-idf sentence: 0.0600, 0.1173); 82 s on one CPU core.
+`ExtractiveQA` puts a head for the first and the last token of the answer on an encoder. Long
+passages are read in windows. Data: SQuAD 1.1 or 2.0, CMRC 2018, DRCD, WebQA, SubjQA (*.csv), or
+JSON lines {"question": "...", "passage": "...", "answers": ["..."]}.
+
+    python examples/task_reading_comprehension.py
+    python examples/task_reading_comprehension.py --checkpoint minilm-l6 --train train.json \
+        --valid dev.json --test dev.json --metric squad --epochs 2 --learning-rate 1e-4
 """
 
-from __future__ import annotations
+import argparse
+import json
+import sys
+from pathlib import Path
 
-import time
-
-import common
-import comprehension
 import keras
-from characters import tokenizer_of
-from reading import mark_shared
 
-from bert4keras.config import TransformerConfig
-from bert4keras.data import DataGenerator, sequence_padding
-from bert4keras.models import build_transformer_model
-from bert4keras.tasks.reading import Reading, SpanExtraction, Window, read_answers, read_windows
-from bert4keras.tokenizers import Tokenizer
+from bert4keras import tasks
+from bert4keras.data import read_json_rows, split
+from bert4keras.optimizers import warm_up
+from bert4keras.tasks.reading import read_questions
+from bert4keras.training import Evaluator
 
+DATA = Path(__file__).parent / "datasets" / "reading"
 
-class Reader:
-    """A model that finds answers.
+parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+)
+parser.add_argument(
+    "--checkpoint",
+    help="directory, hf://org/name, minilm-l6 or multilingual-e5-small (default: a small RoFormer "
+    "over characters with random weights)",
+)
+parser.add_argument(
+    "--train", type=Path, default=DATA / "train.json", help="questions (default: %(default)s)"
+)
+parser.add_argument("--valid", type=Path, help="to choose the epoch; else a tenth of --train")
+parser.add_argument("--test", type=Path, help="to report on; else a tenth of --train")
+parser.add_argument("--predict", type=Path, help="JSON lines with question and passage: answer")
+parser.add_argument("--save", type=Path, help="directory for the trained task")
+parser.add_argument("--metric", default="cmrc2018", choices=("squad", "cmrc2018", "webqa"))
+parser.add_argument("--epochs", type=int, default=12)
+parser.add_argument("--batch-size", type=int, default=32)
+parser.add_argument("--learning-rate", type=float, default=2e-3)
+parser.add_argument("--maxlen", type=int, default=256, help="tokens of a window")
+parser.add_argument("--limit", type=int, help="train on only so many questions")
+parser.add_argument("--seed", type=int, default=1)
+options = parser.parse_args()
+keras.utils.set_random_seed(options.seed)
 
-    Args:
-        rows: to train on.
-    """
+train = read_questions(options.train)
+if options.train == DATA / "train.json":
+    options.valid = options.valid or DATA / "valid.json"
+    options.test = options.test or DATA / "test.json"
+held_out = [None, None]
+if not (options.valid and options.test):  # no passage is divided between the parts
+    train, *held_out = split(train, group=lambda sample: sample[0].passages)
+valid = read_questions(options.valid) if options.valid else held_out[0]
+test = read_questions(options.test) if options.test else held_out[1]
+train = train[: options.limit]
 
-    def __init__(self, rows, options):
-        self.options, self.marks = options, not options.model
-        if options.model:
-            self.tokenizer = Tokenizer.from_pretrained(options.model)
-            bert = build_transformer_model(options.model)
-            common.check_room(bert, options.maxlen)
-        else:
-            texts = {text for row in rows for text in (row.question, row.context)}
-            self.tokenizer = tokenizer_of(texts)
-            config = TransformerConfig(
-                self.tokenizer.vocab_size,
-                hidden_size=options.width,
-                num_hidden_layers=2,
-                num_attention_heads=4,
-                intermediate_size=4 * options.width,
-                max_position=512,
-                segment_vocab_size=4,
-                initializer_range=0.05,
-            )
-            bert = build_transformer_model(config, model="roformer")
-        self.segments = len(bert.inputs) > 1  # RoBERTa has none
-        mask = keras.Input((None,), dtype="int32", name="Passage")
-        self.head = SpanExtraction(name="Answer")
-        x = keras.layers.Dropout(0.1)(bert.output)
-        self.model = keras.Model([*bert.inputs, mask], self.head([x, mask]))
+how = {"metric": options.metric, "maxlen": options.maxlen, "max_answer_length": 40}
+if options.checkpoint:
+    qa = tasks.ExtractiveQA.build(options.checkpoint, **how)
+else:
+    # Segment ids tell it which characters the question has, too: it knows nothing of them yet.
+    texts = {text for question, _ in train for text in (question.text, *question.passages)}
+    size = {"hidden_size": 64, "model": "roformer", "segment_vocab_size": 4}
+    bert, tokenizer = tasks.from_scratch(texts, **size)
+    qa = tasks.ExtractiveQA.build(bert, tokenizer=tokenizer, match_segments=True, **how)
 
-    def windows(self, rows) -> list[list[Window]]:
-        """Each row's windows."""
-        questions, passages = zip(*((row.question, row.context) for row in rows), strict=True)
-        sizes = {"maxlen": self.options.maxlen, "stride": self.options.stride}
-        return read_windows(self.tokenizer, questions, passages, **sizes)
+batches = qa.batches(train, options.batch_size, shuffle=True, seed=options.seed)
+steps = options.epochs * len(batches)
+rate = warm_up(options.learning_rate, steps // 10, steps)
+qa.model.compile(keras.optimizers.AdamW(rate, weight_decay=0.01), qa.loss)
+qa.model.fit(
+    batches,
+    epochs=options.epochs,
+    verbose="auto" if sys.stdout.isatty() else 2,
+    callbacks=[Evaluator(lambda: qa.evaluate(valid))],
+)
+qa.tune_no_answer_threshold(valid)
 
-    def inputs(self, window: Window):
-        """Token ids, segment ids (if the model has any) and the mask of the passage."""
-        segments = list(window.segment_ids)
-        if self.marks:
-            asked, passage = range(1, window.begin - 1), range(window.begin, window.end)
-            segments = mark_shared(segments, window.token_ids, asked, passage)
-        return (window.token_ids, *([segments] if self.segments else ()), window.mask)
-
-    def samples(self, rows) -> list[tuple]:
-        """Inputs and labels of all windows; of several answers the first counts."""
-        return [
-            (self.inputs(window), [*window.labels(*(row.spans or [(0, 0)])[0])])
-            for row, windows in zip(rows, self.windows(rows), strict=True)
-            for window in windows
-            if row.spans or not row.answers  # an answer that stands nowhere teaches nothing
-        ]
-
-    def read(self, rows) -> list[Reading]:
-        """What each passage says."""
-        found = self.windows(rows)
-        inputs = [self.inputs(window) for windows in found for window in windows]
-        order = sorted(range(len(inputs)), key=lambda i: len(inputs[i][0]))
-        made = {}
-        for some in (order[k : k + 64] for k in range(0, len(order), 64)):
-            columns = zip(*(inputs[i] for i in some), strict=True)
-            ids, *others = (list(column) for column in columns)
-            batch = [sequence_padding(ids, value=self.tokenizer.token_pad_id, multiple_of=32)]
-            batch += [sequence_padding(column, multiple_of=32) for column in others]
-            made |= zip(some, self.model.predict_on_batch(batch), strict=True)
-        scores = (made[i] for i in range(len(inputs)))
-        length = {"max_length": self.options.answer}
-        return [
-            read_answers(row.context, windows, [next(scores) for _ in windows], **length)
-            for row, windows in zip(rows, found, strict=True)
-        ]
-
-    def answer(self, rows) -> list[tuple[str, float]]:
-        """For each row the best answer and its margin."""
-        return [(found.text(-float("inf")), found.margin) for found in self.read(rows)]
-
-
-@common.script
-def main() -> None:
-    defaults = {"epochs": 12, "learning_rate": 2e-3, "maxlen": 256, "batch_size": 32}
-    parser = common.arguments(__doc__, "reading", "none, random weights", **defaults)
-    parser.add_argument("--stride", type=int, default=128, help="tokens from window to window")
-    parser.add_argument("--answer", type=int, default=40, help="longest answer, in tokens")
-    parser.add_argument("--width", type=int, default=64, help="of a model without --model")
-    options = parser.parse_args()
-    parser.refuse(["width"], options.model is not None, "on a --model")
-    keras.utils.set_random_seed(options.seed)
-    train, valid, test = comprehension.splits(options)
-    started, reader = time.perf_counter(), Reader(train, options)
-    samples = reader.samples(train)
-    print(f"{len(train)} questions in {len(samples)} windows")
-    how = {"encode": tuple, "shuffle": True, "seed": options.seed}
-    batches = DataGenerator(samples, options.batch_size, **how)
-
-    evaluate = lambda: comprehension.scores(reader.answer(valid), valid)  # noqa: E731
-    common.fine_tune(reader.model, batches, evaluate, options, reader.head.loss)
-    baseline = comprehension.SentenceBaseline(train)
-    comprehension.report("tf-idf sentence", baseline.answer, valid, test)
-    texts = comprehension.report("SpanExtraction", reader.answer, valid, test)
-    print(f"{test[0].context}\n{test[0].question}\n  {texts[0] or '(no answer)'}")
-    print(f"{time.perf_counter() - started:.0f} s")
-
-
-if __name__ == "__main__":
-    main()
+print("test:", ", ".join(f"{name} {value:.4f}" for name, value in qa.evaluate(test).items()))
+for question, answers in test[:3]:
+    print(question.text, "|", qa(question), "| right:", [answer.text for answer in answers])
+if options.save:
+    qa.save(options.save)
+if options.predict:
+    for _, row in read_json_rows(options.predict):
+        answer = qa((row["question"], row["passage"]))
+        print(json.dumps(vars(answer), ensure_ascii=False))

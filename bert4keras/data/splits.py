@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 
 def split(
-    samples: Sequence[Any], shares: Sequence[float] = (0.1, 0.1), seed: int = 0
+    samples: Sequence[Any],
+    shares: Sequence[float] = (0.1, 0.1),
+    seed: int = 0,
+    group: Callable[[Any], Hashable] | None = None,
 ) -> list[list[Any]]:
     """Part samples at random into a training set and one set for each share.
 
@@ -16,6 +19,8 @@ def split(
         samples: N samples.
         shares: share of each held-out set, such as validation and test; at least one sample each.
         seed: the same seed gives the same parts.
+        group: samples for which this gives the same, such as questions about one text, go to the
+            same part; the shares are then shares of the groups.
 
     Returns:
         The training set, then the held-out sets in the order of `shares`; each in the order of
@@ -27,6 +32,12 @@ def split(
     >>> [len(part) for part in split(range(10))]
     [8, 1, 1]
     """
+    if group is not None:
+        groups: dict[Hashable, list[Any]] = {}
+        for sample in samples:
+            groups.setdefault(group(sample), []).append(sample)
+        parts = split(list(groups.values()), shares, seed)
+        return [[sample for some in part for sample in some] for part in parts]
     sizes = [max(1, round(len(samples) * share)) for share in shares]
     if any(not 0 < share < 1 for share in shares) or sum(sizes) >= len(samples):
         raise ValueError(f"{len(samples)} samples cannot give up shares {tuple(shares)}.")

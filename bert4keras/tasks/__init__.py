@@ -17,6 +17,7 @@ from .filling import FilledText, Filling, FillMask
 from .from_scratch import from_scratch
 from .linking import CCKS2019Linker, EntityLinker, LinkedMention
 from .pretrained import locate, open_encoder
+from .reading import Answer, ExtractiveQA, Question
 from .relations import Relation, RelationExtractor
 from .similarity import Neighbour, Ranked, Reranker, SentenceEncoder
 from .sql import SQLAnswer, TableQA
@@ -24,15 +25,18 @@ from .storage import load_task as load
 
 __all__ = [
     "TASKS",
+    "Answer",
     "CCKS2019Linker",
     "Classification",
     "Encoded",
     "EntityLinker",
+    "ExtractiveQA",
     "FillMask",
     "FilledText",
     "Filling",
     "LinkedMention",
     "Neighbour",
+    "Question",
     "Ranked",
     "Relation",
     "RelationExtractor",

@@ -14,7 +14,7 @@ import numpy as np
 
 from .finite import as_scores
 from .labelled_span import LabelledSpan
-from .reading.windows import central_window
+from .windows import max_context_window
 
 Span = tuple[int, int]
 
@@ -137,7 +137,7 @@ def merge_windows(scores: Sequence[np.ndarray], windows: Sequence[Span]) -> np.n
     Returns:
         (length, C).
     """
-    best = central_window(windows, windows[-1][1])
+    best = max_context_window(windows, windows[-1][1])
     merged = np.empty((len(best), scores[0].shape[-1]), scores[0].dtype)
     for number, (start, end) in enumerate(windows):
         as_scores(scores[number][: end - start], "scores", number)

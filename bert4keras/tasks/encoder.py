@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from ..data.padding import sequence_padding
+from ..layers.masking import PaddingMask
 from ..masks import AttentionMask, Mask, input_layer_name
 from ..positions import PositionIds
 from ..tokenizers.base import TokenizerBase
@@ -52,7 +53,9 @@ class EncoderFacts:
             ValueError: there is no encoder, or it needs inputs that a text does not give.
         """
         masks = [layer for layer in model.layers if isinstance(layer, AttentionMask)]
-        if not masks:
+        # A model without attention says by its PaddingMask what is padding.
+        padded = masks or [layer for layer in model.layers if isinstance(layer, PaddingMask)]
+        if not padded:
             raise ValueError(
                 "the model has no encoder of build_transformer_model (no layer Attention-Mask). "
                 "Put the head on `bert.output` and make keras.Model(bert.inputs, output)."
@@ -69,9 +72,9 @@ class EncoderFacts:
         reach = [layer.reach for layer in model.layers if isinstance(layer, PositionIds)]
         return cls(
             tuple(names),
-            masks[0].pad_token_id,
+            padded[0].pad_token_id,
             min(filter(None, reach), default=None),
-            masks[0].strategy,
+            masks[0].strategy if masks else Mask(),
             others,
             frozenset(fixed & set(others)),
         )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
 
 from ..tokenizers.base import TokenizerBase
 
 Offsets = list[tuple[int, int]]
 
 
-def cut_windows(length: int, size: int, stride: int) -> list[tuple[int, int]]:
+def sliding_windows(length: int, size: int, stride: int) -> list[tuple[int, int]]:
     """Where to cut a sequence into windows that overlap by at least `size - stride`.
 
     A run of at most `size - stride + 1` items lies whole in one of them. The last window is moved
@@ -23,7 +26,7 @@ def cut_windows(length: int, size: int, stride: int) -> list[tuple[int, int]]:
     Returns:
         (start, end) of each window, in order; one empty window for an empty sequence.
 
-    >>> cut_windows(10, 6, 3)
+    >>> sliding_windows(10, 6, 3)
     [(0, 6), (3, 9), (4, 10)]
     """
     if not 1 <= stride <= size:
@@ -32,6 +35,34 @@ def cut_windows(length: int, size: int, stride: int) -> list[tuple[int, int]]:
         return [(0, length)]
     starts = [*range(0, length - size, stride), length - size]
     return [(start, start + size) for start in starts]
+
+
+cut_windows = sliding_windows  # its former name, until nothing uses it any more
+
+
+def max_context_window(windows: Sequence[tuple[int, int]], length: int) -> np.ndarray:
+    """Find for each item the window in which it has most context on its poorer side.
+
+    Of equals it is the longer window, then the first.
+
+    Args:
+        windows: (start, end) of each.
+        length: items of the sequence.
+
+    Returns:
+        int (length,), indices into `windows`.
+
+    Source: `_check_is_max_context` in run_squad.py of BERT.
+    """
+    found, most = np.zeros(length, "int64"), np.full(length, -1.0)
+    for number, (start, end) in enumerate(windows):
+        places = np.arange(start, end)
+        # The hundredth of BERT's reference (run_squad.py) decides between equals.
+        context = np.minimum(places - start, end - 1 - places) + 0.01 * (end - start)
+        better = context > most[start:end]
+        found[start:end][better] = number
+        most[start:end][better] = context[better]
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +123,7 @@ def text_windows(
         )
     stride = max(1, int(room * (1 - overlap)))
     windows = []
-    for start, end in cut_windows(len(ids[long]), room, stride):
+    for start, end in sliding_windows(len(ids[long]), room, stride):
         parts = [part[start:end] if k == long else part for k, part in enumerate(ids)]
         spans = offsets[long][start:end]
         windows.append(_frame(parts, spans, long, frame, segments, head, tail, tokenizer.segments))

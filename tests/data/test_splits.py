@@ -20,3 +20,12 @@ def test_every_sample_is_in_one_part():
 def test_nothing_left_to_train_on(samples, shares):
     with pytest.raises(ValueError, match="cannot give up"):
         split(samples, shares)
+
+
+def test_groups_are_not_divided():
+    samples = [(i % 30, i) for i in range(100)]
+    parts = split(samples, (0.1, 0.1), group=lambda sample: sample[0])
+    kept = [{name for name, _ in part} for part in parts]
+    assert [len(names) for names in kept] == [24, 3, 3]
+    assert sorted(sample for part in parts for sample in part) == sorted(samples)
+    assert len(set.union(*kept)) == 30

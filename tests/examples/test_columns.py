@@ -269,10 +269,6 @@ def test_problems_and_passages(example, tmp_path):
     assert common.json_rows(path, "a") == [(1,), (1,)]
     with pytest.raises(SystemExit, match="line 1: no 'a', or another kind of it, in"):
         common.json_rows(path, "a", kind=str)
-    text = "a" * 100_000
-    assert example("reading").nearest(text + "b" + text, text, 99_990) == 100_001
-    assert example("reading").nearest("abcabc", "abc", 2) == 3
-    assert example("reading").nearest("abcabc", "abc", 1) == 0
 
 
 def test_labels_in_two_spellings(example, tmp_path):

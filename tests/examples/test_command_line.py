@@ -199,7 +199,6 @@ def test_grades_from_which_nothing_can_be_learnt(run, script, rows, message, tmp
         ("task_ner_memm", ["--head", "crf", "--decode", "local"], "--decode has no effect without"),
         ("task_ner_memm", ["--head", "softmax", "--lr-multiplier", 2], "has no effect on a softm"),
         ("task_ner_crf", ["--check", "--picture", "a.png"], "--picture has no effect with --check"),
-        ("task_reading_comprehension", ["--model", TINY, "--width", 8], "--width has no effect"),
         ("task_sentence_embedding", ["--method", "simcse", "--dim", 8], "--dim has no effect"),
         ("task_sentence_embedding", ["--method", "cross-encoder", "--query", "a"], "without vect"),
         ("task_classification_adversarial", ["--methods", "fgm", "--steps", 2], "without PGD"),

@@ -1,13 +1,13 @@
-"""The data of reading comprehension, how files are read, and the scripts that write answers."""
+"""The data of reading comprehension, and the scripts that find or write answers."""
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import itertools
 import json
-import lzma
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -87,76 +87,25 @@ def test_most_passages_have_several_values_of_a_kind():
     assert sum(count > 1 for count in years) > 0.4 * len(years)
 
 
-def squad(*asked, context="甲乙丙丁乙丙") -> dict:
-    return {"data": [{"title": "t", "paragraphs": [{"context": context, "qas": list(asked)}]}]}
+def test_the_most_probable_span_is_that_of_all_of_them(example):
+    """Against brute force over all spans; and the end behind it counts."""
+    best_span = example("task_reading_comprehension_by_mlm").best_span
+    rng = np.random.default_rng(0)
+    empty = 0
+    for length, longest in itertools.product(range(1, 7), range(1, 5)):
+        scores = np.log(rng.dirichlet(np.ones(5), longest))
+        passage = rng.integers(1, 5, length)
+        spans = [(a, b) for a in range(length) for b in range(a + 1, min(length, a + longest) + 1)]
 
+        def value(span, scores=scores, passage=passage, longest=longest):
+            tokens = [*passage[span[0] : span[1]], 0][:longest]
+            return sum(scores[k, token] for k, token in enumerate(tokens))
 
-def question(*answers, **more) -> dict:
-    answers = [{"text": text, "answer_start": start} for text, start in answers]
-    return {"id": "q", "question": "谁？", "answers": answers, **more}
-
-
-@pytest.mark.parametrize("packed", [False, True])
-def test_answers_are_found_where_they_stand(example, tmp_path, capsys, packed):
-    reading = example("reading")
-    asked = [
-        question(("乙丙", 1), ("乙丙", 1), ("丁", 3)),
-        question(("乙丙", 3)),
-        question(("乙丙", -7)),
-        question((" 丙 ", 1)),
-        question(("戊", 0)),
-        question(is_impossible=True),
-    ]
-    path = tmp_path / ("a.json.xz" if packed else "a.json")
-    raw = json.dumps(squad(*asked), ensure_ascii=False).encode()
-    path.write_bytes(lzma.compress(raw) if packed else raw)
-    rows = reading.read(path)
-    assert [row.starts for row in rows] == [(1, 3), (4,), (1,), (2,), (-1,), ()]
-    assert [row.answers for row in rows][3:] == [("丙",), ("戊",), ()]
-    assert [row.spans for row in rows] == [[(1, 3), (3, 4)], [(4, 6)], [(1, 3)], [(2, 3)], [], []]
-    assert [row.target for row in rows] == ["乙丙", "乙丙", "乙丙", "丙", None, ""]
-    assert "2 answers stand elsewhere than said, 1 nowhere" in capsys.readouterr().out
-    assert len(reading.read(path, limit=2)) == 2
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("{", r"bad\.json, line 1: no JSON"),
-        ("[1]", r"bad\.json, the whole: not the format"),
-        ('{"data": [{}]}', r"data\[0\]: .*no 'paragraphs'"),
-        (json.dumps(squad({"id": "1"})), r"data\[0\]\.paragraphs\[0\]\.qas\[0\]: .*no 'answers'"),
-        (json.dumps(squad(question(("a", "1")))), r"qas\[0\]: .*answer_start is '1'"),
-        (json.dumps(squad(question((5, 1)))), r"qas\[0\]: .*5 is not a text"),
-        (json.dumps(squad(question(), context=None)), r"qas\[0\]: .*None is not a text"),
-        (json.dumps(squad()), "has no question"),
-        (None, "cannot be read: .*No such file"),
-    ],
-)
-def test_a_bad_file_is_named(example, tmp_path, content, message):
-    path = tmp_path / "bad.json"
-    if content is not None:
-        path.write_text(content, encoding="utf-8")
-    with pytest.raises(SystemExit, match=message):
-        example("reading").read(path)
-
-
-def test_no_passage_is_divided_between_the_splits(example, tmp_path):
-    parts = [{"context": f"甲{i}", "qas": [question(), question()]} for i in range(30)]
-    path = tmp_path / "all.json"
-    path.write_text(json.dumps({"data": [{"paragraphs": parts}]}), encoding="utf-8")
-    options = argparse.Namespace(train=path, valid=None, test=None, limit=None)
-    found = [{row.context for row in rows} for rows in example("reading").splits(options)]
-    assert [len(contexts) for contexts in found] == [24, 3, 3]
-    assert len(set.union(*found)) == 30
-
-
-def test_baselines(example):
-    reading = example("reading")
-    row = reading.Row("1", "谁生于青山县？", "老王是画家。1950年生于青山县，现在住在海边。")
-    assert reading.nearest_sentence(row) == "1950年生于青山县"
-    assert reading.plain_answer(row) == "1950年"
-    assert reading.plain_answer(reading.Row("1", "", "")) == ""
+        found = best_span(scores, passage, 0)
+        assert abs(value(found) - max(map(value, [(0, 0), *spans]))) < 1e-12
+        empty += found == (0, 0)
+    assert 0 < empty < 24
+    assert best_span(np.zeros((3, 5)), np.zeros(0, int), 0) == (0, 0)
 
 
 def test_the_spans_of_a_prompt_are_those_of_its_passage(example):
@@ -200,6 +149,53 @@ def test_the_spans_of_a_prompt_are_those_of_its_passage(example):
         wanted = [expected(*pair) for pair in zip(prompts, answers, strict=True)]
         assert allowed(answers) == wanted
     assert allowed([[], []])[0] == {4, 5, 6, end}  # neither 2 nor, of the question, [SEP] and 7
+
+
+QUESTIONS = [
+    {"question": "谁来了？", "passage": f"小{name}来了，老{name}走了。", "answers": [f"小{name}"]}
+    for name in "王李张刘陈杨赵黄周吴徐孙"
+]
+
+
+def run_alone(tmp_path: Path, script: str, *arguments) -> Path:
+    """Copy a script to an empty folder, train it there on a file of one's own; the saved task."""
+    shutil.copy(EXAMPLES / script, tmp_path)
+    lines = [json.dumps(row, ensure_ascii=False) for row in QUESTIONS]
+    (tmp_path / "mine.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    files = ["--train", "mine.jsonl", "--predict", "mine.jsonl", "--save", "saved"]
+    command = [sys.executable, script, *files, "--epochs", "1", *map(str, arguments)]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "test: f1 " in done.stdout
+    answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert len(answers) == len(QUESTIONS)
+    assert all({"text", "start", "end", "score", "passage"} == answer.keys() for answer in answers)
+    return tmp_path / "saved"
+
+
+@pytest.mark.script
+@pytest.mark.parametrize(
+    ("script", "arguments"),
+    [
+        ("task_reading_comprehension.py", []),
+        ("task_reading_comprehension.py", ["--checkpoint", TINY, "--maxlen", "24"]),
+        ("task_reading_comprehension_dgcnn.py", ["--units", "8", "--metric", "webqa"]),
+    ],
+)
+def test_runs_alone_on_a_file_of_ones_own(tmp_path, script, arguments):
+    from bert4keras import tasks
+
+    qa = tasks.load(run_alone(tmp_path, script, *arguments))
+    row = QUESTIONS[0]
+    answer = qa((row["question"], row["passage"]))
+    assert row["passage"][answer.start : answer.end] == answer.text
 
 
 SHORT = ["--maxlen", "40", "--question", "8", "--answer", "4"]

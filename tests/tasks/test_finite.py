@@ -13,7 +13,7 @@ from bert4keras.tasks.finite import as_scores
 from bert4keras.tasks.linking import CandidateRanking
 from bert4keras.tasks.linking.ccks2019 import DescriptionMatching, MentionPointer
 from bert4keras.tasks.reading import DGCNN, SpanExtraction
-from bert4keras.tasks.reading.answers import best_spans, read_answers, vote
+from bert4keras.tasks.reading.answers import Answer, aggregate_answers, best_spans, read_answers
 from bert4keras.tasks.relations import GPLinker
 from bert4keras.tasks.relations.triples import half_pointers
 from bert4keras.tasks.tagging import (
@@ -22,9 +22,7 @@ from bert4keras.tasks.tagging import (
     MaximumEntropyMarkovModel,
 )
 
-WINDOW = SimpleNamespace(
-    token_ids=[1, 2, 3], mask=[0, 1, 1], central=[0, 1, 1], offsets=[(0, 1)] * 3
-)
+WINDOW = SimpleNamespace(token_ids=[1, 2, 3], begin=1, end=3, first=0, offsets=[(0, 1)] * 3)
 
 
 def crf(kind):
@@ -81,7 +79,7 @@ def test_padding_and_the_impossible_are_no_matter():
 
 def test_votes_of_infinity():
     with pytest.raises(ValueError, match="is inf, but votes"):
-        vote([[("a", np.inf)]])
+        aggregate_answers([[Answer("a", 0, 1, np.inf)]])
 
 
 def test_sql_scores():

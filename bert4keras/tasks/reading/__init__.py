@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from .answers import (
-    Answer,
-    Reading,
+    PassageAnswers,
     ScoredSpan,
+    aggregate_answers,
     best_spans,
     read_answers,
-    vote,
+    read_probabilities,
 )
-from .dgcnn import (
-    DGCNN,
-    AttentionPooling,
-    DilatedGatedConvolution,
-    build_dgcnn,
-    match_features,
-)
+from .dgcnn import DGCNN, AttentionPooling, DilatedGatedConvolution, build_dgcnn
+from .matching import mark_matches, match_features
 from .metrics import (
     cmrc2018,
     cmrc_em,
@@ -32,42 +27,46 @@ from .metrics import (
     webqa_f1,
     webqa_normalize,
 )
-from .span import (
-    SpanExtraction,
-)
-from .windows import (
-    Window,
-    central_window,
-    cut_windows,
-    read_windows,
-)
+from .readers import read_json_questions, read_questions, read_squad, read_subjqa, read_webqa
+from .samples import Answer, Question
+from .span import SpanExtraction, SpanLoss
+from .task import ExtractiveQA
+from .windows import PassageWindow, encode_passages
 
 __all__ = [
     "DGCNN",
     "Answer",
     "AttentionPooling",
     "DilatedGatedConvolution",
-    "Reading",
+    "ExtractiveQA",
+    "PassageAnswers",
+    "PassageWindow",
+    "Question",
     "ScoredSpan",
     "SpanExtraction",
-    "Window",
+    "SpanLoss",
+    "aggregate_answers",
     "best_spans",
     "build_dgcnn",
-    "central_window",
     "cmrc2018",
     "cmrc_em",
     "cmrc_f1",
     "cmrc_segment",
-    "cut_windows",
+    "encode_passages",
+    "mark_matches",
     "match_features",
     "no_answer_threshold",
     "read_answers",
-    "read_windows",
+    "read_json_questions",
+    "read_probabilities",
+    "read_questions",
+    "read_squad",
+    "read_subjqa",
+    "read_webqa",
     "squad",
     "squad_em",
     "squad_f1",
     "squad_normalize",
-    "vote",
     "webqa",
     "webqa_em",
     "webqa_f1",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ..finite import as_scores
-from .windows import Window
+from .samples import Answer
+from .windows import PassageWindow
 
 
 class ScoredSpan(NamedTuple):
@@ -19,38 +21,27 @@ class ScoredSpan(NamedTuple):
     score: float
 
 
-class Answer(NamedTuple):
-    """Characters [start, end) of a passage, their text, and how good an answer it is."""
-
-    text: str
-    start: int
-    end: int
-    score: float
-
-
-class Reading(NamedTuple):
-    """What a passage says to a question.
+@dataclasses.dataclass(frozen=True)
+class PassageAnswers:
+    """The answers of one passage.
 
     Attributes:
-        answers: the best first.
-        no_answer: the score of there being none.
+        answers: with their probabilities, the best first.
+        no_answer: probability that there is none.
     """
 
     answers: list[Answer]
     no_answer: float
 
     @property
-    def margin(self) -> float:
-        """How much better the best answer is than none; -inf where there is nothing to choose."""
-        return self.answers[0].score - self.no_answer if self.answers else -float("inf")
+    def confidence(self) -> float:
+        """Probability of the best answer if only it and "no answer" are left; 0 without one."""
+        return self.confidence_of(self.answers[0]) if self.answers else 0.0
 
-    def text(self, threshold: float = 0.0) -> str:
-        """The best answer if its margin is above the threshold, else the empty text.
-
-        `no_answer_threshold` finds the threshold that is best on given questions; -inf
-        always answers.
-        """
-        return self.answers[0].text if self.margin > threshold else ""
+    def confidence_of(self, answer: Answer) -> float:
+        """Probability of an answer if only it and "no answer" are left."""
+        total = answer.score + self.no_answer
+        return answer.score / total if total > 0 else 0.0
 
 
 def best_spans(
@@ -60,11 +51,11 @@ def best_spans(
     allowed: np.ndarray | None = None,
     combine: np.ufunc = np.add,
 ) -> list[ScoredSpan]:
-    """The best pairs of a start and an end that is not before it.
+    """Find the best pairs of a start and an end that is not before it.
 
     Args:
         scores: (T, 2), of each token as the first and as the last of an answer.
-        top: pairs wanted at most.
+        top: number of pairs wanted.
         max_length: tokens of an answer at most.
         allowed: bool (T, 2) or (T, 1), which tokens may be first and last; None allows all.
         combine: makes the score of a pair: `numpy.add` for logits, `numpy.multiply` for
@@ -82,109 +73,198 @@ def best_spans(
     if top < 1 or max_length < 1:
         raise ValueError(f"top={top} and max_length={max_length} must be at least 1.")
     allowed = np.broadcast_to(True if allowed is None else np.asarray(allowed, bool), scores.shape)
-    starts = np.flatnonzero(allowed[:, 0])
-    ends = starts[:, None] + np.arange(min(max_length, len(scores)))
-    inside = ends < len(scores)
-    ends = np.minimum(ends, max(len(scores) - 1, 0))
-    rows, columns = np.nonzero(inside & allowed[ends, 1])
-    starts, ends = starts[rows], ends[rows, columns]
-    totals = combine(scores[starts, 0], scores[ends, 1])
-    return [
-        ScoredSpan(int(starts[i]), int(ends[i]) + 1, float(totals[i]))
-        for i in np.argsort(-totals, kind="stable")[:top]
-    ]
+    totals = _pair_scores(scores, allowed, max_length, combine)
+    return [ScoredSpan(i, i + k + 1, float(totals[i, k])) for i, k in _ranked(totals, top)]
+
+
+def _pair_scores(
+    scores: np.ndarray, allowed: np.ndarray, max_length: int, combine: np.ufunc
+) -> np.ndarray:
+    """(T, L): score of the span of tokens i, ..., i + k at [i, k]; nan where there is none."""
+    size = len(scores)
+    ends = np.arange(size)[:, None] + np.arange(min(max_length, max(size, 1)))
+    inside = ends < size
+    ends = np.minimum(ends, max(size - 1, 0))
+    if not size:
+        return np.full(ends.shape, np.nan)
+    possible = inside & allowed[:, :1] & allowed[ends, 1]
+    return np.where(possible, combine(scores[:, :1], scores[ends, 1]), np.nan)
+
+
+def _ranked(totals: np.ndarray, top: int) -> list[tuple[int, int]]:
+    """Places (i, k) of the highest scores, the best first; of equals the first."""
+    flat = totals.ravel()
+    known = np.flatnonzero(~np.isnan(flat))
+    if len(known) > 4 * top:  # sort few: those at least as good as the one at rank `top`
+        limit = np.partition(flat[known], -top)[-top]
+        known = known[flat[known] >= limit]
+    order = known[np.argsort(-flat[known], kind="stable")][:top]
+    return [(int(place) // totals.shape[1], int(place) % totals.shape[1]) for place in order]
 
 
 def read_answers(
     passage: str,
-    windows: Sequence[Window],
+    windows: Sequence[PassageWindow],
     scores: Iterable[np.ndarray],
     top: int = 20,
     max_length: int = 30,
-    central: bool = False,
-) -> Reading:
-    """The answers of one passage, from the scores of all of its windows.
+    none_position: int | None = 0,
+    max_context: bool = False,
+    number: int = 0,
+) -> PassageAnswers:
+    """Read the answers of a passage off the logits of all of its windows.
 
-    An answer has its best score over the windows. That there is none scores what the first
-    token says as start and end, in the window that is surest to hold an answer (the least).
+    The score of a span is the sum of its two logits, the best over the windows that hold it. That
+    of "no answer" is the sum of both logits of one token, in the window that is surest to hold an
+    answer, that is the least. Probabilities are the softmax over all of these.
 
     Args:
         passage: the text that the windows were made of.
-        windows: of `read_windows`.
-        scores: for each window (T, 2), of each token as the first and as the last; more rows than
-            the window has tokens are padding.
-        top, max_length: as for `best_spans`, for each window.
-        central: an answer counts only in the window where its first token has most context, as in
-            Devlin et al. 2018. It must then be at most half as long as the overlap of the windows,
-            or it may be whole in no window that counts.
-
-    Returns:
-        The reading, with at most `top` answers.
+        windows: of `encode_passages`.
+        scores: for each window (T, 2), of each token as the first and as the last; rows beyond the
+            tokens of the window are padding.
+        top: number of answers wanted.
+        max_length: tokens of an answer at most.
+        none_position: of the token that says "no answer"; None: there always is one.
+        max_context: an answer counts only in the window where its first token has most context.
+            It must then be at most half as long as the overlap of the windows, or it may be whole
+            in no window that counts.
+        number: index of the passage, for the answers.
 
     Raises:
         ValueError: not as many scores as windows, or fewer rows than tokens.
 
     Source: Devlin et al., BERT, 2018 (arXiv:1810.04805), section 4.2 and 4.3.
     """
-    best: dict[tuple[int, int], float] = {}
-    no_answer = float("inf")
+    rows = _rows(windows, scores)
+    totals, offsets = _passage_scores(windows, rows, max_length, np.add, max_context)
+    none = -np.inf
+    if none_position is not None:
+        none = min((float(row[none_position].sum()) for row in rows), default=0.0)
+    known = totals[~np.isnan(totals)]
+    highest = max(known.max(initial=-np.inf), none)
+    if not np.isfinite(highest):
+        return PassageAnswers([], 1.0)
+    total = np.exp(known - highest).sum() + np.exp(none - highest)
+    found = _answers(passage, np.exp(totals - highest) / total, offsets, top, number)
+    return PassageAnswers(found, float(np.exp(none - highest) / total))
+
+
+def read_probabilities(
+    passage: str,
+    windows: Sequence[PassageWindow],
+    probabilities: Iterable[np.ndarray],
+    top: int = 20,
+    max_length: int = 30,
+    number: int = 0,
+) -> PassageAnswers:
+    """Read the answers of a passage off independent probabilities of starts and ends (`DGCNN`).
+
+    The probability of a span is the product of both, that of "no answer" what the best span
+    leaves. Arguments as of `read_answers`.
+    """
+    rows = _rows(windows, probabilities)
+    totals, offsets = _passage_scores(windows, rows, max_length, np.multiply)
+    found = _answers(passage, totals, offsets, top, number)
+    return PassageAnswers(found, 1.0 - found[0].score if found else 1.0)
+
+
+def _rows(windows: Sequence[PassageWindow], scores: Iterable[np.ndarray]) -> list[np.ndarray]:
+    """The scores of each window's tokens, without those of padding."""
+    found = []
     for number, (window, rows) in enumerate(zip(windows, scores, strict=True)):
-        rows = np.asarray(rows, "float64")
-        if len(rows) < len(window.token_ids):
-            raise ValueError(f"{len(rows)} rows of scores for {len(window.token_ids)} tokens.")
-        rows = as_scores(rows[: len(window.token_ids)], "scores", number)
-        no_answer = min(no_answer, float(rows[0].sum()))
-        last = np.array(window.mask, bool)
-        first = np.array(window.central) if central else last
-        for span in best_spans(rows, top, max_length, np.stack([first, last], 1)):
-            place = window.offsets[span.start][0], window.offsets[span.end - 1][1]
-            best[place] = max(span.score, best.get(place, span.score))
-    places = sorted(best, key=lambda place: -best[place])[:top]
-    answers = [Answer(passage[a:b], a, b, best[a, b]) for a, b in places]
-    return Reading(answers, no_answer)
+        rows, size = np.asarray(rows, "float64"), len(window.token_ids)
+        if len(rows) < size:
+            raise ValueError(f"{len(rows)} rows of scores for {size} tokens.")
+        found.append(as_scores(rows[:size], "scores", number))
+    return found
 
 
-def vote(
-    passages: Iterable[Iterable[Answer | tuple]],
+def _passage_scores(
+    windows: Sequence[PassageWindow],
+    rows: Sequence[np.ndarray],
+    max_length: int,
+    combine: np.ufunc,
+    max_context: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of spans of the whole passage, the best over the windows.
+
+    Returns:
+        (N, L), where [i, k] is the score of tokens i, ..., i + k of the passage, nan where no
+        window has them; and (N, 2), the offsets of the tokens.
+    """
+    size = max((w.first + w.end - w.begin for w in windows), default=0)
+    totals = np.full((size, min(max_length, max(size, 1))), np.nan)
+    offsets = np.zeros((size, 2), "int64")
+    for window, scores in zip(windows, rows, strict=True):
+        own = slice(window.begin, window.end)
+        allowed = np.ones((window.end - window.begin, 2), bool)
+        if max_context:
+            allowed[:, 0] = window.max_context[own]
+        pairs = _pair_scores(scores[own], allowed, max_length, combine)
+        place = slice(window.first, window.first + len(pairs))
+        part = totals[place, : pairs.shape[1]]
+        np.fmax(part, pairs, out=part)
+        offsets[place] = np.reshape(window.offsets[own], (-1, 2))
+    return totals, offsets
+
+
+def _answers(
+    passage: str, totals: np.ndarray, offsets: np.ndarray, top: int, number: int
+) -> list[Answer]:
+    """The best spans as answers; tokens without a character of their own are no answer."""
+    found: dict[tuple[int, int], Answer] = {}
+    for i, k in _ranked(totals, 2 * top + 10):
+        start, end = int(offsets[i, 0]), int(offsets[i + k, 1])
+        text = passage[start:end]
+        if text.strip() and (start, end) not in found:
+            found[start, end] = Answer(text, start, end, float(totals[i, k]), number)
+    return list(found.values())[:top]
+
+
+def aggregate_answers(
+    passages: Iterable[Iterable[Answer]],
     key: Callable[[str], str] = str,
-) -> list[tuple[str, float]]:
-    """The answer on which several passages agree.
+) -> list[tuple[Answer, float]]:
+    """Rank the answers of several passages by how far these agree.
 
     An answer has in each passage the score s of its best place there, from 0 to 1, and over all
     passages the sum of s^2 divided by 1 + the sum of s: sure passages that agree win, and any
     number of unsure ones does not outvote a sure one.
 
     Args:
-        passages: for each the answers found in it: `Answer`s, or other tuples that begin with a
-            text and end with a score.
-        key: texts for which this gives the same are one answer, shown as its best text;
-            `tasks.reading.webqa_normalize` for instance.
+        passages: for each the answers found in it.
+        key: texts for which this gives the same are one answer, shown at its best place;
+            `webqa_normalize` for instance.
 
     Returns:
-        (text, score) of each answer, the best first.
+        Each answer and its vote, the highest vote first.
 
     Raises:
         ValueError: a score below 0: it is no probability.
 
     Source: Su Jianlin, https://kexue.fm/archives/5409.
 
-    >>> vote([[("Paris", 0.5), ("Rome", 0.6)], [("Paris", 0.5)]])[0]  # 0.5 / 2; 0.36 / 1.6
+    >>> paris, rome = Answer("Paris", 0, 5, 0.5), Answer("Rome", 9, 13, 0.6)
+    >>> [(answer.text, vote) for answer, vote in aggregate_answers([[paris, rome], [paris]])][0]
     ('Paris', 0.25)
     """
     votes: dict[str, list[float]] = {}
-    shown: dict[str, tuple[float, str]] = {}
+    shown: dict[str, Answer] = {}
     for answers in passages:
         best: dict[str, float] = {}
-        for text, *_, score in answers:
-            if not 0 <= score < float("inf"):
-                raise ValueError(f"The score of {text!r} is {score}, but votes are from 0 to 1.")
-            name = key(text)
-            best[name] = max(score, best.get(name, score))
-            if name not in shown or score > shown[name][0]:
-                shown[name] = score, text
+        for answer in answers:
+            if not 0 <= answer.score < float("inf"):
+                raise ValueError(
+                    f"The score of {answer.text!r} is {answer.score}, but votes are from 0 to 1."
+                )
+            name = key(answer.text)
+            best[name] = max(answer.score, best.get(name, answer.score))
+            if name not in shown or answer.score > shown[name].score:
+                shown[name] = answer
         for name, score in best.items():
             votes.setdefault(name, []).append(score)
     totals = {
         name: sum(s * s for s in several) / (1 + sum(several)) for name, several in votes.items()
     }
-    return [(shown[name][1], totals[name]) for name in sorted(totals, key=lambda n: -totals[n])]
+    return [(shown[name], totals[name]) for name in sorted(totals, key=lambda n: -totals[n])]

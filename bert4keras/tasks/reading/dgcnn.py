@@ -324,49 +324,6 @@ def build_dgcnn(
     return keras.Model([*inputs, *more], scores)
 
 
-def match_features(question: str, passage: str, others: Sequence[str] = ()) -> np.ndarray:
-    """What the characters of a passage have in common with the question, and with other passages.
-
-    The matches of words in the author's model need a word list; runs of two and three characters
-    stand for them here.
-
-    Args:
-        question, passage: texts; case does not count.
-        others: further passages on the same question.
-
-    Returns:
-        float32 (len(passage), 6): whether the character occurs in the question; whether a run of
-        two, or of three, around it does; the share of the question's distinct characters, and of
-        its runs of two, within 10 characters before and behind; the share of the other passages in
-        which a run of two around it occurs.
-    """
-    question, passage, *others = (_lower(text) for text in (question, passage, *others))
-    found = np.zeros((len(passage), 6), "float32")
-    for n in (1, 2, 3):
-        runs = {question[i : i + n] for i in range(len(question) - n + 1)}
-        places = [i for i in range(len(passage) - n + 1) if passage[i : i + n] in runs]
-        for i in places:
-            found[i : i + n, n - 1] = 1
-        if n < 3 and runs:
-            near = np.zeros((len(runs), len(passage)), bool)
-            number = {run: row for row, run in enumerate(runs)}
-            for i in places:
-                near[number[passage[i : i + n]], max(0, i - 10) : i + n + 10] = True
-            found[:, n + 2] = near.mean(0)
-    for other in others:
-        seen = np.zeros(len(passage), bool)
-        for i in range(len(passage) - 1):
-            if passage[i : i + 2] in other:
-                seen[i : i + 2] = True
-        found[:, 5] += seen / len(others)
-    return found
-
-
 def _column(mask, dtype: str):
     """1 for tokens and 0 for padding, (B, T, 1)."""
     return ops.cast(ops.not_equal(ops.cast(mask, "int32"), 0), dtype)[:, :, None]
-
-
-def _lower(text: str) -> str:
-    """`lower` character by character: as a whole it makes two of some."""
-    return "".join(char.lower()[0] for char in text)

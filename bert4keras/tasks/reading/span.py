@@ -7,7 +7,7 @@ from keras import ops
 
 from ..._labels import check_labels
 from ..._serialization import function_of, serializable
-from ...layers.masking import EndsMask
+from ...layers.masking import EndsMask, without_mask
 from ..finite import as_scores
 from .answers import ScoredSpan, best_spans
 
@@ -29,7 +29,7 @@ class SpanExtraction(EndsMask, keras.layers.Layer):
 
     Call arguments:
         inputs: pair `[x, mask]`: x (B, T, D) and mask (B, T), int or bool, nonzero for the tokens
-            among which the answer is. That is `Window.mask` of `tasks.reading.read_windows`, or for
+            among which the answer is. That is `PassageWindow.mask` of `encode_passages`, or for
             BERT's segment ids these themselves (then the final [SEP] is open as well).
 
     Returns:
@@ -121,3 +121,35 @@ class SpanExtraction(EndsMask, keras.layers.Layer):
             "no_answer": self.no_answer,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }
+
+
+@serializable
+class SpanLoss(keras.losses.Loss):
+    """Minus the mean log-probability of the start and of the end of an answer.
+
+    The probability of a token is a softmax over the tokens that may be chosen: those of the
+    passage and, if there may be no answer, the one that stands for that.
+
+    Call arguments:
+        y_true: (B, T, 2), 1 at the first token of the answer in [..., 0] and at the last in
+            [..., 1]; 0 at others that may be chosen; below 0 at the question and at padding. A row
+            without any 1 has the loss 0.
+        y_pred: (B, T, 2), scores without activation.
+
+    Source: Devlin et al., BERT, 2018 (arXiv:1810.04805), section 4.2 and 4.3.
+    """
+
+    def __init__(self, reduction="sum_over_batch_size", name="span_loss", **kwargs):
+        super().__init__(reduction=reduction, name=name, **kwargs)
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        # Without the Keras mask of the tokens, by which a loss per text cannot be weighted.
+        return super().__call__(y_true, without_mask(y_pred), sample_weight)
+
+    def call(self, y_true, y_pred):
+        labels, scores = ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
+        scores = ops.where(ops.greater_equal(labels, 0.0), scores, -1e9)
+        log_probs = scores - ops.logsumexp(scores, axis=1, keepdims=True)
+        chosen = ops.greater(labels, 0.5)
+        total = ops.sum(ops.where(chosen, log_probs, 0.0), axis=(1, 2))
+        return -total / ops.maximum(ops.sum(ops.cast(chosen, "float32"), axis=(1, 2)), 1.0)

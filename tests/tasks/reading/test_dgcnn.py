@@ -11,11 +11,12 @@ from keras import ops
 
 from bert4keras.tasks.reading import (
     DGCNN,
+    Answer,
     AttentionPooling,
     DilatedGatedConvolution,
+    aggregate_answers,
     build_dgcnn,
     match_features,
-    vote,
 )
 from helpers.fresh_process import fresh_outputs, outputs
 
@@ -216,10 +217,11 @@ def test_overfits_eight_samples():
     model.fit([questions, passages], labels, epochs=60, batch_size=16, verbose=0)
     spans = head.decode(model.predict([questions, passages], verbose=0))
     found = [
-        [(str(text[s.start : s.end].tolist()), s.score) for s in row]
+        [Answer(str(text[s.start : s.end].tolist()), s.start, s.end, s.score) for s in row]
         for text, row in zip(passages, spans, strict=True)
     ]
-    assert [vote(found[i : i + 2])[0][0] for i in range(0, 16, 2)] == answers
+    votes = [aggregate_answers(found[i : i + 2]) for i in range(0, 16, 2)]
+    assert [ranked[0][0].text for ranked in votes] == answers
     assert not any(found[1::2])  # a passage without an answer says nothing
 
 

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 from keras import ops
 
-from bert4keras.tasks.reading import SpanExtraction, read_answers, read_windows
+from bert4keras.tasks.reading import (
+    PassageAnswers,
+    SpanExtraction,
+    SpanLoss,
+    encode_passages,
+    read_answers,
+)
 from bert4keras.tokenizers import Tokenizer
 from helpers import tiny
 from helpers.fresh_process import fresh_outputs, outputs
@@ -113,9 +119,10 @@ def test_overfits_eight_samples():
     passages = ["b c d e", "f g h", "i j k l", "m n o p b c d e f", "c d", "e f g h i", "j", "k l"]
     answers = ["c d", "h", "", "n o p b c", "c d", "", "j", "l"]
     questions = list("aeimbfjo")
-    windows = [w for (w,) in read_windows(tokenizer, questions, passages, maxlen=16)]
+    windows = [w for (w,) in encode_passages(tokenizer, questions, passages, maxlen=16)]
     labels = [
-        window.labels(passage.find(answer), passage.find(answer) + len(answer))
+        (answer and window.locate(passage.find(answer), passage.find(answer) + len(answer)))
+        or (0, 0)
         for window, passage, answer in zip(windows, passages, answers, strict=True)
     ]
     inputs = [np.zeros((8, 14), "int32") for _ in range(3)]
@@ -130,10 +137,11 @@ def test_overfits_eight_samples():
     *x, y = (np.tile(array, (100, *[1] * (array.ndim - 1))) for array in arrays)
     model.fit(x, y, batch_size=8, shuffle=False, verbose=0)
     scores = model.predict(inputs, verbose=0)
-    found = [
-        read_answers(passage, [window], [rows]).text()
+    read = [
+        read_answers(passage, [window], [rows])
         for passage, window, rows in zip(passages, windows, scores, strict=True)
     ]
+    found = [one.answers[0].text if one.confidence > 0.5 else "" for one in read]
     assert found == answers
     spans = [[(s.start, s.end - 1) for s in row] or [(0, 0)] for row in head.decode(scores)]
     assert spans == [[pair] for pair in labels]
@@ -170,10 +178,10 @@ def test_a_batch_of_one_token_and_an_empty_text():
     assert scores.shape == (1, 1, 2)
     assert head.decode(scores) == [[]]
     tokenizer = Tokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefghijklmnop"])
-    ((window,),) = read_windows(tokenizer, [""], [""])
+    ((window,),) = encode_passages(tokenizer, [""], [""])
     batch = [np.array([x]) for x in (window.token_ids, window.segment_ids, window.mask)]
     scores = model.predict(batch, verbose=0)
-    assert read_answers("", [window], scores).text(-np.inf) == ""
+    assert read_answers("", [window], scores) == PassageAnswers([], 1.0)
     assert np.isfinite(value(head.loss(np.array([[0, 0]]), scores))).all()
 
 
@@ -181,7 +189,7 @@ def test_a_passage_longer_than_the_model():
     model, _ = reader()  # 16 positions
     tokenizer = Tokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefghijklmnop"])
     passage = " ".join("abcdefghijklmnop" * 3)
-    (windows,) = read_windows(tokenizer, ["a b"], [passage], maxlen=16, stride=5)
+    (windows,) = encode_passages(tokenizer, ["a b"], [passage], maxlen=16, stride=5)
     batch = [
         np.array([getattr(w, name) for w in windows])
         for name in ("token_ids", "segment_ids", "mask")
@@ -197,3 +205,28 @@ def test_the_config_comes_back():
     head = SpanExtraction(False, kernel_initializer="he_normal", name="x")
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(head))
     assert again.get_config() == head.get_config()
+
+
+def test_span_loss_by_hand():
+    scores = RNG.normal(size=(3, 5, 2)).astype("float32")
+    labels = np.full((3, 5, 2), -1)
+    labels[0, [0, 2, 3]] = 0
+    labels[0, 2, 0] = labels[0, 3, 1] = 1
+    labels[1, :2] = 0
+    labels[1, 0] = 1
+    open_ = scores[0, [0, 2, 3]].astype("float64")
+    few = scores[1, :2].astype("float64")
+    wanted = [
+        -(log_softmax(open_[:, 0])[1] + log_softmax(open_[:, 1])[2]) / 2,
+        -(log_softmax(few[:, 0])[0] + log_softmax(few[:, 1])[0]) / 2,
+        0.0,  # a row of padding
+    ]
+    loss = SpanLoss(reduction="none")
+    np.testing.assert_allclose(value(loss(labels, scores)), wanted, atol=1e-6)
+    # What is padding changes nothing, and what may be chosen does.
+    moved = scores + np.where(labels < 0, 5, 0)
+    np.testing.assert_allclose(value(loss(labels, moved)), wanted, atol=1e-6)
+    moved = scores + np.array([0, 0, 0, 1, 0])[:, None]
+    assert np.abs(value(loss(labels, moved)) - wanted)[0] > 1e-3
+    again = keras.losses.deserialize(keras.losses.serialize(SpanLoss()))
+    assert isinstance(again, SpanLoss)

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bert4keras.tasks.alignment import align, first_tokens, locate_entities, merge_windows
-from bert4keras.tasks.reading import cut_windows
 from bert4keras.tasks.tagging import (
     SCHEMES,
     LabelledSpan,
@@ -21,6 +20,7 @@ from bert4keras.tasks.tagging import (
     split_tag,
     tag_names,
 )
+from bert4keras.tasks.windows import cut_windows
 
 ENTITIES = [(0, 1, "P"), (1, 3, "P"), (3, 6, "L"), (7, 8, "L")]
 BY_HAND = {

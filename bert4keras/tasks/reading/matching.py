@@ -1,0 +1,92 @@
+"""What a passage has in common with its question: help for models with random weights."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+from .windows import PassageWindow
+
+FEATURES = 6  # of each character, see `match_features`
+
+
+def mark_matches(window: PassageWindow) -> list[int]:
+    """Segment ids that also tell which tokens of the passage are in the question.
+
+    A pretrained model sees that for itself; one with random weights takes long to learn it.
+
+    Returns:
+        The segment ids of the window, with 2 at a token of the passage that the question has too,
+        and 3 if the question also has it together with one of its neighbours.
+    """
+    ids, segments = window.token_ids, list(window.segment_ids)
+    asked = ids[slice(*window.question)]
+    known = {*asked, *itertools.pairwise(asked)}
+    for i in range(window.begin, window.end):
+        if ids[i] in known:
+            pairs = {tuple(ids[i - 1 : i + 1]), tuple(ids[i : i + 2])}
+            segments[i] = 3 if pairs & known else 2
+    return segments
+
+
+def match_features(question: str, passage: str, others: Sequence[str] = ()) -> np.ndarray:
+    """What the characters of a passage have in common with the question, and with other passages.
+
+    The matches of words in the author's model need a word list; runs of two and three characters
+    stand for them here.
+
+    Args:
+        question, passage: texts; case does not count.
+        others: further passages on the same question.
+
+    Returns:
+        float32 (len(passage), 6): whether the character occurs in the question; whether a run of
+        two, or of three, around it does; the share of the question's distinct characters, and of
+        its runs of two, within 10 characters before and behind; the share of the other passages in
+        which a run of two around it occurs.
+    """
+    question, passage, *others = (_lower(text) for text in (question, passage, *others))
+    found = np.zeros((len(passage), 6), "float32")
+    for n in (1, 2, 3):
+        runs = {question[i : i + n] for i in range(len(question) - n + 1)}
+        places = [i for i in range(len(passage) - n + 1) if passage[i : i + n] in runs]
+        for i in places:
+            found[i : i + n, n - 1] = 1
+        if n < 3 and runs:
+            near = np.zeros((len(runs), len(passage)), bool)
+            number = {run: row for row, run in enumerate(runs)}
+            for i in places:
+                near[number[passage[i : i + n]], max(0, i - 10) : i + n + 10] = True
+            found[:, n + 2] = near.mean(0)
+    for other in others:
+        seen = np.zeros(len(passage), bool)
+        for i in range(len(passage) - 1):
+            if passage[i : i + 2] in other:
+                seen[i : i + 2] = True
+        found[:, 5] += seen / len(others)
+    return found
+
+
+def token_features(window: PassageWindow, features: np.ndarray) -> np.ndarray:
+    """Features of tokens, each the highest of its characters; 0 outside the passage.
+
+    Args:
+        window: T tokens.
+        features: (characters of the passage, F).
+
+    Returns:
+        (T, F)
+    """
+    found = np.zeros((len(window.token_ids), features.shape[1]), features.dtype)
+    for place in range(window.begin, window.end):
+        start, end = window.offsets[place]
+        if end > start:
+            found[place] = features[start:end].max(axis=0)
+    return found
+
+
+def _lower(text: str) -> str:
+    """`lower` character by character: as a whole it makes two of some."""
+    return "".join(char.lower()[0] for char in text)

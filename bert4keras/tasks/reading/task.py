@@ -1,0 +1,400 @@
+"""Where in one or several passages the answer to a question is, or that there is none."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+
+from ...masks import LM
+from ...tokenizers.base import TokenizerBase
+from ..base import Encoded, Task, TaskError, register_task
+from ..huggingface import load_with_head, save_with_head
+from .answers import PassageAnswers, aggregate_answers, read_answers, read_probabilities
+from .building import build_reader, check_segments, config_of
+from .dgcnn import DGCNN
+from .labels import answer_texts, as_answers, as_question
+from .matching import mark_matches, match_features, token_features
+from .metrics import (
+    cmrc2018,
+    cmrc_f1,
+    no_answer_threshold,
+    squad,
+    squad_f1,
+    webqa,
+    webqa_f1,
+    webqa_normalize,
+)
+from .samples import Answer, Question
+from .span import SpanLoss
+from .windows import PassageWindow, encode_passages
+
+HEADS = ("span", "dgcnn")
+METRICS = {"squad": (squad, squad_f1), "cmrc2018": (cmrc2018, cmrc_f1), "webqa": (webqa, webqa_f1)}
+WITHOUT_ANSWER = 2  # windows of a passage that are trained on although the answer is elsewhere
+VOTERS = 20  # answers of each passage that take part in the vote
+
+
+@register_task
+class ExtractiveQA(Task):
+    """Reader that finds the answer to a question in a passage, in several, or says there is none.
+
+    A sample is (question, passage), (question, [passage, ...]) or a `Question`; a label is an
+    `Answer`, a text, (text, start), a list of these, or None. Passages that do not fit into
+    `maxlen` tokens are read in overlapping windows, the question whole in each. The score of an
+    answer is its probability among all spans of its passage and "no answer". Of several passages
+    it is that in the passage where the answer is most probable, and the passages vote for the
+    answer (`aggregate_answers`).
+
+    Args:
+        tokenizer, model, maxlen: of `Task`. The model's output is (B, T, 2): what each token is
+            worth as the first and as the last of the answer. Besides the inputs of an encoder it
+            may have `Question-Mask` and `Passage-Mask` (B, T), 1 for their tokens, and
+            `Passage-Features` (B, T, 6), see `match_features`.
+        head: "span": the outputs are scores without activation; "dgcnn": independent
+            probabilities, as of the layer `DGCNN`.
+        max_answer_length: tokens of an answer at most.
+        no_answer_threshold: an answer is given if it is more probable than this when only it and
+            "no answer" are left; 0 always answers. `tune_no_answer_threshold` finds the best one.
+        metric: "squad" (English), "cmrc2018" (Chinese) or "webqa"; what `evaluate` computes.
+        match_segments: tell by segment ids 2 and 3 which tokens of the passage the question has,
+            see `mark_matches`. It helps an encoder with random weights, which needs four segments.
+
+    Raises:
+        TaskError: options that do not fit each other or the model.
+
+    Example:
+        >>> qa = ExtractiveQA.build("bert")
+        >>> qa.model.compile("adam", qa.loss)
+        >>> qa.model.fit(qa.batches([(("Who came?", "Ann came."), "Ann")]))
+        >>> qa(("Who came?", "Ann came."))
+        Answer(text='Ann', start=0, end=3, score=0.93, passage=0)
+    """
+
+    architecture = "ForQuestionAnswering"
+    extra_inputs: ClassVar[Mapping[str, float]] = {
+        "Question-Mask": 0,
+        "Passage-Mask": 0,
+        "Passage-Features": 0.0,
+    }
+
+    def __init__(
+        self,
+        tokenizer: TokenizerBase,
+        model: keras.Model,
+        head: str = "span",
+        max_answer_length: int = 30,
+        no_answer_threshold: float = 0.5,
+        metric: str = "squad",
+        match_segments: bool = False,
+        maxlen: int | None = None,
+    ):
+        super().__init__(tokenizer, model, maxlen)
+        _check_options(head, max_answer_length, no_answer_threshold, metric)
+        shape = getattr(model.output, "shape", ())
+        if len(shape) != 3 or shape[-1] != 2:
+            raise TaskError(
+                f"the model's output has shape {tuple(shape)}; for answers it must be (B, T, 2)."
+            )
+        if match_segments:
+            check_segments(model)
+        self.head, self.max_answer_length = head, max_answer_length
+        self.no_answer_threshold = float(no_answer_threshold)
+        self.metric, self.match_segments = metric, match_segments
+        self.checkpoint_config: Mapping[str, Any] | None = None
+
+    @classmethod
+    def build(
+        cls,
+        checkpoint: Any,
+        head: str = "span",
+        maxlen: int | None = None,
+        max_answer_length: int = 30,
+        no_answer_threshold: float = 0.5,
+        metric: str = "squad",
+        match_segments: bool = False,
+        tokenizer: TokenizerBase | None = None,
+        dropout: float = 0.1,
+        units: int = 128,
+        **options: Any,
+    ) -> ExtractiveQA:
+        """Put a new head on a pretrained encoder.
+
+        Args:
+            checkpoint: directory, `hf://org/name`, a named checkpoint, or a `Backbone`, for which
+                `tokenizer` is given. None, for head="dgcnn" and with a `tokenizer`: no encoder, the
+                vectors of the tokens are learned.
+            head: "span", the one that the encoder's family has in transformers; or "dgcnn",
+                dilated gated convolutions on the encoder's vectors.
+            maxlen, max_answer_length, no_answer_threshold, metric, match_segments: of the class.
+            tokenizer: in place of the checkpoint's own.
+            dropout: rate before the dense layer, or on the gates.
+            units: width of the convolutions of "dgcnn", and of the vectors without an encoder.
+            **options: of `build_transformer_model`.
+        """
+        _check_options(head, max_answer_length, no_answer_threshold, metric)
+        tokenizer, model = build_reader(checkpoint, head, tokenizer, dropout, units, options)
+        task = cls(
+            tokenizer,
+            model,
+            head=head,
+            max_answer_length=max_answer_length,
+            no_answer_threshold=no_answer_threshold,
+            metric=metric,
+            match_segments=match_segments,
+            maxlen=maxlen,
+        )
+        task.checkpoint_config = config_of(checkpoint)
+        return task
+
+    @property
+    def loss(self) -> Any:
+        """The loss of the head, for `model.compile`."""
+        return SpanLoss() if self.head == "span" else DGCNN.loss
+
+    @property
+    def none_position(self) -> int | None:
+        """Position of the token whose scores say "no answer"; None if no token can.
+
+        The first token of a causal encoder sees nothing of the text, so it cannot know.
+        """
+        return 0 if self.head == "span" and not isinstance(self.encoder.mask, LM) else None
+
+    def encode(self, sample: Any) -> Encoded:
+        """Encode a question with its passages; `extra` has (passage, window) of each row."""
+        question = as_question(sample)
+        count = len(question.passages)
+        try:
+            windows = encode_passages(
+                self.tokenizer,
+                [question.text] * count,
+                question.passages,
+                self.maxlen,
+                max(1, self.maxlen // 2),
+                self.max_answer_length,
+            )
+        except ValueError as error:
+            raise TaskError(f"the question {question.text!r:.60}: {error}") from None
+        # A passage without tokens answers nothing, and nothing is read of it.
+        parts = [(k, window) for k in range(count) for window in windows[k] if any(window.mask)]
+        features = self._features(question)
+        rows = [self._row(window, features[k]) for k, window in parts]
+        return Encoded(sample, rows, [window.offsets for _, window in parts], parts)
+
+    def _features(self, question: Question) -> list[Any]:
+        """`match_features` of each passage, where the model takes them."""
+        passages = question.passages
+        if "Passage-Features" not in self.encoder.inputs:
+            return [None] * len(passages)
+        return [
+            match_features(question.text, passage, [*passages[:k], *passages[k + 1 :]])
+            for k, passage in enumerate(passages)
+        ]
+
+    def _row(self, window: PassageWindow, features: Any) -> tuple[Any, ...]:
+        """The inputs of the model for a window."""
+        segments = mark_matches(window) if self.match_segments else window.segment_ids
+        return self.encoder.select(
+            window.token_ids,
+            segments,
+            Question_Mask=window.question_mask,
+            Passage_Mask=window.mask,
+            Passage_Features=None if features is None else token_features(window, features),
+        )
+
+    def training_windows(self, label: Any, encoded: Encoded) -> Iterable[int]:
+        """All windows that hold an answer, and up to two of each passage that do not.
+
+        A sample whose answers are known but occur in no passage is left out.
+        """
+        answers = as_answers(label, as_question(encoded.sample))
+        known = [answer for answer in answers if answer.start >= 0]
+        if answers and not known:
+            return []
+        chosen = []
+        parts = enumerate(encoded.extra)
+        for _, group in itertools.groupby(parts, key=lambda part: part[1][0]):
+            holds, without = [], []
+            for index, (number, window) in group:
+                found = _located(known, number, window)
+                (holds if found else without).append(index)
+            if self.head == "span" and self.none_position is None:
+                without = []  # nothing can be learned from them
+            step = max(1, len(without) // WITHOUT_ANSWER)
+            chosen += sorted([*holds, *without[::step][:WITHOUT_ANSWER]])
+        return chosen
+
+    def encode_label(self, label: Any, encoded: Encoded, window: int = 0) -> np.ndarray:
+        """(T, 2): 1 at the first and at the last token of an answer, 0 at other tokens that may
+        be chosen, -1 elsewhere. "dgcnn" learns all answers, "span" the first."""
+        number, part = encoded.extra[window]
+        known = as_answers(label, as_question(encoded.sample))
+        found = _located(known, number, part)
+        values = np.full((len(part.token_ids), 2), -1, "int32")
+        values[part.begin : part.end] = 0
+        if self.none_position is not None:
+            values[self.none_position] = 0
+            found = found[:1] or [(self.none_position, self.none_position)]
+        for first, last in found[:1] if self.head == "span" else found:
+            values[first, 0] = values[last, 1] = 1
+        return values
+
+    def decode(self, outputs: Sequence[np.ndarray], encoded: Encoded) -> Answer:
+        passages = self._read(outputs, encoded)
+        ranked = self._rank(passages)
+        if ranked:
+            confidence = passages[ranked[0].passage].confidence_of(ranked[0])
+            if confidence > self.no_answer_threshold or self.no_answer_threshold == 0:
+                return ranked[0]
+        return Answer("", 0, 0, min(found.no_answer for found in passages))
+
+    def best(self, sample: Any, k: int = 5) -> list[Answer]:
+        """The k best answers to a question, the best first, whatever the threshold."""
+        if k < 1:
+            raise TaskError(f"k={k} must be at least 1.")
+        encoded = self.encode(sample)
+        outputs = self._run(encoded.rows, 64, progress=False)
+        return self._rank(self._read(outputs, encoded, max(k, VOTERS)))[:k]
+
+    def _read(
+        self, outputs: Sequence[np.ndarray], encoded: Encoded, top: int = VOTERS
+    ) -> list[PassageAnswers]:
+        """The answers of each passage."""
+        found = []
+        for number, passage in enumerate(as_question(encoded.sample).passages):
+            own = [i for i, (k, _) in enumerate(encoded.extra) if k == number]
+            windows, scores = [encoded.extra[i][1] for i in own], [outputs[i] for i in own]
+            how = {"top": top, "max_length": self.max_answer_length, "number": number}
+            if self.head == "span":
+                how["none_position"] = self.none_position
+            read = read_answers if self.head == "span" else read_probabilities
+            found.append(read(passage, windows, scores, **how))
+        return found
+
+    def _rank(self, passages: Sequence[PassageAnswers]) -> list[Answer]:
+        """Answers, the best first: those of the only passage, or those which several vote for."""
+        if len(passages) == 1:
+            return passages[0].answers
+        votes = aggregate_answers((found.answers for found in passages), webqa_normalize)
+        return [answer for answer, _ in votes]
+
+    def evaluate(
+        self,
+        samples: Iterable[tuple[Any, Any]],
+        batch_size: int = 64,
+        metric: str | None = None,
+    ) -> dict[str, float]:
+        """F1 and exact match on labelled samples.
+
+        Args:
+            samples, batch_size: as of `Task.evaluate`.
+            metric: in place of the task's own.
+        """
+        samples = list(samples)
+        if metric is None or not samples:
+            return super().evaluate(samples, batch_size)
+        answers = self.predict([sample for sample, _ in samples], batch_size)
+        return self.metrics(answers, [label for _, label in samples], metric)
+
+    def metrics(
+        self, answers: Sequence[Answer], labels: Sequence[Any], metric: str | None = None
+    ) -> dict[str, float]:
+        """F1, exact match (em) and what else the metric has."""
+        metric = _known_metric(metric or self.metric)
+        texts = [answer.text for answer in answers]
+        scores = METRICS[metric][0](texts, [answer_texts(label) for label in labels])
+        return {"f1": scores.pop("f1"), **scores}
+
+    def tune_no_answer_threshold(
+        self, samples: Iterable[tuple[Any, Any]], batch_size: int = 64
+    ) -> float:
+        """Set `no_answer_threshold` to what gives the best F1 on labelled samples; return it."""
+        samples = list(samples)
+        if not samples:
+            raise TaskError("tune_no_answer_threshold() got no samples.")
+        encoded = [self.encode(sample) for sample, _ in samples]
+        outputs = iter(self._run([row for one in encoded for row in one.rows], batch_size, None))
+        confidences, texts = [], []
+        for one in encoded:
+            passages = self._read(list(itertools.islice(outputs, len(one.rows))), one)
+            best = self._rank(passages)[:1]
+            texts += [answer.text for answer in best] or [""]
+            confidences += [passages[a.passage].confidence_of(a) for a in best] or [0.0]
+        references = [answer_texts(label) for _, label in samples]
+        score = METRICS[self.metric][1]
+        found, _ = no_answer_threshold(confidences, texts, references, score)
+        self.no_answer_threshold = float(np.clip(found, 0.0, 1.0))
+        return self.no_answer_threshold
+
+    def get_config(self) -> dict[str, Any]:
+        names = ("head", "max_answer_length", "no_answer_threshold", "metric", "match_segments")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+    @classmethod
+    def from_huggingface(cls, directory: str | Path, **options: Any) -> ExtractiveQA:
+        """Read a fine-tuned checkpoint of transformers (`...ForQuestionAnswering`).
+
+        It always answers: what it was trained on is not in its config. If it learned that there may
+        be no answer (SQuAD 2.0), set `task.no_answer_threshold = 0.5`, or tune it.
+
+        Args:
+            directory: a directory, `hf://org/name` or a named checkpoint.
+            **options: of `build_transformer_model`.
+        """
+        tokenizer, model, config = load_with_head(directory, "question", options)
+        task = cls(tokenizer, model, no_answer_threshold=0.0)
+        task.checkpoint_config = config
+        return task
+
+    def save_huggingface(
+        self, directory: str | Path, config: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write a directory that transformers opens as `...ForQuestionAnswering`.
+
+        Args:
+            directory: the destination.
+            config: of the encoder, in the keys of transformers; by default that of the checkpoint
+                which `build` or `from_huggingface` read.
+
+        Raises:
+            TaskError: another head, or no config.
+        """
+        config = config or self.checkpoint_config
+        if self.head != "span" or config is None:
+            reason = "the head is DGCNN" if self.head != "span" else "its config is not known"
+            raise TaskError(
+                f"this task cannot be written for transformers: {reason}. It takes what "
+                'build(checkpoint, head="span") or from_huggingface made, or give config=.'
+            )
+        save_with_head(self.model, "question", config, directory)
+        self.tokenizer.save(directory)
+
+
+def _located(
+    answers: Sequence[Answer], number: int, window: PassageWindow
+) -> list[tuple[int, int]]:
+    """First and last token of each answer that is whole in a window of passage `number`."""
+    found = (window.locate(a.start, a.end) for a in answers if a.passage == number and a.start >= 0)
+    return [span for span in found if span is not None]
+
+
+def _check_options(
+    head: str, max_answer_length: int, no_answer_threshold: float, metric: str
+) -> None:
+    if head not in HEADS:
+        raise TaskError(f"head={head!r} must be one of {', '.join(HEADS)}.")
+    if type(max_answer_length) is not int or max_answer_length < 1:
+        raise TaskError(f"max_answer_length={max_answer_length!r} must be an integer from 1.")
+    if not 0 <= no_answer_threshold <= 1:
+        raise TaskError(f"no_answer_threshold={no_answer_threshold} must be from 0 to 1.")
+    _known_metric(metric)
+
+
+def _known_metric(metric: str) -> str:
+    if metric not in METRICS:
+        raise TaskError(f"metric={metric!r} must be one of {', '.join(METRICS)}.")
+    return metric
