@@ -17,14 +17,18 @@ from .classification import Classification, TextClassifier
 from .from_scratch import from_scratch
 from .pretrained import locate, open_encoder
 from .storage import load_task as load
+from .tagging import Entity, Tagger, WordSegmenter
 
 __all__ = [
     "TASKS",
     "Classification",
     "Encoded",
+    "Entity",
+    "Tagger",
     "Task",
     "TaskError",
     "TextClassifier",
+    "WordSegmenter",
     "from_scratch",
     "load",
     "locate",

@@ -43,6 +43,7 @@ class TextWindow:
         offsets: (start, end) of each token in characters of the text that is cut into windows;
             (0, 0) for special tokens and tokens of the other text.
         begin, end: tokens of that text stand at positions [begin, end).
+        first: number of the first of them among all tokens of that text.
     """
 
     token_ids: list[int]
@@ -50,6 +51,7 @@ class TextWindow:
     offsets: Offsets
     begin: int
     end: int
+    first: int = 0
 
 
 def text_windows(
@@ -91,7 +93,8 @@ def text_windows(
     for start, end in cut_windows(len(ids[long]), room, stride):
         parts = [part[start:end] if k == long else part for k, part in enumerate(ids)]
         spans = offsets[long][start:end]
-        windows.append(_frame(parts, spans, long, frame, segments, head, tail, tokenizer.segments))
+        window = _frame(parts, spans, long, frame, segments, head, tail, tokenizer.segments)
+        windows.append(dataclasses.replace(window, first=start))
     return windows
 
 
