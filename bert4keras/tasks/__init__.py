@@ -22,6 +22,7 @@ from .relations import Relation, RelationExtractor
 from .similarity import Neighbour, Ranked, Reranker, SentenceEncoder
 from .sql import SQLAnswer, TableQA
 from .storage import load_task as load
+from .tagging import Entity, Tagger, WordSegmenter
 
 __all__ = [
     "TASKS",
@@ -29,6 +30,7 @@ __all__ = [
     "CCKS2019Linker",
     "Classification",
     "Encoded",
+    "Entity",
     "EntityLinker",
     "ExtractiveQA",
     "FillMask",
@@ -44,9 +46,11 @@ __all__ = [
     "SQLAnswer",
     "SentenceEncoder",
     "TableQA",
+    "Tagger",
     "Task",
     "TaskError",
     "TextClassifier",
+    "WordSegmenter",
     "from_scratch",
     "load",
     "locate",

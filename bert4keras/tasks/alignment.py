@@ -14,7 +14,6 @@ import numpy as np
 
 from .finite import as_scores
 from .labelled_span import LabelledSpan
-from .windows import max_context_window
 
 Span = tuple[int, int]
 
@@ -137,12 +136,18 @@ def merge_windows(scores: Sequence[np.ndarray], windows: Sequence[Span]) -> np.n
     Returns:
         (length, C).
     """
-    best = max_context_window(windows, windows[-1][1])
-    merged = np.empty((len(best), scores[0].shape[-1]), scores[0].dtype)
+    length = windows[-1][1]
+    merged = np.empty((length, scores[0].shape[-1]), scores[0].dtype)
+    most = np.full(length, -1.0)
     for number, (start, end) in enumerate(windows):
-        as_scores(scores[number][: end - start], "scores", number)
-        mine = best[start:end] == number
-        merged[start:end][mine] = scores[number][: end - start][mine]
+        own = scores[number][: end - start]
+        as_scores(own, "scores", number)
+        places = np.arange(start, end)
+        # Of equal contexts the longer window counts, then the first.
+        context = np.minimum(places - start, end - 1 - places) + 0.01 * (end - start)
+        better = context > most[start:end]
+        merged[start:end][better] = own[better]
+        most[start:end][better] = context[better]
     return merged
 
 

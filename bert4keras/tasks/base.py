@@ -121,12 +121,20 @@ class Task:
         """
         return self.model.predict_on_batch(inputs)
 
+    def condense(self, output: Any) -> Any:
+        """Reduce the model's output for one window to what `decode` needs; here: keep all of it.
+
+        `predict` holds these for all samples, so a large output should be made small here.
+        """
+        return output
+
     def decode(self, outputs: Sequence[Any], encoded: Encoded) -> Any:
         """Turn the model's outputs for the windows of a sample into an answer.
 
         Args:
             outputs: by window, arrays without the batch axis, in the structure of the model's
-                output. Where there is one row per token, rows of padding follow at the end.
+                output, or what `condense` made of them. Where there is one row per token, rows of
+                padding follow at the end.
             encoded: what `encode` made of the sample.
         """
         raise NotImplementedError(f"{type(self).__name__} must override `decode`.")
@@ -210,11 +218,7 @@ class Task:
             samples: pairs (what `encode` takes, label). They are tokenized once.
             batch_size, shuffle, seed, **options: of `DataGenerator`.
         """
-        rows = []
-        for sample, label in samples:
-            encoded = self.encode(sample)
-            windows = self.training_windows(label, encoded)
-            rows += [(encoded, label, window) for window in windows]
+        rows = self.training_rows(samples)
 
         def row(part: tuple[Encoded, Any, int]) -> tuple[Any, Any]:
             inputs, label = self.training_row(*part)
@@ -229,6 +233,15 @@ class Task:
             pad_value=self.encoder.padding,
             **options,
         )
+
+    def training_rows(self, samples: Iterable[Any]) -> list[tuple[Encoded, Any, int]]:
+        """(encoded, label, window) of each window that `batches` trains on."""
+        rows = []
+        for sample, label in samples:
+            encoded = self.encode(sample)
+            windows = self.training_windows(label, encoded)
+            rows += [(encoded, label, window) for window in windows]
+        return rows
 
     def save(self, directory: str | Path, card: str | None = None) -> None:
         """Write tokenizer, model and options into one directory; see `bert4keras.tasks.storage`.
@@ -306,9 +319,10 @@ class Task:
             filled = 1 << (len(part) - 1).bit_length()
             chosen = [rows[i] for i in (*part, *part[-1:] * (filled - len(part)))]
             outputs = self.run(self._structured(self.encoder.batch(chosen)))
+            outputs = keras.tree.map_structure(np.asarray, outputs)
             for place, i in enumerate(part):
-                one = keras.tree.map_structure(lambda x, k=place: np.asarray(x)[k], outputs)
-                results[i] = one if keep is None else keep(one, i)
+                one = keras.tree.map_structure(lambda x, k=place: x[k], outputs)
+                results[i] = self.condense(one) if keep is None else keep(one, i)
         return results
 
     def _parts(self, rows: Sequence[tuple], batch_size: int) -> Iterator[list[int]]:

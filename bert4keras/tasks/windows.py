@@ -74,6 +74,7 @@ class TextWindow:
         offsets: (start, end) of each token in characters of the text that is cut into windows;
             (0, 0) for special tokens and tokens of the other text.
         begin, end: tokens of that text stand at positions [begin, end).
+        first: number of the first of them among all tokens of that text.
     """
 
     token_ids: list[int]
@@ -81,6 +82,7 @@ class TextWindow:
     offsets: Offsets
     begin: int
     end: int
+    first: int = 0
 
 
 def text_windows(
@@ -126,7 +128,8 @@ def text_windows(
     for start, end in sliding_windows(len(ids[long]), room, stride):
         parts = [part[start:end] if k == long else part for k, part in enumerate(ids)]
         spans = offsets[long][start:end]
-        windows.append(_frame(parts, spans, long, frame, segments, head, tail, tokenizer.segments))
+        window = _frame(parts, spans, long, frame, segments, head, tail, tokenizer.segments)
+        windows.append(dataclasses.replace(window, first=start))
     return windows
 
 

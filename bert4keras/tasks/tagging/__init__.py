@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from ..labelled_span import LabelledSpan
+from .columns import (
+    read_columns,
+)
 from .crf import (
     ConditionalRandomField,
+)
+from .entity import (
+    Entity,
+    TaggedText,
 )
 from .global_pointer import (
     EfficientGlobalPointer,
@@ -19,6 +26,14 @@ from .metrics import (
     entity_scores,
     tag_scores,
 )
+from .readers import (
+    read_conllu,
+    read_entities,
+    read_segmented,
+)
+from .report import (
+    LabelReport,
+)
 from .schemes import (
     SCHEMES,
     allowed_transitions,
@@ -32,6 +47,15 @@ from .segmentation import (
     SegmentationScore,
     segmentation_scores,
 )
+from .segmenter import (
+    WordSegmenter,
+)
+from .task import (
+    Tagger,
+)
+from .tokens import (
+    split_words,
+)
 from .viterbi import (
     best_paths,
     viterbi,
@@ -42,20 +66,30 @@ __all__ = [
     "SCHEMES",
     "ConditionalRandomField",
     "EfficientGlobalPointer",
+    "Entity",
     "EntityScore",
     "EntityScores",
     "GlobalPointer",
+    "LabelReport",
     "LabelledSpan",
     "MaximumEntropyMarkovModel",
     "SegmentationScore",
+    "TaggedText",
+    "Tagger",
+    "WordSegmenter",
     "allowed_transitions",
     "best_paths",
     "decode_tags",
     "encode_tags",
     "entity_scores",
     "find_scheme",
+    "read_columns",
+    "read_conllu",
+    "read_entities",
+    "read_segmented",
     "segmentation_scores",
     "split_tag",
+    "split_words",
     "tag_names",
     "tag_scores",
     "viterbi",

@@ -1,4 +1,4 @@
-"""Tags per item and the entities they stand for: IOB1, BIO, BIOES and BMES.
+"""Tags per item and the entities they stand for: IOB1, BIO, BIOES, BMES, and plain labels (IO).
 
 A tag is a prefix and a type, "B-PER", or the prefix alone where there is one type ("B", "M", "E",
 "S" of word segmentation). "O" is outside of all entities.
@@ -24,6 +24,9 @@ _PREFIXES = {
     "BMES": ("B", "M", "E", "S"),
 }
 SCHEMES = tuple(_PREFIXES)
+# Tags without a begin, as those of parts of speech: neighbours of one type are one entity.
+PLAIN = "IO"
+_PREFIXES[PLAIN] = ("I", "I", "I", "I")
 
 
 def tag_names(labels: Iterable[str], scheme: str = "BIO", outside: bool = True) -> list[str]:
@@ -174,6 +177,8 @@ def _tag(prefix: str, label: str) -> str:
 def _allowed(before: tuple[str, str], after: tuple[str, str], scheme: str) -> bool:
     """Whether a tag may follow another, each split; ("O", "") stands for a sequence's ends."""
     inside = before[0] != OUTSIDE and before[1] == after[1]
+    if scheme == PLAIN:
+        return True
     if scheme == "IOB1":
         return after[0] != "B" or inside
     if scheme == "BIO":

@@ -6,12 +6,14 @@ Each line has a token first and its tag last; an empty line, or -DOCSTART-, ends
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 
-from bert4keras.data import DataFileError, is_header, read_table
-from bert4keras.tasks.alignment import locate_entities
-from bert4keras.tasks.tagging import LabelledSpan, decode_tags, encode_tags, find_scheme
-from bert4keras.tasks.tagging.tag_spelling import TagError, standard_tags
+from ...data import DataFileError, is_header, read_table
+from ..alignment import locate_entities
+from .entity import TaggedText
+from .schemes import decode_tags, encode_tags, find_scheme
+from .tag_spelling import TagError, standard_tags
 
 _IDEOGRAPH = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 IDEOGRAPH = re.compile(f"[{_IDEOGRAPH}]")
@@ -25,9 +27,9 @@ Row = tuple[int, str, str]  # line, token, tag
 
 
 def read_columns(
-    path: Path, scheme: str | None = None
-) -> list[tuple[str, list[LabelledSpan], list[tuple[int, int]] | None]]:
-    """Texts of a file, their entities in characters, and the words if tokens are words.
+    path: str | Path, scheme: str | None = None, encoding: str | None = None
+) -> list[TaggedText]:
+    """Read a file of one token and its tag per line, as of CoNLL, MSRA or Weibo.
 
     Tokens are parted by tabs if the file has any, so that they may hold blanks, else by blanks;
     of `*.csv` by commas. All lines have as many columns. Tokens of Chinese and Japanese are joined
@@ -35,13 +37,19 @@ def read_columns(
     Weibo NER (科0 技1), that is taken off.
 
     Args:
-        scheme: of the tags, of `FILE_SCHEMES`: others are refused. None: it is found out, and
-            how many tags break its rules is printed; they are read as CoNLL's script does.
+        path: the file, packed or not.
+        scheme: of the tags, of `tag_spelling.FILE_SCHEMES`: others are refused. None: it is found
+            out, with a warning of tags that break its rules; they are read as CoNLL's script does.
+        encoding: UTF-8 if None.
+
+    Returns:
+        The sentences, with their words if the tokens are words.
 
     Raises:
         DataFileError: names the line that cannot be read.
     """
-    sentences = _plain_tokens(_sentences(path), path)
+    path = Path(path)
+    sentences = _plain_tokens(_sentences(path, encoding), path)
     rows = [row for sentence in sentences for row in sentence]
     try:
         standard = standard_tags((tag for _, _, tag in rows), scheme)
@@ -49,19 +57,20 @@ def read_columns(
         line = next(line for line, _, tag in rows if tag == error.tag)
         raise DataFileError.at(path, line, error) from None
     tags = [[standard[tag] for _, _, tag in sentence] for sentence in sentences]
-    entities = [decode_tags(some) for some in tags]
-    _check_rules(path, sentences, tags, entities, scheme)
+    decoded = [decode_tags(some) for some in tags]
+    _check_rules(path, sentences, tags, decoded, scheme)
     characters = _are_characters([token for _, token, _ in rows])
     found = []
-    for sentence, some in zip(sentences, entities, strict=True):
+    for sentence, some in zip(sentences, decoded, strict=True):
         text, words = _join([token for _, token, _ in sentence], characters)
-        found.append((text, locate_entities(some, words), None if characters else words))
+        entities = locate_entities(some, words)
+        found.append(TaggedText(text, entities, None if characters else words))
     return found
 
 
-def _sentences(path: Path) -> list[list[Row]]:
+def _sentences(path: Path, encoding: str | None) -> list[list[Row]]:
     """Rows of token and tag, without headers and comments, as sentences."""
-    table = read_table(path)
+    table = read_table(path, encoding)
     commented = lambda cells: re.match(r"#(\s|$)", cells[0])  # noqa: E731
     tabbed = ".csv" in path.suffixes or any(len(c) > 1 for _, c in table if not commented(c))
     found: list[list[Row]] = [[]]
@@ -108,7 +117,7 @@ def _check_shape(path: Path, sentences: list[list[Row]]) -> None:
     longest = max(sentences, key=len, default=[])
     if len(longest) > LONG:
         where = f"{path.name}, line {longest[0][0]}: a sentence of {len(longest)} tokens"
-        print(f"{where}; empty lines are what ends one")
+        warnings.warn(f"{where}; empty lines are what ends one", stacklevel=5)
 
 
 def _is_tag(text: str) -> bool:
@@ -171,8 +180,11 @@ def _check_rules(path, sentences, tags, entities, scheme: str | None) -> None:
         reason = f"{tag!r} breaks the rules of {scheme or name}"
         if scheme:
             raise DataFileError.at(path, line, reason)
-        print(f"{path.name}: {len(broken[name])} of {len(flat)} tags, the first in line {line}:")
-        print(f"  {reason}; they are read as CoNLL's script does")
+        warnings.warn(
+            f"{path.name}: {len(broken[name])} of {len(flat)} tags, the first in line {line}: "
+            f"{reason}; they are read as CoNLL's script does",
+            stacklevel=3,
+        )
 
 
 def _are_characters(tokens: list[str]) -> bool:

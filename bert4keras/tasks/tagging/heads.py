@@ -1,0 +1,113 @@
+"""The heads of a tagger by name, and which one a model has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+
+from ...tokenizers.base import TokenizerBase
+from ..base import TaskError
+from ..huggingface import build_with_head
+from ..pretrained import open_encoder
+from .crf import ConditionalRandomField
+from .global_pointer import EfficientGlobalPointer, GlobalPointer
+from .memm import MaximumEntropyMarkovModel
+from .schemes import allowed_transitions
+from .sequence_labelling import SequenceLabelling
+
+POINTERS = {
+    "global-pointer": GlobalPointer,
+    "efficient-global-pointer": EfficientGlobalPointer,
+}
+HEADS = ("softmax", "crf", "memm", "bi-memm", *POINTERS)
+
+
+def check_head(head: str) -> None:
+    """Refuse a name that is none.
+
+    Raises:
+        TaskError: listing the names.
+    """
+    if head not in HEADS:
+        raise TaskError(f"head={head!r} must be one of {', '.join(HEADS)}.")
+
+
+def build_tagger(
+    checkpoint: Any,
+    head: str,
+    tags: Sequence[str],
+    scheme: str,
+    dropout: float,
+    tokenizer: TokenizerBase | None,
+    head_options: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> tuple[TokenizerBase, keras.Model]:
+    """A pretrained encoder, a dense layer of one score per tag as its family has it, and a head.
+
+    Args:
+        checkpoint: of `open_encoder`.
+        head: "softmax", "crf", "memm" or "bi-memm".
+        tags: all tags, in the order of their ids.
+        scheme: theirs.
+        dropout: rate before the dense layer.
+        tokenizer: needed with a `Backbone`; else in place of the checkpoint's own.
+        head_options: of the layer that is the head.
+        options: of `build_transformer_model`.
+    """
+    tokenizer, model = build_with_head(checkpoint, "token", len(tags), dropout, tokenizer, options)
+    if head == "softmax":
+        return tokenizer, model
+    # Transitions begin at 0 and have a rate of their own: https://kexue.fm/archives/7196.
+    defaults = {"lr_multiplier": 100.0, "allowed": allowed_transitions(tags, scheme)}
+    if head == "crf":
+        layer = ConditionalRandomField(**{**defaults, "name": "CRF", **head_options})
+    else:
+        defaults |= {"bidirectional": head == "bi-memm", "name": "MEMM"}
+        layer = MaximumEntropyMarkovModel(**{**defaults, **head_options})
+    return tokenizer, keras.Model(model.input, layer(model.output))
+
+
+def build_pointer(
+    checkpoint: Any,
+    head: str,
+    labels: Sequence[str],
+    dropout: float,
+    tokenizer: TokenizerBase | None,
+    head_options: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> tuple[TokenizerBase, keras.Model]:
+    """A pretrained encoder and a GlobalPointer; arguments as of `build_tagger`."""
+    tokenizer, bert = open_encoder(checkpoint, tokenizer, options)
+    layer = POINTERS[head](
+        **{"heads": len(labels), "head_size": 64, "name": "Spans"} | head_options
+    )
+    x = keras.layers.Dropout(dropout, name="Spans-Dropout")(bert.output)
+    return tokenizer, keras.Model(bert.input, layer(x))
+
+
+def find_head(model: keras.Model) -> SequenceLabelling | GlobalPointer | None:
+    """The head layer of a model; None for a softmax, which has no layer of its own.
+
+    Raises:
+        TaskError: more than one.
+    """
+    heads = [x for x in model.layers if isinstance(x, (SequenceLabelling, GlobalPointer))]
+    if len(heads) > 1:
+        raise TaskError(
+            f"the model has {len(heads)} heads ({', '.join(x.name for x in heads)}); a tagger "
+            "reads one."
+        )
+    return heads[0] if heads else None
+
+
+def head_name(layer: SequenceLabelling | GlobalPointer | None) -> str:
+    """The name in `HEADS` of a head layer."""
+    if layer is None:
+        return "softmax"
+    if isinstance(layer, MaximumEntropyMarkovModel):
+        return "bi-memm" if layer.bidirectional else "memm"
+    if isinstance(layer, EfficientGlobalPointer):
+        return "efficient-global-pointer"
+    return "global-pointer" if isinstance(layer, GlobalPointer) else "crf"

@@ -1,0 +1,76 @@
+"""Taggers of transformers (`...ForTokenClassification`): their labels as tags, and back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from ...tokenizers.base import TokenizerBase
+from ..base import TaskError
+from ..huggingface import load_with_head, save_with_head
+from .schemes import OUTSIDE, PLAIN, find_scheme, split_tag
+from .tag_spelling import standard_tags
+
+_TAG = re.compile(r"[BIEMSLUW]|[BIEMSLUW][-_/:|].+|.+[-_/:|][BIEMSLUW]", re.IGNORECASE)
+
+
+def load_tags(
+    directory: str | Path, options: Mapping[str, Any]
+) -> tuple[TokenizerBase, keras.Model, list[str], str, list[str]]:
+    """Tokenizer, model, labels, scheme and tags of a fine-tuned checkpoint."""
+    tokenizer, model, config = load_with_head(directory, "token", options)
+    names = {int(i): str(name) for i, name in (config.get("id2label") or {}).items()}
+    width = model.output.shape[-1]
+    names = [names.get(i, f"LABEL_{i}") for i in range(width)]
+    return tokenizer, model, *read_tags(names)
+
+
+def read_tags(names: Sequence[str]) -> tuple[list[str], str, list[str]]:
+    """Labels, scheme and tags in the spelling of this package, of names of classes.
+
+    Names without a prefix, such as those of parts of speech, are types whose neighbours are one
+    entity (scheme "IO").
+
+    >>> read_tags(["O", "B-PER", "I-PER"])
+    (['PER'], 'BIO', ['O', 'B-PER', 'I-PER'])
+    >>> read_tags(["NOUN", "VERB"])
+    (['NOUN', 'VERB'], 'IO', ['I-NOUN', 'I-VERB'])
+    """
+    spelt = [name for name in names if _TAG.fullmatch(name)]
+    if 2 * len(spelt) < len([name for name in names if name != OUTSIDE]):
+        spelt = []
+    standard = standard_tags(spelt)
+    tags = [standard.get(x, OUTSIDE if x == OUTSIDE else f"I-{x}") for x in names]
+    labels = list(dict.fromkeys(split_tag(tag)[1] for tag in tags if tag != OUTSIDE))
+    if not labels:
+        raise TaskError(f"the classes {list(names)} name no entity.")
+    parts = sorted({split_tag(tag)[::-1] for tag in tags})  # types one after another, B before I
+    if {prefix for _, prefix in parts} <= {"I", OUTSIDE}:
+        return labels, PLAIN, tags
+    return (
+        labels,
+        find_scheme(f"{prefix}-{label}" if label else prefix for label, prefix in parts),
+        tags,
+    )
+
+
+def save_tags(task: Any, directory: str | Path, config: Mapping[str, Any]) -> None:
+    """See `Tagger.save_huggingface`.
+
+    Raises:
+        TaskError: the head is no softmax, for which transformers has no class.
+    """
+    if task.head != "softmax":
+        raise TaskError(f"transformers has no class for the head {task.head}, only for a softmax.")
+    plain = task.scheme == PLAIN
+    names = [tag.removeprefix("I-") if plain else tag for tag in task.tags]
+    labels = {
+        "id2label": {str(i): name for i, name in enumerate(names)},
+        "label2id": {name: i for i, name in enumerate(names)},
+    }
+    save_with_head(task.model, "token", {**config, **labels}, directory)
+    task.tokenizer.save(directory)

@@ -1,0 +1,87 @@
+"""Where the words of a text begin and end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+
+from ...tokenizers.base import TokenizerBase
+from ..base import Encoded, register_task
+from .entity import Entity
+from .task import Tagger
+
+
+@register_task
+class WordSegmenter(Tagger):
+    """Segmenter: a `Tagger` without "outside", as every character but blanks is in a word.
+
+    Answers are entities: words, with labels if it also tells their types, such as parts of speech.
+    Characters for which the tokenizer has no token are words by themselves.
+
+    Args:
+        tokenizer, model, scheme, tags, units, maxlen: of `Tagger`; the scheme is "BMES" unless
+            given.
+        labels: types of words; [""] for none.
+
+    Example:
+        >>> task = WordSegmenter.build("bert")
+        >>> task.model.compile("adam", task.loss)
+        >>> task.model.fit(task.batches(read_segmented("pku_training.utf8")))
+        >>> task.words("我爱北京")
+        ['我', '爱', '北京']
+    """
+
+    architecture = None
+    outside = False
+
+    def __init__(
+        self,
+        tokenizer: TokenizerBase,
+        model: keras.Model,
+        labels: Sequence[str] = ("",),
+        scheme: str | None = None,
+        tags: Sequence[str] | None = None,
+        units: str = "token",
+        maxlen: int | None = None,
+    ):
+        super().__init__(tokenizer, model, labels, scheme or "BMES", tags, units, maxlen=maxlen)
+
+    @classmethod
+    def build(
+        cls,
+        checkpoint: Any,
+        labels: Sequence[str] = ("",),
+        head: str = "crf",
+        scheme: str = "BMES",
+        units: str = "token",
+        maxlen: int | None = None,
+        tokenizer: TokenizerBase | None = None,
+        dropout: float = 0.1,
+        head_options: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> WordSegmenter:
+        """Put a new head on a pretrained encoder; arguments as of `Tagger.build`."""
+        tokenizer, model = cls._new_model(
+            checkpoint, labels, head, scheme, dropout, tokenizer, head_options, options
+        )
+        return cls(tokenizer, model, labels, scheme, units=units, maxlen=maxlen)
+
+    def words(self, text: Any) -> list[str]:
+        """The words of a text."""
+        return [word.text for word in self(text)]
+
+    def decode(self, outputs: Sequence[Any], encoded: Encoded) -> list[Entity]:
+        text, found, place = encoded.extra.text, [], 0
+        for word in [*super().decode(outputs, encoded), None]:
+            end = len(text) if word is None else word.start
+            found += [
+                Entity(k, k + 1, "", text[k], 1.0)
+                for k in range(place, end)
+                if not text[k].isspace()
+            ]
+            if word is not None:
+                found.append(word)
+                place = word.end
+        return found

@@ -1,0 +1,370 @@
+"""Which entities a text has, or which words."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import keras
+
+from ...losses import SparseCategoricalCrossentropy
+from ...tokenizers.base import TokenizerBase
+from ..base import Encoded, Task, TaskError, register_task
+from ..windows import text_windows
+from .entity import Entity, TaggedText
+from .global_pointer import GlobalPointer
+from .heads import POINTERS, build_pointer, build_tagger, check_head, find_head, head_name
+from .metrics import entity_scores
+from .report import LabelReport, check_entities, lost_entities
+from .schemes import OUTSIDE, PLAIN, SCHEMES, tag_names
+from .span_answers import SpanAnswers
+from .tag_answers import TagAnswers
+from .tokens import UNITS, text_tokens
+
+OVERLAP = 0.5  # share of a window that the next one repeats
+
+
+@register_task
+class Tagger(Task):
+    """Finder of entities: one tag per token (softmax, CRF, MEMM) or a score per span (pointers).
+
+    The score of an entity is its probability: over all tag sequences, of those that contain it
+    (forward-backward; of a softmax, with independent tags); for a pointer, the sigmoid of its
+    score. The bidirectional MEMM counts the geometric mean of its two directions.
+
+    A text longer than `maxlen` tokens is read in windows that overlap by half. Each token's scores
+    are taken from the window where it has most context, and decoded as one sequence; a pointer's
+    pairs of tokens likewise. All windows are trained on; what a border cuts is ignored there.
+
+    Args:
+        tokenizer, model, maxlen: of `Task`. The head is found in the model: a
+            `ConditionalRandomField` or a `MaximumEntropyMarkovModel` (scores (B, T, C) of C tags),
+            a `GlobalPointer` (scores (B, H, T, T) of H labels), or none of them: a softmax over C.
+        labels: types of entities.
+        scheme: of the tags: one of `SCHEMES`, or "IO", where neighbours of one type are one entity;
+            "BIO" unless given. Not of a pointer.
+        tags: all tags in the order of their ids, if not that of `tag_names(labels, scheme)`. Some
+            may be missing, as in checkpoints of others; what they would mark has no label then.
+        units: what is tagged: every "token", or the first token of every "word" (runs between
+            blanks; marks and CJK characters are words). Where a `TaggedText` gives words, those.
+        nested: entities may overlap; pointers only. False keeps the more probable of two.
+        threshold: probability from which a pointer's span is an entity; 0.5 unless given.
+
+    Raises:
+        TaskError: options that do not fit each other or the model.
+
+    Example:
+        >>> task = Tagger.build("bert", labels=["PER", "LOC"], head="crf")
+        >>> task.model.compile("adam", task.loss)
+        >>> task.model.fit(task.batches([("Li is here.", [(0, 2, "PER")])]))
+        >>> task("Wang is here.")
+        [Entity(start=0, end=4, label='PER', text='Wang', score=0.9312)]
+    """
+
+    architecture = "ForTokenClassification"
+    outside: ClassVar[bool] = True  # whether a token may belong to no entity
+
+    def __init__(
+        self,
+        tokenizer: TokenizerBase,
+        model: keras.Model,
+        labels: Sequence[str],
+        scheme: str | None = None,
+        tags: Sequence[str] | None = None,
+        units: str = "token",
+        nested: bool = False,
+        threshold: float | None = None,
+        maxlen: int | None = None,
+    ):
+        super().__init__(tokenizer, model, maxlen)
+        self.labels = check_labels(labels)
+        if units not in UNITS:
+            raise TaskError(f"units={units!r} must be one of {', '.join(UNITS)}.")
+        self.units, self.nested, self.threshold = units, nested, threshold
+        self.scheme, self.tags = scheme, None
+        self.layer = find_head(model)
+        if isinstance(self.layer, GlobalPointer):
+            if scheme is not None or tags is not None or not self.outside:
+                raise TaskError(f"{self.head} scores spans, so it takes no tags and no scheme.")
+            threshold = 0.5 if threshold is None else threshold
+            if not 0 < threshold < 1:
+                raise TaskError(f"threshold={threshold} must lie between 0 and 1.")
+            self._answers = SpanAnswers(self.labels, nested, threshold)
+            self._check_output((len(self.labels), None, None), f"{len(self.labels)} labels")
+            return
+        if nested or threshold is not None:
+            option = "nested=True" if nested else "threshold"
+            raise TaskError(
+                f"{option} needs a head that scores spans ({' or '.join(POINTERS)}), not "
+                f"{self.head}, which gives each token one tag."
+            )
+        self.scheme = check_scheme(scheme or "BIO")
+        self._set_tags(tags)
+
+    def _set_tags(self, tags: Sequence[str] | None) -> None:
+        usual = tag_names(self.labels, self.scheme, self.outside)
+        self.tags = usual if tags is None else list(tags)
+        if strange := sorted(set(self.tags) - {OUTSIDE, *usual}):
+            raise TaskError(
+                f"tags={self.tags} have {', '.join(strange)}, which {self.scheme} has not for the "
+                f"labels {', '.join(self.labels)}."
+            )
+        self._check_output((None, len(self.tags)), f"the {len(self.tags)} tags {self.tags[:6]}")
+        self._answers = TagAnswers(self.tags, self.scheme, self.layer)
+
+    def _check_output(self, shape: tuple, what: str) -> None:
+        found = getattr(self.model.output, "shape", None)
+        if found is None or len(found) != 1 + len(shape):
+            fits = False
+        else:
+            fits = all(b is None or a == b for a, b in zip(found[1:], shape, strict=True))
+        if not fits:
+            names = ["T" if size is None else str(size) for size in shape]
+            raise TaskError(
+                f"the model's output has shape {found and tuple(found)}; for {what} and the head "
+                f"{self.head} it must be (B, {', '.join(names)})."
+            )
+
+    @classmethod
+    def build(
+        cls,
+        checkpoint: Any,
+        labels: Sequence[str],
+        head: str = "crf",
+        scheme: str | None = None,
+        units: str = "token",
+        nested: bool = False,
+        threshold: float | None = None,
+        maxlen: int | None = None,
+        tokenizer: TokenizerBase | None = None,
+        dropout: float = 0.1,
+        head_options: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Tagger:
+        """Put a new head on a pretrained encoder.
+
+        Args:
+            checkpoint: directory, `hf://org/name`, a named checkpoint, or a `Backbone`, for which
+                `tokenizer` is given.
+            labels: types of entities.
+            head: "softmax", "crf", "memm", "bi-memm", "global-pointer" or
+                "efficient-global-pointer".
+            scheme, units, nested, threshold, maxlen: as of the class.
+            tokenizer: in place of the checkpoint's own.
+            dropout: rate before the head.
+            head_options: of the layer that is the head, such as `{"head_size": 32}`.
+            **options: of `build_transformer_model`.
+        """
+        scheme = scheme or (None if head in POINTERS else "BIO")
+        tokenizer, model = cls._new_model(
+            checkpoint, labels, head, scheme, dropout, tokenizer, head_options, options
+        )
+        return cls(
+            tokenizer,
+            model,
+            labels,
+            scheme,
+            units=units,
+            nested=nested,
+            threshold=threshold,
+            maxlen=maxlen,
+        )
+
+    @classmethod
+    def _new_model(
+        cls,
+        checkpoint: Any,
+        labels: Sequence[str],
+        head: str,
+        scheme: str | None,
+        dropout: float,
+        tokenizer: TokenizerBase | None,
+        head_options: Mapping[str, Any] | None,
+        options: Mapping[str, Any],
+    ) -> tuple[TokenizerBase, keras.Model]:
+        """Tokenizer and model; arguments as of `build`."""
+        check_head(head)
+        labels, common = check_labels(labels), (dropout, tokenizer, head_options or {}, options)
+        if head in POINTERS:
+            return build_pointer(checkpoint, head, labels, *common)
+        tags = tag_names(labels, check_scheme(scheme), cls.outside)
+        return build_tagger(checkpoint, head, tags, scheme, *common)
+
+    @property
+    def head(self) -> str:
+        """The name of the head that the model has."""
+        return head_name(self.layer)
+
+    @property
+    def loss(self) -> Any:
+        """The loss of the head, for `model.compile`."""
+        if isinstance(self.layer, GlobalPointer):
+            return self.layer.sparse_loss
+        return SparseCategoricalCrossentropy(True) if self.layer is None else self.layer.loss
+
+    def encode(self, sample: str | TaggedText) -> Encoded:
+        """Encode a text, or a `TaggedText`, whose words count."""
+        text, words = sample, None
+        if isinstance(sample, TaggedText):
+            text, words = sample.text, sample.words
+        windows = text_windows(self.tokenizer, text, None, self.maxlen, OVERLAP)
+        rows = [self.encoder.select(w.token_ids, w.segment_ids) for w in windows]
+        offsets = [window.offsets for window in windows]
+        return Encoded(sample, rows, offsets, text_tokens(text, windows, words, self.units))
+
+    def encode_label(self, label: Any, encoded: Encoded, window: int = 0) -> Any:
+        tokens = encoded.extra
+        entities = check_entities(tokens.text, label, self.labels, 0)
+        entities = tokens.align(entities, self.nested).entities
+        return self._answers.label(tokens, entities, window)
+
+    def training_windows(self, label: Any, encoded: Encoded) -> Iterable[int]:
+        return range(len(encoded.rows))
+
+    def training_rows(self, samples: Iterable[Any]) -> list[tuple[Encoded, Any, int]]:
+        """As of `Task`; warns of entities that the labels do not tell exactly, see `check`."""
+        rows, report = self._rows_and_report(samples)
+        if report.dropped:
+            warnings.warn(f"{report} All: Tagger.check(samples).", stacklevel=4)
+        return rows
+
+    def check(self, samples: Iterable[Any]) -> LabelReport:
+        """Tell which entities of labelled samples the model's labels cannot tell exactly.
+
+        Reasons: "inside a token" (trained on as the whole token), "no token" (a part without
+        tokens, such as a blank, is left out), "overlap" (the longer one is trained on),
+        "longer than a window" and "touches another" (scheme "IO").
+
+        Args:
+            samples: as of `batches`.
+
+        Raises:
+            TaskError: an entity outside of its text, or of an unknown label.
+        """
+        return self._rows_and_report(samples)[1]
+
+    def _rows_and_report(self, samples: Iterable[Any]) -> tuple[list, LabelReport]:
+        pairs = [labelled(sample) for sample in samples]
+        pairs = [
+            (text, check_entities(text_of(text), entities, self.labels, number))
+            for number, (text, entities) in enumerate(pairs)
+        ]
+        rows, dropped = super().training_rows(pairs), []
+        firsts = [(encoded, label) for encoded, label, window in rows if not window]
+        for number, (encoded, label) in enumerate(firsts):
+            lost = lost_entities(encoded.extra, label, self.nested, self.scheme != PLAIN)
+            text = encoded.extra.text
+            dropped += [(number, text[x.entity.start : x.entity.end], x) for x in lost]
+        return rows, LabelReport(sum(len(label) for _, label in pairs), dropped)
+
+    def predict(
+        self, samples: Iterable[Any], batch_size: int = 64, progress: bool | None = None
+    ) -> list[Any]:
+        self._answers.read_weights()
+        return super().predict(samples, batch_size, progress)
+
+    def condense(self, output: Any) -> Any:
+        return self._answers.condense(output)
+
+    def decode(self, outputs: Sequence[Any], encoded: Encoded) -> list[Entity]:
+        tokens = encoded.extra
+        found = []
+        for (first, last, label), score in self._answers.answers(outputs, tokens):
+            start, end = tokens.units[first][0], tokens.units[last - 1][1]
+            found.append(Entity(start, end, label, tokens.text[start:end], score))
+        return found
+
+    def evaluate(self, samples: Iterable[Any], batch_size: int = 64) -> dict[str, float]:
+        """Scores on labelled samples: `TaggedText`s, or pairs of a text and its entities.
+
+        Entities of labels that the tagger does not know count as not found.
+        """
+        pairs = [labelled(sample) for sample in samples]
+        pairs = [
+            (text, check_entities(text_of(text), entities, None, number))
+            for number, (text, entities) in enumerate(pairs)
+        ]
+        return super().evaluate(pairs, batch_size)
+
+    def metrics(
+        self, answers: Sequence[Sequence[Entity]], labels: Sequence[Any]
+    ) -> dict[str, float]:
+        """F1, precision and recall of entities, the mean F1 of the types, and each type's F1."""
+        scores = entity_scores([[e.span for e in found] for found in answers], labels)
+        named = {"f1": scores.micro.f1, "precision": scores.micro.precision}
+        named |= {"recall": scores.micro.recall, "macro_f1": scores.macro_f1}
+        return named | {f"f1_{label}": s.f1 for label, s in scores.types.items() if label}
+
+    def get_config(self) -> dict[str, Any]:
+        config = {**super().get_config(), "labels": self.labels, "units": self.units}
+        if self.tags is None:
+            return config | {"nested": self.nested, "threshold": self.threshold}
+        config["scheme"] = self.scheme
+        if self.tags != tag_names(self.labels, self.scheme, self.outside):
+            config["tags"] = self.tags
+        return config
+
+    @classmethod
+    def from_huggingface(cls, directory: str | Path, units: str = "word", **options: Any) -> Tagger:
+        """Read a fine-tuned checkpoint of transformers (`...ForTokenClassification`).
+
+        Args:
+            directory: a directory or `hf://org/name`.
+            units: as of the class; such models are usually trained on the first token of a word.
+            **options: of `build_transformer_model`.
+        """
+        from .huggingface import load_tags
+
+        tokenizer, model, labels, scheme, tags = load_tags(directory, options)
+        return cls(tokenizer, model, labels, scheme, tags, units)
+
+    def save_huggingface(self, directory: str | Path, config: Mapping[str, Any]) -> None:
+        """Write a softmax tagger as transformers' class `...ForTokenClassification`.
+
+        Args:
+            directory: destination.
+            config: of the encoder, as config.json of its checkpoint has it.
+        """
+        from .huggingface import save_tags
+
+        save_tags(self, directory, config)
+
+
+def check_labels(labels: Sequence[str]) -> list[str]:
+    """Labels as a list.
+
+    Raises:
+        TaskError: none, one string, or one twice.
+    """
+    if isinstance(labels, str) or not len(labels):
+        raise TaskError(f"labels={labels!r} must be a list of the types of entities.")
+    labels = [str(label) for label in labels]
+    if len(set(labels)) != len(labels):
+        raise TaskError(f"two of the labels are the same: {labels}.")
+    return labels
+
+
+def check_scheme(scheme: str) -> str:
+    """The scheme, if it is one.
+
+    Raises:
+        TaskError: listing the schemes.
+    """
+    if scheme not in (*SCHEMES, PLAIN):
+        raise TaskError(f"scheme={scheme!r} must be one of {', '.join((*SCHEMES, PLAIN))}.")
+    return scheme
+
+
+def labelled(sample: Any) -> tuple[Any, Any]:
+    """A labelled sample as (what `encode` takes, entities)."""
+    if isinstance(sample, TaggedText):
+        return sample, sample.entities
+    text, entities = sample
+    return text, entities
+
+
+def text_of(sample: str | TaggedText) -> str:
+    """The text of what `encode` takes."""
+    return sample.text if isinstance(sample, TaggedText) else sample
