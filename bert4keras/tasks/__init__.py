@@ -4,7 +4,6 @@ from __future__ import annotations
 
 # Imported for what they register with Keras and as tasks.
 from . import (  # noqa: F401
-    generation,
     linking,
     reading,
     relations,
@@ -15,6 +14,7 @@ from . import (  # noqa: F401
 from .base import TASKS, Encoded, Task, TaskError, register_task
 from .classification import Classification, TextClassifier
 from .from_scratch import from_scratch
+from .generation import Generation, Generator, Prompt
 from .pretrained import locate, open_encoder
 from .storage import load_task as load
 
@@ -22,6 +22,9 @@ __all__ = [
     "TASKS",
     "Classification",
     "Encoded",
+    "Generation",
+    "Generator",
+    "Prompt",
     "Task",
     "TaskError",
     "TextClassifier",

@@ -73,9 +73,11 @@ class Task:
     """
 
     loss: ClassVar[Any] = None
-    architecture: ClassVar[str | None] = None  # ending of the classes of transformers it reads
-    # Inputs of the model besides those of a tokenizer: padding value by name of the input.
-    extra_inputs: ClassVar[Mapping[str, float]] = {}
+    # Ending, or endings, of the classes of transformers that it reads.
+    architecture: ClassVar[str | tuple[str, ...] | None] = None
+    # Inputs of the model besides those of a tokenizer: padding value by name of the input; None:
+    # the padding token.
+    extra_inputs: ClassVar[Mapping[str, float | None]] = {}
 
     def __init__(self, tokenizer: TokenizerBase, model: keras.Model, maxlen: int | None = None):
         self.tokenizer, self.model = tokenizer, model

@@ -128,7 +128,8 @@ def _of_huggingface(directory: Path) -> Task:
     for cls in TASKS.values():
         if cls.architecture and any(str(name).endswith(cls.architecture) for name in named):
             return cls.from_huggingface(directory)
-    known = [f"...{cls.architecture}" for cls in TASKS.values() if cls.architecture]
+    endings = [cls.architecture for cls in TASKS.values() if cls.architecture]
+    known = [f"...{name}" for some in endings for name in ([some] if type(some) is str else some)]
     raise TaskError(
         f"{directory} holds {', '.join(map(str, named)) or 'a model of no named class'}. Tasks are "
         f"loaded from {', '.join(known)}. The encoder alone: build_transformer_model(directory)."
