@@ -1,6 +1,6 @@
 """Text generation: strategies, processors and constraints over any language model."""
 
-from .constraints import Constrained, Trie
+from .constraints import Constrained, SpansOfPrompt, Trie
 from .generate import Generated, generate, stream
 from .processors import (
     BannedTokens,
@@ -25,6 +25,7 @@ __all__ = [
     "Processor",
     "RepetitionPenalty",
     "Sample",
+    "SpansOfPrompt",
     "Trie",
     "generate",
     "stream",

@@ -1,14 +1,15 @@
-"""Only certain answers: sequences from a list, or spans of a passage."""
+"""Only certain answers: sequences from a list, spans of a passage, arithmetic expressions."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from keras import ops
 
-from .processors import BANNED, Processor, mark
+from .processors import BANNED, History, Processor, mark
 
 
 class Trie:
@@ -92,6 +93,53 @@ class Trie:
             last = new
         return cls(children, range(1, len(children)))
 
+    @classmethod
+    def of_expressions(
+        cls,
+        operands: Iterable[Sequence[int]],
+        operators: Iterable[int],
+        brackets: tuple[int, int] | None = None,
+        depth: int = 2,
+    ) -> Trie:
+        """Well-formed expressions: operands with an operator between two of them.
+
+        Args:
+            operands: token sequences, such as the numbers of a word problem.
+            operators: tokens, such as those of + - * /.
+            brackets: tokens that open and close a bracket; None: there are no brackets.
+            depth: how many brackets may be open at a time.
+
+        Raises:
+            ValueError: no operand, or an empty one.
+        """
+        operands, operators = [list(map(int, one)) for one in operands], list(operators)
+        if not operands or not all(operands):
+            raise ValueError("expressions need operands, none of them empty.")
+        levels = 1 + (depth if brackets else 0)
+        # Nodes [0, levels) are before an operand, [levels, 2 levels) behind a closing bracket,
+        # in so many open brackets.
+        children: list[dict[int, int]] = [{} for _ in range(2 * levels)]
+        final = {levels}
+        for level in range(levels):
+            complete = {levels + level}
+            for operand in operands:
+                node = level
+                for token in operand:
+                    if token not in children[node]:
+                        children[node][token] = len(children)
+                        children.append({})
+                    node = children[node][token]
+                complete.add(node)
+            for node in complete:
+                children[node].update(dict.fromkeys(operators, level))
+                if brackets and level:
+                    children[node][brackets[1]] = levels + level - 1
+            if not level:
+                final |= complete
+        for level in range(levels - 1):
+            children[level][brackets[0]] = level + 1
+        return cls(children, final)
+
     def __len__(self) -> int:
         return len(self.tokens)
 
@@ -143,3 +191,42 @@ class Constrained(Processor):
         # Nothing taken can only be a row that is over and is fed padding.
         over = self.tokens.shape[0] - 1
         return ops.where(ops.any(taken > 0, axis=1), ops.sum(taken * targets, axis=1), over)
+
+
+@dataclasses.dataclass(frozen=True)
+class SpansOfPrompt(Processor):
+    """Only what stands in a text of the prompt, in one piece, or nothing at all.
+
+    `Constrained` with `Trie.of_spans` allows the same, but is compiled for the passages it is made
+    of. This one reads them off the prompts, so that one compiled search serves all passages.
+
+    Attributes:
+        end_id: token that ends each text of the prompt ([SEP]) and the answer.
+        longest: answers have at most so many tokens.
+        text: which text of the prompt, from 0; 1 is the passage of (question, passage).
+    """
+
+    end_id: int
+    longest: int
+    text: int = 1
+
+    def __call__(self, scores: Any, state: Any, history: History) -> Any:
+        tokens, vocab_size = history.tokens, scores.shape[1]
+        columns = ops.arange(tokens.shape[1], dtype="int32")[None]
+        prompt = ops.logical_and(history.written, columns < history.index - history.step)
+        ends = ops.cast(ops.logical_and(prompt, tokens == self.end_id), "int32")
+        passage = ops.logical_and(prompt, ops.cumsum(ends, axis=1) - ends == self.text)
+        # A token may come next if the answer so far stands before it. That of the passage's end
+        # is the end of the answer.
+        follows = passage
+        for back in range(1, self.longest):
+            column = ops.reshape(ops.maximum(history.index - back, 0), (1,))
+            last = ops.take(tokens, column, axis=1)
+            shift = [[0, 0], [back, 0]]
+            earlier = ops.pad(tokens[:, :-back], shift)
+            inside = ops.pad(ops.cast(passage[:, :-back], "int32"), shift) > 0
+            same = ops.logical_and(earlier == last, inside)
+            follows = ops.logical_and(follows, ops.logical_or(same, back > history.step))
+        found = mark(ops.where(follows, tokens, vocab_size), vocab_size)
+        end = ops.arange(vocab_size, dtype="int32")[None] == self.end_id
+        return ops.where(ops.logical_or(found, end), scores, BANNED)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 # Imported for what they register with Keras and as tasks.
 from . import (  # noqa: F401
-    generation,
     linking,
     reading,
     relations,
@@ -15,6 +14,7 @@ from .base import TASKS, Encoded, Task, TaskError, register_task
 from .classification import Classification, TextClassifier
 from .filling import FilledText, Filling, FillMask
 from .from_scratch import from_scratch
+from .generation import Generation, Generator, Prompt
 from .linking import CCKS2019Linker, EntityLinker, LinkedMention
 from .pretrained import locate, open_encoder
 from .reading import Answer, ExtractiveQA, Question
@@ -36,8 +36,11 @@ __all__ = [
     "FillMask",
     "FilledText",
     "Filling",
+    "Generation",
+    "Generator",
     "LinkedMention",
     "Neighbour",
+    "Prompt",
     "Question",
     "Ranked",
     "Relation",

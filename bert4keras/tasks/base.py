@@ -75,8 +75,9 @@ class Task:
     loss: ClassVar[Any] = None
     # Ending, or endings, of the classes of transformers that it reads.
     architecture: ClassVar[str | tuple[str, ...] | None] = None
-    # Inputs of the model besides those of a tokenizer: padding value by name of the input.
-    extra_inputs: ClassVar[Mapping[str, float]] = {}
+    # Inputs of the model besides those of a tokenizer: padding value by name of the input; None:
+    # the padding token.
+    extra_inputs: ClassVar[Mapping[str, float | None]] = {}
     # Options that are too long for `repr` and the model card.
     hidden_options: ClassVar[frozenset[str]] = frozenset({"encoder_config"})
 

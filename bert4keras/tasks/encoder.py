@@ -16,6 +16,8 @@ from ..positions import PositionIds
 from ..tokenizers.base import TokenizerBase
 
 SUPPORTED = ("token_ids", "segment_ids")
+# Input of an encoder alone, or of an encoder-decoder, whose names say which part it is for.
+ENCODER_INPUT = "Encoder-Input-Token"
 # Lengths to which inputs are padded. Compiled backends see few shapes, and little is wasted.
 BUCKETS = (*range(8, 64, 8), *range(64, 128, 16), *range(128, 513, 32))
 
@@ -30,7 +32,8 @@ class EncoderFacts:
         pad_token_id: id of the padding token; None if no token counts as padding.
         max_length: number of tokens that can have a position; None if any number can.
         mask: who may attend to whom; an LM's first token, for one, sees nothing of the text.
-        others: padding value of each input that a task feeds besides, by name.
+        others: padding value of each input that a task feeds besides, by name; None: the padding
+            token.
         fixed: names of inputs of a fixed size, which are not padded.
     """
 
@@ -38,11 +41,13 @@ class EncoderFacts:
     pad_token_id: int | None
     max_length: int | None
     mask: Mask
-    others: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    others: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
     fixed: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, model: keras.Model, others: Mapping[str, float] | None = None) -> EncoderFacts:
+    def of(
+        cls, model: keras.Model, others: Mapping[str, float | None] | None = None
+    ) -> EncoderFacts:
         """Read the facts off a functional model with one of our encoders in it.
 
         Args:
@@ -62,6 +67,7 @@ class EncoderFacts:
             )
         others = others or {}
         known = {input_layer_name(name): name for name in SUPPORTED} | {n: n for n in others}
+        known[ENCODER_INPUT] = "token_ids"
         names = [known.get(tensor.name) for tensor in model.inputs]
         if None in names:
             raise ValueError(
@@ -95,8 +101,9 @@ class EncoderFacts:
     @property
     def padding(self) -> tuple[int, ...]:
         """What each input is padded with."""
-        values = {"token_ids": self.pad_token_id or 0, "segment_ids": 0, **self.others}
-        return tuple(values[name] for name in self.inputs)
+        pad = self.pad_token_id or 0
+        values = {"token_ids": pad, "segment_ids": 0, **self.others}
+        return tuple(pad if values[name] is None else values[name] for name in self.inputs)
 
     def batch(self, rows: Sequence[tuple[Any, ...]]) -> list[np.ndarray]:
         """Arrays (B, T, ...) of encoded texts of different lengths.

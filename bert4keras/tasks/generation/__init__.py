@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from .bleu import (
-    bleu,
-    sentence_bleu,
-)
-from .perplexity import (
-    perplexity,
-    perplexity_of_losses,
-)
-from .rouge import (
-    RougeScore,
-    rouge,
-    rouge_l,
-    rouge_n,
-)
-from .streaming import (
-    Perplexity,
-)
+from .answers import Generation, TextStream, text_of
+from .bleu import bleu, sentence_bleu
+from .metrics import generation_scores
+from .perplexity import perplexity, perplexity_of_losses
+from .prompts import Prompt
+from .readers import TextPair, read_pairs, read_texts
+from .rouge import RougeScore, rouge, rouge_l, rouge_n
+from .streaming import Perplexity
+from .task import Generator
 
 __all__ = [
+    "Generation",
+    "Generator",
     "Perplexity",
+    "Prompt",
     "RougeScore",
+    "TextPair",
+    "TextStream",
     "bleu",
+    "generation_scores",
     "perplexity",
     "perplexity_of_losses",
+    "read_pairs",
+    "read_texts",
     "rouge",
     "rouge_l",
     "rouge_n",
     "sentence_bleu",
+    "text_of",
 ]

@@ -1,0 +1,92 @@
+"""Models that write, from checkpoints and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...checkpoints import save
+from ...models import Backbone, build_transformer_model
+from ...models.registry import get_family
+from ...tokenizers import Tokenizer
+from ...tokenizers.base import TokenizerBase
+from ..base import TaskError
+from ..pretrained import WITHOUT_TOKENIZER, locate, read_config
+from .prompts import used_tokens
+
+if TYPE_CHECKING:
+    from .task import Generator
+
+CLASSES = {
+    "gpt2": "GPT2LMHeadModel",
+    "openai-gpt": "OpenAIGPTLMHeadModel",
+    "t5": "T5ForConditionalGeneration",
+    "mt5": "MT5ForConditionalGeneration",
+    "bert": "BertLMHeadModel",
+}
+
+
+def open_generator(
+    checkpoint: str | Path | Backbone,
+    application: str | None,
+    texts: Iterable[str] | None,
+    tokenizer: TokenizerBase | None,
+    conditions: int,
+    options: Mapping[str, Any],
+) -> tuple[TokenizerBase, Backbone]:
+    """The tokenizer and the model for `Generator.build`, whose arguments these are."""
+    if isinstance(checkpoint, Backbone):
+        if tokenizer is None:
+            raise TaskError(WITHOUT_TOKENIZER)
+        return tokenizer, checkpoint
+    directory = locate(checkpoint)
+    config = read_config(directory)
+    family = get_family(config.get("model_type", "bert")).transformer
+    if application is None and family.native_application == "encoder":
+        application = "unilm"
+    # A padding id is not needed under a causal mask, and GPT-2's usual one is its end token.
+    settings = {"application": application, "with_mlm": "linear", "ignore": ("MLM-*",)}
+    if conditions:
+        settings["layer_norm_cond"] = conditions
+    if texts is not None:
+        keep = used_tokens(tokenizer or Tokenizer.from_pretrained(directory), texts)
+        settings["keep_tokens"] = keep
+        tokenizer = Tokenizer.from_pretrained(directory, keep_tokens=keep)
+    tokenizer = tokenizer or Tokenizer.from_pretrained(directory)
+    return tokenizer, build_transformer_model(directory, **{**settings, **options})
+
+
+def read_generator(directory: str | Path) -> tuple[TokenizerBase, Backbone]:
+    """Tokenizer and model of a checkpoint of transformers with a language-model head."""
+    directory = locate(directory)
+    named = read_config(directory).get("architectures") or []
+    application = "lm" if any(str(name).endswith("LMHeadModel") for name in named) else None
+    model = build_transformer_model(directory, application=application, with_mlm="linear")
+    return Tokenizer.from_pretrained(directory), model
+
+
+def write_generator(task: Generator, directory: str | Path) -> None:
+    """See `Generator.save_huggingface`.
+
+    Raises:
+        TaskError: transformers has no class for the model.
+    """
+    values = task.model.config.to_json_dict()
+    name = CLASSES.get(values.get("model_type", ""))
+    if name is None or task.kind == "unilm" or task.conditions:
+        raise TaskError(
+            f"transformers has no class for a {values.get('model_type')} that writes as "
+            f"{task.kind!r}{' under conditions' if task.conditions else ''}. Use Generator.save."
+        )
+    values["architectures"] = [name]
+    if name == "BertLMHeadModel":
+        values["is_decoder"] = True
+    end = task.tokenizer.sep_token_id
+    values.update({key: end for key in ("eos_token_id",) if end is not None})
+    if task.kind == "t5":
+        values["decoder_start_token_id"] = task._prompts.decoder_start
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    save(task.model, directory, config=values)
+    task.tokenizer.save(directory)

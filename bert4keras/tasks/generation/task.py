@@ -1,0 +1,395 @@
+"""Texts that a model writes: language models, seq2seq in one encoder (UniLM), T5."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from ...data import DataGenerator
+from ...generation import BannedTokens, BeamSearch, Constrained, Greedy, stream
+from ...losses import SparseCategoricalCrossentropy
+from ...tokenizers.base import TokenizerBase
+from ..base import LONG, Encoded, Task, TaskError, register_task
+from .answers import TextStream
+from .metrics import generation_scores
+from .perplexity import perplexity
+from .prompts import Prompt, PromptEncoder, TrainingRow, kind_of, never_written
+from .scoring import TokenScorer
+from .settings import PROCESSORS, STRATEGIES, setting_of, to_values, with_options
+from .writing import write
+
+CONDITION, DECODER = "Input-Condition", "Decoder-Input-Token"
+
+
+@register_task
+class Generator(Task):
+    """Writer of texts: it continues a prompt, or answers it with a text of its own.
+
+    How it writes is asked of the model: an encoder-decoder (T5) reads the prompt and writes another
+    text ("t5"); so does a BERT under `application="unilm"`; a GPT, or a BERT under
+    `application="lm"`, continues the prompt. A prompt is a text, a pair of texts, or a `Prompt`.
+
+    A prompt that is longer than the model reads is an error unless `truncate` says where to cut it:
+    windows make no sense here.
+
+    Args:
+        tokenizer, model: of `Task`; the model is a `Backbone` with a language-model head.
+        maxlen: tokens of prompt and answer together, as of `Task`; of an encoder-decoder, of the
+            prompt.
+        max_new_tokens: most tokens of an answer, the end token included; None: 64, or half of
+            `maxlen` if that is less.
+        strategy: `Greedy()`, `BeamSearch(...)` or `Sample(...)` of `bert4keras.generation`.
+        processors: rules and penalties of `bert4keras.generation`, in this order.
+        truncate: "error"; "left" or "right" cut tokens off that end of a prompt that is too long
+            (of a pair, off the longer text), and of a target that is.
+        start_token: begin prompts with the end-of-text token where the tokenizer has no start token
+            (GPT-2), as it was trained; transformers does not. An empty prompt always does.
+        conditions: names of the conditions of a model with conditional norms
+            (`layer_norm_cond=len(conditions)`); each prompt then has one of them.
+
+    Raises:
+        TaskError: a model that does not write, or options that do not fit it.
+
+    Example:
+        >>> task = Generator.build("bert", max_new_tokens=32, strategy=BeamSearch(4))
+        >>> task.model.compile("adam", task.loss)
+        >>> task.model.fit(task.batches([("a long text ...", "its title")]))
+        >>> print(task("another text"))
+        a title
+    """
+
+    architecture = ("LMHeadModel", "ForConditionalGeneration")
+    extra_inputs: ClassVar = {DECODER: None, CONDITION: 0.0}
+
+    def __init__(
+        self,
+        tokenizer: TokenizerBase,
+        model: keras.Model,
+        maxlen: int | None = None,
+        max_new_tokens: int | None = None,
+        strategy: Any = None,
+        processors: Sequence[Any] = (),
+        truncate: str = "error",
+        start_token: bool = False,
+        conditions: Sequence[str] = (),
+    ):
+        transformer = getattr(model, "transformer", None)
+        if transformer is None:
+            raise TaskError(
+                f"{type(model).__name__} {model.name!r} is no Backbone: a Generator needs what "
+                "build_transformer_model returns, which can go on from token to token."
+            )
+        self.kind = kind_of(transformer)
+        super().__init__(tokenizer, model, maxlen)
+        activation = transformer.outputs.with_mlm
+        if len(model.outputs) > 1 or activation not in (True, "softmax", "linear"):
+            raise TaskError(
+                "the model's output must be the scores of tokens alone: with_mlm='linear' (or True "
+                "for probabilities) and no other head."
+            )
+        self.from_logits = activation == "linear"
+        self.max_new_tokens = max_new_tokens or min(64, self.maxlen // 2)
+        self.strategy = setting_of(strategy or Greedy(), STRATEGIES)
+        self.processors = [setting_of(value, PROCESSORS) for value in processors]
+        self.truncate, self.start_token = truncate, bool(start_token)
+        self.conditions = [str(name) for name in conditions]
+        width = transformer.config.layer_norm_cond or 0
+        if width != len(self.conditions):
+            raise TaskError(
+                f"there are {len(self.conditions)} conditions, and the model's norms take {width}: "
+                "build_transformer_model(..., layer_norm_cond=len(conditions))."
+            )
+        config = transformer.config
+        start = config.extra.get("decoder_start_token_id", config.pad_token_id or 0)
+        self._prompts = PromptEncoder(
+            tokenizer, self.kind, truncate, self.start_token, start, self.conditions
+        )
+        self._banned = BannedTokens(never_written(tokenizer, config.vocab_size))
+        self._scorer: TokenScorer | None = None
+        self._room(self.max_new_tokens)
+
+    @classmethod
+    def build(
+        cls,
+        checkpoint: Any,
+        application: str | None = None,
+        texts: Iterable[str] | None = None,
+        tokenizer: TokenizerBase | None = None,
+        options: Mapping[str, Any] | None = None,
+        **settings: Any,
+    ) -> Generator:
+        """Build a generator from a pretrained model, whose language-model head may be absent.
+
+        Args:
+            checkpoint: directory, `hf://org/name`, a name of `checkpoints.fetch`, or a `Backbone`,
+                for which `tokenizer` is given.
+            application: "unilm" (the default) or "lm", of an encoder; GPT and T5 are what they are.
+            texts: keep of the vocabulary only the tokens that occur in these texts (and the
+                special ones): a smaller and faster model, which can write no others.
+            tokenizer: in place of the checkpoint's own.
+            options: of `build_transformer_model`.
+            **settings: of the class.
+        """
+        from .pretrained import open_generator
+
+        conditions = settings.get("conditions", ())
+        tokenizer, model = open_generator(
+            checkpoint, application, texts, tokenizer, len(conditions), options or {}
+        )
+        return cls(tokenizer, model, **settings)
+
+    @property
+    def loss(self) -> Any:
+        """Cross entropy of the tokens to be written; labels below 0 do not count."""
+        return SparseCategoricalCrossentropy(from_logits=self.from_logits)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "max_new_tokens": self.max_new_tokens,
+            "strategy": to_values(self.strategy),
+            "processors": [to_values(processor) for processor in self.processors],
+            "truncate": self.truncate,
+            "start_token": self.start_token,
+            "conditions": self.conditions,
+        }
+
+    # Writing
+
+    def encode(self, sample: Any, max_new_tokens: int | None = None) -> Encoded:
+        """Encode a prompt: a text, a pair of texts, or a `Prompt`."""
+        prompt = Prompt.of(sample)
+        ids = self._prompts.source(prompt, self._room(max_new_tokens or self.max_new_tokens))
+        return Encoded(sample, [(ids, self._prompts.condition(prompt))])
+
+    def __call__(self, samples: Any, **how: Any) -> Any:
+        """Answer one prompt, or a list of them; `how` as of `predict`."""
+        if isinstance(samples, list):
+            return self.predict(samples, **how)
+        return self.predict([samples], **how)[0]
+
+    def predict(
+        self,
+        samples: Iterable[Any],
+        batch_size: int = 64,
+        progress: bool | None = None,
+        *,
+        max_new_tokens: int | None = None,
+        strategy: Any = None,
+        processors: Sequence[Any] | None = None,
+        n: int | None = None,
+        seed: int | None = None,
+    ) -> list[Any]:
+        """Answer many prompts, in their order.
+
+        Args:
+            samples: prompts.
+            batch_size: prompts at a time; those of similar length go together.
+            progress: show a progress bar; None: if the work is long.
+            max_new_tokens, strategy, processors: in place of those of the task. Processors of any
+                class; they hold for all prompts.
+            n: answers to each prompt, of `BeamSearch` or `Sample`.
+            seed: of `Sample`.
+
+        Returns:
+            For each prompt a `Generation`; a list of them, the best first, where `n` is given or
+            the strategy has an `n` above 1.
+        """
+        most = max_new_tokens or self.max_new_tokens
+        strategy = with_options(strategy or self.strategy, n, seed)
+        request = {
+            "max_new_tokens": most,
+            "end_id": self._prompts.end,
+            "strategy": strategy,
+            "processors": self._all_processors(processors),
+        }
+        encoded = [self.encode(sample, most) for sample in samples]
+        order = sorted(range(len(encoded)), key=lambda i: len(encoded[i].rows[0][0]))
+        parts = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+        found: list[Any] = [None] * len(encoded)
+        show = len(parts) >= LONG if progress is None else progress
+        for part in tqdm(parts, disable=not show, unit="batch", leave=False):
+            # The number of rows is rounded up too: a compiled function serves one shape.
+            filled = 1 << (len(part) - 1).bit_length()
+            chosen = [encoded[i] for i in (*part, *part[-1:] * (filled - len(part)))]
+            before = [one.rows[0][0] for one in chosen]
+            inputs, continues = self._inputs(chosen), self.kind == "lm"
+            answers = write(self.model, self.tokenizer, before, continues, inputs, request)
+            for i, some in zip(part, answers, strict=False):
+                several = n is not None or getattr(strategy, "n", 1) > 1
+                found[i] = some if several else some[0]
+        return found
+
+    def stream(self, samples: Iterable[Any], batch_size: int = 64, **how: Any) -> Iterator[Any]:
+        """Answer prompts of an iterable one after another; `how` as of `predict`."""
+        part: list[Any] = []
+        for sample in samples:
+            part.append(sample)
+            if len(part) == 4 * batch_size:
+                yield from self.predict(part, batch_size, progress=False, **how)
+                part = []
+        yield from self.predict(part, batch_size, progress=False, **how)
+
+    def stream_text(
+        self,
+        sample: Any,
+        *,
+        max_new_tokens: int | None = None,
+        strategy: Any = None,
+        processors: Sequence[Any] | None = None,
+        seed: int | None = None,
+    ) -> Iterator[str]:
+        """Answer one prompt piece by piece, while the answer is being written.
+
+        Args:
+            sample: a prompt.
+            max_new_tokens, strategy, processors, seed: as of `predict`.
+
+        Yields:
+            Pieces of the text of `generator(sample)`, none of them empty. A piece comes as soon as
+            no later token can change it.
+        """
+        most = max_new_tokens or self.max_new_tokens
+        strategy = with_options(strategy or self.strategy, None, seed)
+        if isinstance(strategy, BeamSearch) or getattr(strategy, "n", 1) > 1:
+            raise TaskError(
+                f"{strategy} has several answers in hand until the end: stream_text(..., "
+                "strategy=Greedy()) or Sample(...) writes one token after another."
+            )
+        encoded = self.encode(sample, most)
+        prompt, end = encoded.rows[0][0], self._prompts.end
+        text = TextStream(self.tokenizer, prompt if self.kind == "lm" else ())
+        processors, inputs = self._all_processors(processors), self._inputs([encoded])
+        how = {"processors": processors, "inputs": inputs}
+        for (token,) in stream(self.model, [prompt], most, end, strategy, **how):
+            if token is not None and token != end and (piece := text.add(token)):
+                yield piece
+        if piece := text.close():
+            yield piece
+
+    def _all_processors(self, processors: Sequence[Any] | None) -> list[Any]:
+        """The processors of a call, and that of the tokens that are never written."""
+        processors = self.processors if processors is None else list(processors)
+        if any(isinstance(p, Constrained) and len(p.roots) > 1 for p in processors):
+            raise TaskError(
+                "Constrained has a trie for each prompt, but processors hold for all prompts of a "
+                "call: call the generator once for each trie."
+            )
+        return [self._banned, *processors]
+
+    def _inputs(self, encoded: Sequence[Encoded]) -> dict[str, np.ndarray]:
+        """Further inputs of the model, by the names of `generate`."""
+        if not self.conditions:
+            return {}
+        return {"condition": np.stack([one.rows[0][1] for one in encoded])}
+
+    def _room(self, most: int) -> int:
+        """Tokens that a prompt may have."""
+        if most < 1:
+            raise TaskError(f"max_new_tokens={most} must be at least 1.")
+        room = self.maxlen if self.kind == "t5" else self.maxlen - most
+        if room < 1:
+            raise TaskError(
+                f"max_new_tokens={most} leaves no room for a prompt: prompt and answer have at "
+                f"most maxlen={self.maxlen} tokens together."
+            )
+        return room
+
+    # Training and scores
+
+    def batches(
+        self,
+        samples: Sequence[Any],
+        batch_size: int = 32,
+        shuffle: bool = False,
+        seed: int = 0,
+        **options: Any,
+    ) -> DataGenerator:
+        """Batches for `model.fit`.
+
+        Args:
+            samples: texts of a language model, else pairs (prompt, target).
+            batch_size, shuffle, seed, **options: of `DataGenerator`.
+        """
+        rows = [row for sample in samples for row in self._rows(sample)]
+
+        def encode(row: TrainingRow) -> tuple[Any, Any]:
+            return self._structured(self._columns(row)), np.asarray(row.labels, "int32")
+
+        how = {"encode": encode, "pad_value": self.encoder.padding}
+        how |= {"shuffle": shuffle, "seed": seed}
+        return DataGenerator(rows, batch_size, **{**how, **options})
+
+    def _rows(self, sample: Any) -> list[TrainingRow]:
+        return self._prompts.training_rows(sample, self.maxlen, self.max_new_tokens)
+
+    def _columns(self, row: TrainingRow) -> list[np.ndarray]:
+        """The inputs of a row, in the order of the model's."""
+        others = {"Decoder_Input_Token": row.decoder_ids, "Input_Condition": row.condition}
+        chosen = self.encoder.select(row.token_ids, row.segment_ids, **others)
+        return [np.asarray(values) for values in chosen]
+
+    def log_probabilities(self, samples: Iterable[Any], batch_size: int = 32) -> list[np.ndarray]:
+        """How probable texts are, token by token.
+
+        Args:
+            samples: as of `batches`.
+            batch_size: rows at a time.
+
+        Returns:
+            For each sample the natural logarithms of the probabilities that its tokens have after
+            what stands before them, the end token included. Their sum is that of the whole text.
+        """
+        rows = [self._rows(sample) for sample in samples]
+        if self._scorer is None:
+            self._scorer = TokenScorer(self.model, self.from_logits, self.encoder.padding)
+        flat = [(self._columns(row), row.labels) for some in rows for row in some]
+        found = iter(self._scorer(flat, batch_size))
+        return [np.concatenate([next(found) for _ in some]) for some in rows]
+
+    def evaluate(
+        self, samples: Iterable[Any], batch_size: int = 64, **how: Any
+    ) -> dict[str, float]:
+        """Scores on samples.
+
+        Args:
+            samples: as of `batches`.
+            batch_size, **how: as of `predict`.
+
+        Returns:
+            Of a language model `perplexity`, per token of the texts; else ROUGE, BLEU and exact
+            match of what is written, see `generation_scores`.
+        """
+        samples = list(samples)
+        if not samples:
+            raise TaskError("evaluate() got no samples.")
+        if self.kind == "lm":
+            return {"perplexity": perplexity(self.log_probabilities(samples, batch_size))}
+        prompts, targets = zip(*samples, strict=True)
+        return self.metrics(self.predict(prompts, batch_size, **how), targets)
+
+    def metrics(self, answers: Sequence[Any], labels: Sequence[str]) -> dict[str, float]:
+        """ROUGE-L and its like; of several answers the first one counts."""
+        best = [answer[0] if isinstance(answer, list) else answer for answer in answers]
+        return generation_scores([answer.text for answer in best], list(labels))
+
+    # Checkpoints of transformers
+
+    @classmethod
+    def from_huggingface(cls, directory: str | Path, **settings: Any) -> Generator:
+        """Read a language model or a T5 of transformers (`...LMHeadModel`,
+        `...ForConditionalGeneration`)."""
+        from .pretrained import read_generator
+
+        return cls(*read_generator(directory), **settings)
+
+    def save_huggingface(self, directory: str | Path) -> None:
+        """Write model and tokenizer as `from_pretrained` of transformers reads them."""
+        from .pretrained import write_generator
+
+        write_generator(self, directory)
