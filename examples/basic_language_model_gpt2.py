@@ -3,8 +3,8 @@
 --checkpoint takes any GPT-2 (a directory or hf://org/name). Without it a tiny GPT-2 and its
 byte-level BPE are trained on the spot, from random weights: it shows how, and writes little sense.
 
-Data: the English texts of examples/datasets (written for this project, Apache-2.0): 8 of 10 to train
-on, one to choose the epoch, one held out. --train takes any file with one text a line.
+Data: the English texts of examples/datasets (written for this project, Apache-2.0): 8 of 10 to
+train on, one to choose the epoch, one held out. --train takes any file with one text a line.
     python examples/basic_language_model_gpt2.py [--checkpoint NAME] [--prompt "The train" ...]
     python basic_language_model_gpt2.py --train mine.txt --save gpt2
 Seen: perplexity 72.5 per token of texts held out (by the frequency of each token alone: 266.8); 46

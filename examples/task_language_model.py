@@ -3,8 +3,8 @@
 `application="lm"` lets each position see what is on its left, and every BERT is a GPT. Without
 --checkpoint a small model of characters starts from random weights.
 
-Data: the Chinese texts of examples/datasets (written for this project, Apache-2.0): 8 of 10 to train
-on, one to choose the epoch, one held out. --train takes any file with one text a line.
+Data: the Chinese texts of examples/datasets (written for this project, Apache-2.0): 8 of 10 to
+train on, one to choose the epoch, one held out. --train takes any file with one text a line.
     python examples/task_language_model.py [--checkpoint NAME --learning-rate 5e-5]
     python task_language_model.py --train mine.txt --prompt "Today" --save writer
 Seen: perplexity 80.8 of 23 texts held out (by the frequency of each token alone 110.6); 26 s on one

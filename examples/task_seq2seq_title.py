@@ -8,8 +8,8 @@ Data: examples/datasets/titles (Chinese, made from templates, Apache-2.0), or yo
 `title<TAB>text`, or JSON lines with "title" and "content" (CSL, LCSTS, ...); *.xz and *.gz too.
     python examples/task_seq2seq_title.py [--checkpoint NAME --learning-rate 5e-5]
     python task_seq2seq_title.py --train mine.tsv --predict texts.txt --save titles
-Seen: seed 1, beam search: ROUGE-L 0.847, BLEU 0.712 (the first sentence: 0.211, 0.124); 2 min on one
-CPU core (torch).
+Seen: seed 1, beam search: ROUGE-L 0.847, BLEU 0.712 (the first sentence: 0.211, 0.124); 2 min on
+one CPU core (torch).
 """
 
 import argparse

@@ -209,7 +209,6 @@ def test_grades_from_which_nothing_can_be_learnt(run, script, rows, message, tmp
         ("task_classification_adversarial", ["--methods", "fgm", "--steps", 2], "without PGD"),
         ("basic_gibbs_sampling_via_mlm", ["--text", "a b", "--tokens", 3], "--tokens has no effe"),
         ("basic_integrated_gradients", ["--text", "a", "--explain", 3], "--explain has no effect"),
-        ("basic_language_model_gpt2", ["--model", TINY, "--limit", 3], "--limit has no effect on"),
         ("basic_masked_language_model", ["--model", TINY, "--epochs", 3], "--epochs has no effect"),
     ],
 )
