@@ -81,13 +81,12 @@ def test_learns_saves_and_answers_the_same(fixtures, tmp_path):
 
 def test_scores_are_probabilities_of_the_tokens(writers):
     """Those of greedy and beam search, against the model that reads the finished text."""
-    for name, task in writers.items():
+    for name in ("unilm", "t5"):
         for strategy in (Greedy(), BeamSearch(3, length_penalty=0.5)):
-            answer = task("very good", strategy=strategy, max_new_tokens=5)
-            if name == "lm":
-                continue  # its whole text is scored, the prompt too
-            assert answer.score == pytest.approx(math.exp(answer.log_probability / answer.tokens))
-        assert 0 < answer.score <= 1
+            answer = writers[name]("very good", strategy=strategy, max_new_tokens=5)
+            mean = answer.log_probability / answer.tokens
+            assert answer.score == pytest.approx(math.exp(mean))
+            assert 0 < answer.score <= 1
     task = writers["unilm"]
     answer = task("very good", strategy=BeamSearch(3, length_penalty=0.5), max_new_tokens=4)
     prompt = task.encode("very good").rows[0][0]
@@ -115,11 +114,10 @@ def test_together_as_alone(writers):
 
 def test_pieces_are_the_text(writers):
     for name, task in writers.items():
-        for seed in range(3):
-            how = {"strategy": Sample(temperature=2.0), "seed": seed, "max_new_tokens": 9}
-            pieces = list(task.stream_text("good film", **how))
-            assert "".join(pieces) == task("good film", **how).text, name
-            assert all(pieces)
+        how = {"strategy": Sample(temperature=2.0), "max_new_tokens": 9}
+        pieces = list(task.stream_text("good film", **how))
+        assert "".join(pieces) == task("good film", **how).text, name
+        assert all(pieces)
     with pytest.raises(TaskError, match="several answers in hand until the end"):
         next(task.stream_text("a", strategy=BeamSearch(2)))
 
@@ -137,10 +135,10 @@ def test_several_answers(unilm):
 
 
 def test_a_language_model_continues(fixtures):
-    task = gpt2(fixtures, start_token=True, max_new_tokens=16)
+    task = gpt2(fixtures, start_token=True, max_new_tokens=24)
     text = "hello wörld 你好 again"
     task.model.compile(keras.optimizers.Adam(1e-2), task.loss)
-    task.model.fit(task.batches([text] * 4, 4, shuffle=True), epochs=60, verbose=0)
+    task.model.fit(task.batches([text] * 4, 4, shuffle=True), epochs=120, verbose=0)
     answer = task("hello")
     assert "hello" + answer.text == text
     assert answer.finish_reason == "stop"
@@ -213,8 +211,8 @@ def test_conditions(fixtures, tmp_path):
     path = fixtures / "bert_gelu"
     task = Generator.build(path, application="lm", options=DRY, **settings)
     rows = [Prompt("very good film", condition="good"), Prompt("not good", condition="bad")]
-    task.model.compile(keras.optimizers.Adam(3e-3), task.loss)
-    task.model.fit(task.batches(rows * 2, 4, shuffle=True), epochs=40, verbose=0)
+    task.model.compile(keras.optimizers.Adam(1e-3), task.loss)
+    task.model.fit(task.batches(rows * 2, 4, shuffle=True), epochs=80, verbose=0)
     found = task([Prompt("", condition="bad"), Prompt("", condition="good")])
     assert [answer.text for answer in found] == ["not good", "very good film"]
     task.save(tmp_path / "saved")
@@ -232,7 +230,7 @@ def test_regularized_and_small_vocabularies(fixtures):
     texts = [text for pair in PAIRS for text in pair]
     task = Generator.build(fixtures / "bert_gelu", texts=texts, max_new_tokens=6, options=DRY)
     whole = Tokenizer.from_pretrained(fixtures / "bert_gelu")
-    assert task.tokenizer.vocab_size < whole.vocab_size == 62 or task.tokenizer.vocab_size < 62
+    assert task.tokenizer.vocab_size < whole.vocab_size
     model = Regularized(task.model, [FGM(epsilon=0.5)])
     model.compile(keras.optimizers.Adam(3e-3), task.loss)
     before = task.log_probabilities(PAIRS)[0].sum()
