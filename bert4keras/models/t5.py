@@ -177,6 +177,7 @@ class T5Config(TransformerConfig):
         known = ("gelu", "gelu_python") if self.gated else ("gelu_new", "gelu")
         names = dict(zip(("gelu_tanh", "gelu"), known, strict=True))
         act = names.get(self.hidden_act, self.hidden_act)
+        values["d_kv"] = self.attention_head_size  # 64 elsewhere, where the config does not say
         return {**values, "feed_forward_proj": GATED + act if self.gated else act}
 
 

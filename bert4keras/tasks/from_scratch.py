@@ -6,7 +6,6 @@ import collections
 from collections.abc import Iterable
 from typing import Any
 
-from ..config import TransformerConfig
 from ..models import Backbone, build_transformer_model
 from ..tokenizers import Tokenizer
 from ..tokenizers.characters import is_cjk
@@ -46,13 +45,13 @@ def from_scratch(
         raise ValueError(f"no character of the texts occurs {min_count} times.")
     inside = [f"##{char}" for char in used if not is_cjk(char)]  # within a word, as in WordPiece
     tokenizer = Tokenizer([*SPECIAL, *used, *inside], do_lower_case=True)
-    config = TransformerConfig(
-        vocab_size=tokenizer.vocab_size,
-        hidden_size=hidden_size,
-        num_hidden_layers=num_hidden_layers,
-        num_attention_heads=num_attention_heads,
-        intermediate_size=4 * hidden_size,
-        max_position=maxlen,
-        initializer_range=0.05,
-    )
+    config = {  # what else there is to say is the family's
+        "vocab_size": tokenizer.vocab_size,
+        "hidden_size": hidden_size,
+        "num_hidden_layers": num_hidden_layers,
+        "num_attention_heads": num_attention_heads,
+        "intermediate_size": 4 * hidden_size,
+        "max_position": maxlen,
+        "initializer_range": 0.05,
+    }
     return build_transformer_model(config, **{"model": "nezha", **options}), tokenizer

@@ -203,7 +203,7 @@ def test_grades_from_which_nothing_can_be_learnt(run, script, rows, message, tmp
         ("task_sentence_embedding", ["--method", "cross-encoder", "--query", "a"], "without vect"),
         ("task_classification_adversarial", ["--methods", "fgm", "--steps", 2], "without PGD"),
         ("basic_integrated_gradients", ["--text", "a", "--explain", 3], "--explain has no effect"),
-        ("basic_language_model_gpt2", ["--model", TINY, "--limit", 3], "--limit has no effect on"),
+        ("basic_masked_language_model", ["--model", TINY, "--epochs", 3], "--epochs has no effect"),
     ],
 )
 def test_options_that_would_be_ignored_are_refused(run, script, arguments, message):

@@ -18,10 +18,8 @@ import numpy as np
 import pytest
 
 from bert4keras import data
-from bert4keras.tasks import linking
-from bert4keras.tasks.reading import read_questions, read_squad
-from bert4keras.tasks.relations import read_relations
-from bert4keras.tasks.sql import execute, read_table_questions
+from bert4keras.tasks.generation import read_pairs, read_texts
+from bert4keras.tasks.sql import execute
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SECONDS, KILOBYTES = 10, 2_000_000
@@ -65,8 +63,6 @@ CCKS = '{"text": "李白的诗", "mention_data": [{"offset": "0", "mention": "�
 ENTITY = '{"id": 1, "name": "李白", "names": ["太白"], "facts": [["是", "诗人"]]}'
 LINKED = '{"text": "李白的诗", "links": [{"start": 0, "end": 2, "entity": "1"}], "topic": "a"}'
 VECTORS = "2 3\nthe 0.1 -0.2 3e-1\n李白 1 2 3\n"
-PROBLEMS = "有3个苹果，吃了1个，还剩？\t3-1\t2\n每行4棵，5行几棵？\t4*5\t20\n"
-MATH = '{"question": "有3个苹果，吃了1个？", "equation": "3-1", "answer": "2"}\n'
 LINES = '我  爱  北京\n你 好\n\n{"paragraphs": ["甲", "乙"]}\n'
 TITLES = "标题\t正文在这里。\nTitle\tSome text.\n"
 
@@ -108,12 +104,12 @@ VALUES = [None, True, -1, 0, 10**30, 1.5, "", "a", "\0", "١", [], [[]], {}, {"a
 def readers(monkeypatch, tmp_path):
     """Pairs of a function of a path, and the contents that it reads."""
     monkeypatch.syspath_prepend(str(EXAMPLES))
-    names = "common entities titles"
+    names = "common entities linking relations tables comprehension reading"
     m = argparse.Namespace(**{name: importlib.import_module(name) for name in names.split()})
-    scripts = "cws_crf language_model math_word_problem"
+    scripts = "cws_crf multilabel_classification"
     scripts = [importlib.import_module(f"task_{name}") for name in scripts.split()]
-    cws, language_model, problems = (script.read for script in scripts)
-    options = argparse.Namespace(maxlen=64, limit=None)
+    cws, topics = (script.read for script in scripts)
+    poems = importlib.import_module("task_permutation_language_model").read
 
     def queries(path):
         (tmp_path / "tables.jsonl").write_text(TABLES, encoding="utf-8")
@@ -160,9 +156,10 @@ def readers(monkeypatch, tmp_path):
         (lambda path: linking.read_word_vectors(path)[1], [VECTORS]),
         (documents, [COLUMNS]),
         (cws, [LINES]),
-        (language_model, [LINES]),
-        (lambda path: problems(path, options), [PROBLEMS, MATH]),
-        (lambda path: m.titles.read(path), [TITLES]),
+        (read_texts, [LINES]),
+        (poems, [POEMS, LINES]),
+        (lambda path: topics(path), [TITLES]),
+        (lambda path: read_pairs(path, (1, 0)), [TITLES]),
         (data.read_table, everything),
         (data.read_json_rows, everything),
         (random_access, everything),
@@ -243,7 +240,7 @@ def attack(readers, directory, count: int, seed: int) -> int:
             rng = np.random.default_rng([seed, number])
             reader, contents = readers[number % len(readers)]
             content = contents[rng.integers(len(contents))]
-            suffix = {SUBJQA: ".csv", MATH: ".jsonl"}.get(content, ".txt")
+            suffix = {SUBJQA: ".csv"}.get(content, ".txt")
             packed = rng.random() < 0.05
             path = directory / f"damaged{suffix}{'.xz' * packed}"
             raw = damaged(content, rng)
@@ -270,7 +267,7 @@ def test_whole_files_are_read(readers, tmp_path):
     """The negative control: without damage no reader refuses its files."""
     for reader, contents in readers[:-3]:
         for content in contents:
-            suffix = {SUBJQA: ".csv", MATH: ".jsonl"}.get(content, ".txt")
+            suffix = {SUBJQA: ".csv"}.get(content, ".txt")
             (tmp_path / f"whole{suffix}").write_text(content, encoding="utf-8")
             assert len(reader(tmp_path / f"whole{suffix}"))
 

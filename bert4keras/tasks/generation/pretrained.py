@@ -82,8 +82,11 @@ def write_generator(task: Generator, directory: str | Path) -> None:
     values["architectures"] = [name]
     if name == "BertLMHeadModel":
         values["is_decoder"] = True
-    end = task.tokenizer.sep_token_id
-    values.update({key: end for key in ("eos_token_id",) if end is not None})
+    ends = {
+        "bos_token_id": task.tokenizer.cls_token_id,
+        "eos_token_id": task.tokenizer.sep_token_id,
+    }
+    values.update({key: token for key, token in ends.items() if token is not None})
     if task.kind == "t5":
         values["decoder_start_token_id"] = task._prompts.decoder_start
     directory = Path(directory)
