@@ -25,17 +25,10 @@ from bert4keras.training import Evaluator
 
 DATA = Path(__file__).parent / "datasets" / "reading"
 
-parser = argparse.ArgumentParser(
-    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-)
-parser.add_argument(
-    "--checkpoint",
-    help="encoder under the convolutions: directory, hf://org/name, minilm-l6 or "
-    "multilingual-e5-small (default: none, vectors of characters are learned)",
-)
-parser.add_argument(
-    "--train", type=Path, default=DATA / "train.json", help="questions (default: %(default)s)"
-)
+style = argparse.RawDescriptionHelpFormatter
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=style)
+parser.add_argument("--checkpoint", help="encoder under the convolutions, such as minilm-l6 (none)")
+parser.add_argument("--train", type=Path, default=DATA / "train.json", help="(%(default)s)")
 parser.add_argument("--valid", type=Path, help="to choose the epoch; else a tenth of --train")
 parser.add_argument("--test", type=Path, help="to report on; else a tenth of --train")
 parser.add_argument("--predict", type=Path, help="JSON lines with question and passages: answer")

@@ -131,7 +131,7 @@ def merge_windows(scores: Sequence[np.ndarray], windows: Sequence[Span]) -> np.n
 
     Args:
         scores: an array (size, C) for each window; rows behind its items are padding.
-        windows: their (start, end), as from `cut_windows`.
+        windows: their (start, end), as from `sliding_windows`.
 
     Returns:
         (length, C).

@@ -264,7 +264,7 @@ class DGCNN(EndsMask, keras.layers.Layer):
 
         Returns:
             For each row spans [start, end) of tokens, the best first; the score is the product of
-            both probabilities. `tasks.reading.vote` chooses an answer among several passages.
+            both probabilities. `aggregate_answers` chooses an answer among several passages.
         """
         return [
             best_spans(row, top, max_length, row > threshold, np.multiply)

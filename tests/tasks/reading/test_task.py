@@ -36,16 +36,18 @@ def qa(checkpoint):
     return ExtractiveQA.build(checkpoint, **NO_DROPOUT)
 
 
-def outputs_for(task, encoded, spans):
-    """Outputs of a model that is sure of these characters: {(passage, start, end): logit}."""
+def outputs_for(encoded, spans):
+    """Outputs of a model that gives characters {(passage, start, end): probability}."""
     made = []
     for number, window in encoded.extra:
-        rows = np.zeros((len(window.token_ids) + 3, 2))
-        for (passage, start, end), score in spans.items():
+        rows = np.full((len(window.token_ids) + 3, 2), -30.0)
+        rows[0] = 0  # no answer
+        for (passage, start, end), probability in spans.items():
             place = window.locate(start, end) if passage == number else None
             if place:
-                rows[place[0], 0] += score
-                rows[place[1], 1] += score
+                rows[place[0], 0] = rows[place[1], 1] = (
+                    math.log(probability / (1 - probability)) / 2
+                )
         made.append(rows)
     return made
 
@@ -129,23 +131,27 @@ def test_one_answer_over_a_long_text(qa):
     encoded = qa.encode(("Who went?", passage))
     assert len(encoded.rows) > 10
     assert all(len(row[0]) <= qa.maxlen for row in encoded.rows)
-    answer = qa.decode(outputs_for(qa, encoded, {(0, start, start + 3): 8.0}), encoded)
-    assert (answer.text, answer.start, answer.end) == ("Bob", start, start + 3)
-    assert 0.5 < answer.score < 1
+    answer = qa.decode(outputs_for(encoded, {(0, start, start + 3): 0.8}), encoded)
+    assert answer == Answer("Bob", start, start + 3, pytest.approx(0.8, abs=1e-6))
     # Negative control: where no window says so it is not found.
-    assert qa.decode(outputs_for(qa, encoded, {}), encoded).text != "Bob"
+    assert qa.decode(outputs_for(encoded, {}), encoded).text == ""
 
 
 def test_several_passages_vote(qa):
     sample = ("Who?", ["Ann or Bob.", "Bob went, but Ann did not.", "Bob and Ann, not Joe."])
     encoded = qa.encode(sample)
-    spans = {(0, 0, 3): 4.0, (1, 0, 3): 3.3, (2, 0, 3): 3.3}
-    outputs = outputs_for(qa, encoded, spans)
-    answer = qa.decode(outputs, encoded)
-    assert answer.text == "Bob"  # two passages outvote the surer one
-    assert answer.passage in (1, 2)
+    spans = {(0, 0, 3): 0.9, (1, 0, 3): 0.7, (2, 0, 3): 0.8}
+    answer = qa.decode(outputs_for(encoded, spans), encoded)
+    # Two passages outvote the surer one: 1.13 / 2.5 is more than 0.81 / 1.9.
+    assert answer == Answer("Bob", 0, 3, pytest.approx(0.8), passage=2)
+    assert [a.text for a in qa._rank(qa._read(outputs_for(encoded, spans), encoded))[:2]] == [
+        "Bob",
+        "Ann",
+    ]
     del spans[2, 0, 3]
-    assert qa.decode(outputs_for(qa, encoded, spans), encoded).text == "Ann"
+    assert qa.decode(outputs_for(encoded, spans), encoded).text == "Ann"
+    nothing = qa.decode(outputs_for(encoded, {(0, 0, 3): 0.4, (1, 0, 3): 0.3}), encoded)
+    assert nothing == Answer("", 0, 0, pytest.approx(0.6))
 
 
 def test_the_best_answers(qa):
