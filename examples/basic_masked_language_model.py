@@ -40,9 +40,12 @@ parser.add_argument("--limit", type=int, help="train on so many lines only")
 options = parser.parse_args()
 keras.utils.set_random_seed(options.seed)
 
-# Data: a tenth of the lines is held out.
-lines = [line for line in read_lines(options.train or DATA) if line.strip()]
-train, valid = split(lines[: options.limit], (0.1,), options.seed)
+texts = list(options.text or [])
+if options.predict:
+    texts += [line for line in read_lines(options.predict) if line.strip()]
+lines = []
+if options.train or not (options.checkpoint and texts):
+    lines = [line for line in read_lines(options.train or DATA) if line.strip()][: options.limit]
 
 if options.checkpoint:
     task = FillMask.build(options.checkpoint, maxlen=options.maxlen)
@@ -58,19 +61,17 @@ else:  # a small one whose vocabulary are the words of the data
     task = FillMask.build(bert, tokenizer=tokenizer, maxlen=options.maxlen)
 
 if options.train or not options.checkpoint:
+    train, valid = split(lines, (0.1,), options.seed)
     epochs = options.epochs or (3 if options.checkpoint else 200)
     batches = task.batches(train, options.batch_size, shuffle=True, seed=options.seed)
     rate = options.learning_rate or (2e-5 if options.checkpoint else 2e-3)
     rate = warm_up(rate, epochs * len(batches) // 10, epochs * len(batches))
     task.model.compile(keras.optimizers.AdamW(rate), task.loss)
     task.model.fit(batches, epochs=epochs, verbose="auto" if sys.stdout.isatty() else 2)
-    for name, texts in (("train", train), ("valid", valid)):
-        scores = task.evaluate(texts)
+    for name, part in (("train", train), ("valid", valid)):
+        scores = task.evaluate(part)
         print(f"{name}: " + ", ".join(f"{key} {value:.4f}" for key, value in scores.items()))
 
-texts = list(options.text or [])
-if options.predict:
-    texts += [line for line in read_lines(options.predict) if line.strip()]
 if not texts:  # three lines of the data, two words of each hidden
     texts = [re.sub(r"\b\w{4,}\b", "[MASK]", line, count=2) for line in lines[:3]]
 for text, answer in zip(texts, task.predict(texts), strict=True):
