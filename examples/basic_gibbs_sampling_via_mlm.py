@@ -19,7 +19,7 @@ from bert4keras import tasks
 
 
 def log_probabilities(task: tasks.FillMask, ids: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """What may stand at one place of each text, from the rest of it: (B, T), (B,) -> (B, V)."""
+    """Log-probabilities at one place of each text, given the rest: (B, T), (B,) -> (B, V)."""
     rows, hidden = np.arange(len(ids)), ids.copy()
     hidden[rows, places] = task.tokenizer.token_mask_id
     inputs = [task.encoder.select(row, np.zeros_like(row)) for row in hidden]
