@@ -6,7 +6,7 @@ pseudo-log-likelihood: the mean of log p(token | all others), in nats.
 Command: python basic_masked_language_model.py --save tiny; python basic_gibbs_sampling_via_mlm.py
              --checkpoint tiny [--text "How it begins."]
          --checkpoint also takes a checkpoint of transformers: a directory or hf://org/name.
-SEEN
+Seen: -12.69 nats a token of random tokens, -4.40 after one sweep, -3.45 after 20; 10 s.
 Sources: Wang and Cho, BERT has a Mouth, and It Must Speak, 2019 (arXiv:1902.04094); Salazar et
 al., Masked Language Model Scoring, 2020 (arXiv:1910.14659).
 """
@@ -19,7 +19,7 @@ from bert4keras import tasks
 
 
 def log_probabilities(task: tasks.FillMask, ids: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """What may stand at one place of each text, from the rest of it: (B, T), (B,) -> (B, V)."""
+    """Log-probabilities at one place of each text, given the rest: (B, T), (B,) -> (B, V)."""
     rows, hidden = np.arange(len(ids)), ids.copy()
     hidden[rows, places] = task.tokenizer.token_mask_id
     inputs = [task.encoder.select(row, np.zeros_like(row)) for row in hidden]

@@ -5,7 +5,8 @@ file, one text a line. It shows how, and knows little beyond those lines. A chec
 masked-language-model head answers at once, and is trained further only if --train is given.
 Command: python basic_masked_language_model.py [--checkpoint DIR] [--text "A [MASK] day."]
 Data: corpus_en.txt (English, written for this project, Apache-2.0).
-SEEN
+Seen (seed 1): of the words hidden in the training lines 0.47 found, in other lines 0.16; 68 s of
+one CPU core (torch).
 """
 
 import argparse
@@ -40,9 +41,12 @@ parser.add_argument("--limit", type=int, help="train on so many lines only")
 options = parser.parse_args()
 keras.utils.set_random_seed(options.seed)
 
-# Data: a tenth of the lines is held out.
-lines = [line for line in read_lines(options.train or DATA) if line.strip()]
-train, valid = split(lines[: options.limit], (0.1,), options.seed)
+texts = list(options.text or [])
+if options.predict:
+    texts += [line for line in read_lines(options.predict) if line.strip()]
+lines = []
+if options.train or not (options.checkpoint and texts):
+    lines = [line for line in read_lines(options.train or DATA) if line.strip()][: options.limit]
 
 if options.checkpoint:
     task = FillMask.build(options.checkpoint, maxlen=options.maxlen)
@@ -58,19 +62,17 @@ else:  # a small one whose vocabulary are the words of the data
     task = FillMask.build(bert, tokenizer=tokenizer, maxlen=options.maxlen)
 
 if options.train or not options.checkpoint:
+    train, valid = split(lines, (0.1,), options.seed)
     epochs = options.epochs or (3 if options.checkpoint else 200)
     batches = task.batches(train, options.batch_size, shuffle=True, seed=options.seed)
     rate = options.learning_rate or (2e-5 if options.checkpoint else 2e-3)
     rate = warm_up(rate, epochs * len(batches) // 10, epochs * len(batches))
     task.model.compile(keras.optimizers.AdamW(rate), task.loss)
     task.model.fit(batches, epochs=epochs, verbose="auto" if sys.stdout.isatty() else 2)
-    for name, texts in (("train", train), ("valid", valid)):
-        scores = task.evaluate(texts)
+    for name, part in (("train", train), ("valid", valid)):
+        scores = task.evaluate(part)
         print(f"{name}: " + ", ".join(f"{key} {value:.4f}" for key, value in scores.items()))
 
-texts = list(options.text or [])
-if options.predict:
-    texts += [line for line in read_lines(options.predict) if line.strip()]
 if not texts:  # three lines of the data, two words of each hidden
     texts = [re.sub(r"\b\w{4,}\b", "[MASK]", line, count=2) for line in lines[:3]]
 for text, answer in zip(texts, task.predict(texts), strict=True):

@@ -6,7 +6,7 @@ more slowly. The loss is that of held-out texts in random orders, in nats a char
 Data: --train is a file with one text a line; by default corpus_en.txt and the English reviews and
 sentence pairs (written for this project), in pieces of --maxlen characters, a tenth held out.
 Command: python task_permutation_language_model.py [--reading two|one] [--train FILE]
-SEEN
+Seen, by an earlier version of this script: entropy 2.981; two streams 2.299, one stream 2.782.
 """
 
 import argparse

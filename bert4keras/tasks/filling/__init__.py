@@ -1,4 +1,4 @@
-"""Masks in texts: what stands in their place, by a masked language model."""
+"""Masked language modelling: masks of a text filled, one or several together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `FillMask` answers."""
+"""Answers of `FillMask`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the masks of a text are in its windows."""
+"""Positions of the masks of a text in its windows."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def _runs(
 
 
 def _joint(tokenizer: TokenizerBase, token_id: int, word: str) -> tuple[str | None, str]:
-    """What belongs between the text before and a token, and the word without marks.
+    """Return what belongs between the text before and a token, and the word without marks.
 
     The first is a blank, nothing, or None: as it is written.
     """

@@ -1,4 +1,4 @@
-"""What stands in the place of the masks of a text."""
+"""Fill the masks of a text by a masked language model."""
 
 from __future__ import annotations
 
