@@ -15,7 +15,7 @@ from .base import TASKS, Encoded, Task, TaskError, register_task
 from .classification import Classification, TextClassifier
 from .from_scratch import from_scratch
 from .pretrained import locate, open_encoder
-from .similarity import Neighbour, Ranked, Reranker, SentenceEncoder
+from .similarity import Neighbour, Ranked, Reranker, SentenceEncoder, TextIndex
 from .storage import load_task as load
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Task",
     "TaskError",
     "TextClassifier",
+    "TextIndex",
     "from_scratch",
     "load",
     "locate",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import lzma
 import subprocess
 import sys
 from pathlib import Path
@@ -28,7 +27,6 @@ def run(script: str, *arguments: str) -> subprocess.CompletedProcess:
         ("basic_extract_features.py", [], "cosine similarity"),
         ("basic_masked_language_model.py", ["--text", "a [MASK] day"], "a [MASK] day\n  "),
         ("task_sentence_classification.py", SMALL, "test accuracy"),
-        ("task_sentence_similarity.py", SMALL, "test accuracy after training"),
     ],
 )
 def test_runs(script, arguments, expected):
@@ -121,21 +119,6 @@ def test_word_problems_of_one_file(tmp_path):
     assert "test: right values by BeamSearch" in done.stdout
 
 
-@pytest.mark.script
-def test_graded_pairs_in_other_columns(tmp_path):
-    """A file in the layout of STS-B, compressed; extra columns do not matter."""
-    path = tmp_path / "pairs.tsv.xz"
-    lines = ["id\tscore\tfirst\tsecond"]
-    lines += [f"{i}\t{i % 6 * 0.9:.1f}\tword {i}\tword {i % 4}\tsource" for i in range(12)]
-    path.write_bytes(lzma.compress("\n".join(lines).encode()))
-    files = [part for split in ("train", "valid", "test") for part in (f"--{split}", path)]
-    columns = ["--columns", 2, 3, 1]
-    done = run("task_sentence_similarity.py", "--model", TINY, *SMALL, *files, *columns)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "test rank correlation before training" in done.stdout
-    assert "test rank correlation after training" in done.stdout
-
-
 @pytest.fixture(scope="module")
 def common():
     """The module that the examples share."""
@@ -183,15 +166,3 @@ def test_an_absent_default_model_is_named(common, tmp_path, monkeypatch):
     monkeypatch.setenv("BERT4KERAS_MINILM", str(tmp_path))
     with pytest.raises(SystemExit, match=r"lacks config\.json.*--model"):
         common.default_model()
-
-
-def test_threshold(monkeypatch):
-    """By brute force."""
-    monkeypatch.syspath_prepend(str(ROOT / "examples"))
-    similarity = importlib.import_module("task_sentence_similarity")
-    rng = np.random.default_rng(0)
-    for size in range(1, 9):
-        cosines, same = rng.uniform(-1, 1, size), rng.random(size) < 0.5
-        threshold = similarity.best_threshold(cosines, same)
-        best = max(np.mean((cosines >= cut) == same) for cut in [*cosines, 1.0])
-        assert np.mean((cosines >= threshold) == same) == best
