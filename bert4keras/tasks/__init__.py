@@ -19,7 +19,7 @@ from .linking import CCKS2019Linker, EntityLinker, LinkedMention
 from .pretrained import locate, open_encoder
 from .reading import Answer, ExtractiveQA, Question
 from .relations import Relation, RelationExtractor
-from .similarity import Neighbour, Ranked, Reranker, SentenceEncoder
+from .similarity import Neighbour, Ranked, Reranker, SentenceEncoder, TextIndex
 from .sql import SQLAnswer, TableQA
 from .storage import load_task as load
 from .tagging import Entity, Tagger, WordSegmenter
@@ -53,6 +53,7 @@ __all__ = [
     "Task",
     "TaskError",
     "TextClassifier",
+    "TextIndex",
     "WordSegmenter",
     "from_scratch",
     "load",

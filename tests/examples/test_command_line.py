@@ -176,31 +176,13 @@ def test_labels_of_which_nothing_can_be_made(run, script, train, test, message, 
 
 
 @pytest.mark.parametrize(
-    ("rows", "message"),
-    [
-        ("a\tb\t1\nc\td\t1\n", "only the label 1.0: nothing can be learnt"),
-        ("a\tb\t1\nc\td\t-1\n", "The train rows have the label -1.0: labels must be 0 or more"),
-    ],
-)
-@pytest.mark.parametrize("script", ["task_sentence_similarity", "task_sentence_embedding"])
-def test_grades_from_which_nothing_can_be_learnt(run, script, rows, message, tmp_path):
-    path = tmp_path / "pairs.tsv"
-    path.write_text(rows, encoding="utf-8")
-    files = [part for split in ("train", "valid", "test") for part in (f"--{split}", path)]
-    out, code = run(script, *files, "--model", TINY)
-    assert code == 1
-    assert message in out
-
-
-@pytest.mark.parametrize(
     ("script", "arguments", "message"),
     [
         ("task_cws_crf", ["--model", TINY, "--layers", 3], "--layers has no effect on a pretr"),
         ("task_ner_memm", ["--head", "crf", "--decode", "local"], "--decode has no effect without"),
         ("task_ner_memm", ["--head", "softmax", "--lr-multiplier", 2], "has no effect on a softm"),
         ("task_ner_crf", ["--check", "--picture", "a.png"], "--picture has no effect with --check"),
-        ("task_sentence_embedding", ["--method", "simcse", "--dim", 8], "--dim has no effect"),
-        ("task_sentence_embedding", ["--method", "cross-encoder", "--query", "a"], "without vect"),
+        ("task_reading_comprehension", ["--model", TINY, "--width", 8], "--width has no effect"),
         ("task_classification_adversarial", ["--methods", "fgm", "--steps", 2], "without PGD"),
         ("basic_integrated_gradients", ["--text", "a", "--explain", 3], "--explain has no effect"),
         ("basic_masked_language_model", ["--model", TINY, "--epochs", 3], "--epochs has no effect"),

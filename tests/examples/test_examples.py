@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import lzma
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +24,9 @@ def run(script: str, *arguments: str) -> subprocess.CompletedProcess:
 @pytest.mark.parametrize(
     ("script", "arguments", "expected"),
     [
-        ("task_sentence_similarity.py", SMALL, "test accuracy after training"),
+        ("basic_extract_features.py", [], "cosine similarity"),
+        ("basic_masked_language_model.py", ["--text", "a [MASK] day"], "a [MASK] day\n  "),
+        ("task_sentence_classification.py", SMALL, "test accuracy"),
     ],
 )
 def test_runs(script, arguments, expected):
@@ -54,19 +55,49 @@ def test_language_models_run(script, arguments, expected):
     assert expected in done.stdout
 
 
+class Conditionals:
+    """A masked language model whose answers are the conditionals of a known joint of two bits."""
+
+    inputs = (None, None)
+    joint = np.array([[0.4, 0.1], [0.2, 0.3]])  # of tokens 3 and 4 at two places
+
+    def predict_on_batch(self, inputs):
+        ids = inputs[0]
+        out = np.full((*ids.shape, 5), 1e-30)
+        for row, place in zip(*np.nonzero(ids == 2), strict=True):
+            given = self.joint if place == 2 else self.joint.T
+            chances = given[ids[row, 3 - place] - 3]
+            out[row, place, 3:] = chances / chances.sum()
+        return out
+
+
+def test_gibbs_sampling_draws_from_the_joint(monkeypatch):
+    """And the pseudo-log-likelihood is that of the table, by hand."""
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    gibbs = importlib.import_module("basic_gibbs_sampling_via_mlm")
+    rng, allowed = np.random.default_rng(0), np.array([3, 4])
+    ids = np.array([[0, 3, 3, 1]] * 20000)
+    found = gibbs.pseudo_log_likelihood(Conditionals(), np.array([[0, 4, 3, 1]]), 2)
+    assert abs(found[0] - (np.log(0.2 / 0.6) + np.log(0.2 / 0.5)) / 2) < 1e-12
+    for _ in range(10):
+        ids = gibbs.sweep(Conditionals(), ids, 2, allowed, rng, temperature=1.0)
+    shares = np.bincount((ids[:, 1] - 3) * 2 + ids[:, 2] - 3, minlength=4) / len(ids)
+    # Four standard errors; the start, and a sampler that ignores the other token, are far off.
+    assert np.abs(shares - Conditionals.joint.ravel()).max() < 4 * 0.5 / len(ids) ** 0.5
+    assert (ids[:, [0, 3]] == [0, 1]).all()
+
+
 @pytest.mark.script
-def test_graded_pairs_in_other_columns(tmp_path):
-    """A file in the layout of STS-B, compressed; extra columns do not matter."""
-    path = tmp_path / "pairs.tsv.xz"
-    lines = ["id\tscore\tfirst\tsecond"]
-    lines += [f"{i}\t{i % 6 * 0.9:.1f}\tword {i}\tword {i % 4}\tsource" for i in range(12)]
-    path.write_bytes(lzma.compress("\n".join(lines).encode()))
-    files = [part for split in ("train", "valid", "test") for part in (f"--{split}", path)]
-    columns = ["--columns", 2, 3, 1]
-    done = run("task_sentence_similarity.py", "--model", TINY, *SMALL, *files, *columns)
+def test_word_problems_of_one_file(tmp_path):
+    """A tenth each becomes the others; a problem that is too long is left out."""
+    path = tmp_path / "problems.tsv"
+    rows = [f"{i}个加{i + 9}个是几个？\t{i}+{i + 9}\t{2 * i + 9}\n" for i in range(1, 31)]
+    path.write_text("".join([*rows, f"1个加2个{'是' * 16}几个？\t1+2\t3\n"]), encoding="utf-8")
+    done = run("task_math_word_problem.py", "--train", path, "--epochs", 1, "--maxlen", 16)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "test rank correlation before training" in done.stdout
-    assert "test rank correlation after training" in done.stdout
+    assert "problems.tsv: 30 of 31 rows" in done.stdout
+    assert "test: right values by the usual equation 1.0000" in done.stdout
+    assert "test: right values by BeamSearch" in done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -105,13 +136,14 @@ def test_rows_of_a_file(common, tmp_path):
     assert common.read_tsv(path, (0, 1), limit=1, number=float) == [('"a"', 1.0)]
 
 
-def test_threshold(monkeypatch):
-    """By brute force."""
-    monkeypatch.syspath_prepend(str(ROOT / "examples"))
-    similarity = importlib.import_module("task_sentence_similarity")
-    rng = np.random.default_rng(0)
-    for size in range(1, 9):
-        cosines, same = rng.uniform(-1, 1, size), rng.random(size) < 0.5
-        threshold = similarity.best_threshold(cosines, same)
-        best = max(np.mean((cosines >= cut) == same) for cut in [*cosines, 1.0])
-        assert np.mean((cosines >= threshold) == same) == best
+@pytest.mark.script
+def test_a_bad_argument_ends_in_one_line(tmp_path):
+    done = run("task_sentence_classification.py", "--model", TINY, "--train", tmp_path / "no.tsv")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"{tmp_path / 'no.tsv'} cannot be read")
+
+
+def test_an_absent_default_model_is_named(common, tmp_path, monkeypatch):
+    monkeypatch.setenv("BERT4KERAS_MINILM", str(tmp_path))
+    with pytest.raises(SystemExit, match=r"lacks config\.json.*--model"):
+        common.default_model()

@@ -1,39 +1,61 @@
-"""The examples of similarity run with every option."""
+"""The examples of similarity, copied alone to an empty directory, with a file of one's own."""
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from bert4keras import tasks
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 TINY = ROOT / "tests" / "fixtures" / "bert_gelu"
-SMALL = ["--model", TINY, "--limit", "8", "--eval-limit", "8", "--epochs", "1", "--maxlen", "16"]
+ADJECTIVES = ("good", "bad", "very good", "very bad")
 
 
-def run(script: str, *arguments) -> str:
-    command = [sys.executable, ROOT / "examples" / script, *SMALL, *arguments]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300)
+def run(directory: Path, script: str, *arguments) -> str:
+    shutil.copyfile(ROOT / "examples" / script, directory / script)
+    rows = [
+        f"the film is {a}\tthe story is {b}\t{int(a == b)}" for a in ADJECTIVES for b in ADJECTIVES
+    ]
+    (directory / "pairs.tsv").write_text("text_a\ttext_b\tlabel\n" + "\n".join(rows) + "\n")
+    fixed = ["--train", "pairs.tsv", "--checkpoint", TINY, "--save", "saved", "--epochs", "1"]
+    command = [sys.executable, script, *fixed, "--maxlen", "24", *arguments]
+    done = subprocess.run(
+        list(map(str, command)), cwd=directory, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
 
 
 @pytest.mark.script
-@pytest.mark.parametrize("pooling", ["mean", "first-last"])
-def test_vectors_of_sentences(pooling):
-    methods = ["before", "whitening", "cosent"] if pooling == "mean" else ["simcse"]
-    out = run("task_sentence_embedding.py", "--method", *methods, "--pooling", pooling, "--dim", 4)
-    for method in methods:
-        assert f"test rank correlation, {method}: " in out
-    assert f"nearest to 'The train did not come on time.', by {methods[-1]}:" in out
+def test_pairs_read_as_one_text(tmp_path):
+    (tmp_path / "new.txt").write_text("good film\tbad film\n")
+    out = run(tmp_path, "task_sentence_similarity.py", "--predict", "new.txt")
+    assert "12 pairs to train on, 2 to choose the epoch, 2 to test on" in out
+    assert "test: accuracy " in out
+    answer = json.loads(out.strip().split("\n")[-1])
+    saved = tasks.load(tmp_path / "saved")
+    assert saved(("good film", "bad film")) == pytest.approx(answer["score"], abs=1e-5)
 
 
 @pytest.mark.script
-def test_pairs_read_as_one_text():
-    methods = ["cross-encoder", "joint-cosine"]
-    out = run("task_sentence_embedding.py", "--method", *methods)
-    for method in methods:
-        assert f"test rank correlation, {method}: " in out
-    assert "nearest" not in out  # there are no vectors to search with
+@pytest.mark.parametrize("objective", ["cosent", "simcse"])
+def test_vectors_of_sentences(tmp_path, objective):
+    (tmp_path / "new.txt").write_text("good film\n")
+    options = ("--objective", objective, "--predict", "new.txt", "--limit", "8")
+    out = run(tmp_path, "task_sentence_embedding.py", *options)
+    assert "test, before training: spearman " in out
+    assert "test, after training: spearman " in out
+    answer = json.loads(out.strip().split("\n")[-1])
+    saved = tasks.load(tmp_path / "saved")
+    index = tasks.TextIndex.load(tmp_path / "saved" / "index.npz", saved)
+    (nearest, *_) = index.search("good film", k=3)
+    assert answer["nearest"][0] == {
+        "text": nearest.text,
+        "score": pytest.approx(nearest.score, abs=1e-5),
+    }

@@ -86,7 +86,7 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(fault, b"out of order")
             return
         api = re.fullmatch(r"/api/models/(.+?)(?:/(revision|tree)/(.+))?", path)
-        file = re.fullmatch(r"/(.+)/resolve/(.+)/([^/]+)", path)
+        file = re.fullmatch(r"/(.+)/resolve/((?:refs/\w+/)?[^/]+)/(.+)", path)
         blob = re.fullmatch(r"/blobs/([0-9a-f]+)", path)
         if blob:
             self.reply(200, self.blob(blob[1]), fault, ETag=f'"{blob[1]}"')

@@ -128,17 +128,8 @@ class SentenceEncoder(Task):
             options = {"with_pool": True, **options}
         tokenizer, bert = open_encoder(checkpoint, tokenizer, options)
         model = sentence_encoder(bert, pooling or "mean", dense, normalize)
-        config = bert.config.to_json_dict()
-        return cls(
-            tokenizer,
-            model,
-            prompts,
-            default_prompt,
-            similarity,
-            long_texts,
-            maxlen=maxlen,
-            encoder_config=config,
-        )
+        config = {"encoder_config": bert.config.to_json_dict(), "maxlen": maxlen}
+        return cls(tokenizer, model, prompts, default_prompt, similarity, long_texts, **config)
 
     @property
     def loss(self) -> Any:
@@ -165,8 +156,9 @@ class SentenceEncoder(Task):
         """Encode a text, with the default prompt before it if it comes without one."""
         if isinstance(sample, str):
             sample = Prompted(sample, self.prompt_text(None))
-        if not isinstance(sample, Prompted) or not isinstance(sample.text, str):
-            raise TypeError(f"a text is encoded, not {type(sample).__name__}: {sample!r:.60}")
+        given = sample.text if isinstance(sample, Prompted) else sample
+        if not isinstance(given, str):
+            raise TypeError(f"a text is encoded, not {type(given).__name__}: {given!r:.60}")
         text, prompt = (s.lower() if self.lower_case else s for s in sample)
         cut = self.long_texts == "truncate"
         windows = prompted_windows(self.tokenizer, text, prompt, self.maxlen, cut)
@@ -374,9 +366,8 @@ class SentenceEncoder(Task):
         Raises:
             TaskError: modules that are not known, or paths that lead out of the directory.
         """
-        tokenizer, model, known = sentence_transformers.read_encoder(
-            locate(directory), tokenizer, options
-        )
+        read = sentence_transformers.read_encoder
+        tokenizer, model, known = read(locate(directory), tokenizer, options)
         known["maxlen"] = maxlen or known["maxlen"]
         return cls(tokenizer, model, long_texts=long_texts, **known)
 

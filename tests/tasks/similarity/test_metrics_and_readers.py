@@ -70,7 +70,7 @@ def test_formats(tmp_path, name, content):
 
 
 def test_columns_and_encoding(tmp_path):
-    path = tmp_path / "sts.csv.tsv"
+    path = tmp_path / "sts.tsv"
     path.write_text("x\tx\tx\tx\t3.2\t甲\t乙\n", encoding="gb18030")
     assert read_pairs(path, (5, 6, 4), "gb18030") == [ScoredPair(("甲", "乙"), 3.2)]
     path = tmp_path / "own.tsv"

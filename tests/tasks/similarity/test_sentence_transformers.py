@@ -106,7 +106,7 @@ def test_the_real_minilm(minilm, tmp_path):
     assert encoder.maxlen == 256
     np.testing.assert_allclose(encoder(texts), expected["vectors"], atol=1e-5)
     (rain, weather, beijing, *_), vectors = texts, expected["vectors"]
-    assert encoder.similarity(rain, [weather, beijing])[0, 0] > 0.5 > vectors[0] @ vectors[2]
+    assert encoder.similarity(rain, [weather, beijing])[0, 0] > 0.4 > vectors[0] @ vectors[2]
 
 
 def test_written_and_read_again(reference, directory, tmp_path):
@@ -139,7 +139,7 @@ def test_written_and_read_again(reference, directory, tmp_path):
         with pytest.raises(TaskError, match="has no module for"):
             other.save_huggingface(tmp_path / "other")
     other = SentenceEncoder.build(FIXTURES / "bert_gelu", "cls", [(3, "softplus")])
-    with pytest.raises(TaskError, match=r"reads Identity, Tanh.* not 'softplus'"):
+    with pytest.raises(TaskError, match=r"reads linear, tanh.* not 'softplus'"):
         other.save_huggingface(tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
