@@ -187,8 +187,7 @@ class TableQA(Task):
             )
         if from_names:
             warnings.warn(
-                f"names of columns of table {table.name!r} are cut to fit into "
-                f"maxlen={self.maxlen} tokens.",
+                f"names of columns are cut to fit into maxlen={self.maxlen} tokens.",
                 stacklevel=4,
             )
 
