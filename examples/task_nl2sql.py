@@ -33,9 +33,7 @@ parser.add_argument(
     default="minilm-l6",
     help="directory, hf://org/name, minilm-l6 or multilingual-e5-small (default: %(default)s)",
 )
-parser.add_argument(
-    "--train", type=Path, default=DATA / "train.jsonl", help="(default: %(default)s)"
-)
+parser.add_argument("--train", type=Path, default=DATA / "train.jsonl", help="see above")
 parser.add_argument("--valid", type=Path, help="(default: a tenth of --train, or the shipped file)")
 parser.add_argument("--test", type=Path, help="(default: a tenth of --train, or the shipped file)")
 parser.add_argument(
