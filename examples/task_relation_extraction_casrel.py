@@ -29,7 +29,9 @@ DATA = Path(__file__).parent / "datasets" / "relations"
 parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
 )
-parser.add_argument("--checkpoint", help="directory, hf://org/name, minilm-l6 ... (default: random)")
+parser.add_argument(
+    "--checkpoint", help="directory, hf://org/name, minilm-l6 ... (default: random)"
+)
 parser.add_argument("--train", type=Path, default=DATA / "train.json", help="see above")
 parser.add_argument("--valid", type=Path, help="(default: a tenth of --train, or the shipped file)")
 parser.add_argument("--test", type=Path, help="(default: a tenth of --train, or the shipped file)")
