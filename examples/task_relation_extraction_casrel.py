@@ -30,13 +30,9 @@ parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
 )
 parser.add_argument(
-    "--checkpoint",
-    help="directory, hf://org/name, minilm-l6 or multilingual-e5-small (default: a small model of "
-    "characters with random weights)",
+    "--checkpoint", help="directory, hf://org/name, minilm-l6 ... (default: random)"
 )
-parser.add_argument(
-    "--train", type=Path, default=DATA / "train.json", help="(default: %(default)s)"
-)
+parser.add_argument("--train", type=Path, default=DATA / "train.json", help="see above")
 parser.add_argument("--valid", type=Path, help="(default: a tenth of --train, or the shipped file)")
 parser.add_argument("--test", type=Path, help="(default: a tenth of --train, or the shipped file)")
 parser.add_argument("--predict", type=Path, help="texts, one a line: print triples as JSON lines")
@@ -58,7 +54,7 @@ elif not (options.valid and options.test):
 valid = read_relations(options.valid) if options.valid else valid
 test = read_relations(options.test) if options.test else test
 train = train[: options.limit]
-predicates = sorted({predicate for _, triples in train for _, predicate, _ in triples})
+predicates = sorted({predicate for sample in train for _, predicate, _ in sample.triples})
 print(f"{len(train)}, {len(valid)} and {len(test)} texts, {len(predicates)} predicates")
 
 checkpoint, tokenizer = options.checkpoint, None

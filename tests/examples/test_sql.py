@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -25,9 +26,11 @@ def run(directory: Path, script: str, *arguments) -> str:
 def test_nl2sql_runs(tmp_path):
     """With files of one's own, saved and asked about the table of the first test question."""
     shutil.copy(ROOT / "examples" / "task_nl2sql.py", tmp_path)
-    rows = (DATASETS / "tables" / "train.jsonl").read_text(encoding="utf-8").splitlines()[:20]
-    (tmp_path / "mine.jsonl").write_text("\n".join(rows), encoding="utf-8")
-    shutil.copy(DATASETS / "tables" / "train.tables.jsonl", tmp_path / "mine.tables.jsonl")
+    table = {"id": "t", "header": ["film", "story"], "rows": [["good", 2], ["bad", 0]]}
+    sql = {"sel": 1, "agg": 0, "conds": [[0, 0, "good"]]}
+    row = {"table_id": "t", "question": "the story of good", "sql": sql}
+    (tmp_path / "mine.jsonl").write_text("\n".join([json.dumps(row)] * 20), encoding="utf-8")
+    (tmp_path / "mine.tables.jsonl").write_text(json.dumps(table), encoding="utf-8")
     (tmp_path / "asked.txt").write_text("good ?\n", encoding="utf-8")
     options = ["--train", "mine.jsonl", "--epochs", 1, "--save", "saved", "--predict", "asked.txt"]
     out = run(tmp_path, "task_nl2sql.py", *options, "--checkpoint", TINY, "--maxlen", 40)

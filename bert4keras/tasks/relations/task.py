@@ -86,7 +86,7 @@ class RelationExtractor(Task):
         self._check_model()
         self._ids = {predicate: p for p, predicate in enumerate(predicates)}
         self._log_odds = float(np.log(threshold / (1 - threshold)))
-        special = (tokenizer.token_start_id, tokenizer.token_end_id, self.encoder.pad_token_id)
+        special = (tokenizer.cls_token_id, tokenizer.sep_token_id, self.encoder.pad_token_id)
         self._special = [number for number in special if number is not None]
         self._random = np.random.default_rng(0)
         self._lost: list[Triple] = []

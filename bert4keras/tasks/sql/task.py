@@ -105,7 +105,7 @@ class TableQA(Task):
                 f"the model must have an input keras.Input((None, 2), name={COLUMNS!r}) and give a "
                 f"dict of {', '.join(SCORES)}: NL2SQL()([vectors, columns])."
             )
-        if tokenizer.token_start is None or tokenizer.token_end is None:
+        if tokenizer.cls_token_id is None or tokenizer.sep_token_id is None:
             raise TaskError(
                 f"a question and the headers stand between a start and an end token, and this "
                 f"{type(tokenizer).__name__} lacks one. Take an encoder such as BERT or RoBERTa."
@@ -187,8 +187,7 @@ class TableQA(Task):
             )
         if from_names:
             warnings.warn(
-                f"names of columns of table {table.name!r} are cut to fit into "
-                f"maxlen={self.maxlen} tokens.",
+                f"names of columns are cut to fit into maxlen={self.maxlen} tokens.",
                 stacklevel=4,
             )
 
@@ -313,7 +312,7 @@ class TableQA(Task):
 
 
 def _rows(sql: SQL, database: Database) -> list[tuple] | None:
-    """What a query returns; None where SQLite refuses it."""
+    """Return the rows of a query, or None where SQLite refuses it."""
     try:
         return database.execute(sql)
     except (sqlite3.Error, ValueError):

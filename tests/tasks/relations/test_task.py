@@ -17,7 +17,7 @@ from helpers.families import FAMILIES
 
 HEADS = ("gplinker", "casrel")
 SAMPLES = [
-    ("the good film is bad", [("good", "of", "film"), ("good film", "in", "bad")]),
+    ("the good film is bad", [("good", "of", "film"), ("film", "in", "bad")]),
     ("run to the story !", [("run", "in", "story")]),
     ("not the play", []),
     ("我爱北京", [("我", "of", "北京")]),
@@ -64,9 +64,9 @@ def test_learns_by_heart(trained):
     (first, second), *_ = trained.predict([text for text, _ in SAMPLES])
     assert first.subject == RelationEntity(4, 8, "good")
     assert first.strings() == ("good", "of", "film")
-    assert second.places() == Triple((4, 13), "in", (17, 20))
-    assert 0.5 < first.score < 1
-    assert str(first).startswith("good -- of -> film (0.")
+    assert second.places() == Triple((9, 13), "in", (17, 20))
+    assert 0.5 < first.score <= 1
+    assert str(first).startswith("good -- of -> film (")
     # Labels with places, and those of another text as negative control.
     placed = [(text, trained(text)) for text, _ in SAMPLES]
     assert trained.evaluate(placed)["f1"] == 1.0
@@ -98,36 +98,27 @@ def test_one_text_or_many(trained):
         trained(7)
 
 
-def test_against_the_heads_themselves(checkpoint):
+def test_against_the_heads_themselves(trained):
     """The same triples as of `decode` of the layers, with hand-made minima for scores."""
-    tokenizer = Tokenizer.from_pretrained(checkpoint)
-    texts = ["the good film is bad", "我爱北京 not"]
-    for name in HEADS:
-        task = small(checkpoint, name, threshold=0.2)
-        rng, count = np.random.default_rng(3), 0
-        head = next(x for x in task.model.layers if isinstance(x, (GPLinker, CasRel)))
-        for weight in head.trainable_weights:
-            weight.assign(rng.normal(size=weight.shape, scale=0.7))
-        for text in texts:
-            ids, segments, offsets = tokenizer.encode_batch([text], return_offsets=True)
-            inputs = [np.array(ids, "int32"), np.array(segments, "int32")]
-            if name == "gplinker":
-                scores = keras.ops.convert_to_numpy(task.model.predict_on_batch(inputs))
-                cut = float(np.log(0.2 / 0.8))
-                (wanted,) = head.decode(scores, offsets, task.predicates, cut)
-            else:
-                x = keras.ops.convert_to_numpy(task._reader.predict_on_batch(
-                    [*inputs, np.zeros((1, 2), "int32")])[0])  # fmt: skip
-                mask = np.ones(inputs[0].shape, bool)
-                (wanted,) = head.decode(x, inputs[0], offsets, task.predicates, 0.2, 0.2, mask=mask)
-            found = task(text)
-            assert [r.places() for r in found] == wanted
-            count += len(found)
-            if name == "gplinker":
-                for r in found:
-                    score = min(scores[0][pair] for pair in pairs_of(r, offsets[0], ["in", "of"]))
-                    assert r.score == pytest.approx(1 / (1 + np.exp(-score)), abs=1e-5)
-        assert count  # negative control: the weights find something
+    head = next(x for x in trained.model.layers if isinstance(x, (GPLinker, CasRel)))
+    for text, wanted in [*SAMPLES, ("not the good film !", None)]:
+        ids, segments, offsets = trained.tokenizer.encode_batch([text], return_offsets=True)
+        inputs = [np.array(ids, "int32"), np.array(segments, "int32")]
+        relations = trained(text)
+        if trained.head == "gplinker":
+            scores = keras.ops.convert_to_numpy(trained.model.predict_on_batch(inputs))
+            (found,) = head.decode(scores, offsets, trained.predicates)
+            for relation in relations:
+                pairs = pairs_of(relation, offsets[0], trained.predicates)
+                lowest = min(scores[0][pair] for pair in pairs)
+                assert relation.score == pytest.approx(1 / (1 + np.exp(-lowest)), abs=1e-5)
+        else:
+            vectors = keras.Model(trained.model.inputs[:2], head.input[0])
+            x = keras.ops.convert_to_numpy(vectors.predict_on_batch(inputs))
+            mask = np.ones(inputs[0].shape, bool)
+            (found,) = head.decode(x, inputs[0], offsets, trained.predicates, 0.5, 0.5, mask=mask)
+        assert [relation.places() for relation in relations] == found
+        assert wanted is None or len(found) == len(wanted)
 
 
 def pairs_of(relation, offsets, predicates):
@@ -176,7 +167,7 @@ def test_batches(checkpoint, head):
     for _ in range(20):
         (_, _, asked), labels = batches[0]
         objects = np.argwhere(labels[0, :, 2:] == 1).tolist()
-        wanted = {(2, 2): [[3, 2], [3, 3]], (2, 3): [[5, 0], [5, 1]]}
+        wanted = {(2, 2): [[3, 2], [3, 3]], (3, 3): [[5, 0], [5, 1]]}
         assert objects == wanted.get(tuple(asked[0].tolist()), [])
 
 
