@@ -170,7 +170,13 @@ class Linker(Task):
         return self.threshold
 
     def save_assets(self, directory: Path) -> None:
-        write_knowledge_base(self.knowledge_base, directory / FILE)
+        try:
+            write_knowledge_base(self.knowledge_base, directory / FILE)
+        except UnicodeEncodeError as error:
+            raise TaskError(
+                f"the knowledge base has half of a surrogate pair near {error.object[:40]!r}; "
+                "correct that text."
+            ) from None
 
     @classmethod
     def load_assets(cls, directory: Path) -> dict[str, Any]:

@@ -295,6 +295,14 @@ def test_odd_texts(linker):
     assert math.isfinite(answer.score)
 
 
+def test_a_base_that_cannot_be_saved(linker, tmp_path):
+    base = KnowledgeBase([Entity("1", "\ud800", ("film",))])
+    task = EntityLinker(linker.tokenizer, linker.model, base, description=10, maxlen=30)
+    with pytest.raises(TaskError, match="has half of a surrogate pair near"):
+        task.save(tmp_path / "saved")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_saved_base_that_is_damaged(linker, tmp_path):
     linker.save(tmp_path / "saved")
     path = tmp_path / "saved" / "knowledge_base.jsonl"
