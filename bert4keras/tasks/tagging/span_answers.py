@@ -70,14 +70,16 @@ class SpanAnswers:
         units = {place: unit for unit, place in enumerate(tokens.places)}
         found = []
         for number, (pairs, begin) in enumerate(zip(outputs, tokens.begins, strict=True)):
-            shift = tokens.windows[number][0] - begin
+            start, end = tokens.windows[number]
+            shift = start - begin
             for (head, first, last), score in zip(
                 pairs.places.tolist(), pairs.scores.tolist(), strict=True
             ):
-                span = units.get(first + shift), units.get(last + shift)
-                if None in span or span[0] > span[1]:
+                first, last = first + shift, last + shift
+                span = units.get(first), units.get(last)
+                if not start <= first <= last < end or None in span:
                     continue
-                if best_window(tokens.windows, first + shift, last + shift) == number:
+                if best_window(tokens.windows, first, last) == number:
                     found.append((score, LabelledSpan(span[0], span[1] + 1, self.labels[head])))
         if not self.nested:
             kept = set(apart(found))
