@@ -199,10 +199,6 @@ def test_grades_from_which_nothing_can_be_learnt(run, script, rows, message, tmp
             ["--aida", __file__, "--conll", EXAMPLES, "--test", __file__],
             "--test has no effect with --aida",
         ),
-        ("task_cws_crf", ["--model", TINY, "--layers", 3], "--layers has no effect on a pretr"),
-        ("task_ner_memm", ["--head", "crf", "--decode", "local"], "--decode has no effect without"),
-        ("task_ner_memm", ["--head", "softmax", "--lr-multiplier", 2], "has no effect on a softm"),
-        ("task_ner_crf", ["--check", "--picture", "a.png"], "--picture has no effect with --check"),
         ("task_reading_comprehension", ["--model", TINY, "--width", 8], "--width has no effect"),
         ("task_sentence_embedding", ["--method", "simcse", "--dim", 8], "--dim has no effect"),
         ("task_sentence_embedding", ["--method", "cross-encoder", "--query", "a"], "without vect"),
@@ -354,12 +350,3 @@ def test_a_model_without_segment_ids_takes_the_same_batches(run):
     ids = np.array([[0, 5, 2, 1]], "int32")
     found = model.predict([ids, np.ones_like(ids)], verbose=0)
     np.testing.assert_array_equal(found, roberta.predict(ids, verbose=0))
-
-
-def test_the_share_of_unknown_tokens(run):
-    entities = importlib.import_module("entities")
-    tokenizer = entities.Characters("ab")
-    tagger = entities.Tagger(tokenizer, ["O"], "BIO", 16, 4)
-    sentences = [entities.Sentence("abxx", []), entities.Sentence("", [])]
-    assert entities.unknown_share(tagger, sentences) == 0.5
-    assert entities.unknown_share(tagger, sentences[1:]) == 0.0

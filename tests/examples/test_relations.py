@@ -159,14 +159,6 @@ def test_relation_extraction_runs(script, tmp_path):
 
 
 @pytest.mark.script
-@pytest.mark.parametrize("options", [[], ["--efficient", "--no-rotary", "--flat"]])
-def test_global_pointer_runs(options):
-    out = run("task_ner_global_pointer.py", *SMALL, *options)
-    assert "entities come back" in out
-    assert "test F1 of the longest match" in out
-
-
-@pytest.mark.script
 def test_multilabel_classification_runs():
     small = [*SMALL, "--maxlen", 16, "--model", TINY]
     objectives = ["dense", "sparse"]
