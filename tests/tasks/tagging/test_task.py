@@ -154,8 +154,8 @@ class Gold:
         return getattr(self.model, name)
 
 
-def with_gold(checkpoint, head, monkeypatch):
-    task = Tagger.build(checkpoint, ["X"], head, maxlen=12, **QUIET)
+def with_gold(checkpoint, head, monkeypatch, maxlen=12):
+    task = Tagger.build(checkpoint, ["X"], head, maxlen=maxlen, **QUIET)
     gold = Gold(task.tokenizer, head == "global-pointer")
     gold.model = task.model
     monkeypatch.setattr(task, "model", gold)
@@ -414,7 +414,7 @@ def test_texts_of_every_kind(tagger, pointer):
 
 @pytest.mark.parametrize("head", ["crf", "global-pointer"])
 def test_a_very_long_text(checkpoint, head, monkeypatch):
-    task = with_gold(checkpoint, head, monkeypatch)
+    task = with_gold(checkpoint, head, monkeypatch, maxlen=40)
     text = "我爱北京京" * 20_000
     found = task(text)
     assert len(found) == 20_000
