@@ -71,7 +71,8 @@ how = {"maxlen": options.maxlen, "tokenizer": tokenizer}
 task = tasks.Tagger.build(checkpoint, labels, "crf", options.scheme, options.units, **how)
 
 batches = task.batches(train, options.batch_size, shuffle=True, seed=options.seed)
-rate = warm_up(options.learning_rate, options.epochs * len(batches))
+steps = options.epochs * len(batches)
+rate = warm_up(options.learning_rate, steps // 10, steps)
 task.model.compile(keras.optimizers.AdamW(rate, weight_decay=0.01), task.loss)
 evaluator = Evaluator(lambda: task.evaluate(valid)["f1"])
 verbose = "auto" if sys.stdout.isatty() else 2
