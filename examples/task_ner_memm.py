@@ -6,7 +6,8 @@ Data: examples/datasets/entities (Chinese, made from templates for this project,
     your own: JSON lines {"text": ..., "entities": [[start, end, label], ...]}, the end excluded;
     CLUENER's; or columns, token first and tag last (CoNLL-2003, MSRA, Weibo); packed or not.
 Command: python examples/task_ner_memm.py [--head softmax]
-Seen: entities, seed 1: @MEMM@
+Seen: entities, seed 1: test F1 0.9458 (softmax 0.8670), 3 min for both on one
+    CPU core (JAX), before the script was rewritten on `tasks`.
 """
 
 import argparse
