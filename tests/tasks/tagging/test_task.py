@@ -69,7 +69,16 @@ def trained(task, rows, epochs=20, rate=1e-2):
     return task
 
 
-@pytest.mark.parametrize("head", HEADS)
+EVERYWHERE = ("crf", "bi-memm", "global-pointer")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        head if head in EVERYWHERE else pytest.param(head, marks=pytest.mark.spread)
+        for head in HEADS
+    ],
+)
 def test_learns_saves_and_answers_the_same(tmp_path, head):
     scheme = "BIOES" if head == "crf" else None
     task = trained(small(Tagger, ROWS, LABELS, head, scheme), ROWS)
@@ -94,6 +103,7 @@ def test_learns_saves_and_answers_the_same(tmp_path, head):
             assert math.isclose(one.score, other.score, rel_tol=1e-4)
 
 
+@pytest.mark.spread
 def test_answers_read_well():
     entity = Entity(0, 3, "PER", "王小明", 0.98765)
     assert repr(entity) == "Entity(start=0, end=3, label='PER', text='王小明', score=0.9877)"
@@ -178,6 +188,7 @@ def test_nothing_of_a_long_text_is_lost(checkpoint, head, monkeypatch):
     assert places[1][0] > 12
 
 
+@pytest.mark.spread
 def test_windows_tell_every_entity_whole_once(checkpoint):
     task = Tagger.build(checkpoint, ["X"], "softmax", maxlen=12, **QUIET)
     text = "我" * 8 + "北京京" + "我" * 7 + "北京" + "我" * 9
@@ -213,6 +224,7 @@ def test_pairs_of_a_window(pointer):
     assert found == set(gold)
 
 
+@pytest.mark.spread
 def test_the_best_window_of_a_pair():
     windows = [(0, 10), (5, 15), (10, 20)]
     assert [best_window(windows, *p) for p in [(0, 0), (4, 6), (8, 9), (8, 11), (14, 14)]] == [
@@ -297,12 +309,14 @@ def test_words_of_a_text(tmp_path):
     assert again.words("北京爱我") == ["北京", "爱", "我"]
 
 
+@pytest.mark.spread
 def test_words_with_types():
     rows = [("我爱北京", [(0, 1, "r"), (1, 2, "v"), (2, 4, "n")])]
     task = trained(small(WordSegmenter, rows, ["r", "v", "n"], scheme="BIO"), rows)
     assert spans(task("我爱北京")) == rows[0][1]
 
 
+@pytest.mark.spread
 def test_what_the_labels_cannot_tell(checkpoint):
     task = Tagger.build(checkpoint, ["P"], "softmax", maxlen=12, **QUIET)
     rows = [
@@ -471,6 +485,7 @@ def test_a_head_that_transformers_has_not(tagger, tmp_path):
         tagger.save_huggingface(tmp_path, {})
 
 
+@pytest.mark.spread
 def test_classes_that_name_no_entity(tmp_path, fixtures):
     directory, _ = hub(tmp_path, fixtures, ["O"])
     from bert4keras.tasks.tagging.huggingface import read_tags
@@ -484,5 +499,6 @@ def test_classes_that_name_no_entity(tmp_path, fixtures):
     assert directory.exists()
 
 
+@pytest.mark.spread
 def test_plain_tags():
     assert encode_tags([(0, 2, "X"), (3, 4, "Y")], 4, "IO") == ["I-X", "I-X", "O", "I-Y"]
