@@ -6,8 +6,7 @@ Data: examples/datasets/entities (Chinese, made from templates for this project,
     your own: JSON lines {"text": ..., "entities": [[start, end, label], ...]}, the end excluded;
     CLUENER's; or columns, token first and tag last (CoNLL-2003, MSRA, Weibo); packed or not.
 Command: python examples/task_ner_global_pointer.py
-Seen: entities, seed 1: test F1 0.9735, 83 s on one
-    CPU core (JAX), before the script was rewritten on `tasks`.
+Seen: entities, seed 1: test F1 0.9891, 61 s on one CPU core (torch).
 """
 
 import argparse
