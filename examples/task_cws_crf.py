@@ -1,140 +1,92 @@
-"""Word segmentation of Chinese: a BERT of characters and a CRF over B, M, E and S.
+"""Word segmentation of Chinese: a CRF over the tags B, M, E and S of characters.
 
-Task: where the words of a text begin and end. The encoder is small and has random weights; beside
-      its output the scores see the two characters around each border, as embeddings of pairs of
-      characters (`Bigrams`; `--bigrams 0` leaves them out). Full-width letters and digits are read
-      as half-width ones. `--model DIR` takes a pretrained encoder instead, without the pairs.
-Data: examples/datasets/segmentation (made from templates for this project, Apache-2.0), or your own
-      text with blanks between words, *.xz too, such as SIGHAN 2005 (research only).
+Finds where the words of a text begin and end, with a probability for each word.
+
+Data: examples/datasets/segmentation (made from templates for this project, Apache-2.0), or your
+    own lines of words between blanks, packed or not, such as SIGHAN 2005 (research only).
 Command: python examples/task_cws_crf.py
-         python examples/task_cws_crf.py --train pku_train.utf8 --valid pd_feb.utf8 \
-             --test pku_test_gold.utf8 --epochs 8 --batch-size 32 --bigrams 131072
-Seen: segmentation, seed 1: test F1 0.9950, new words 0.9677 (the longest match with the training
-      words: 0.7952, 0); 69 s on one CPU core (JAX).
+    python task_cws_crf.py --train pku_train.utf8 --test pku_test_gold.utf8 --batch-size 32
+Seen: segmentation, seed 1: test F1 0.9950, 69 s (with embeddings of pairs of characters) on one
+    CPU core (JAX), before the script was rewritten on `tasks`.
 """
 
-from __future__ import annotations
-
-import re
+import argparse
+import json
 import sys
-import time
 from pathlib import Path
 
-import common
-import entities
 import keras
-from keras import ops
 
-from bert4keras.tasks.tagging import (
-    ConditionalRandomField,
-    LabelledSpan,
-    allowed_transitions,
-    segmentation_scores,
-    tag_names,
+from bert4keras import tasks
+from bert4keras.data import split
+from bert4keras.optimizers import warm_up
+from bert4keras.tasks.tagging import read_segmented, segmentation_scores
+from bert4keras.training import Evaluator
+
+DATA = Path(__file__).parent / "datasets" / "segmentation"
+CHECKPOINT = "a directory, hf://org/name, minilm-l6 or multilingual-e5-small"
+
+parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
 )
+parser.add_argument("--checkpoint", help=f"{CHECKPOINT} (default: random weights, characters)")
+parser.add_argument(
+    "--train",
+    type=Path,
+    default=DATA / "train.txt",
+    help="words between blanks (default: %(default)s)",
+)
+parser.add_argument("--valid", type=Path, help="to choose the epoch (default: a tenth of --train)")
+parser.add_argument("--test", type=Path, help="to report on (default: a tenth of --train)")
+parser.add_argument("--predict", type=Path, help="texts, one a line: answers as JSON lines")
+parser.add_argument("--save", type=Path, help="directory for the trained task")
+parser.add_argument("--epochs", type=int, default=8)
+parser.add_argument("--batch-size", type=int, default=16)
+parser.add_argument("--learning-rate", type=float, default=1e-3, help="2e-5 to 1e-4 if pretrained")
+parser.add_argument("--maxlen", type=int, default=256, help="tokens of a window")
+parser.add_argument("--limit", type=int, help="train on so many rows only")
+parser.add_argument("--seed", type=int, default=1)
+options = parser.parse_args()
+keras.utils.set_random_seed(options.seed)
+
+train = read_segmented(options.train)
+if options.train.parent == DATA:
+    options.valid = options.valid or DATA / "valid.txt"
+    options.test = options.test or DATA / "test.txt"
+if not (options.valid and options.test):
+    train, valid, test = split(train, (0.1, 0.1), options.seed)
+valid = read_segmented(options.valid) if options.valid else valid
+test = read_segmented(options.test) if options.test else test
+train = train[: options.limit]
+
+checkpoint, tokenizer = options.checkpoint, None
+if checkpoint is None:
+    checkpoint, tokenizer = tasks.from_scratch((row.text for row in train), maxlen=options.maxlen)
+task = tasks.WordSegmenter.build(checkpoint, head="crf", maxlen=options.maxlen, tokenizer=tokenizer)
+
+batches = task.batches(train, options.batch_size, shuffle=True, seed=options.seed)
+steps = options.epochs * len(batches)
+rate = warm_up(options.learning_rate, steps // 10, steps)
+task.model.compile(keras.optimizers.AdamW(rate, weight_decay=0.01), task.loss)
+evaluator = Evaluator(lambda: task.evaluate(valid)["f1"])
+verbose = "auto" if sys.stdout.isatty() else 2
+task.model.fit(batches, epochs=options.epochs, callbacks=[evaluator], verbose=verbose)
 
 
-def read(path: Path, limit: int | None = None) -> list[entities.Sentence]:
-    """Lines of words; a word is an entity without a type."""
-    with common.opened(path) as lines:
-        rows = [words for line in lines if (words := line.split())]
-    if rows and sum(map(len, rows)) == len(rows):
-        sys.exit(f"{path} has no blanks between words.")
-    tagged = sum(bool(re.search("./[A-Za-z]+$", word)) for words in rows for word in words)
-    if tagged > 0.5 * sum(map(len, rows)):
-        sys.exit(f"{path} has tags behind its words, as in 我/r: take them off.")
-    found = []
-    for words in rows[:limit]:
-        text, places = "", []
-        for word in words:
-            places.append(LabelledSpan(len(text), len(text) + len(word), ""))
-            text += word
-        found.append(entities.Sentence(text, places))
-    return found if found else sys.exit(f"{path} has no words.")
+def words(row):
+    return [row.text[start:end] for start, end, _ in row.entities]
 
 
-def words_of(text: str, found: list[LabelledSpan]) -> list[str]:
-    """The words of a text; characters that none of those found covers stand alone."""
-    words, place = [], 0
-    for start, end, _ in found:
-        words += [*text[place:start], text[start:end]]
-        place = end
-    return [*words, *text[place:]]
+found = [[word.text for word in answer] for answer in task.predict([row.text for row in test])]
+known = {word for row in train for word in words(row)}
+scores = segmentation_scores(found, [words(row) for row in test], known)
+print(*(f"test {name} {value}" for name, value in scores._asdict().items()), sep="\n")
+for answer in found[:3]:
+    print(" ".join(answer))
 
-
-class Bigrams(keras.layers.Layer):
-    """Embeddings of a character with the one before and the one behind: (B, T) to (B, T, 2D).
-
-    A pair's row is its number modulo the number of rows, so that some pairs share one.
-    """
-
-    def __init__(self, vocab_size: int, rows: int, dim: int, **kwargs):
-        super().__init__(**kwargs)
-        # Both odd, so that the second of a pair counts in every row.
-        self.vocab_size, self.rows = vocab_size | 1, rows | 1
-        self.embedding = keras.layers.Embedding(self.rows, dim, embeddings_initializer="zeros")
-
-    def call(self, token_ids):
-        pairs = token_ids[:, :-1] * self.vocab_size + token_ids[:, 1:]
-        pairs = self.embedding(ops.pad(pairs % self.rows, [[0, 0], [1, 1]]))
-        return ops.concatenate([pairs[:, :-1], pairs[:, 1:]], -1)
-
-
-def build(options, train) -> entities.Tagger:
-    """The model within a tagger, and its loss."""
-    sizes = {"hidden_size": options.hidden_size, "num_hidden_layers": options.layers}
-    bert, tokenizer = entities.encoder(options, train, **sizes)
-    tags = tag_names([""], "BMES", outside=False)
-    tagger = entities.Tagger(tokenizer, tags, "BMES", options.maxlen, options.batch_size)
-    x, inputs = bert.output, common.inputs(bert)
-    if options.bigrams and not options.model:
-        pairs = Bigrams(tokenizer.vocab_size, options.bigrams, 64, name="Bigrams")(inputs[0])
-        x = keras.layers.Concatenate()([x, pairs])
-        x = keras.layers.Dropout(0.2)(x)
-        x = keras.layers.Dense(2 * options.hidden_size, activation="relu", name="Mixed")(x)
-    x = keras.layers.Dense(len(tags), name="Scores")(keras.layers.Dropout(0.2)(x))
-    crf = ConditionalRandomField(allowed=allowed_transitions(tags, "BMES"), name="CRF")
-    tagger.model, tagger.decode = keras.Model(inputs, crf(x)), crf.decode
-    return tagger, crf.loss
-
-
-@common.script
-def main() -> None:
-    defaults = {"epochs": 8, "learning_rate": 1e-3, "batch_size": 16, "maxlen": 256}
-    parser = entities.arguments(__doc__, "segmentation", **defaults)
-    parser.add_argument("--hidden-size", type=int, default=128)
-    parser.add_argument("--layers", type=int, default=2)
-    parser.add_argument("--bigrams", type=int, default=2**14, help="rows for pairs of characters")
-    options = parser.parse_args()
-    small = ["hidden_size", "layers", "bigrams"]
-    parser.refuse(small, options.model is not None, "on a pretrained --model")
-    keras.utils.set_random_seed(options.seed)
-    train, valid, test = entities.load(options, read, labels=None)
-    vocabulary = {text[start:end] for text, places, _ in train for start, end, _ in places}
-    started = time.perf_counter()
-    tagger, loss = build(options, train)
-
-    def scores(found, rows):
-        pairs = list(zip(found, rows, strict=True))
-        found = [words_of(row.text, entities) for entities, row in pairs]
-        wanted = [words_of(row.text, row.entities) for row in rows]
-        return segmentation_scores(found, wanted, vocabulary)
-
-    few = common.first_rows(valid, 2000)
-    seconds = tagger.fit(train, loss, lambda: {"f1": scores(tagger.predict(few), few).f1}, options)
-    found = tagger.predict(test)
-    for name, result in {
-        "the longest match with the training words": entities.longest_match(train, test),
-        "the model": found,
-    }.items():
-        s = scores(result, test)
-        oov = "none" if s.oov_recall is None else f"{s.oov_recall:.4f}"
-        print(f"test F1 of {name} {s.f1:.4f} (precision {s.precision:.4f}, recall {s.recall:.4f}, ")
-        print(f"    recall of the {s.oov_rate:.2%} of words that are new: {oov})")
-    print(f"{time.perf_counter() - started:.0f} s, {1000 * seconds:.0f} ms a step")
-    for row, places in zip(test[:3], found, strict=False):
-        print(" ".join(words_of(row.text, places)))
-
-
-if __name__ == "__main__":
-    main()
+if options.save:
+    task.save(options.save)
+if options.predict:
+    texts = options.predict.read_text(encoding="utf-8").splitlines()
+    for found in task.stream(texts):
+        print(json.dumps([word.text for word in found], ensure_ascii=False))

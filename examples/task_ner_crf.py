@@ -1,82 +1,91 @@
-"""Named entities: an encoder, scores of tags, and a CRF that knows which tag may follow which.
+"""Named entities: a tag for every token, and a CRF that knows which may follow which.
 
-Task: find persons, places, organisations, ... in a text, as characters [start, end) and a type.
-      Where the corpus gives words, the first token of each is tagged; long texts are read in
-      overlapping windows and decoded as one. Chinese is learnt from random weights, its vocabulary
-      the characters of the training text, unless `--model DIR` names a pretrained encoder.
+Finds persons, places, organisations, ... as characters [start, end) of a text, a type and a
+probability. Long texts are read in overlapping windows.
+
 Data: examples/datasets/entities (Chinese, made from templates for this project, Apache-2.0), or
-      your own, *.xz too: JSON lines as those or as CLUENER's (no licence stated), or columns, token
-      first and tag last, such as CoNLL-2003 (by agreement with Reuters) or MSRA (by agreement).
+    your own: JSON lines {"text": ..., "entities": [[start, end, label], ...]}, the end excluded;
+    CLUENER's; or columns, token first and tag last (CoNLL-2003, MSRA, Weibo); packed or not.
 Command: python examples/task_ner_crf.py
-         python examples/task_ner_crf.py --train eng.train --valid eng.testa --test eng.testb \
-             --epochs 3 --learning-rate 1e-4 --batch-size 32 --maxlen 128
-         ... --picture FILE.png draws which tag follows which;
-         ... --check tells which entities the tags cannot give back and how many tokens are
-         unknown to the vocabulary, and trains nothing.
-Seen: entities, seed 1: test F1 0.9256 (the longest match with the training entities: 0.5667); 75 s
-      on one CPU core (JAX).
+    python task_ner_crf.py --train eng.train --valid eng.testa --test eng.testb --units word \
+        --checkpoint minilm-l6 --epochs 3 --learning-rate 1e-4 --batch-size 32
+Seen: entities, seed 1: test F1 0.9256, 66 s on one CPU core (torch).
 """
 
-from __future__ import annotations
-
-import time
+import argparse
+import json
+import sys
 from pathlib import Path
 
-import common
-import entities
 import keras
 
-from bert4keras.display import entities_to_ansi, plot_transitions
-from bert4keras.tasks.tagging import ConditionalRandomField, allowed_transitions, entity_scores
+from bert4keras import tasks
+from bert4keras.data import split
+from bert4keras.optimizers import warm_up
+from bert4keras.tasks.tagging import read_entities
+from bert4keras.training import Evaluator
 
+DATA = Path(__file__).parent / "datasets" / "entities"
+CHECKPOINT = "a directory, hf://org/name, minilm-l6 or multilingual-e5-small"
 
-@common.script
-def main() -> None:
-    defaults = {"epochs": 12, "learning_rate": 1e-3, "batch_size": 16, "maxlen": 128}
-    parser = entities.arguments(__doc__, "entities", **defaults)
-    parser.add_argument("--scheme", default="BIO", choices=["BIO", "BIOES", "BMES"])
-    parser.add_argument("--lr-multiplier", type=float, default=100, help="of the transitions")
-    parser.add_argument("--check", action="store_true", help="only decode(encode(entities))")
-    parser.add_argument("--picture", type=Path, help="draw the transitions here (matplotlib)")
-    options = parser.parse_args()
-    parser.refuse(["picture"], options.check, "with --check, which trains nothing")
-    keras.utils.set_random_seed(options.seed)
-    train, valid, test = entities.load(options, entities.read)
-    started = time.perf_counter()
-    bert, tokenizer = entities.encoder(options, train)
-    tags = entities.entity_tags(train, options.scheme)
-    size = options.maxlen, options.batch_size
-    tagger = entities.Tagger(tokenizer, tags, options.scheme, *size)
-    if options.check:
-        for name, rows in {"train": train, "valid": valid, "test": test}.items():
-            unknown = f"{entities.unknown_share(tagger, rows):.1%} of the tokens are unknown"
-            print(f"{name}: {entities.round_trip(tagger, rows)}; {unknown}")
-        return
+parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+)
+parser.add_argument("--checkpoint", help=f"{CHECKPOINT} (default: random weights, characters)")
+parser.add_argument(
+    "--train",
+    type=Path,
+    default=DATA / "train.json",
+    help="JSON lines or columns (default: %(default)s)",
+)
+parser.add_argument("--valid", type=Path, help="to choose the epoch (default: a tenth of --train)")
+parser.add_argument("--test", type=Path, help="to report on (default: a tenth of --train)")
+parser.add_argument("--predict", type=Path, help="texts, one a line: answers as JSON lines")
+parser.add_argument("--save", type=Path, help="directory for the trained task")
+parser.add_argument("--scheme", choices=["BIO", "BIOES", "BMES", "IOB1"], default="BIO")
+parser.add_argument("--units", choices=["token", "word"], default="token", help="what is tagged")
+parser.add_argument("--epochs", type=int, default=12)
+parser.add_argument("--batch-size", type=int, default=16)
+parser.add_argument("--learning-rate", type=float, default=1e-3, help="2e-5 to 1e-4 if pretrained")
+parser.add_argument("--maxlen", type=int, default=128, help="tokens of a window")
+parser.add_argument("--limit", type=int, help="train on so many rows only")
+parser.add_argument("--seed", type=int, default=1)
+options = parser.parse_args()
+keras.utils.set_random_seed(options.seed)
 
-    allowed = allowed_transitions(tags, options.scheme)
-    crf = ConditionalRandomField(options.lr_multiplier, allowed=allowed, name="CRF")
-    x, inputs = keras.layers.Dropout(0.1)(bert.output), common.inputs(bert)
-    x = crf(keras.layers.Dense(len(tags), name="Scores")(x))
-    tagger.model, tagger.decode = keras.Model(inputs, x), crf.decode
+train = read_entities(options.train)
+if options.train.parent == DATA:
+    options.valid = options.valid or DATA / "valid.json"
+    options.test = options.test or DATA / "test.json"
+if not (options.valid and options.test):
+    train, valid, test = split(train, (0.1, 0.1), options.seed)
+valid = read_entities(options.valid) if options.valid else valid
+test = read_entities(options.test) if options.test else test
+train = train[: options.limit]
 
-    def scores(rows):
-        return entity_scores(tagger.predict(rows), [row.entities for row in rows])
+checkpoint, tokenizer = options.checkpoint, None
+if checkpoint is None:
+    checkpoint, tokenizer = tasks.from_scratch((row.text for row in train), maxlen=options.maxlen)
+labels = sorted({label for row in train for _, _, label in row.entities})
+how = {"maxlen": options.maxlen, "tokenizer": tokenizer}
+task = tasks.Tagger.build(checkpoint, labels, "crf", options.scheme, options.units, **how)
 
-    seconds = tagger.fit(train, crf.loss, lambda: {"f1": scores(valid).micro.f1}, options)
-    guess = entity_scores(entities.longest_match(train, test), [row.entities for row in test])
-    found = scores(test)
-    for label, s in found.types.items():
-        print(f"  {label}: precision {s.precision:.4f}, recall {s.recall:.4f}, F1 {s.f1:.4f}")
-    print(f"test F1 of the longest match with the training entities {guess.micro.f1:.4f}")
-    print(f"test precision {found.micro.precision:.4f}, recall {found.micro.recall:.4f}")
-    print(f"test F1 {found.micro.f1:.4f}, {time.perf_counter() - started:.0f} s, ", end="")
-    print(f"{1000 * seconds:.0f} ms a step")
-    for row, predicted in zip(test[:3], tagger.predict(test[:3]), strict=True):
-        print(common.coloured(entities_to_ansi(row.text, predicted, sorted(found.types))))
-    if options.picture:
-        learnt = keras.ops.convert_to_numpy(crf.transitions)
-        plot_transitions(learnt, tags).figure.savefig(options.picture)
+batches = task.batches(train, options.batch_size, shuffle=True, seed=options.seed)
+steps = options.epochs * len(batches)
+rate = warm_up(options.learning_rate, steps // 10, steps)
+task.model.compile(keras.optimizers.AdamW(rate, weight_decay=0.01), task.loss)
+evaluator = Evaluator(lambda: task.evaluate(valid)["f1"])
+verbose = "auto" if sys.stdout.isatty() else 2
+task.model.fit(batches, epochs=options.epochs, callbacks=[evaluator], verbose=verbose)
 
-
-if __name__ == "__main__":
-    main()
+for name, value in task.evaluate(test).items():
+    print(f"test {name} {value:.4f}")
+for row in test[:3]:
+    print(row.text, *task(row), sep="\n    ")
+if options.save:
+    task.save(options.save)
+if options.predict:
+    texts = options.predict.read_text(encoding="utf-8").splitlines()
+    for text, found in zip(texts, task.stream(texts), strict=True):
+        rows = [[e.start, e.end, e.label, round(e.score, 4)] for e in found]
+        print(json.dumps({"text": text, "entities": rows}, ensure_ascii=False))

@@ -178,10 +178,15 @@ def test_labels_of_which_nothing_can_be_made(run, script, train, test, message, 
 @pytest.mark.parametrize(
     ("script", "arguments", "message"),
     [
-        ("task_cws_crf", ["--model", TINY, "--layers", 3], "--layers has no effect on a pretr"),
-        ("task_ner_memm", ["--head", "crf", "--decode", "local"], "--decode has no effect without"),
-        ("task_ner_memm", ["--head", "softmax", "--lr-multiplier", 2], "has no effect on a softm"),
-        ("task_ner_crf", ["--check", "--picture", "a.png"], "--picture has no effect with --check"),
+        ("task_entity_linking", ["--aida", __file__], "--aida and --conll need each other"),
+        ("task_entity_linking", ["--train", __file__], "need the --kb that knows their entities"),
+        ("task_entity_linking_2019", ["--test", __file__], "need the --kb that knows"),
+        ("task_entity_linking_2019", ["--kb", __file__], "texts that it belongs to: --train"),
+        (
+            "task_entity_linking",
+            ["--aida", __file__, "--conll", EXAMPLES, "--test", __file__],
+            "--test has no effect with --aida",
+        ),
         ("task_reading_comprehension", ["--model", TINY, "--width", 8], "--width has no effect"),
         ("task_classification_adversarial", ["--methods", "fgm", "--steps", 2], "without PGD"),
         ("basic_integrated_gradients", ["--text", "a", "--explain", 3], "--explain has no effect"),
@@ -329,12 +334,3 @@ def test_a_model_without_segment_ids_takes_the_same_batches(run):
     ids = np.array([[0, 5, 2, 1]], "int32")
     found = model.predict([ids, np.ones_like(ids)], verbose=0)
     np.testing.assert_array_equal(found, roberta.predict(ids, verbose=0))
-
-
-def test_the_share_of_unknown_tokens(run):
-    entities = importlib.import_module("entities")
-    tokenizer = entities.Characters("ab")
-    tagger = entities.Tagger(tokenizer, ["O"], "BIO", 16, 4)
-    sentences = [entities.Sentence("abxx", []), entities.Sentence("", [])]
-    assert entities.unknown_share(tagger, sentences) == 0.5
-    assert entities.unknown_share(tagger, sentences[1:]) == 0.0

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from bert4keras import data
-from bert4keras.tasks.generation import read_pairs, read_texts
+from bert4keras.tasks import tagging
 from bert4keras.tasks.sql import execute
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -26,6 +26,7 @@ SECONDS, KILOBYTES = 10, 2_000_000
 
 COLUMNS = "-DOCSTART- -X- O\n\nEU NNP I-ORG\nrejects VBZ O\nGerman JJ I-MISC\n\nPeter NNP I-PER\n"
 WEIBO = "科0\tO\n技1\tO\n张0\tB-PER.NAM\n三1\tI-PER.NAM\n\n北0\tB_LOC\n京1\tE_LOC\n"
+TREEBANK = "# a\n1\tEU\t_\tPROPN\tNNP\t_\t_\t_\t_\tSpaceAfter=No\n2-3\tit's" + "\t_" * 8 + "\n"
 CLUENER = '{"text": "他去北京大学", "label": {"org": {"北京大学": [[2, 5]]}}}\n'
 SHIPPED = '{"text": "他去北京", "entities": [[2, 4, "地名"]]}\n{"text": "a b", "entities": []}\n'
 LABELLED = 'text\tlabel\ngood film\t1\n"so ""bad"""\t0\n\nfine\t1\n'
@@ -104,11 +105,11 @@ VALUES = [None, True, -1, 0, 10**30, 1.5, "", "a", "\0", "١", [], [[]], {}, {"a
 def readers(monkeypatch, tmp_path):
     """Pairs of a function of a path, and the contents that it reads."""
     monkeypatch.syspath_prepend(str(EXAMPLES))
-    names = "common entities linking relations tables comprehension reading"
+    names = "common linking relations tables titles comprehension reading"
     m = argparse.Namespace(**{name: importlib.import_module(name) for name in names.split()})
-    scripts = "cws_crf multilabel_classification"
+    scripts = "language_model math_word_problem multilabel_classification"
     scripts = [importlib.import_module(f"task_{name}") for name in scripts.split()]
-    cws, topics = (script.read for script in scripts)
+    language_model, problems, topics = (script.read for script in scripts)
     poems = importlib.import_module("task_permutation_language_model").read
 
     def queries(path):
@@ -140,10 +141,16 @@ def readers(monkeypatch, tmp_path):
         except data.DataFileError as error:
             raise SystemExit(str(error).replace("eng.train", path.name)) from None
 
+    def entities(path, **how):
+        with warnings.catch_warnings(action="ignore"):  # of tags that break the rules
+            return tagging.read_entities(path, **how)
+
     everything = [COLUMNS, WEIBO, LABELLED, SUBJQA, SHIPPED, SQUAD, LINES]
     return [
-        (m.entities.read, [COLUMNS, WEIBO, CLUENER, SHIPPED]),
-        (lambda path: m.entities.read(path, scheme="BILOU"), ["a\tB-X\nb\tL-X\nc\tU-Y\nd\tO\n"]),
+        (entities, [COLUMNS, WEIBO, CLUENER, SHIPPED]),
+        (lambda path: entities(path, scheme="BILOU"), ["a\tB-X\nb\tL-X\nc\tU-Y\nd\tO\n"]),
+        (tagging.read_segmented, [LINES]),
+        (lambda path: tagging.read_conllu(path), [TREEBANK]),
         (lambda path: m.common.read_tsv(path, (0, 1)), [LABELLED]),
         (lambda path: m.common.read_tsv(path, (1, 0, 2), number=float), [PAIRS]),
         (read_relations, [WEBNLG, DUIE]),
@@ -155,8 +162,7 @@ def readers(monkeypatch, tmp_path):
         (linking.read_linked_texts, [CCKS, LINKED]),
         (lambda path: linking.read_word_vectors(path)[1], [VECTORS]),
         (documents, [COLUMNS]),
-        (cws, [LINES]),
-        (read_texts, [LINES]),
+        (language_model, [LINES]),
         (poems, [POEMS, LINES]),
         (lambda path: topics(path), [TITLES]),
         (lambda path: read_pairs(path, (1, 0)), [TITLES]),

@@ -105,8 +105,28 @@ def run_in(directory: Path, script: str, *arguments) -> str:
 
 
 @pytest.mark.script
-@pytest.mark.parametrize("options", [[], ["--efficient", "--no-rotary", "--flat"]])
-def test_global_pointer_runs(options):
-    out = run("task_ner_global_pointer.py", *SMALL, *options)
-    assert "entities come back" in out
-    assert "test F1 of the longest match" in out
+def test_multilabel_classification_runs():
+    small = [*SMALL, "--maxlen", 16, "--model", TINY]
+    objectives = ["dense", "sparse"]
+    out = run("task_multilabel_classification.py", *small, "--objectives", *objectives)
+    assert "for all: " in out
+    found = {line.split()[3]: line.split()[4] for line in out.splitlines() if "F1 with" in line}
+    assert list(found) == [f"{name}:" for name in objectives]
+    assert found["dense:"] == found["sparse:"]
+
+
+def test_labels_of_a_text(example):
+    encoded = example("task_multilabel_classification").encoded
+    names = ["a", "b", "c"]
+    assert encoded(["c", "a", "?"], names, "dense", 0.1, 3).tolist() == [1, 0, 1]
+    assert encoded(["c", "a"], names, "sparse", 0.1, 3).tolist() == [2, 0, -1]
+    np.testing.assert_allclose(encoded(["c"], names, "soft", 0.1, 3), [0.05, 0.05, 0.95])
+
+
+def test_a_bad_row_of_topics_is_named(example, tmp_path):
+    path = tmp_path / "bad.tsv"
+    path.write_text("fine\ta, b\nno labels\n", encoding="utf-8")
+    with pytest.raises(SystemExit, match=r"bad\.tsv, line 2: expected text<TAB>label"):
+        example("task_multilabel_classification").read(path)
+    path.write_text("fine\ta, b\nnone\t\n", encoding="utf-8")
+    assert example("task_multilabel_classification").read(path)[1] == ("none", [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,7 +11,7 @@ import numpy as np
 
 from ..finite import as_scores
 from ..labelled_span import LabelledSpan
-from ..span_matrix import apart, span_pairs, sparse_pairs
+from ..span_matrix import span_pairs, sparse_pairs
 from .tokens import TextTokens
 
 Scored = tuple[LabelledSpan, float]
@@ -70,28 +71,42 @@ class SpanAnswers:
         units = {place: unit for unit, place in enumerate(tokens.places)}
         found = []
         for number, (pairs, begin) in enumerate(zip(outputs, tokens.begins, strict=True)):
-            shift = tokens.windows[number][0] - begin
+            start, end = tokens.windows[number]
             for (head, first, last), score in zip(
                 pairs.places.tolist(), pairs.scores.tolist(), strict=True
             ):
-                span = units.get(first + shift), units.get(last + shift)
-                if None in span or span[0] > span[1]:
+                first, last = first + start - begin, last + start - begin
+                span = units.get(first), units.get(last)
+                if not start <= first <= last < end or None in span:
                     continue
-                if best_window(tokens.windows, first + shift, last + shift) == number:
+                if best_window(tokens.windows, first, last) == number:
                     found.append((score, LabelledSpan(span[0], span[1] + 1, self.labels[head])))
         if not self.nested:
-            kept = set(apart(found))
-            found = [(score, entity) for score, entity in found if entity in kept]
+            found = without_overlaps(found, len(tokens.units))
         return sorted((entity, 0.5 * (1 + math.tanh(score / 2))) for score, entity in found)
 
 
+def without_overlaps(
+    found: list[tuple[float, LabelledSpan]], length: int
+) -> list[tuple[float, LabelledSpan]]:
+    """Of entities with scores, those that no better one overlaps."""
+    taken, kept = np.zeros(length, bool), []
+    for score, entity in sorted(found, key=lambda item: (-item[0], item[1])):
+        if not taken[entity.start : entity.end].any():
+            taken[entity.start : entity.end] = True
+            kept.append((score, entity))
+    return kept
+
+
 def best_window(windows: Sequence[tuple[int, int]], first: int, last: int) -> int:
-    """Number of the window in which the tokens have most context on their poorer side."""
-    if len(windows) == 1:
-        return 0
-    context = [
-        (min(first - start, end - 1 - last), -number)
-        for number, (start, end) in enumerate(windows)
-        if start <= first and last < end
-    ]
-    return -max(context)[1]
+    """Number of the window in which two tokens have most context on their poorer side.
+
+    Args:
+        windows: (start, end) of each, in order; one of them holds both tokens.
+        first, last: the tokens.
+    """
+    begin = bisect.bisect_right(windows, last, key=lambda window: window[1])
+    stop = bisect.bisect_right(windows, first, key=lambda window: window[0])
+    return max(
+        range(begin, stop), key=lambda n: min(first - windows[n][0], windows[n][1] - 1 - last)
+    )

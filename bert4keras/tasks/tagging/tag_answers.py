@@ -9,6 +9,7 @@ import numpy as np
 from ..alignment import merge_windows
 from ..labelled_span import LabelledSpan
 from .marginals import EntityMarginals, head_matrix, tag_chain
+from .memm import MaximumEntropyMarkovModel
 from .schemes import decode_tags, encode_tags
 from .sequence_labelling import SequenceLabelling
 from .tokens import TextTokens
@@ -73,6 +74,8 @@ class TagAnswers:
         """Entities in units with their probabilities, in the order of the text."""
         if not tokens.units:
             return []
+        if self._matrix is None:
+            self.read_weights()
         rows = [row[begin:] for row, begin in zip(outputs, tokens.begins, strict=True)]
         scores = merge_windows(rows, tokens.windows)[tokens.places]
         path = self._path(scores)
@@ -86,8 +89,9 @@ class TagAnswers:
         """Ids of the best tags (U,)."""
         if self.head is None:
             return scores.argmax(axis=1)
-        if self._matrix is None:
-            self.read_weights()
+        if isinstance(self.head, MaximumEntropyMarkovModel):
+            # Of the highest probability; what scores highest may be improbable under an MEMM.
+            return self.head.decode(scores[None], method="local")[0]
         matrix = self._matrix
         ends = {"start": matrix[-1, :-1], "end": matrix[:-1, -1]}
         return viterbi(scores[None], matrix[:-1, :-1], **ends)[0]
