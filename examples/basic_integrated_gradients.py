@@ -6,7 +6,8 @@ token with the largest part is hidden, and a random one: how far does the probab
 Data: the shipped reviews, or `text<TAB>label` lines; `--load` explains a saved `TextClassifier`.
     python examples/basic_integrated_gradients.py --html words.html
     python examples/basic_integrated_gradients.py --load classifier --text "The food was fine."
-Seen: SEEN
+Seen: the probability falls by 0.1292 with the largest part hidden, by 0.0283 with a random token
+(33 reviews, seed 1); 3 min on one busy core (torch).
 """
 
 import argparse

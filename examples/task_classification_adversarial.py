@@ -6,7 +6,7 @@ Data: the shipped reviews (praise or complaint), or a file of your own with any 
 `text<TAB>label`, `*.csv` or JSON lines `{"text": ..., "label": ...}`; `*.gz` and `*.xz` too.
     python examples/task_classification_adversarial.py
     python examples/task_classification_adversarial.py --method pgd --train mine.tsv
-Seen: SEEN
+Seen: test accuracy 0.8375 with FGM (plain: 0.8125), seed 1, 4 min on one busy core (torch).
 """
 
 import argparse

@@ -6,7 +6,7 @@ Data: the shipped reviews (praise or complaint), or a file of your own with any 
 `text<TAB>label`, `*.csv` or JSON lines `{"text": ..., "label": ...}`; `*.gz` and `*.xz` too.
     python examples/task_classification_rdrop.py
     python examples/task_classification_rdrop.py --alpha 1 --dropout 0.3 --train mine.tsv
-Seen: SEEN
+Seen: test accuracy 0.8500 on the mean of all vectors (plain: 0.8375), seed 1, 11 min (torch).
 """
 
 import argparse

@@ -6,7 +6,7 @@ Data: the shipped reviews (praise or complaint), or a file of your own with any 
 `text<TAB>label`, `*.csv` or JSON lines `{"text": ..., "label": ...}`; `*.gz` and `*.xz` too.
     python examples/task_layerwise_learning_rates.py
     python examples/task_layerwise_learning_rates.py --decay 0.7 --train mine.tsv
-Seen: SEEN
+Seen: test accuracy 0.8187 (one rate: 0.8125), seed 1, 3 min on one busy core (torch).
 """
 
 import argparse

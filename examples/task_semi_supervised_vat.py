@@ -6,7 +6,7 @@ Data: the shipped reviews (praise or complaint), or a file of your own with any 
 `text<TAB>label`, `*.csv` or JSON lines `{"text": ..., "label": ...}`; `*.gz` and `*.xz` too.
     python examples/task_semi_supervised_vat.py
     python examples/task_semi_supervised_vat.py --train mine.tsv --unlabelled texts.txt
-Seen: SEEN
+Seen: test accuracy 0.8187 (all labels, plain: 0.8125), seed 1, 6 min on a busy core (torch).
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""scripts/compare_techniques.py trains all techniques on the same terms."""
+"""scripts/experiments/compare_techniques.py trains all techniques on the same terms."""
 
 from __future__ import annotations
 
@@ -12,8 +12,15 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = ROOT / "scripts" / "compare_techniques.py"
-SMALL = ["--model", ROOT / "tests" / "fixtures" / "bert_gelu", "--batch-size", "8", "--epochs", "2"]
+SCRIPT = ROOT / "scripts" / "experiments" / "compare_techniques.py"
+SMALL = [
+    "--checkpoint",
+    ROOT / "tests" / "fixtures" / "bert_gelu",
+    "--batch-size",
+    "8",
+    "--epochs",
+    "2",
+]
 
 
 @pytest.mark.script
@@ -45,7 +52,6 @@ def test_runs_go_on_where_they_stopped(tmp_path):
 def test_hidden_labels_change_nothing_else(monkeypatch):
     """Batches of plain training are the first halves of those with hidden labels."""
     monkeypatch.setattr(sys, "argv", ["compare", *map(str, SMALL), "--pool", "4", "--maxlen", "16"])
-    monkeypatch.setattr(sys, "path", [*sys.path])
     script = runpy.run_path(str(SCRIPT))
     experiment = script["Experiment"](script["read_arguments"]())
     plain = np.array(experiment.rows(40, 1, hidden=False), object).reshape(10, 8, 2)
@@ -62,7 +68,6 @@ def test_hidden_labels_change_nothing_else(monkeypatch):
 
 
 def test_ones_own_texts_are_not_scored_on_the_shipped_ones(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "path", [*sys.path])
     script = runpy.run_path(str(SCRIPT))
     monkeypatch.setattr(sys, "argv", ["compare", "--train", "mine.tsv"])
     with pytest.raises(SystemExit):

@@ -1,8 +1,9 @@
 #!/usr/bin/env python
 """Do training techniques help? Each against the same plain training, over several seeds.
 
-    python scripts/compare_techniques.py --train train.tsv.xz --test dev.tsv.xz --sizes 200 1000
-    python scripts/compare_techniques.py ... --results FILE.jsonl      # goes on where it stopped
+    cd scripts/experiments
+    python compare_techniques.py --train train.tsv.xz --test dev.tsv.xz --sizes 200 1000
+    python compare_techniques.py ... --results FILE.jsonl      # goes on where it stopped
 
 A technique and the plain run of a seed have the same training texts, in the same batches, the same
 new weights and the same number of updates; nothing is chosen on the test texts, the last weights
@@ -28,12 +29,7 @@ from typing import Any
 import keras
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "examples"))
-
-import common
-import entities
-
+from bert4keras import tasks
 from bert4keras.data import DataGenerator
 from bert4keras.data.bucketing import epoch_batches
 from bert4keras.layers import MaskedMeanPooling
@@ -46,9 +42,11 @@ from bert4keras.optimizers import (
     layerwise_decay,
     warm_up,
 )
+from bert4keras.tasks.classification import read_labelled_texts
 from bert4keras.tasks.similarity import spearman
 from bert4keras.training import FGM, PGD, VAT, GradientPenalty, Mixup, RDrop, Regularized
 
+REVIEWS = Path(__file__).resolve().parents[2] / "examples" / "datasets" / "reviews"
 OBJECTIVES = {
     "plain": None,
     "fgm": FGM(0.5),
@@ -77,9 +75,9 @@ def read_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--train", type=Path, help="(default: the reviews)")
     parser.add_argument("--test", type=Path, help="needed with --train")
-    parser.add_argument("--columns", type=int, nargs="+", default=[0, 1], help="text(s), label")
+    parser.add_argument("--columns", type=int, nargs="+", help="text(s), label (default: found)")
     parser.add_argument("--graded", type=float, help="labels are grades, this the highest")
-    parser.add_argument("--model", type=Path, help="checkpoint (default: MiniLM)")
+    parser.add_argument("--checkpoint", default="minilm-l6", help="directory, hf://, or name")
     parser.add_argument("--characters", action="store_true", help="a small model, random weights")
     parser.add_argument(
         "--sizes", nargs="+", type=number_of_texts, default=[200], help='numbers of texts, or "all"'
@@ -97,10 +95,17 @@ def read_arguments() -> argparse.Namespace:
     options = parser.parse_args()
     if (options.train is None) != (options.test is None):
         parser.error("--train and --test need each other: the default is of another task")
-    options.train = options.train or common.DATASETS / "reviews" / "train.tsv"
-    options.test = options.test or common.DATASETS / "reviews" / "test.tsv"
-    options.limit, options.eval_limit = None, options.test_limit
+    options.train = options.train or REVIEWS / "train.tsv"
+    options.test = options.test or REVIEWS / "test.tsv"
     return options
+
+
+def read(path: Path, options: argparse.Namespace) -> list[tuple]:
+    """Rows of text(s) and label, a grade or the name of a class."""
+    pair = options.columns is not None and len(options.columns) == 3
+    problem = "regression" if options.graded else "single_label"
+    found = read_labelled_texts(path, problem, pair, options.columns)
+    return [(*(text if pair else [text]), label) for text, label in found]
 
 
 class Experiment:
@@ -108,27 +113,30 @@ class Experiment:
 
     def __init__(self, options: argparse.Namespace):
         self.options = options
-        number = float if options.graded else int
-        paths = {"train": options.train, "test": options.test}
-        parts = {s: common.read_tsv(p, options.columns, number=number) for s, p in paths.items()}
-        origin = {split: f"of {path}" for split, path in paths.items()}
-        self.train, self.test = common.shown(options, parts, origin, lambda row: row[-1:])
+        self.train, self.test = read(options.train, options), read(options.test, options)
+        if not options.graded:
+            names = sorted({row[-1] for row in self.train})
+            ids = {name: i for i, name in enumerate(names)}
+            self.train, self.test = (
+                [(*row[:-1], ids[row[-1]]) for row in rows] for rows in (self.train, self.test)
+            )
+        self.test = self.test[: options.test_limit]
+        print(f"{len(self.train)} texts to train on, {len(self.test)} to test on", flush=True)
         self.test.sort(key=length)  # batches of similar length
         self.lengths = np.array([length(row) for row in self.train])
-        labels = [row[-1] for row in self.train]
-        self.classes = 1 if options.graded else 1 + max(labels)
-        texts = [entities.Sentence(row[0], []) for row in self.train]
-        if options.characters:
-            options.model = None
-            sizes = {"hidden_size": 128, "num_hidden_layers": 2}
-        else:
-            options.model, sizes = options.model or common.default_model(), {}
-        self.make_encoder = lambda: entities.encoder(options, texts, **sizes)
+        self.classes = 1 if options.graded else len(names)
         self.tokenizer = self.make_encoder()[1]
+
+    def make_encoder(self) -> tuple:
+        """A new encoder, with the same weights each time unless they are random."""
+        if self.options.characters:
+            return tasks.from_scratch((row[0] for row in self.train), maxlen=self.options.maxlen)
+        tokenizer, bert = tasks.open_encoder(self.options.checkpoint)
+        return bert, tokenizer
 
     def model(self) -> keras.Model:
         bert, _ = self.make_encoder()
-        x = MaskedMeanPooling(name="Mean-Pooling")([bert.output, bert.input[0]])
+        x = MaskedMeanPooling(name="Mean-Pooling")(bert.output)
         x = keras.layers.Dropout(0.1)(x)
         activation = "sigmoid" if self.options.graded else "softmax"
         return keras.Model(
