@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import shutil
 import subprocess
@@ -19,25 +18,10 @@ SIZES = {
     "relations": {"train.json": 700, "valid.json": 80, "test.json": 120},
     "topics": {"train.tsv": 400, "valid.tsv": 80, "test.tsv": 160},
 }
-SMALL = ["--limit", "10", "--eval-limit", "10", "--epochs", "1"]
-
-
-@pytest.fixture
-def example(monkeypatch):
-    """Imports a module of the examples."""
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    return importlib.import_module
 
 
 def lines_of(name: str, file: str) -> list[str]:
     return (EXAMPLES / "datasets" / name / file).read_text(encoding="utf-8").splitlines()
-
-
-def run(script: str, *arguments) -> str:
-    command = [sys.executable, str(EXAMPLES / script), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -102,31 +86,3 @@ def run_in(directory: Path, script: str, *arguments) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=directory)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
-
-
-@pytest.mark.script
-def test_multilabel_classification_runs():
-    small = [*SMALL, "--maxlen", 16, "--model", TINY]
-    objectives = ["dense", "sparse"]
-    out = run("task_multilabel_classification.py", *small, "--objectives", *objectives)
-    assert "for all: " in out
-    found = {line.split()[3]: line.split()[4] for line in out.splitlines() if "F1 with" in line}
-    assert list(found) == [f"{name}:" for name in objectives]
-    assert found["dense:"] == found["sparse:"]
-
-
-def test_labels_of_a_text(example):
-    encoded = example("task_multilabel_classification").encoded
-    names = ["a", "b", "c"]
-    assert encoded(["c", "a", "?"], names, "dense", 0.1, 3).tolist() == [1, 0, 1]
-    assert encoded(["c", "a"], names, "sparse", 0.1, 3).tolist() == [2, 0, -1]
-    np.testing.assert_allclose(encoded(["c"], names, "soft", 0.1, 3), [0.05, 0.05, 0.95])
-
-
-def test_a_bad_row_of_topics_is_named(example, tmp_path):
-    path = tmp_path / "bad.tsv"
-    path.write_text("fine\ta, b\nno labels\n", encoding="utf-8")
-    with pytest.raises(SystemExit, match=r"bad\.tsv, line 2: expected text<TAB>label"):
-        example("task_multilabel_classification").read(path)
-    path.write_text("fine\ta, b\nnone\t\n", encoding="utf-8")
-    assert example("task_multilabel_classification").read(path)[1] == ("none", [])

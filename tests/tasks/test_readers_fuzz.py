@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import importlib
 import json
 import lzma
 import resource
@@ -12,16 +10,22 @@ import signal
 import sqlite3
 import time
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bert4keras import data
-from bert4keras.tasks import tagging
-from bert4keras.tasks.sql import execute
+from bert4keras.tasks import (
+    classification,
+    generation,
+    linking,
+    reading,
+    relations,
+    similarity,
+    tagging,
+)
+from bert4keras.tasks.sql import execute, read_table_questions
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SECONDS, KILOBYTES = 10, 2_000_000
 
 COLUMNS = "-DOCSTART- -X- O\n\nEU NNP I-ORG\nrejects VBZ O\nGerman JJ I-MISC\n\nPeter NNP I-PER\n"
@@ -102,15 +106,8 @@ VALUES = [None, True, -1, 0, 10**30, 1.5, "", "a", "\0", "١", [], [[]], {}, {"a
 
 
 @pytest.fixture
-def readers(monkeypatch, tmp_path):
+def readers(tmp_path):
     """Pairs of a function of a path, and the contents that it reads."""
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    names = "common linking relations tables titles comprehension reading"
-    m = argparse.Namespace(**{name: importlib.import_module(name) for name in names.split()})
-    scripts = "language_model math_word_problem multilabel_classification"
-    scripts = [importlib.import_module(f"task_{name}") for name in scripts.split()]
-    language_model, problems, topics = (script.read for script in scripts)
-    poems = importlib.import_module("task_permutation_language_model").read
 
     def queries(path):
         (tmp_path / "tables.jsonl").write_text(TABLES, encoding="utf-8")
@@ -121,7 +118,7 @@ def readers(monkeypatch, tmp_path):
         try:
             return answers(read_table_questions(tmp_path / "queries.jsonl", path))
         except data.DataFileError as error:  # which may as well be said of the queries
-            raise SystemExit(str(error).replace("queries.jsonl", path.name)) from None
+            raise data.DataFileError(str(error).replace("queries.jsonl", path.name)) from None
 
     def answers(samples):
         for sample in samples:
@@ -139,7 +136,7 @@ def readers(monkeypatch, tmp_path):
         try:
             return linking.read_conll_documents(path.parent, "train")
         except data.DataFileError as error:
-            raise SystemExit(str(error).replace("eng.train", path.name)) from None
+            raise data.DataFileError(str(error).replace("eng.train", path.name)) from None
 
     def entities(path, **how):
         with warnings.catch_warnings(action="ignore"):  # of tags that break the rules
@@ -151,21 +148,19 @@ def readers(monkeypatch, tmp_path):
         (lambda path: entities(path, scheme="BILOU"), ["a\tB-X\nb\tL-X\nc\tU-Y\nd\tO\n"]),
         (tagging.read_segmented, [LINES]),
         (lambda path: tagging.read_conllu(path), [TREEBANK]),
-        (lambda path: m.common.read_tsv(path, (0, 1)), [LABELLED]),
-        (lambda path: m.common.read_tsv(path, (1, 0, 2), number=float), [PAIRS]),
-        (read_relations, [WEBNLG, DUIE]),
-        (read_questions, [SQUAD, SUBJQA, WEBQA, WEBQA_ITSELF]),
-        (read_squad, [SQUAD]),
+        (classification.read_labelled_texts, [LABELLED]),
+        (similarity.read_pairs, [PAIRS]),
+        (relations.read_relations, [WEBNLG, DUIE]),
+        (reading.read_questions, [SQUAD, SUBJQA, WEBQA, WEBQA_ITSELF]),
+        (reading.read_squad, [SQUAD]),
         (queries, [QUERY]),
         (tables, [TABLES]),
         (lambda path: [e.text for e in linking.read_knowledge_base(path)], [BASE, ENTITY]),
         (linking.read_linked_texts, [CCKS, LINKED]),
         (lambda path: linking.read_word_vectors(path)[1], [VECTORS]),
         (documents, [COLUMNS]),
-        (language_model, [LINES]),
-        (poems, [POEMS, LINES]),
-        (lambda path: topics(path), [TITLES]),
-        (lambda path: read_pairs(path, (1, 0)), [TITLES]),
+        (generation.read_texts, [LINES]),
+        (lambda path: generation.read_pairs(path, (1, 0)), [TITLES]),
         (data.read_table, everything),
         (data.read_json_rows, everything),
         (random_access, everything),
@@ -225,8 +220,6 @@ def refusal(reader, path) -> str | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of answers at another place
             repr(reader(path)).encode()
-    except SystemExit as error:
-        return str(error.code)
     except data.DataFileError as error:
         return str(error)
     return None
