@@ -21,10 +21,18 @@ class TokenScorer:
         model: a functional model with scores of tokens (B, T, V).
         from_logits: they are logits, not probabilities.
         padding: of each input.
+        max_length: number of positions of the model; None if there is no limit.
     """
 
-    def __init__(self, model: keras.Model, from_logits: bool, padding: Sequence[float]):
+    def __init__(
+        self,
+        model: keras.Model,
+        from_logits: bool,
+        padding: Sequence[float],
+        max_length: int | None = None,
+    ):
         self.padding = padding
+        self.lengths = [n for n in LENGTHS if max_length is None or n <= max_length]
         labels = keras.Input((None,), dtype="int32", name="Input-Label")
         scores = ops.cast(model.output, "float32")
         chosen = ops.maximum(labels, 0)[..., None]
@@ -69,5 +77,5 @@ class TokenScorer:
         if column[0].dtype.kind == "f":  # a condition, which has no tokens
             return np.stack(column)
         longest = max(map(len, column))
-        length = next((n for n in LENGTHS if n >= longest), longest)
+        length = next((n for n in self.lengths if n >= longest), longest)
         return sequence_padding(column, length=length, value=value).astype("int32")

@@ -347,7 +347,10 @@ class Generator(Task):
         """
         rows = [self._rows(sample) for sample in samples]
         if self._scorer is None:
-            self._scorer = TokenScorer(self.model, self.from_logits, self.encoder.padding)
+            facts = self.encoder
+            self._scorer = TokenScorer(
+                self.model, self.from_logits, facts.padding, facts.max_length
+            )
         flat = [(self._columns(row), row.labels) for some in rows for row in some]
         found = iter(self._scorer(flat, batch_size))
         return [np.concatenate([next(found) for _ in some]) for some in rows]

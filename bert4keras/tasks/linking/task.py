@@ -201,7 +201,7 @@ class EntityLinker(Linker):
         if entity not in self._texts:
             text = "" if entity is None else self.knowledge_base[entity].text
             ids = self.tokenizer.encode(text, maxlen=self.description, truncate=True)[0]
-            if self.tokenizer.token_start is None:  # the token that its score is read from
+            if not self.tokenizer.encode("")[0]:  # its score is read from its first token
                 ids = [self.tokenizer.sep_token_id or 0, *ids[: self.description - 1]]
             self._texts[entity] = list(ids)
         return self._texts[entity]
