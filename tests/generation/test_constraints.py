@@ -11,6 +11,8 @@ import pytest
 from bert4keras.generation import SpansOfPrompt, Trie
 from bert4keras.generation.processors import History
 
+pytestmark = pytest.mark.spread
+
 
 def test_the_spans_of_a_prompt_are_those_of_its_passage():
     """Step by step against the suffix automaton that the package builds for a passage."""

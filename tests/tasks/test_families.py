@@ -25,6 +25,8 @@ from bert4keras.tokenizers import Tokenizer
 from bert4keras.tokenizers.base import TokenizerBase
 from helpers import family_models, fresh_process
 
+pytestmark = pytest.mark.spread
+
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 # Families by the tokenizer that they have; all others have WordPiece.
 TOKENIZERS = {

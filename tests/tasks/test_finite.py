@@ -22,6 +22,8 @@ from bert4keras.tasks.tagging import (
     MaximumEntropyMarkovModel,
 )
 
+pytestmark = pytest.mark.spread
+
 WINDOW = SimpleNamespace(token_ids=[1, 2, 3], begin=1, end=3, first=0, offsets=[(0, 1)] * 3)
 
 

@@ -26,6 +26,8 @@ from bert4keras.tasks import (
 )
 from bert4keras.tasks.sql import execute, read_table_questions
 
+pytestmark = pytest.mark.spread
+
 SECONDS, KILOBYTES = 10, 2_000_000
 
 COLUMNS = "-DOCSTART- -X- O\n\nEU NNP I-ORG\nrejects VBZ O\nGerman JJ I-MISC\n\nPeter NNP I-PER\n"

@@ -22,6 +22,8 @@ from bert4keras.tasks.windows import text_windows
 from bert4keras.tokenizers import Tokenizer
 from bert4keras.training import VAT, Regularized
 
+pytestmark = pytest.mark.spread
+
 LABELS = ["负面", "正面"]
 TEXTS = [("very good film", "正面"), ("not good", "负面"), ("我爱北京", "正面"), ("bad", "负面")]
 

@@ -16,6 +16,8 @@ from bert4keras.tasks.filling import task as module
 from bert4keras.tokenizers import Tokenizer
 from bert4keras.training import FGM, Regularized
 
+pytestmark = pytest.mark.spread
+
 TEXTS = ["the film is good", "the story is bad", "我爱北京", "the play was very good"]
 
 

@@ -23,6 +23,8 @@ from bert4keras.tasks import Generator, Prompt, TaskError
 from bert4keras.tokenizers import Tokenizer
 from bert4keras.training import FGM, Regularized
 
+pytestmark = pytest.mark.spread
+
 PAIRS = [("very good film", "good"), ("not good", "bad"), ("我爱北京", "北京"), ("bad", "not")]
 DRY = {"dropout_rate": 0.0, "attention_dropout_rate": 0.0}
 

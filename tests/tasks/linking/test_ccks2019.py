@@ -19,6 +19,8 @@ from bert4keras.tasks.linking import (
     build_joint_linking,
 )
 
+pytestmark = pytest.mark.spread
+
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(3, 6, 4)).astype("float32")
 Y = RNG.normal(size=(3, 5, 3)).astype("float32")

@@ -25,6 +25,8 @@ from bert4keras.tasks.linking.words import (
 )
 from bert4keras.tokenizers import Tokenizer
 
+pytestmark = pytest.mark.spread
+
 BASE = KnowledgeBase(
     [
         Entity("1", "北京", ("北京",), (("类型", "城市"),)),

@@ -29,6 +29,8 @@ from bert4keras.training import FGM, Regularized
 from helpers import family_models
 from helpers.fresh_process import its_turn
 
+pytestmark = pytest.mark.spread
+
 BASE = KnowledgeBase(
     [
         Entity("1", "film", ("film", "story"), (("is", "very good"),)),

@@ -20,6 +20,8 @@ from bert4keras.tasks.reading import (
 )
 from helpers.fresh_process import fresh_outputs, outputs
 
+pytestmark = pytest.mark.spread
+
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(3, 9, 4)).astype("float32")
 MASK = np.array([[1] * 9, [1] * 5 + [0] * 4, [0] * 9], "int32")

@@ -17,6 +17,8 @@ from bert4keras.tasks.reading import SpanExtraction, encode_passages, match_feat
 from bert4keras.tokenizers import Tokenizer
 from bert4keras.training import FGM, Regularized
 
+pytestmark = pytest.mark.spread
+
 PASSAGE = "Ann came. Bob went."
 SAMPLES = [
     (("Who came home?", PASSAGE), "Ann"),

@@ -15,6 +15,8 @@ from bert4keras.training import FGM, Regularized
 from helpers import tiny
 from helpers.families import FAMILIES
 
+pytestmark = pytest.mark.spread
+
 HEADS = ("gplinker", "casrel")
 SAMPLES = [
     ("the good film is bad", [("good", "of", "film"), ("film", "in", "bad")]),

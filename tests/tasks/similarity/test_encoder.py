@@ -15,6 +15,8 @@ from bert4keras.tasks.windows import text_windows
 from bert4keras.tokenizers import Tokenizer, TruncationWarning
 from helpers import family_models
 
+pytestmark = pytest.mark.spread
+
 PROMPTS = {"query": "a good ", "passage": "the film "}
 TEXTS = ["very good film", "not good", "我爱北京", "bad", "the story is not very bad"]
 PAIRS = [

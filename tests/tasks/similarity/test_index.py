@@ -12,6 +12,8 @@ from bert4keras.tasks.similarity import VectorFileError, VectorIndex, Whitening
 from bert4keras.tasks.similarity import arrays as array_files
 from bert4keras.tasks.similarity import index as vectors
 
+pytestmark = pytest.mark.spread
+
 RNG = np.random.default_rng(6)
 # Directions of very different size, and a mean that outweighs them: the vectors of a BERT.
 CORPUS = RNG.normal(size=(300, 8)) @ np.diag(10.0 ** np.linspace(-4, 0, 8)) @ RNG.normal(

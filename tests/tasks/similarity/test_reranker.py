@@ -15,6 +15,8 @@ from bert4keras import tasks
 from bert4keras.tasks import Ranked, Reranker, TaskError, TextClassifier
 from bert4keras.training import FGM, Regularized
 
+pytestmark = pytest.mark.spread
+
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 PAIRS = [
     (("good film", "the film is very good"), 1),

@@ -13,6 +13,8 @@ from bert4keras import tasks
 from bert4keras.tasks import SentenceEncoder, TaskError
 from bert4keras.tasks.similarity import similarity_matrix
 
+pytestmark = pytest.mark.spread
+
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 MODES = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
 LEGACY = {"cls": "pooling_mode_cls_token", "lasttoken": "pooling_mode_lasttoken"}

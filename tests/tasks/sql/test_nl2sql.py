@@ -16,6 +16,8 @@ from bert4keras.tasks.sql.nl2sql import pair_loss, token_loss
 from bert4keras.tokenizers import Tokenizer
 from helpers import tiny
 
+pytestmark = pytest.mark.spread
+
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(2, 8, 5)).astype("float32")
 COLUMNS = np.array([[[3, 5], [6, 7]], [[2, 6], [0, 0]]], "int32")

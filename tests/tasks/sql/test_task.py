@@ -27,6 +27,8 @@ from bert4keras.training import FGM, Regularized
 from helpers import tiny
 from helpers.families import FAMILIES
 
+pytestmark = pytest.mark.spread
+
 TABLE = Table(("film", "story"), (("good", 2), ("bad", 0), ("very good", 1)), name="films")
 BARE = Table(("run", "to walk"))
 SAMPLES = [

@@ -17,6 +17,8 @@ from bert4keras.tasks.tagging import (
 )
 from bert4keras.tasks.tagging.marginals import EntityMarginals, head_matrix, tag_chain
 
+pytestmark = pytest.mark.spread
+
 LENGTH = 4
 
 

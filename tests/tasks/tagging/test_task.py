@@ -26,6 +26,8 @@ from bert4keras.tasks.tagging.span_answers import best_window
 from bert4keras.tokenizers import Tokenizer
 from bert4keras.training import FGM, Regularized
 
+pytestmark = pytest.mark.spread
+
 LABELS = ["地名", "X"]
 ROWS = [
     ("我爱北京", [(2, 4, "地名")]),
