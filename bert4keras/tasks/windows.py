@@ -37,9 +37,6 @@ def sliding_windows(length: int, size: int, stride: int) -> list[tuple[int, int]
     return [(start, start + size) for start in starts]
 
 
-cut_windows = sliding_windows  # its former name, until nothing uses it any more
-
-
 def max_context_window(windows: Sequence[tuple[int, int]], length: int) -> np.ndarray:
     """Find for each item the window in which it has most context on its poorer side.
 

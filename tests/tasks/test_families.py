@@ -142,7 +142,7 @@ def sentence_encoder() -> Row:
 
 def generator() -> Row:
     return Row(
-        lambda bert, t: tasks.Generator.build(bert, tokenizer=t, max_new_tokens=3),
+        lambda bert, t: tasks.Generator.build(bert, tokenizer=t, max_new_tokens=8),
         [(SHORT, "story"), (LONG, "good")],
         [SHORT, LONG],
         {"application": "unilm", "with_mlm": "linear"},

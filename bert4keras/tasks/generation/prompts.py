@@ -235,3 +235,10 @@ def never_written(tokenizer: TokenizerBase, vocab_size: int) -> tuple[int, ...]:
     known: Sequence[tuple[str, int]] = list(tokenizer.vocab.items())
     banned = {i for token, i in known if token in special}
     return tuple(sorted(banned | set(range(vocab_size)).difference(i for _, i in known)))
+
+
+def most_tokens(given: int | None, default: int) -> int:
+    """Number of tokens to write at most: what is given, or the default for None."""
+    if given is not None and given < 1:
+        raise TaskError(f"max_new_tokens={given} must be at least 1.")
+    return default if given is None else given

@@ -18,7 +18,7 @@ from ..base import LONG, Encoded, Task, TaskError, register_task
 from .answers import TextStream
 from .metrics import generation_scores
 from .perplexity import perplexity
-from .prompts import Prompt, PromptEncoder, TrainingRow, kind_of, never_written
+from .prompts import Prompt, PromptEncoder, TrainingRow, kind_of, most_tokens, never_written
 from .scoring import TokenScorer
 from .settings import PROCESSORS, STRATEGIES, setting_of, to_values, with_options
 from .writing import write
@@ -93,7 +93,7 @@ class Generator(Task):
                 "for probabilities) and no other head."
             )
         self.from_logits = activation == "linear"
-        self.max_new_tokens = max_new_tokens or min(64, self.maxlen // 2)
+        self.max_new_tokens = most_tokens(max_new_tokens, min(64, self.maxlen // 2))
         self.strategy = setting_of(strategy or Greedy(), STRATEGIES)
         self.processors = [setting_of(value, PROCESSORS) for value in processors]
         self.truncate, self.start_token = truncate, bool(start_token)
@@ -164,7 +164,9 @@ class Generator(Task):
     def encode(self, sample: Any, max_new_tokens: int | None = None) -> Encoded:
         """Encode a prompt: a text, a pair of texts, or a `Prompt`."""
         prompt = Prompt.of(sample)
-        ids = self._prompts.source(prompt, self._room(max_new_tokens or self.max_new_tokens))
+        ids = self._prompts.source(
+            prompt, self._room(most_tokens(max_new_tokens, self.max_new_tokens))
+        )
         return Encoded(sample, [(ids, self._prompts.condition(prompt))])
 
     def __call__(self, samples: Any, **how: Any) -> Any:
@@ -200,7 +202,7 @@ class Generator(Task):
             For each prompt a `Generation`; a list of them, the best first, where `n` is given or
             the strategy has an `n` above 1.
         """
-        most = max_new_tokens or self.max_new_tokens
+        most = most_tokens(max_new_tokens, self.max_new_tokens)
         strategy = with_options(strategy or self.strategy, n, seed)
         request = {
             "max_new_tokens": most,
@@ -254,7 +256,7 @@ class Generator(Task):
             Pieces of the text of `generator(sample)`, none of them empty. A piece comes as soon as
             no later token can change it.
         """
-        most = max_new_tokens or self.max_new_tokens
+        most = most_tokens(max_new_tokens, self.max_new_tokens)
         strategy = with_options(strategy or self.strategy, None, seed)
         if isinstance(strategy, BeamSearch) or getattr(strategy, "n", 1) > 1:
             raise TaskError(
@@ -290,8 +292,6 @@ class Generator(Task):
 
     def _room(self, most: int) -> int:
         """Tokens that a prompt may have."""
-        if most < 1:
-            raise TaskError(f"max_new_tokens={most} must be at least 1.")
         room = self.maxlen if self.kind == "t5" else self.maxlen - most
         if room < 1:
             raise TaskError(

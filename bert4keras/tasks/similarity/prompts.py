@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ...tokenizers.base import TokenizerBase
 from ..base import TaskError
-from ..windows import TextWindow, cut_windows, text_windows
+from ..windows import TextWindow, sliding_windows, text_windows
 
 OVERLAP = 0.25  # share of a window that the next one repeats
 LEAST = 8  # tokens of a text that a window has besides the prompt
@@ -52,7 +52,8 @@ def prompted_windows(
         raise TaskError(f"the prompt {prompt!r:.60} leaves no room for a text in {maxlen} tokens.")
     stride = max(1, int(room * (1 - OVERLAP)))
     return [
-        _part(whole, start, start + a, start + b) for a, b in cut_windows(end - start, room, stride)
+        _part(whole, start, start + a, start + b)
+        for a, b in sliding_windows(end - start, room, stride)
     ]
 
 

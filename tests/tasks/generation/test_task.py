@@ -67,7 +67,7 @@ def test_learns_saves_and_answers_the_same(fixtures, tmp_path):
     scores = task.evaluate(PAIRS)
     assert next(iter(scores)) == "rouge_l"
     assert scores["exact_match"] == 1.0
-    task.strategy, task.processors = BeamSearch(2), [NoRepeatNGram(3)]
+    task.strategy, task.processors = BeamSearch(2), [NoRepeatNGram(4)]
     answers = task.predict([source for source, _ in PAIRS], batch_size=3)
     assert [str(answer) for answer in answers] == [target for _, target in PAIRS]
     assert {answer.finish_reason for answer in answers} == {"stop"}
@@ -260,6 +260,7 @@ def test_bad_settings(unilm, fixtures):
         ({"strategy": {"name": "Sample", "topk": 3}}, "Sample: .*unexpected keyword"),
         ({"processors": [Constrained(Trie.of([[1]]), 2)]}, "given with the call"),
         ({"max_new_tokens": -1}, "max_new_tokens=-1 must be at least 1"),
+        ({"max_new_tokens": 0}, "max_new_tokens=0 must be at least 1"),
         ({"max_new_tokens": 40}, "leaves no room"),
     ):
         with pytest.raises(TaskError, match=message):
@@ -297,7 +298,7 @@ def test_bad_calls(unilm):
 
 
 def test_checkpoints_of_transformers(fixtures, tmp_path):
-    """Written, read as a checkpoint of the hub, the same answers; recorded ones in test_oracle."""
+    """Written, read as a checkpoint of the hub, the same answers."""
     for number, task in enumerate((gpt2(fixtures), t5(fixtures))):
         directory = tmp_path / str(number)
         task.save_huggingface(directory)

@@ -20,7 +20,7 @@ from bert4keras.tasks.tagging import (
     split_tag,
     tag_names,
 )
-from bert4keras.tasks.windows import cut_windows
+from bert4keras.tasks.windows import sliding_windows
 
 ENTITIES = [(0, 1, "P"), (1, 3, "P"), (3, 6, "L"), (7, 8, "L")]
 BY_HAND = {
@@ -180,7 +180,7 @@ def test_first_token_of_each_word():
 
 @pytest.mark.parametrize("length", [0, 1, 5, 6, 7, 23])
 def test_windows_give_each_item_its_best_scores(length):
-    windows = cut_windows(length, 6, 3)
+    windows = sliding_windows(length, 6, 3)
     scores = []
     for number, (start, end) in enumerate(windows):
         rows = np.full((6, 2), np.nan)  # padding must not be taken
@@ -196,7 +196,7 @@ def test_windows_give_each_item_its_best_scores(length):
 def test_an_entity_across_the_border_of_windows_is_found():
     tags = tag_names("P")
     gold = encode_tags([(4, 9, "P"), (10, 11, "P")], 12)
-    windows = cut_windows(12, 6, 3)
+    windows = sliding_windows(12, 6, 3)
     scores = [np.eye(3)[[tags.index(tag) for tag in gold[a:b]]] for a, b in windows]
     merged = [tags[i] for i in merge_windows(scores, windows).argmax(-1)]
     assert decode_tags(merged) == [(4, 9, "P"), (10, 11, "P")]
