@@ -14,6 +14,8 @@ from bert4keras.models import build_transformer_model
 from bert4keras.models.modernbert import GLOBAL, LOCAL, ModernBERTConfig
 from helpers import tiny
 
+pytestmark = pytest.mark.spread
+
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "families" / "modernbert"
 
 

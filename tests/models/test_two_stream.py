@@ -16,6 +16,8 @@ from bert4keras.models import TwoStream, build_transformer_model
 from helpers import tiny
 from helpers.steps import step_all
 
+pytestmark = pytest.mark.spread
+
 LENGTH = 8
 TOKENS, SEGMENTS = tiny.inputs(batch=3, length=LENGTH, padding=0)
 TOKENS[2, 6:] = 0

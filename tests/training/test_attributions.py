@@ -11,6 +11,8 @@ from bert4keras.layers import TokenEmbedding
 from bert4keras.training import IntegratedGradients
 from helpers import tiny
 
+pytestmark = pytest.mark.spread
+
 IDS = np.array([[1, 4, 2], [3, 3, 0]], "int32")
 RNG = np.random.default_rng(2)
 TABLE = RNG.normal(size=(6, 4)).astype("float32")

@@ -10,6 +10,8 @@ import pytest
 
 from bert4keras.training import Evaluator
 
+pytestmark = pytest.mark.spread
+
 RESULTS = "best.weights.json"
 
 
