@@ -1,4 +1,4 @@
-"""What every task shares: from texts to batches, through the model, and back to answers.
+"""Base of all tasks: from texts to batches, through the model, and back to answers.
 
 A task is a tokenizer, a plain functional `keras.Model`, and two functions of its own, `encode` and
 `decode`. It is no trainer: `task.model.compile` and `task.model.fit` are Keras' own.
@@ -262,7 +262,7 @@ class Task:
 
     @classmethod
     def reads(cls, directory: Path, config: Mapping[str, Any]) -> int:
-        """How surely a directory of the hub holds a model of this task.
+        """Tell how surely a directory of the hub holds a model of this task.
 
         Args:
             directory: the directory.

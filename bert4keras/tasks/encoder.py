@@ -24,7 +24,7 @@ BUCKETS = (*range(8, 64, 8), *range(64, 128, 16), *range(128, 513, 32))
 
 @dataclasses.dataclass(frozen=True)
 class EncoderFacts:
-    """What a task must know to feed an encoder.
+    """Facts that a task must know to feed an encoder.
 
     Attributes:
         inputs: names of the model's inputs in their order: `"token_ids"`, `"segment_ids"`, and
@@ -100,7 +100,7 @@ class EncoderFacts:
 
     @property
     def padding(self) -> tuple[int, ...]:
-        """What each input is padded with."""
+        """Padding value of each input."""
         pad = self.pad_token_id or 0
         values = {"token_ids": pad, "segment_ids": 0, **self.others}
         return tuple(pad if values[name] is None else values[name] for name in self.inputs)

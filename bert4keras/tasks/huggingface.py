@@ -57,7 +57,7 @@ class Head:
     output_bias: bool = True
 
     def rows(self) -> tuple[Row, ...]:
-        """Which of our weights are which tensors."""
+        """Rows of the table from our weights to tensors."""
         rows = _dense_rows("Classifier", self.output)
         if self.dense:
             rows += _dense_rows("Classifier-Dense", self.dense)

@@ -13,7 +13,7 @@ Offsets = list[tuple[int, int]]
 
 
 def sliding_windows(length: int, size: int, stride: int) -> list[tuple[int, int]]:
-    """Where to cut a sequence into windows that overlap by at least `size - stride`.
+    """Cut a sequence into windows that overlap by at least `size - stride`.
 
     A run of at most `size - stride + 1` items lies whole in one of them. The last window is moved
     back rather than cut short, so that each is as long as it can be.

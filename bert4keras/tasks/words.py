@@ -1,4 +1,4 @@
-"""What the metrics of text compare: its words, and whether all of it is equal."""
+"""Words of a text, as its metrics compare them, and exact match."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def tokens_of(text: Text, tokenize: Tokenize) -> list:
 
 
 def ngrams(tokens: Sequence, n: int) -> Counter:
-    """How often each run of n tokens occurs."""
+    """Count each run of n tokens."""
     return Counter(zip(*(tokens[i:] for i in range(n)), strict=False))
 
 

@@ -1,4 +1,4 @@
-"""Which label a text has, which labels, or which number."""
+"""Classification and regression of texts and pairs of texts."""
 
 from __future__ import annotations
 

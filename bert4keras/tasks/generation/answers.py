@@ -1,4 +1,4 @@
-"""What a model has written, as text: whole, or piece by piece while it is being written."""
+"""Generated text: whole, or piece by piece while it is being written."""
 
 from __future__ import annotations
 
@@ -75,12 +75,12 @@ class TextStream:
         return self.prompt + self.ids if self.joined else self.ids
 
     def _continues(self, end: int) -> bool:
-        """Whether the text of prompt and tokens begins with the text of the prompt alone."""
+        """Tell whether the text of prompt and tokens begins with that of the prompt alone."""
         text = self.tokenizer.decode(self.prompt + self.ids[:end])
         return text.startswith(self.prompt_text)
 
     def _show(self, text: str) -> str:
-        """What is new in a text, which is what was shown and more."""
+        """Return the new part of a text that extends what was shown."""
         text = text[len(self.prompt_text) :] if self.joined else text
         new = text[len(self.shown) :] if text.startswith(self.shown) else ""
         self.shown += new

@@ -1,4 +1,4 @@
-"""How good texts are that were written, beside those that were wanted."""
+"""Scores of generated texts against reference texts."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ NONE = -1  # label of what is not to be predicted
 
 @dataclasses.dataclass(frozen=True)
 class Prompt:
-    """What a model reads before it writes.
+    """Input of a generator: what the model reads before it writes.
 
     Attributes:
         text: the text.
@@ -69,7 +69,7 @@ class TrainingRow:
 
 
 def kind_of(transformer: Any) -> str:
-    """How a model writes: "t5" (encoder-decoder), "unilm" or "lm".
+    """Tell how a model writes: "t5" (encoder-decoder), "unilm" or "lm".
 
     Raises:
         TaskError: it does not.

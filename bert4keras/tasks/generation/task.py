@@ -335,7 +335,7 @@ class Generator(Task):
         return [np.asarray(values) for values in chosen]
 
     def log_probabilities(self, samples: Iterable[Any], batch_size: int = 32) -> list[np.ndarray]:
-        """How probable texts are, token by token.
+        """Log-probabilities of texts, token by token.
 
         Args:
             samples: as of `batches`.

@@ -1,4 +1,4 @@
-"""Which of several candidates is meant: a score for each branch of a text."""
+"""Candidate ranking: a score for each branch of a text."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class BiLSTM(CarriesMask, keras.layers.Layer):
 
 @serializable
 class MentionPointer(EndsMask, keras.layers.Layer):
-    """Where mentions start and end, among the names that a dictionary finds.
+    """Pointer to the starts and ends of mentions among the names that a dictionary finds.
 
         h = relu(convolution of width 3 over x),    scores = h W + b
 
@@ -167,7 +167,7 @@ class MentionPointer(EndsMask, keras.layers.Layer):
 
 @serializable
 class DescriptionMatching(EndsMask, keras.layers.Layer):
-    """Whether a mention in a text is the entity of a description: log-odds.
+    """Log-odds that a mention in a text is the entity of a description.
 
         q = BiLSTM([text, is the token within the mention?, features]),   d = BiLSTM(description)
         a = max over the text of q + attention(q, d),  likewise b of d + attention(d, q)

@@ -291,5 +291,5 @@ class CCKS2019Linker(Linker):
 
 
 def _is_inside(span: tuple[int, int], spans: Sequence[tuple[int, int]]) -> bool:
-    """Whether characters lie within the tokens of a window."""
+    """Tell whether characters lie within the tokens of a window."""
     return bool(spans) and spans[0][0] <= span[0] and span[1] <= spans[-1][1]

@@ -1,4 +1,4 @@
-"""What both entity linkers share: mentions, the knowledge base, thresholds and scores."""
+"""Base of both entity linkers: mentions, knowledge base, thresholds and scores."""
 
 from __future__ import annotations
 

@@ -174,7 +174,7 @@ def _fold(char: str) -> str:
 
 
 def _joined(left: str, right: str) -> bool:
-    """Whether two neighbouring characters belong to one word of a script that writes blanks."""
+    """Tell whether neighbouring characters belong to one word of a script with blanks."""
     return _in_word(left) and _in_word(right)
 
 

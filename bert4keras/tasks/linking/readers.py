@@ -173,7 +173,7 @@ def read_word_vectors(
 def _objects(
     path: str | Path, read: Callable[[dict[str, Any]], Made], encoding: str | None
 ) -> list[Made]:
-    """What `read` makes of the object of each line."""
+    """Objects that `read` makes of the lines."""
     made = []
     for where, row in read_json_rows(path, encoding):
         try:

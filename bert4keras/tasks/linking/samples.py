@@ -1,4 +1,4 @@
-"""What entity linkers are trained on: texts, the mentions in them, and the entities meant."""
+"""Samples of entity linking: texts, the mentions in them, and the entities meant."""
 
 from __future__ import annotations
 

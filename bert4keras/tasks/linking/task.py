@@ -1,4 +1,4 @@
-"""Which entity of a knowledge base each name in a text means, by an encoder with branches."""
+"""Entity linking by an encoder that reads candidates as branches of one row."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Ranking:
     features: np.ndarray
 
     def parts(self) -> Iterator[range]:
-        """Which candidates go into one row: as many as it holds."""
+        """Part candidates into rows: as many as each holds."""
         room, begin, used = max(ROW - len(self.context), ROW // 2), 0, 0
         for place, ids in enumerate(self.texts):
             if used + len(ids) > room and place > begin:

@@ -1,4 +1,4 @@
-"""What users give as a question and as its answers, checked."""
+"""Checks of what users give as a question and as its answers."""
 
 from __future__ import annotations
 

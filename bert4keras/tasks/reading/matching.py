@@ -1,4 +1,4 @@
-"""What a passage has in common with its question: help for models with random weights."""
+"""Overlap of a passage with its question: features for models with random weights."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def mark_matches(window: PassageWindow) -> list[int]:
 
 
 def match_features(question: str, passage: str, others: Sequence[str] = ()) -> np.ndarray:
-    """What the characters of a passage have in common with the question, and with other passages.
+    """Overlap of a passage's characters with the question, and with other passages.
 
     The matches of words in the author's model need a word list; runs of two and three characters
     stand for them here.

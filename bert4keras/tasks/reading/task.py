@@ -1,4 +1,4 @@
-"""Where in one or several passages the answer to a question is, or that there is none."""
+"""Extractive question answering over one or several passages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is related to whom, and how: triples of a text by CasRel and by GPLinker.
+"""Heads of relation extraction: CasRel and GPLinker.
 
 Legend: B batch, T length, D width, P relations.
 """

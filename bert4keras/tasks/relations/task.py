@@ -1,4 +1,4 @@
-"""Who is related to whom, and how: the triples of a text."""
+"""Relation extraction: the triples of a text."""
 
 from __future__ import annotations
 

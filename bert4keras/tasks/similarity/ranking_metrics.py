@@ -1,4 +1,4 @@
-"""How good a ranking is, and how good scores of pairs are."""
+"""Metrics of rankings and of scores of pairs."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _dcg(gains: np.ndarray) -> float:
 def pair_scores(
     scores: Sequence[float], labels: Sequence[float], threshold: float = 0.5
 ) -> dict[str, float]:
-    """How well scores of pairs agree with their labels.
+    """Agreement of scores of pairs with their labels.
 
     Args:
         scores, labels: N numbers each.

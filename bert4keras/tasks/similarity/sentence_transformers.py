@@ -84,7 +84,7 @@ class Description:
 
 
 def is_sentence_encoder(directory: Path) -> bool:
-    """Whether sentence-transformers wrote this directory, and it has a Pooling."""
+    """Tell whether sentence-transformers wrote this directory, with a Pooling."""
     if not (directory / MODULES).is_file():
         return False
     modules = read_json(directory / MODULES, TaskError, expected=list)

@@ -161,7 +161,7 @@ def _number(value: Any) -> float | None:
 
 
 def _stored(value: Any, kind: str) -> Any:
-    """What SQLite gets for a cell or a value: a number in a column of numbers, if it is one."""
+    """Value that SQLite gets for a cell: a number in a column of numbers, if it is one."""
     if is_empty(value):
         return None
     number = read_number(value) if kind == "real" else None
@@ -175,6 +175,6 @@ def _sensible(sql: SQL, table: Table) -> bool:
 
 
 def _says_something(sql: SQL, rows: list[tuple]) -> bool:
-    """Whether a row matched: aggregates of no rows are NULL, and 0 for COUNT."""
+    """Tell whether a row matched: aggregates of no rows are NULL, and 0 for COUNT."""
     nothing = [(None, 0) if aggregate == "COUNT" else (None,) for _, aggregate in sql.selected]
     return any(cell not in none for row in rows for cell, none in zip(row, nothing, strict=True))

@@ -1,4 +1,4 @@
-"""How many predicted queries are right: as a whole, by their parts, and by what they return.
+"""Accuracy of predicted queries: as a whole, by their parts, and by what they return.
 
 Source: Zhong et al., Seq2SQL, 2017 (arXiv:1709.00103), for logical form and execution accuracy;
 the parts are those of Xu et al., SQLNet, 2017 (arXiv:1711.04436).
@@ -57,7 +57,7 @@ def sql_accuracy(
 
 
 def same_result(first: SQL, second: SQL, table: Table) -> bool:
-    """Whether two queries return the same rows of a table, in any order of rows and columns.
+    """Tell whether two queries return the same rows, in any order of rows and columns.
 
     Columns are compared in the order of the table, so that only the order in which they were
     asked for does not matter.

@@ -78,7 +78,7 @@ class SQL:
         return tuple(zip(self.sel, self.agg, strict=True))
 
     def logical_form(self) -> tuple:
-        """What two queries that say the same have in common.
+        """Normal form of a query: equal for queries that say the same.
 
         Returns:
             (connective, set of (column, aggregate), set of conditions). Order does not matter,
@@ -164,7 +164,7 @@ def canonical_value(value: Any) -> str:
 
 
 def is_empty(cell: Any) -> bool:
-    """Whether nothing is in a cell: None, blanks or NaN."""
+    """Tell whether a cell is empty: None, blanks or NaN."""
     return cell is None or cell != cell or not str(cell).strip()
 
 

@@ -86,7 +86,7 @@ class ValueLinker:
 
     @staticmethod
     def _keys(value) -> list[str]:
-        """What a value or cell says, and if it is a number with a currency or %, that number."""
+        """Text of a value or cell, and if it is a number with a currency or %, that number."""
         number = read_number(value)
         return [canonical_value(value)] + ([] if number is None else [canonical_value(number)])
 

@@ -188,7 +188,7 @@ def _check_rules(path, sentences, tags, entities, scheme: str | None) -> None:
 
 
 def _are_characters(tokens: list[str]) -> bool:
-    """Whether tokens are the characters of Chinese or Japanese, perhaps with Latin words."""
+    """Tell whether tokens are characters of Chinese or Japanese, perhaps with Latin words."""
     sizes = [len(token) for token in tokens if IDEOGRAPH.search(token)]
     return sum(size == 1 for size in sizes) > 0.9 * len(sizes)
 
@@ -205,7 +205,7 @@ def _join(tokens: list[str], characters: bool) -> tuple[str, list[tuple[int, int
 
 
 def _apart(left: str, right: str, characters: bool) -> bool:
-    """Whether a blank belongs between two tokens."""
+    """Tell whether a blank belongs between two tokens."""
     if UNSPACED.match(left[-1]) or UNSPACED.match(right[0]):
         return False
     if characters:  # a Latin word is one token, or spelt

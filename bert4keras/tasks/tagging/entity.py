@@ -1,4 +1,4 @@
-"""What a tagger reads and what it answers."""
+"""Samples and answers of a tagger."""
 
 from __future__ import annotations
 

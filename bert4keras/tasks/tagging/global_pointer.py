@@ -100,7 +100,7 @@ class GlobalPointer(ReadsPadding, keras.layers.Layer):
 
     @property
     def projected(self) -> int:
-        """How many queries and keys a token has."""
+        """Number of queries and keys of a token."""
         return self.heads
 
     def dense(self, name: str, units: int, shape) -> keras.layers.Dense:
@@ -135,11 +135,11 @@ class GlobalPointer(ReadsPadding, keras.layers.Layer):
         return ops.einsum("bsnk,benk->bnse", query / math.sqrt(self.head_size), key)
 
     def extend(self, products, query, key):
-        """What a variant adds to the products."""
+        """Terms that a variant adds to the products."""
         return products
 
     def possible(self, real):
-        """Which pairs of tokens that are `real` (B, T) may be spans at all: bool (B, 1, T, T)."""
+        """Pairs of `real` tokens (B, T) that may be spans at all: bool (B, 1, T, T)."""
         allowed = ops.logical_and(real[:, None, :, None], real[:, None, None, :])
         if not self.tril:
             return allowed

@@ -169,5 +169,5 @@ def _backward(chain: TagChain, start: int) -> dict[int, np.ndarray]:
 
 
 def _continues(before: tuple[str, str], after: tuple[str, str]) -> bool:
-    """Whether `decode_tags` reads the tag `after` as the same entity as the one before it."""
+    """Tell whether `decode_tags` reads the tag `after` as part of the entity before it."""
     return before[0] in "BIM" and after[0] in "IME" and before[1] == after[1]

@@ -1,4 +1,4 @@
-"""Which entities a tagger cannot be trained to give back, and why."""
+"""Report of entities that a tagger cannot be trained to give back, and why."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def decode_tags(
 def allowed_transitions(
     tags: Sequence[str], scheme: str = "BIO"
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which tags may begin a sequence, follow each other and end it.
+    """Tags that may begin a sequence, follow each other and end it.
 
     Args:
         tags: the C tags in the order of their ids, as from `tag_names`.
@@ -175,7 +175,7 @@ def _tag(prefix: str, label: str) -> str:
 
 
 def _allowed(before: tuple[str, str], after: tuple[str, str], scheme: str) -> bool:
-    """Whether a tag may follow another, each split; ("O", "") stands for a sequence's ends."""
+    """Tell whether a tag may follow another, each split; ("O", "") is a sequence's end."""
     inside = before[0] != OUTSIDE and before[1] == after[1]
     if scheme == PLAIN:
         return True

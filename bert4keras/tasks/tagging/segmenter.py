@@ -1,4 +1,4 @@
-"""Where the words of a text begin and end."""
+"""Word segmentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the heads share that label every token in view of its neighbours' labels.
+"""Base of the heads that label every token in view of its neighbours' labels.
 
 Legend: B batch, T length, C labels.
 """
@@ -50,7 +50,7 @@ def read_scores(scores: Any, mask: Any | None) -> tuple[Any, Any]:
 
 
 def packed_order(mask: Any) -> tuple[Any, Any]:
-    """How to move valid positions to the front.
+    """Order that moves valid positions to the front.
 
     Args:
         mask: boolean (B, T).

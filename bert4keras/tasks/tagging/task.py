@@ -1,4 +1,4 @@
-"""Which entities a text has, or which words."""
+"""Tagging: the entities of a text."""
 
 from __future__ import annotations
 
