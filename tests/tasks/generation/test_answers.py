@@ -30,6 +30,7 @@ def test_pieces_join_to_the_text(kind):
     check(tokenizer)
 
 
+@pytest.mark.filterwarnings("ignore::bert4keras.tokenizers.UnknownTokensWarning")
 def test_word_pieces():
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"'\".,-()你好3", "don", "t", "s", "re"]
     tokenizer = Tokenizer([*tokens, "##s", "##t", "##你", "a", "##a"])
