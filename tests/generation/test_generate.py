@@ -90,6 +90,7 @@ def padded(rows: list[list[int]], side: str) -> np.ndarray:
     return np.array([p + r if side == "left" else r + p for p, r in zip(pads, rows, strict=True)])
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("application", ["lm", "unilm", "prefix", "permutation"])
 def test_every_mask(application):
     model = tiny.build(LONG, application=application, with_mlm="linear")
@@ -106,6 +107,7 @@ def test_every_mask(application):
     assert np.abs(logits(other, PROMPTS[0], 3) - logits(model, PROMPTS[0], 3)).max() > 1e-3
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("family", SINGLE)
 def test_every_family(family):
     # Compiling takes the time. Two blocks with a cache each: above, and where they share weights.
@@ -115,6 +117,7 @@ def test_every_family(family):
     assert found.best == whole(model, PROMPTS, found.best)
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("family", ["t5", "t5.1.1"])
 def test_encoder_decoder(family):
     sizes = {**tiny.SIZES, "model_type": family, "initializer_range": 0.3}
@@ -208,6 +211,7 @@ def test_sampling_follows_the_distribution(lm):
     assert np.abs(counts - np.exp(y)).max() > np.abs(counts - p).max()
 
 
+@pytest.mark.spread
 def test_top_k_and_top_p(lm):
     y = logits(lm, PROMPTS[0], 3)
     order = np.argsort(-y)
@@ -304,6 +308,7 @@ def test_other_lengths_compile_nothing_again(lm, monkeypatch):
     assert len(calls) > traced
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize(("positions", "prompt"), [(16, 1), (40, 34)])
 def test_a_model_of_few_positions(positions, prompt):
     sizes = {"max_position": positions, "num_hidden_layers": 1}

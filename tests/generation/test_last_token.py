@@ -10,6 +10,8 @@ from bert4keras.data import sequence_padding
 from bert4keras.generation import AutoRegressiveDecoder
 from helpers import tiny
 
+pytestmark = pytest.mark.spread
+
 END, VOCABULARY = 3, tiny.SIZES["vocab_size"]
 SOURCES = [[2, 5, 6, 7, 3], [2, 9, 3], [2, 8, 3]]
 

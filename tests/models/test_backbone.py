@@ -97,6 +97,7 @@ def test_outputs(options, shapes):
     assert all(np.isfinite(x).all() for x in out)
 
 
+@pytest.mark.spread
 def test_all_weights_train():
     bert = tiny.build(with_pool=True)
     before = [value(w).copy() for w in bert.trainable_weights]
@@ -138,6 +139,7 @@ def test_two_encoders_share_layers_or_have_a_prefix():
     assert len(joined.trainable_weights) == 2 * len(first.trainable_weights)
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize(
     "options",
     [

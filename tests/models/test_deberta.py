@@ -18,6 +18,8 @@ from bert4keras.models import build_transformer_model
 from bert4keras.models.deberta import DeBERTaConfig
 from helpers import tiny
 
+pytestmark = pytest.mark.spread
+
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "families"
 LENGTH = 9
 TOKENS = tiny.inputs(batch=2, length=LENGTH, padding=0)[0]

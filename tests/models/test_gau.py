@@ -14,6 +14,8 @@ from bert4keras.models.gau import GAUConfig
 from helpers import numpy_gau
 from helpers.named_weights import arrays_of
 
+pytestmark = pytest.mark.spread
+
 V, D, U, K, LAYERS, LENGTH = 30, 12, 20, 8, 2, 21
 CONFIG = {
     "vocab_size": V,

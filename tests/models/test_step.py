@@ -8,6 +8,8 @@ import pytest
 from helpers import tiny
 from helpers.steps import step_all
 
+pytestmark = pytest.mark.spread
+
 LENGTH = 9
 TOKENS, _ = tiny.inputs(batch=2, length=LENGTH, padding=0)
 # Both rows have a source of 4 tokens, read in one piece before the decoding starts.

@@ -15,6 +15,8 @@ from helpers import tiny
 from helpers.families import FAMILIES, TOLERANCE, TOLERANCES, build, gap, reference
 from helpers.steps import step_all
 
+pytestmark = pytest.mark.spread
+
 NAMES = ["t5", "t5.1.1", "mt5"]
 SOURCE, TARGET = "encoder_token_ids", "token_ids"
 

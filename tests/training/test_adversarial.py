@@ -21,6 +21,8 @@ from helpers.regularizing import (
     step_of,
 )
 
+pytestmark = pytest.mark.spread
+
 COMPILED = keras.backend.backend() != "torch"
 
 

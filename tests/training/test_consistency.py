@@ -21,6 +21,8 @@ from helpers.regularizing import (
     step_of,
 )
 
+pytestmark = pytest.mark.spread
+
 
 def divergence(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     return np.sum(p * np.log(p / q), axis=-1)

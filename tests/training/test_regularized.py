@@ -64,6 +64,7 @@ def test_compiled_is_eager():
         np.testing.assert_allclose(ours, theirs, atol=2e-5)
 
 
+@pytest.mark.spread
 def test_random_techniques_compile():
     """Compiled TensorFlow draws other numbers, so there is no equality."""
     techniques = [Mixup(0.5, "Hidden"), FGM(0.5, clean=False), VAT(0.5)]
@@ -154,6 +155,7 @@ def test_layers_with_state_and_losses():
     np.testing.assert_allclose(-both[mean], expected, atol=1e-6)
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("technique", [FGM(0.5), GradientPenalty(0.5), VAT(0.5)], ids=str)
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision(policy, technique):

@@ -9,6 +9,8 @@ from keras import ops
 
 from bert4keras.tasks.classification import MultiSampleDropout
 
+pytestmark = pytest.mark.spread
+
 RNG = np.random.default_rng(2)
 X = RNG.normal(size=(6, 8)).astype("float32")
 LABELS = np.array([0, 2, 1, 1, 0, 2])

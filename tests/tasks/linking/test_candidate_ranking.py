@@ -12,6 +12,8 @@ from bert4keras.tasks.linking import CandidateRanking
 from helpers import tiny
 from helpers.fresh_process import fresh_outputs, outputs
 
+pytestmark = pytest.mark.spread
+
 RNG = np.random.default_rng(2)
 X = RNG.normal(size=(3, 7, 4)).astype("float32")
 STARTS = np.array([[3, 5, 6], [2, 0, 0], [0, 0, 0]], "int32")

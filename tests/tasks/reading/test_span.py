@@ -18,6 +18,8 @@ from bert4keras.tokenizers import Tokenizer
 from helpers import tiny
 from helpers.fresh_process import fresh_outputs, outputs
 
+pytestmark = pytest.mark.spread
+
 RNG = np.random.default_rng(0)
 MASK = np.array([[0, 0, 1, 1, 1, 0], [0, 1, 1, 0, 0, 0], [0, 0, 0, 0, 0, 0]], "int32")
 X = RNG.normal(size=(3, 6, 4)).astype("float32")

@@ -12,6 +12,8 @@ from bert4keras.data import DataGenerator
 from bert4keras.tasks.relations import CasRel, GPLinker
 from bert4keras.tasks.relations.heads import _log_odds
 
+pytestmark = pytest.mark.spread
+
 RNG = np.random.default_rng(4)
 X = RNG.normal(size=(2, 5, 6)).astype("float32")
 IDS = np.array([[1, 2, 3, 4, 5], [1, 2, 3, 0, 0]], "int32")

@@ -8,6 +8,8 @@ from keras import ops
 
 from bert4keras.tasks.tagging import EfficientGlobalPointer, GlobalPointer
 
+pytestmark = pytest.mark.spread
+
 RNG = np.random.default_rng(2)
 X = RNG.normal(size=(2, 5, 6)).astype("float32")
 IDS = np.array([[1, 2, 3, 4, 5], [1, 2, 3, 0, 0]], "int32")

@@ -19,6 +19,8 @@ from bert4keras.tasks.tagging import (
 from helpers import tiny
 from helpers.label_sequences import MASK, FreeScores
 
+pytestmark = pytest.mark.spread
+
 TAGS = tag_names([""], "BIO")
 RULES = allowed_transitions(TAGS, "BIO")
 HEADS = {
