@@ -37,14 +37,14 @@ INERT_KEYS = frozenset(
 
 
 def _is_own_code(value: Any) -> bool:
-    """Whether `auto_map` says that code beside the checkpoint is the model."""
+    """Tell whether `auto_map` says that code beside the checkpoint is the model."""
     if not isinstance(value, Mapping):
         return True
     return any(str(key).startswith(("AutoModel", "TFAutoModel")) for key in value)
 
 
 def _scales_positions(value: Any) -> bool:
-    """Whether `rope_scaling` or `rope_parameters` asks for more than plain rotary positions."""
+    """Tell whether `rope_scaling` or `rope_parameters` asks for more than plain rotation."""
     if not isinstance(value, Mapping):
         return True
     kind = value.get("rope_type", value.get("type", "default"))

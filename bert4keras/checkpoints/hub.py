@@ -53,7 +53,7 @@ class Address(NamedTuple):
 
 
 def is_address(path: Any) -> bool:
-    """Whether a path names a repository rather than a local file."""
+    """Tell whether a path names a repository rather than a local file."""
     return isinstance(path, str | PurePath) and _text(path).startswith(SCHEME)
 
 
@@ -139,7 +139,7 @@ def _fetch(address: Address, hub: ModuleType, weights: bool) -> Path:
 
 
 def _cached(address: Address, hub: ModuleType, weights: bool) -> Path | None:
-    """What an earlier download left, if it is whole."""
+    """Return what an earlier download left, if it is whole."""
     try:
         folder = hub.snapshot_download(
             address.repo,
@@ -204,7 +204,7 @@ def _shards(index: Path) -> set[str]:
 
 
 def _is_answer(error: Exception, hub: ModuleType) -> bool:
-    """Whether the server said no, as opposed to saying nothing."""
+    """Tell whether the server said no, as opposed to saying nothing."""
     kinds = (
         hub.errors.RepositoryNotFoundError,
         hub.errors.RevisionNotFoundError,
@@ -229,7 +229,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether another attempt makes sense: the server or the line failed in the middle."""
+    """Tell whether to try again: the server or the line failed in the middle."""
     if isinstance(error, CheckpointError) or _refers(error, "OfflineModeIsEnabled"):
         return False
     status = _status(error)

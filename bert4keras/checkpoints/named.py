@@ -36,7 +36,7 @@ PIECE = 1 << 20  # bytes read at a time
 
 @dataclasses.dataclass(frozen=True)
 class NamedCheckpoint:
-    """Where a checkpoint is found.
+    """Sources of a checkpoint.
 
     Attributes:
         description: one line: languages, sizes, licence.
@@ -173,7 +173,7 @@ def _say(line: str) -> None:
 
 
 def _is_whole(directory: Path) -> bool:
-    """Whether a directory has every file of its receipt, in the size noted there."""
+    """Tell whether a directory has every file of its receipt, in the size noted."""
     try:
         files = json.loads((directory / RECEIPT).read_text(encoding="utf-8"))["files"]
         return all(

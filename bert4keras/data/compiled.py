@@ -16,7 +16,7 @@ _PADDING: weakref.WeakKeyDictionary[keras.Model, list] = weakref.WeakKeyDictiona
 
 
 class Marks(NamedTuple):
-    """What of the labels of an output says "no label here".
+    """Mark of "no label here" in the labels of an output.
 
     Attributes:
         padding: with what they were padded, below 0; None: they were not.
@@ -90,7 +90,7 @@ def plain_labels(
 
 
 def real_tokens(call: TrainerCall, batch: Any) -> np.ndarray | None:
-    """Which tokens of a batch are no padding to the model, bool (B, T); None: it does not say."""
+    """Real tokens of a batch, as the model sees them, bool (B, T); None: it does not say."""
     if not is_sample(batch):
         return None
     wanted, inputs = padding_of(call.model), batch[0]
@@ -230,7 +230,7 @@ def _compiled_by_output(call: TrainerCall, labels: Any, count: int) -> list[list
 
 
 def _is_keras_own(item: Any, module: Any) -> bool:
-    """Whether a loss or metric, or its name, is one of Keras itself."""
+    """Tell whether a loss or metric, or its name, is one of Keras itself."""
     if isinstance(item, str) and item in ("accuracy", "acc", "crossentropy", "ce"):
         return True
     resolved = module.get(item) if isinstance(item, str) else item
@@ -248,7 +248,7 @@ def _of_output(given: Any, names: list[str], name: str | None) -> list:
 
 
 def _misreads(item: Any, mark: Marks, masked: bool, module: Any) -> bool:
-    """Whether a loss or metric counts what is marked as no label."""
+    """Tell whether a loss or metric counts what is marked as no label."""
     if isinstance(item, str) and item in ("accuracy", "acc", "crossentropy", "ce"):
         resolved = item
     else:

@@ -179,7 +179,7 @@ def read_table(path: str | os.PathLike, encoding: str | None = None) -> list[tup
 
 
 def is_header(cells: Iterable[str]) -> bool:
-    """Whether a row of a table is the names of its columns: each is made of usual words for that.
+    """Tell whether a row of a table names its columns: each is made of usual words for that.
 
     "sentence1", "text_a", "gold label", "#2 ID" and "标签" are such names.
     """
@@ -227,7 +227,7 @@ def _not_decoded(raw: bytes, error: UnicodeDecodeError) -> str:
 
 
 def _is_quoted(cells: Iterable[str]) -> bool:
-    """Whether fields were quoted by a program: one can be nothing else, or all are quoted."""
+    """Tell whether a program quoted the fields: one can be nothing else, or all are quoted."""
     every = some = False
     for cell in cells:
         quoted = len(cell) > 1 and cell[0] == cell[-1] == '"'

@@ -202,7 +202,7 @@ class T511Config(T5Config):
 
 
 class T5Stack(Transformer):
-    """What encoder and decoder have in common: T5's blocks, under names that begin with the side.
+    """Base of encoder and decoder: T5's blocks, under names that begin with the side.
 
     The token embedding belongs to both, and so do inputs that do.
     """

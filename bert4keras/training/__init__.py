@@ -1,4 +1,4 @@
-"""What Keras' own training loop does not bring along."""
+"""Training techniques and callbacks beyond Keras' own training loop."""
 
 from .adversarial import FGM, PGD, GradientPenalty
 from .attributions import Attributions, IntegratedGradients

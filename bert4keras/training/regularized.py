@@ -145,7 +145,7 @@ class Regularized(SavedWhole, keras.Model):
 
     @property
     def reads_unlabelled(self) -> bool:
-        """Whether rows with a label below 0 are meant: `VAT` trains on them without one."""
+        """Tell whether rows with a label below 0 are used: `VAT` trains on them without one."""
         return self._with_unlabelled
 
     @property

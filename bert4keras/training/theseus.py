@@ -204,7 +204,7 @@ def _block_layers(transformer: Transformer, index: int | None = None) -> dict[st
 
 
 def _head(predecessor: keras.Model, backbone: Backbone) -> keras.Model | None:
-    """What follows the backbone, as a model of the backbone's outputs and all inputs."""
+    """Model of what follows the backbone, from the backbone's outputs and all inputs."""
     if predecessor is backbone:
         return None
     names = {tensor.name for tensor in predecessor.inputs}
