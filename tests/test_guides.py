@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bert4keras import training
+from bert4keras.training.techniques import Technique
+
 ROOT = Path(__file__).resolve().parent.parent
 GUIDES = ROOT / "docs" / "guides"
 LINK = re.compile(r"\]\(([^)#]+)[^)]*\)")
@@ -68,3 +71,19 @@ def test_paths_exist(path):
     named = [*links, *(ROOT / name for name in SCRIPT.findall(text))]
     assert named
     assert [str(name) for name in named if not name.exists()] == []
+
+
+@pytest.mark.spread
+def test_regularization(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run("regularization.md")
+    assert (tmp_path / "plain.keras").exists()
+
+
+def test_every_technique_is_in_the_table_of_its_guide():
+    text = (GUIDES / "regularization.md").read_text(encoding="utf-8")
+    kinds = [getattr(training, name) for name in training.__all__]
+    kinds = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Technique)]
+    assert len(kinds) == 6
+    for kind in kinds:
+        assert f"| `{kind.__name__}(" in text

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
@@ -72,3 +76,51 @@ def test_most_passages_have_several_values_of_a_kind():
     """So that it takes the question to choose: years, say."""
     years = [len(set(re.findall(r"\d{4}年", part["context"]))) for part in paragraphs("train")]
     assert sum(count > 1 for count in years) > 0.4 * len(years)
+
+
+QUESTIONS = [
+    {"question": "谁来了？", "passage": f"小{name}来了，老{name}走了。", "answers": [f"小{name}"]}
+    for name in "王李张刘陈杨赵黄周吴徐孙"
+]
+
+
+def run_alone(tmp_path: Path, script: str, *arguments) -> Path:
+    """Copy a script to an empty folder, train it there on a file of one's own; the saved task."""
+    shutil.copy(EXAMPLES / script, tmp_path)
+    lines = [json.dumps(row, ensure_ascii=False) for row in QUESTIONS]
+    (tmp_path / "mine.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    files = ["--train", "mine.jsonl", "--predict", "mine.jsonl", "--save", "saved"]
+    command = [sys.executable, script, *files, "--epochs", "1", *map(str, arguments)]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "test: f1 " in done.stdout
+    answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert len(answers) == len(QUESTIONS)
+    assert all({"text", "start", "end", "score", "passage"} == answer.keys() for answer in answers)
+    return tmp_path / "saved"
+
+
+@pytest.mark.script
+@pytest.mark.parametrize(
+    ("script", "arguments"),
+    [
+        ("task_reading_comprehension.py", []),
+        ("task_reading_comprehension.py", ["--checkpoint", TINY, "--maxlen", "24"]),
+        ("task_reading_comprehension_dgcnn.py", ["--units", "8", "--metric", "webqa"]),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::bert4keras.tokenizers.UnknownTokensWarning")
+def test_runs_alone_on_a_file_of_ones_own(tmp_path, script, arguments):
+    from bert4keras import tasks
+
+    qa = tasks.load(run_alone(tmp_path, script, *arguments))
+    row = QUESTIONS[0]
+    answer = qa((row["question"], row["passage"]))
+    assert row["passage"][answer.start : answer.end] == answer.text
