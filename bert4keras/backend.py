@@ -17,9 +17,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from bert4keras import _keras2
-from bert4keras._absent import absent
-from bert4keras.layers.activations import gelu_tanh
+from . import _keras2
+from ._absent import absent
+from .layers.activations import gelu_tanh
 
 __all__ = [
     "K",

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from bert4keras._absent import refuse
+from ._absent import refuse
 
 # Resolved on first use: a worker of `parallel_apply` imports this module, but needs no Keras.
 _ELSEWHERE = {

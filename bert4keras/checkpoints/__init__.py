@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from bert4keras.checkpoints.convert import Conversion, convert
-from bert4keras.checkpoints.errors import CheckpointError
-from bert4keras.checkpoints.inventory import Inventory, take_inventory
-from bert4keras.checkpoints.named import NAMED, fetch
-from bert4keras.checkpoints.readers import Reader, open_checkpoint
-from bert4keras.checkpoints.table import IDENTITY, TRANSPOSE, Ignored, Rename, Row, Table, part
-from bert4keras.checkpoints.tables import TABLES, register_tables
-from bert4keras.checkpoints.transfer import Report, load, save
-from bert4keras.checkpoints.writers import replacing, write_safetensors, write_tensorflow
+from .convert import Conversion, convert
+from .errors import CheckpointError
+from .inventory import Inventory, take_inventory
+from .named import NAMED, fetch
+from .readers import Reader, open_checkpoint
+from .table import IDENTITY, TRANSPOSE, Ignored, Rename, Row, Table, part
+from .tables import TABLES, register_tables
+from .transfer import Report, load, save
+from .writers import replacing, write_safetensors, write_tensorflow
 
 __all__ = [
     "IDENTITY",

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from bert4keras._json import read_json
-from bert4keras.checkpoints.directories import CONFIGS, model_directory
-from bert4keras.checkpoints.errors import CheckpointError
-from bert4keras.checkpoints.hub import TOKENIZER, is_address, resolve
-from bert4keras.checkpoints.inventory import Inventory, row_label, take_inventory
-from bert4keras.checkpoints.lazy import Lazy, fused
-from bert4keras.checkpoints.readers import Reader, open_checkpoint
-from bert4keras.checkpoints.table import Row, Table, Transform
-from bert4keras.checkpoints.tables import TABLES
-from bert4keras.checkpoints.transfer import LAYOUTS, table_for, write_checkpoint
+from .._json import read_json
+from .directories import CONFIGS, model_directory
+from .errors import CheckpointError
+from .hub import TOKENIZER, is_address, resolve
+from .inventory import Inventory, row_label, take_inventory
+from .lazy import Lazy, fused
+from .readers import Reader, open_checkpoint
+from .table import Row, Table, Transform
+from .tables import TABLES
+from .transfer import LAYOUTS, table_for, write_checkpoint
 
 TOKENIZER_FILES = {
     "huggingface": TOKENIZER,

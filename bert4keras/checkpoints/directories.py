@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from bert4keras._json import read_json, shown
-from bert4keras.checkpoints.errors import CheckpointError
+from .._json import read_json, shown
+from .errors import CheckpointError
 
 MODULES, ADAPTER = "modules.json", "adapter_config.json"
 MAX_NAME = 255  # bytes

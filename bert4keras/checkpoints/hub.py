@@ -19,8 +19,8 @@ from pathlib import Path, PurePath
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from bert4keras.checkpoints.directories import ADAPTER, weight_map
-from bert4keras.checkpoints.errors import CheckpointError
+from .directories import ADAPTER, weight_map
+from .errors import CheckpointError
 
 SCHEME = "hf://"
 WEIGHTS = "model.safetensors"

@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from bert4keras.checkpoints.errors import CheckpointError
-from bert4keras.checkpoints.readers import Reader
-from bert4keras.checkpoints.table import LONGEST_NAME, Ignored, Row, Table
-from bert4keras.checkpoints.tables import TABLES
+from .errors import CheckpointError
+from .readers import Reader
+from .table import LONGEST_NAME, Ignored, Row, Table
+from .tables import TABLES
 
 MOST_SHOWN = 5
 ADAPTERS = ("lora_", "ia3_", "hada_w", "lokr_w", "vera_lambda", "oft_r", "modules_to_save")

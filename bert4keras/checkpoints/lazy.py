@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from bert4keras.checkpoints.errors import CheckpointError
-from bert4keras.checkpoints.table import Transform, fuse
+from .errors import CheckpointError
+from .table import Transform, fuse
 
 
 @dataclasses.dataclass(frozen=True)

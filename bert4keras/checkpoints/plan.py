@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bert4keras.checkpoints.errors import CheckpointError
-from bert4keras.checkpoints.inventory import (
+from .errors import CheckpointError
+from .inventory import (
     Inventory,
     guess_family,
     matches,
@@ -16,10 +16,10 @@ from bert4keras.checkpoints.inventory import (
     some,
     take_inventory,
 )
-from bert4keras.checkpoints.readers import Reader
-from bert4keras.checkpoints.table import Row, Table
-from bert4keras.checkpoints.tables import all_tables
-from bert4keras.checkpoints.vocabulary import Surgery
+from .readers import Reader
+from .table import Row, Table
+from .tables import all_tables
+from .vocabulary import Surgery
 
 FLOATS = ("float64", "float32", "float16", "bfloat16")
 ANCHOR = "Embedding-Token"  # a layer that every family has

@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from bert4keras._json import require_regular_file
-from bert4keras.checkpoints.base import Reader, wide, widened
-from bert4keras.checkpoints.directories import indexed_files, model_directory
-from bert4keras.checkpoints.errors import CheckpointError, require_finite
-from bert4keras.checkpoints.hub import resolve
-from bert4keras.checkpoints.safetensors_reader import SafetensorsReader, ShardedReader
+from .._json import require_regular_file
+from .base import Reader, wide, widened
+from .directories import indexed_files, model_directory
+from .errors import CheckpointError, require_finite
+from .hub import resolve
+from .safetensors_reader import SafetensorsReader, ShardedReader
 
 logger = logging.getLogger(__name__)
 

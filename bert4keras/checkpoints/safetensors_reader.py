@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from bert4keras._json import require_regular_file
-from bert4keras.checkpoints.base import Reader, wide, widened
-from bert4keras.checkpoints.directories import indexed_files
-from bert4keras.checkpoints.errors import (
+from .._json import require_regular_file
+from .base import Reader, wide, widened
+from .directories import indexed_files
+from .errors import (
     CRC_KEY,
     PIECE,
     CheckpointError,

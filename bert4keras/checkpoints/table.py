@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from bert4keras.checkpoints.errors import CheckpointError
+from .errors import CheckpointError
 
 Array = np.ndarray
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from bert4keras.checkpoints.errors import CheckpointError
-from bert4keras.checkpoints.inventory import (
+from .errors import CheckpointError
+from .inventory import (
     Inventory,
     guess_family,
     matches,
@@ -20,14 +20,14 @@ from bert4keras.checkpoints.inventory import (
     some,
     take_inventory,
 )
-from bert4keras.checkpoints.lazy import Lazy, fused
-from bert4keras.checkpoints.plan import FLOATS, Step, dtype_of, known_weights, plan, prefix_of
-from bert4keras.checkpoints.readers import Reader, open_checkpoint
-from bert4keras.checkpoints.resize import fit_weight
-from bert4keras.checkpoints.table import Table, Transform
-from bert4keras.checkpoints.tables import all_tables
-from bert4keras.checkpoints.vocabulary import Surgery
-from bert4keras.checkpoints.writers import (
+from .lazy import Lazy, fused
+from .plan import FLOATS, Step, dtype_of, known_weights, plan, prefix_of
+from .readers import Reader, open_checkpoint
+from .resize import fit_weight
+from .table import Table, Transform
+from .tables import all_tables
+from .vocabulary import Surgery
+from .writers import (
     put_json,
     put_safetensors,
     put_tensorflow,

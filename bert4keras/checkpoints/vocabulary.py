@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bert4keras.checkpoints.errors import CheckpointError
+from .errors import CheckpointError
 
 
 @dataclasses.dataclass(frozen=True)

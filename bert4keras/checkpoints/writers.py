@@ -22,10 +22,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from bert4keras._files import replace_files
-from bert4keras.checkpoints.errors import CRC_KEY, CheckpointError, crc32_start
-from bert4keras.checkpoints.lazy import Lazy
-from bert4keras.checkpoints.safetensors_reader import DTYPES
+from .._files import replace_files
+from .errors import CRC_KEY, CheckpointError, crc32_start
+from .lazy import Lazy
+from .safetensors_reader import DTYPES
 
 # bfloat16, foreign to numpy, has its own branch.
 CODES = {np.dtype(layout): code for code, layout in DTYPES.items() if code != "BF16"}

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from bert4keras.data.branching import Branched, branch
-from bert4keras.data.files import LineFile, open
-from bert4keras.data.generator import DataGenerator
-from bert4keras.data.masking import join_words, mask_tokens, word_pieces
-from bert4keras.data.packing import Packed, pack
-from bert4keras.data.padding import sequence_padding, truncate_sequences
-from bert4keras.data.permutation import ordered_inputs, permute_tokens, random_ranks
-from bert4keras.data.splits import split
-from bert4keras.data.text import (
+from .branching import Branched, branch
+from .files import LineFile, open
+from .generator import DataGenerator
+from .masking import join_words, mask_tokens, word_pieces
+from .packing import Packed, pack
+from .padding import sequence_padding, truncate_sequences
+from .permutation import ordered_inputs, permute_tokens, random_ranks
+from .splits import split
+from .text import (
     is_string,
     longest_common_subsequence,
     longest_common_substring,
@@ -20,7 +20,7 @@ from bert4keras.data.text import (
     strQ2B,
     text_segmentate,
 )
-from bert4keras.data.text_files import (
+from .text_files import (
     DataFileError,
     is_header,
     parse_json,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bert4keras.data.padding import round_up, sequence_padding
+from .padding import round_up, sequence_padding
 
 
 def tuples(structure: Any) -> Any:

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from bert4keras._compat import TrainerCall, compiled_with, keras_mask, padding_ids
-from bert4keras.data.collate import Collator, flatten, is_sample, unflatten
+from .._compat import TrainerCall, compiled_with, keras_mask, padding_ids
+from .collate import Collator, flatten, is_sample, unflatten
 
 _PADDING: weakref.WeakKeyDictionary[keras.Model, list] = weakref.WeakKeyDictionary()
 

@@ -11,7 +11,7 @@ from typing import IO
 
 import numpy as np
 
-from bert4keras.data.text_files import DataFileError
+from .text_files import DataFileError
 
 _BLOCK = 1 << 22  # bytes read at a time while indexing
 

@@ -12,13 +12,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from bert4keras._compat import trainer_call
-from bert4keras.data.bucketing import choose_buckets, epoch_batches, plain_batches
-from bert4keras.data.collate import Collator, flatten, tuples, unflatten
-from bert4keras.data.compiled import checked_batch, labels_of
-from bert4keras.data.open_axes import asked_for_shapes, sizes, varied_start, vary_first
-from bert4keras.data.order import Order, check_resumed, check_whole_epochs
-from bert4keras.data.padding import round_up
+from .._compat import trainer_call
+from .bucketing import choose_buckets, epoch_batches, plain_batches
+from .collate import Collator, flatten, tuples, unflatten
+from .compiled import checked_batch, labels_of
+from .open_axes import asked_for_shapes, sizes, varied_start, vary_first
+from .order import Order, check_resumed, check_whole_epochs
+from .padding import round_up
 
 
 class DataGenerator(keras.utils.PyDataset):

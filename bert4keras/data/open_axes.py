@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from bert4keras.data.collate import flatten
+from .collate import flatten
 
 _LOOKAHEAD = 64  # batches searched for one of another shape, see `varied_start`
 

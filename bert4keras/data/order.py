@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bert4keras._compat import TrainerCall, keep_order, trainer_call
+from .._compat import TrainerCall, keep_order, trainer_call
 
 
 class Order:

@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 
-from bert4keras.data.masking import IGNORED
+from .masking import IGNORED
 
 
 def permute_tokens(

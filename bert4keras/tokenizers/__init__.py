@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from bert4keras._absent import absent
-from bert4keras.tokenizers.added import AddedToken
-from bert4keras.tokenizers.base import TokenizerBase
-from bert4keras.tokenizers.errors import (
+from .._absent import absent
+from .added import AddedToken
+from .base import TokenizerBase
+from .errors import (
     TokenizerError,
     TokenizerFilesWarning,
     TokenizerNotFoundError,
     TruncationWarning,
     UnknownTokensWarning,
 )
-from bert4keras.tokenizers.sentencepiece import SpTokenizer
-from bert4keras.tokenizers.subword import SubwordTokenizer
-from bert4keras.tokenizers.vocabulary import load_vocab, save_vocab
-from bert4keras.tokenizers.wordpiece import Tokenizer
+from .sentencepiece import SpTokenizer
+from .subword import SubwordTokenizer
+from .vocabulary import load_vocab, save_vocab
+from .wordpiece import Tokenizer
 
 __all__ = [
     "AddedToken",

@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import tokenizers as rust
-from bert4keras.tokenizers.errors import TokenizerError, rust_errors
-from bert4keras.tokenizers.texts import without_surrogates
+
+from .errors import TokenizerError, rust_errors
+from .texts import without_surrogates
 
 FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 

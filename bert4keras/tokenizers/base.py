@@ -6,12 +6,12 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from bert4keras.tokenizers.cutting import TextCutter
-from bert4keras.tokenizers.errors import TokenizerError
-from bert4keras.tokenizers.frame import Frame
-from bert4keras.tokenizers.ids import TokenIds
-from bert4keras.tokenizers.texts import Span, check_texts, paused_gc
-from bert4keras.tokenizers.vocabulary import is_chinese_or_english
+from .cutting import TextCutter
+from .errors import TokenizerError
+from .frame import Frame
+from .ids import TokenIds
+from .texts import Span, check_texts, paused_gc
+from .vocabulary import is_chinese_or_english
 
 _SPECIALS = ("pad", "unk", "mask", "start", "end")
 
@@ -138,7 +138,7 @@ class TokenizerBase(TextCutter):
             TokenizerError: a ValueError: the files are broken, contradict each other, or describe
                 a tokenizer that is not supported.
         """
-        from bert4keras.tokenizers.pretrained import load_tokenizer
+        from .pretrained import load_tokenizer
 
         return load_tokenizer(directory, **options)
 
@@ -156,7 +156,7 @@ class TokenizerBase(TextCutter):
         Raises:
             TokenizerError: the tokenizer cannot be written.
         """
-        from bert4keras.tokenizers.saving import save_tokenizer
+        from .saving import save_tokenizer
 
         save_tokenizer(self, directory)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from bert4keras.tokenizers.added import AddedToken
-from bert4keras.tokenizers.errors import TokenizerError
-from bert4keras.tokenizers.notices import Notices
-from bert4keras.tokenizers.texts import Span, check_texts, find_words
+from .added import AddedToken
+from .errors import TokenizerError
+from .notices import Notices
+from .texts import Span, check_texts, find_words
 
 Cut = tuple[list[int], list[Span]]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 
-from bert4keras.tokenizers.characters import is_cjk, is_punctuation
+from .characters import is_cjk, is_punctuation
 
 _CONTRACTIONS = {"s", "t", "m", "d", "re", "ve", "ll"}
 _NO_SPACE_AFTER = set("([{<$#@/-_~^*+=\\“‘«")

@@ -8,12 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bert4keras._json import parse_json, read_json
-from bert4keras.tokenizers.added import AddedToken, number_added
-from bert4keras.tokenizers.errors import TokenizerError, TokenizerFilesWarning
-from bert4keras.tokenizers.reading import read_file
-from bert4keras.tokenizers.saving import CONFIG, FILES
-from bert4keras.tokenizers.schema import (
+from .._json import parse_json, read_json
+from .added import AddedToken, number_added
+from .errors import TokenizerError, TokenizerFilesWarning
+from .reading import read_file
+from .saving import CONFIG, FILES
+from .schema import (
     TEXT,
     TOKEN_KEYS,
     check_config,

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from bert4keras.tokenizers.errors import TokenizerError
+from .errors import TokenizerError
 
 if TYPE_CHECKING:
-    from bert4keras.tokenizers.directory import TokenizerFiles
+    from .directory import TokenizerFiles
 
 
 def _specials(start, end, pad, unk, mask) -> dict[str, str | None]:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from bert4keras.data.padding import truncate_sequences
+from ..data.padding import truncate_sequences
 
 PATTERN = re.compile(r"(S?)\*(E?)([SE]?)\*\2")
 

@@ -7,8 +7,8 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from bert4keras.tokenizers.errors import TruncationWarning, UnknownTokensWarning
-from bert4keras.tokenizers.texts import Span
+from .errors import TruncationWarning, UnknownTokensWarning
+from .texts import Span
 
 _PACKAGE = str(Path(__file__).parents[1])
 _SHARE = 0.5  # of the letters and digits of a text

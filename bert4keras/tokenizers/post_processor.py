@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from bert4keras.tokenizers.errors import TokenizerError, rust_errors
-from bert4keras.tokenizers.frame import Frame
-from bert4keras.tokenizers.rust_pipeline import parse_rust
+from .errors import TokenizerError, rust_errors
+from .frame import Frame
+from .rust_pipeline import parse_rust
 
 if TYPE_CHECKING:
-    from bert4keras.tokenizers.base import TokenizerBase
+    from .base import TokenizerBase
 
 _TEXT = "*"
 

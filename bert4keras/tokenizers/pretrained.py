@@ -6,12 +6,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from bert4keras.checkpoints.hub import resolve
-from bert4keras.tokenizers.added import AddedToken
-from bert4keras.tokenizers.base import TokenizerBase
-from bert4keras.tokenizers.directory import TokenizerFiles, read_added, read_names
-from bert4keras.tokenizers.errors import TokenizerError, TokenizerNotFoundError
-from bert4keras.tokenizers.families import (
+from ..checkpoints.hub import resolve
+from .added import AddedToken
+from .base import TokenizerBase
+from .directory import TokenizerFiles, read_added, read_names
+from .errors import TokenizerError, TokenizerNotFoundError
+from .families import (
     CLASSES,
     FRAMES,
     LAYOUTS,
@@ -19,11 +19,11 @@ from bert4keras.tokenizers.families import (
     find_family,
     is_generic_class,
 )
-from bert4keras.tokenizers.post_processor import read_frame
-from bert4keras.tokenizers.saving import CONFIG, MODEL_FILES, arguments, dump
-from bert4keras.tokenizers.schema import check_ids
-from bert4keras.tokenizers.sentencepiece import SpTokenizer
-from bert4keras.tokenizers.subword import (
+from .post_processor import read_frame
+from .saving import CONFIG, MODEL_FILES, arguments, dump
+from .schema import check_ids
+from .sentencepiece import SpTokenizer
+from .subword import (
     SubwordTokenizer,
     added_of,
     byte_pair_content,
@@ -31,8 +31,8 @@ from bert4keras.tokenizers.subword import (
     model_kind,
     model_vocab,
 )
-from bert4keras.tokenizers.wordpiece import Tokenizer
-from bert4keras.tokenizers.wordpiece_files import word_piece_options
+from .wordpiece import Tokenizer
+from .wordpiece_files import word_piece_options
 
 # File name -> the one family that uses it, if there is only one.
 _FAMILIES = {"sentencepiece.bpe.model": "xlm-roberta", "spm.model": "deberta-v2"}

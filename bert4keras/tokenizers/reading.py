@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from bert4keras._json import require_regular_file
-from bert4keras.tokenizers.errors import TokenizerError
+from .._json import require_regular_file
+from .errors import TokenizerError
 
 # JSON of this size takes below 2 GB when read, whatever it holds; the largest published
 # tokenizer.json has 35 MB.

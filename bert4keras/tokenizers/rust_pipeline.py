@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import tokenizers as rust
-from bert4keras.tokenizers.added import AddedToken
-from bert4keras.tokenizers.errors import TokenizerError, rust_errors
-from bert4keras.tokenizers.texts import without_surrogates
+
+from .added import AddedToken
+from .errors import TokenizerError, rust_errors
+from .texts import without_surrogates
 
 # A name that no text can be cut into: noncharacters around what nobody can guess.
 _HIDDEN = f"\U0010ffff{secrets.token_hex(8)}\U0010fffe"
@@ -61,7 +62,7 @@ class RustPipeline:
 
     def describe(self, tokenizer) -> dict[str, Any]:
         """A tokenizer.json with the special tokens and the frame of a `TokenizerBase`."""
-        from bert4keras.tokenizers.post_processor import write_frame
+        from .post_processor import write_frame
 
         return {**self._with_control(), "post_processor": write_frame(tokenizer)}
 

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bert4keras._files import replace_files
-from bert4keras.tokenizers.errors import TokenizerError
+from .._files import replace_files
+from .errors import TokenizerError
 
 if TYPE_CHECKING:
-    from bert4keras.tokenizers.base import TokenizerBase
+    from .base import TokenizerBase
 
 CONFIG = "tokenizer_config.json"
 MODEL_FILES = ("sentencepiece.bpe.model", "spm.model", "spiece.model", "sentencepiece.model")

@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bert4keras.tokenizers.added import FLAGS
-from bert4keras.tokenizers.errors import TokenizerError
-from bert4keras.tokenizers.frame import PATTERN
+from .added import FLAGS
+from .errors import TokenizerError
+from .frame import PATTERN
 
 MAX_IDS = 10_000_000  # the largest published vocabularies have about a million
 KINDS = ("BPE", "Unigram", "WordPiece")

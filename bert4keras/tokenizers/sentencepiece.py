@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bert4keras.tokenizers.added import AddedToken, AddedTokenFinder
-from bert4keras.tokenizers.base import TokenizerBase
-from bert4keras.tokenizers.cutting import Cut
-from bert4keras.tokenizers.errors import TokenizerError, TokenizerNotFoundError, rust_errors
-from bert4keras.tokenizers.reading import read_file
-from bert4keras.tokenizers.sentencepiece_file import hide_pieces, keep_pieces
-from bert4keras.tokenizers.texts import Span, tidy_spans, without_surrogates
-from bert4keras.tokenizers.vocabulary import check_keep_tokens
+from .added import AddedToken, AddedTokenFinder
+from .base import TokenizerBase
+from .cutting import Cut
+from .errors import TokenizerError, TokenizerNotFoundError, rust_errors
+from .reading import read_file
+from .sentencepiece_file import hide_pieces, keep_pieces
+from .texts import Span, tidy_spans, without_surrogates
+from .vocabulary import check_keep_tokens
 
 _UNIT = re.compile("``|''|.", re.DOTALL)
 

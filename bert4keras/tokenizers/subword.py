@@ -6,18 +6,18 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bert4keras._json import parse_json
-from bert4keras.tokenizers.added import AddedToken, number_added
-from bert4keras.tokenizers.base import TokenizerBase
-from bert4keras.tokenizers.cutting import Cut
-from bert4keras.tokenizers.errors import TokenizerError, rust_errors
-from bert4keras.tokenizers.post_processor import read_frame
-from bert4keras.tokenizers.reading import read_file
-from bert4keras.tokenizers.rust_pipeline import RustPipeline
-from bert4keras.tokenizers.saving import dump
-from bert4keras.tokenizers.schema import check_tokenizer_json
-from bert4keras.tokenizers.texts import tidy_spans
-from bert4keras.tokenizers.vocabulary import check_keep_tokens
+from .._json import parse_json
+from .added import AddedToken, number_added
+from .base import TokenizerBase
+from .cutting import Cut
+from .errors import TokenizerError, rust_errors
+from .post_processor import read_frame
+from .reading import read_file
+from .rust_pipeline import RustPipeline
+from .saving import dump
+from .schema import check_tokenizer_json
+from .texts import tidy_spans
+from .vocabulary import check_keep_tokens
 
 # The usual names, for a tokenizer.json that does not come with a tokenizer_config.json.
 _USUAL = {

@@ -7,10 +7,10 @@ import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from bert4keras._files import replace_file
-from bert4keras.tokenizers.characters import is_cjk, is_punctuation
-from bert4keras.tokenizers.errors import TokenizerError, TokenizerNotFoundError
-from bert4keras.tokenizers.reading import read_file
+from .._files import replace_file
+from .characters import is_cjk, is_punctuation
+from .errors import TokenizerError, TokenizerNotFoundError
+from .reading import read_file
 
 _COUNTED = re.compile(r"(\S+)[ \t]+\d+")
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")

@@ -8,16 +8,17 @@ from numbers import Integral
 from typing import Any
 
 import tokenizers as rust
-from bert4keras.data.text import lowercase_and_normalize
-from bert4keras.tokenizers.added import AddedToken, number_added
-from bert4keras.tokenizers.base import TokenizerBase
-from bert4keras.tokenizers.cutting import Cut
-from bert4keras.tokenizers.detokenize import detokenize
-from bert4keras.tokenizers.errors import TokenizerError
-from bert4keras.tokenizers.rust_pipeline import RustPipeline, encode_all
-from bert4keras.tokenizers.saving import dump
-from bert4keras.tokenizers.texts import tidy_spans, without_surrogates
-from bert4keras.tokenizers.vocabulary import check_keep_tokens, fits_on_line, load_vocab
+
+from ..data.text import lowercase_and_normalize
+from .added import AddedToken, number_added
+from .base import TokenizerBase
+from .cutting import Cut
+from .detokenize import detokenize
+from .errors import TokenizerError
+from .rust_pipeline import RustPipeline, encode_all
+from .saving import dump
+from .texts import tidy_spans, without_surrogates
+from .vocabulary import check_keep_tokens, fits_on_line, load_vocab
 
 PREFIX = "##"
 MAX_WORD = 10_000  # characters; WordPiece takes time in the square of a word's length

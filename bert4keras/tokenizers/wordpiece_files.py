@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from bert4keras.tokenizers.directory import TokenizerFiles, read_added, read_names
-from bert4keras.tokenizers.errors import TokenizerError
-from bert4keras.tokenizers.families import is_generic_class
-from bert4keras.tokenizers.post_processor import read_frame
-from bert4keras.tokenizers.saving import CONFIG
-from bert4keras.tokenizers.subword import added_of, model_vocab
-from bert4keras.tokenizers.vocabulary import parse_lines, parse_vocab
+from .directory import TokenizerFiles, read_added, read_names
+from .errors import TokenizerError
+from .families import is_generic_class
+from .post_processor import read_frame
+from .saving import CONFIG
+from .subword import added_of, model_vocab
+from .vocabulary import parse_lines, parse_vocab
 
 # Keys of tokenizer_config.json -> (our argument, key of BERT's normalizer).
 _SETTINGS = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bert4keras.checkpoints.table import Table
-from bert4keras.checkpoints.tables import (
+from ..table import Table
+from . import (
     albert,
     bert,
     deberta,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bert4keras.checkpoints.table import Rename, Row
-from bert4keras.checkpoints.tables import bert
-from bert4keras.checkpoints.tables.common import tied
+from ..table import Rename, Row
+from . import bert
+from .common import tied
 
 _INNER = "bert/encoder/transformer/group_0/inner_group_0"
 _TO_SHARED = (

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bert4keras.checkpoints.table import TRANSPOSE, Ignored, Rename, Row, Table
-from bert4keras.checkpoints.tables.common import NORM, TRAINING_STATE, rows, tied
+from ..table import TRANSPOSE, Ignored, Rename, Row, Table
+from .common import NORM, TRAINING_STATE, rows, tied
 
 _EMBEDDINGS = (
     Row("Embedding-Token/embeddings", "bert/embeddings/word_embeddings", per_token=True),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bert4keras.checkpoints.table import IDENTITY, Ignored, Row, Transform
+from ..table import IDENTITY, Ignored, Row, Transform
 
 DENSE = ("kernel", "bias")
 NORM = ("gamma", "beta")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bert4keras.checkpoints.table import TRANSPOSE, Ignored, Rename, Row, Transform
-from bert4keras.checkpoints.tables import bert
+from ..table import TRANSPOSE, Ignored, Rename, Row, Transform
+from . import bert
 
 _ROOT = "deberta.encoder"
 _OURS = "Transformer-{i}-MultiHeadSelfAttention"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bert4keras.checkpoints.table import Ignored, Rename
-from bert4keras.checkpoints.tables import bert
-from bert4keras.checkpoints.tables.common import TRAINING_STATE, rows, tied
+from ..table import Ignored, Rename
+from . import bert
+from .common import TRAINING_STATE, rows, tied
 
 _ENCODER = (
     bert.GOOGLE.without("Pooler-Dense/*", "NSP-Proba/*")

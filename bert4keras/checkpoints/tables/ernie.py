@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bert4keras.checkpoints.table import Rename, Row
-from bert4keras.checkpoints.tables import bert
+from ..table import Rename, Row
+from . import bert
 
 HUGGINGFACE = bert.HUGGINGFACE.renamed(
     "ERNIE, Hugging Face names",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bert4keras.checkpoints.table import Row
-from bert4keras.checkpoints.tables import roformer
+from ..table import Row
+from . import roformer
 
 _OURS, _THEIRS = "Transformer-{i}-GatedAttentionUnit", "GAU_alpha/encoder/layer_{i}/gau"
 GOOGLE = (

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bert4keras.checkpoints.table import IDENTITY, Ignored, Rename, Row, Table, Transform, part
-from bert4keras.checkpoints.tables import bert
-from bert4keras.checkpoints.tables.common import NORM, TRAINING_STATE, rows, tied
+from ..table import IDENTITY, Ignored, Rename, Row, Table, Transform, part
+from . import bert
+from .common import NORM, TRAINING_STATE, rows, tied
 
 _BLOCK, _FEED = "Transformer-{i}-MultiHeadSelfAttention", "Transformer-{i}-FeedForward"
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bert4keras.checkpoints.table import IDENTITY, TRANSPOSE, Row, Table, Transform, part
-from bert4keras.checkpoints.tables.common import tied
+from ..table import IDENTITY, TRANSPOSE, Row, Table, Transform, part
+from .common import tied
 
 _ATTENTION, _FEED = "Transformer-{i}-MultiHeadSelfAttention", "Transformer-{i}-FeedForward"
 _THEIRS = "model.layers.{i}"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bert4keras.checkpoints.table import Rename
-from bert4keras.checkpoints.tables import bert
-from bert4keras.checkpoints.tables.common import tied
+from ..table import Rename
+from . import bert
+from .common import tied
 
 HUGGINGFACE = bert.GOOGLE.without("NSP-Proba/*", "Embedding-Mapping/*").renamed(
     "RoBERTa, Hugging Face names",

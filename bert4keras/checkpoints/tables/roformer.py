@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from bert4keras.checkpoints.table import Ignored, Rename
-from bert4keras.checkpoints.tables import bert
+from ..table import Ignored, Rename
+from . import bert
 
 GOOGLE = bert.GOOGLE.without("Embedding-Position/*").renamed("RoFormer, Google names", ())
 NEZHA_GOOGLE = GOOGLE.renamed("NEZHA, Google names", ())

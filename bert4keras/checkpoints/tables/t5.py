@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bert4keras.checkpoints.table import TRANSPOSE, Ignored, Rename, Row, Table
-from bert4keras.checkpoints.tables.common import TRAINING_STATE, tied
+from ..table import TRANSPOSE, Ignored, Rename, Row, Table
+from .common import TRAINING_STATE, tied
 
 _CROSS_BIAS = "relative positions of the cross-attention, which no T5 uses"
 
