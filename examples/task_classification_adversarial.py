@@ -20,7 +20,7 @@ from bert4keras.data import read_lines, split
 from bert4keras.optimizers import warm_up
 from bert4keras.tasks import TextClassifier
 from bert4keras.tasks.classification import read_labelled_texts
-from bert4keras.training import FGM, PGD, Evaluator, Regularized
+from bert4keras.training import FGM, PGD, Evaluator, RegularizedModel
 
 DATA = Path(__file__).parent / "datasets" / "reviews"
 
@@ -61,7 +61,7 @@ if options.method == "fgm":
 else:
     technique = PGD(options.epsilon, alpha=options.alpha, steps=options.steps)
 # The same layers and weights as `task.model`, trained with the technique.
-model = Regularized(task.model, [technique])
+model = RegularizedModel(task.model, [technique])
 
 batches = task.batches(train, options.batch_size, shuffle=True, seed=options.seed)
 steps = options.epochs * len(batches)

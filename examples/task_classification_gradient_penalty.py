@@ -20,7 +20,7 @@ from bert4keras.data import read_lines, split
 from bert4keras.optimizers import warm_up
 from bert4keras.tasks import TextClassifier
 from bert4keras.tasks.classification import read_labelled_texts
-from bert4keras.training import Evaluator, GradientPenalty, Regularized
+from bert4keras.training import Evaluator, GradientPenalty, RegularizedModel
 
 DATA = Path(__file__).parent / "datasets" / "reviews"
 
@@ -54,7 +54,7 @@ labels = sorted({label for _, label in train})
 train = train[: options.limit]
 task = TextClassifier.build(options.checkpoint, labels, maxlen=options.maxlen)
 # The same layers and weights as `task.model`, trained with the technique.
-model = Regularized(task.model, [GradientPenalty(options.epsilon)])
+model = RegularizedModel(task.model, [GradientPenalty(options.epsilon)])
 
 batches = task.batches(train, options.batch_size, shuffle=True, seed=options.seed)
 steps = options.epochs * len(batches)

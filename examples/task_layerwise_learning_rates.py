@@ -18,8 +18,8 @@ import keras
 
 from bert4keras.data import read_lines, split
 from bert4keras.optimizers import (
-    Extended,
-    RateByPath,
+    ExtendedOptimizer,
+    LearningRateMultipliers,
     WeightDecay,
     layerwise_decay,
     warm_up,
@@ -62,9 +62,9 @@ task = TextClassifier.build(options.checkpoint, labels, maxlen=options.maxlen)
 batches = task.batches(train, options.batch_size, shuffle=True, seed=options.seed)
 steps = options.epochs * len(batches)
 
-optimizer = Extended(
+optimizer = ExtendedOptimizer(
     keras.optimizers.Adam(warm_up(options.learning_rate, steps // 10, steps)),
-    [WeightDecay(0.01), RateByPath(layerwise_decay(task.model, options.decay))],
+    [WeightDecay(0.01), LearningRateMultipliers(layerwise_decay(task.model, options.decay))],
 )
 task.model.compile(optimizer, task.loss)
 task.model.fit(

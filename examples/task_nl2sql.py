@@ -19,7 +19,7 @@ import keras
 
 from bert4keras import tasks
 from bert4keras.data import split
-from bert4keras.optimizers import Extended, RateByPath, warm_up
+from bert4keras.optimizers import ExtendedOptimizer, LearningRateMultipliers, warm_up
 from bert4keras.tasks.sql import read_table_questions
 from bert4keras.training import Evaluator
 
@@ -70,7 +70,7 @@ batches = task.batches(train, options.batch_size, shuffle=True, seed=options.see
 steps = options.epochs * len(batches)
 rate = warm_up(options.learning_rate, steps // 10, steps)
 optimizer = keras.optimizers.AdamW(rate, weight_decay=0.01)
-optimizer = Extended(optimizer, [RateByPath({"^SQL/": options.head_rate})])
+optimizer = ExtendedOptimizer(optimizer, [LearningRateMultipliers({"^SQL/": options.head_rate})])
 task.model.compile(optimizer, task.loss)
 task.model.fit(
     batches,

@@ -14,7 +14,7 @@ import bert4keras
 from bert4keras import losses, optimizers
 from bert4keras._serialization import BoundMethod, LateMethod
 from bert4keras.tasks import reading, tagging
-from bert4keras.training import FGM, Regularized
+from bert4keras.training import FGM, RegularizedModel
 from helpers import tiny
 
 pytestmark = pytest.mark.spread
@@ -43,7 +43,7 @@ for path in sys.argv[1:]:
 def optimizer():
     rate = optimizers.PiecewiseLinear(0.01, {2: 1.0, 9: 0.1})
     extensions = [optimizers.Accumulate(2), optimizers.EMA(), optimizers.Lookahead(2)]
-    return optimizers.Extended(optimizers.Adam(rate), extensions)
+    return optimizers.ExtendedOptimizer(optimizers.Adam(rate), extensions)
 
 
 def tagger(head):
@@ -87,7 +87,7 @@ def compiled(name):
         bert = tiny.build({**no_dropout, "num_hidden_layers": 1})
         head = tagging.ConditionalRandomField()
         plain = keras.Model(bert.inputs, head(keras.layers.Dense(C)(bert.output)))
-        model = Regularized(plain, [FGM(0.5)])
+        model = RegularizedModel(plain, [FGM(0.5)])
         model.compile(optimizer(), loss=head.loss)
         return model, [IDS, np.zeros_like(IDS)], TAGS
     return model, X, y

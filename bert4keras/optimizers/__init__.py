@@ -15,15 +15,21 @@ from .ancestor import (
     extend_with_weight_decay,
 )
 from .averages import EMA, Lookahead
-from .evaluation import WithEMA, apply_ema_weights, ema_weights
-from .extended import Extended
+from .ema import WithEMA, apply_ema_weights, ema_weights
+from .extended import ExtendedOptimizer
 from .extension import Extension, GradientTransform
 from .lamb import LAMB
 from .layerwise import layerwise_decay
 from .paths import NORMS_AND_BIASES, group_by_path
 from .schedules import PiecewiseLinear, warm_up
 from .transforms import Clip, Noise, Normalize, Transform
-from .updates import Accumulate, LayerAdaptation, LazyRows, RateByPath, WeightDecay
+from .updates import (
+    Accumulate,
+    LayerAdaptation,
+    LazyEmbeddings,
+    LearningRateMultipliers,
+    WeightDecay,
+)
 
 __all__ = [
     "EMA",
@@ -32,16 +38,16 @@ __all__ = [
     "Accumulate",
     "Adam",
     "Clip",
-    "Extended",
+    "ExtendedOptimizer",
     "Extension",
     "GradientTransform",
     "LayerAdaptation",
-    "LazyRows",
+    "LazyEmbeddings",
+    "LearningRateMultipliers",
     "Lookahead",
     "Noise",
     "Normalize",
     "PiecewiseLinear",
-    "RateByPath",
     "Transform",
     "WeightDecay",
     "WithEMA",

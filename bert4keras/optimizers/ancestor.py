@@ -1,4 +1,4 @@
-"""The names of bert4keras 0.11: each makes a function that builds an `Extended`.
+"""The names of bert4keras 0.11: each makes a function that builds an `ExtendedOptimizer`.
 
 `extend_with_lookahead(extend_with_weight_decay(Adam))(learning_rate=..., weight_decay_rate=...)`
 works as it did, with substrings of paths where these functions took substrings of names. What was
@@ -13,10 +13,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .averages import EMA, Lookahead
-from .extended import Extended
+from .extended import ExtendedOptimizer
 from .extension import Extension
 from .schedules import PiecewiseLinear
-from .updates import Accumulate, LayerAdaptation, LazyRows, RateByPath, WeightDecay
+from .updates import (
+    Accumulate,
+    LayerAdaptation,
+    LazyEmbeddings,
+    LearningRateMultipliers,
+    WeightDecay,
+)
 
 Factory = Callable[..., Any]
 
@@ -28,10 +34,12 @@ def extender(make: Callable[..., Extension]) -> Callable[..., Factory]:
     def extend(BaseOptimizer: Factory, name: str | None = None) -> Factory:
         own = [argument for argument in make.__annotations__ if argument != "return"]
 
-        def build(*args: Any, **kwargs: Any) -> Extended:
+        def build(*args: Any, **kwargs: Any) -> ExtendedOptimizer:
             options = {key: kwargs.pop(key) for key in own if key in kwargs}
             optimizer_name = kwargs.pop("name", None)
-            return Extended(BaseOptimizer(*args, **kwargs), [make(**options)], optimizer_name)
+            return ExtendedOptimizer(
+                BaseOptimizer(*args, **kwargs), [make(**options)], optimizer_name
+            )
 
         build.__name__ = name or f"{make.__name__}_{BaseOptimizer.__name__}"
         return build
@@ -73,8 +81,8 @@ def extend_with_lookahead(steps_per_slow_update: int = 5, slow_step_size: float 
 
 @extender
 def extend_with_lazy_optimization(include_in_lazy_optimization: Sequence[str] = ()) -> Extension:
-    """`LazyRows`, in the author's form: moments decay."""
-    return LazyRows(literal(include_in_lazy_optimization))
+    """`LazyEmbeddings`, in the author's form: moments decay."""
+    return LazyEmbeddings(literal(include_in_lazy_optimization))
 
 
 @extender
@@ -85,9 +93,9 @@ def extend_with_exponential_moving_average(ema_momentum: float = 0.999) -> Exten
 
 @extender
 def extend_with_parameter_wise_lr(paramwise_lr_schedule: Mapping[str, float]) -> Extension:
-    """`RateByPath`; where several substrings match, their factors multiply."""
+    """`LearningRateMultipliers`; where several substrings match, their factors multiply."""
     factors = {re.escape(substring): f for substring, f in paramwise_lr_schedule.items()}
-    return RateByPath(factors, multiply=True)
+    return LearningRateMultipliers(factors, multiply=True)
 
 
 def extend_with_piecewise_linear_lr(BaseOptimizer: Factory, name: str | None = None) -> Factory:

@@ -1,4 +1,4 @@
-"""What `Extended` refuses before anything is built."""
+"""What `ExtendedOptimizer` refuses before anything is built."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def as_extension(extension: Any) -> Extension:
     if callable(extension) and not isinstance(extension, type):
         return Transform(extension)
     raise TypeError(
-        f"Extended: {extension!r} is no extension: give objects such as Lookahead(5), or functions "
-        "(path, gradient)"
+        f"ExtendedOptimizer: {extension!r} is not an extension: give objects such as Lookahead(5), "
+        "or functions (path, gradient)"
     )
 
 
@@ -29,8 +29,8 @@ def check_extensions(extensions: Sequence[Extension]) -> None:
             same = extension == other if extension.repeatable else type(extension) is type(other)
             if same:
                 raise ValueError(
-                    f"Extended: the optimizer has {type(extension).__name__} twice: {other} and "
-                    f"{extension}"
+                    f"ExtendedOptimizer: the optimizer has {type(extension).__name__} twice: "
+                    f"{other} and {extension}"
                 )
 
 
@@ -38,28 +38,29 @@ def check_inner(inner: Any, extensions: Sequence[Extension]) -> None:
     """Refuse what would be done twice, or at the wrong moment."""
     name = type(inner).__name__
     if isinstance(inner, keras.optimizers.LossScaleOptimizer):
-        raise ValueError("Extended: LossScaleOptimizer goes around it, not into it")
+        raise ValueError("ExtendedOptimizer: LossScaleOptimizer goes around it, not into it")
     for argument, instead in (
         ("gradient_accumulation_steps", "Accumulate(steps)"),
         ("use_ema", "EMA(momentum)"),
-        ("loss_scale_factor", "a LossScaleOptimizer around Extended"),
+        ("loss_scale_factor", "a LossScaleOptimizer around ExtendedOptimizer"),
     ):
         if getattr(inner, argument, None):
-            raise ValueError(f"Extended: {name} has {argument}; use {instead} instead")
+            raise ValueError(f"ExtendedOptimizer: {name} has {argument}; use {instead} instead")
     decays = getattr(inner, "weight_decay", None) or getattr(inner, "weight_decay_rate", None)
     if decays and any(isinstance(extension, WeightDecay) for extension in extensions):
         raise ValueError(
-            f"Extended: {name} decays weights by itself ({decays}); with WeightDecay in the list "
-            "give it weight_decay=0, or take Adam for AdamW"
+            f"ExtendedOptimizer: {name} decays weights by itself ({decays}); with WeightDecay in "
+            "the list give it weight_decay=0, or use Adam instead of AdamW"
         )
     moving = next((type(e).__name__ for e in extensions if e.moves_weights), None)
     if moving and name == "ScheduleFreeAdamW":
         raise ValueError(
-            f"Extended: ScheduleFreeAdamW derives its state from the weights, which {moving} moves"
+            "ExtendedOptimizer: ScheduleFreeAdamW derives its state from the weights, which "
+            f"{moving} moves"
         )
     needs_rate = [e for e in extensions if isinstance(e, (WeightDecay, LayerAdaptation))]
     if needs_rate and name == "MultiOptimizer":
         raise ValueError(
-            f"Extended: MultiOptimizer has no one learning rate for {type(needs_rate[0]).__name__}"
-            "; give weight_decay to its members"
+            "ExtendedOptimizer: MultiOptimizer has several learning rates, but "
+            f"{type(needs_rate[0]).__name__} needs one; give weight_decay to its members"
         )

@@ -21,7 +21,7 @@ STATE = "bert4keras"  # what of a saved state says whose it is
 
 
 @serializable
-class Extended(keras.optimizers.Optimizer):
+class ExtendedOptimizer(keras.optimizers.Optimizer):
     """An optimizer that does what another does, and what a list of extensions adds.
 
     An update goes through them in an order that only the gradient transforms among them choose:
@@ -29,15 +29,16 @@ class Extended(keras.optimizers.Optimizer):
     1. `Accumulate` waits for the mean of some gradients; what follows happens once per update.
     2. `Clip`, `Normalize`, `Noise`, `Transform` and bare functions `(path, gradient)`, as listed.
     3. `WeightDecay`, then the inner optimizer, with its own clipping.
-    4. `LayerAdaptation`, `RateByPath`, `LazyRows` scale or undo the step; `Lookahead` syncs.
+    4. `LayerAdaptation`, `LearningRateMultipliers` and `LazyEmbeddings` scale or undo the step;
+       `Lookahead` syncs.
     5. `EMA` averages the weights that result.
 
     Under mixed float16 Keras puts its `LossScaleOptimizer` around it; a micro-batch whose
     gradient overflows then counts as never seen.
 
     Args:
-        inner_optimizer: a Keras optimizer, its name, or another `Extended`, whose extensions are
-            then taken over.
+        inner_optimizer: a Keras optimizer, its name, or another `ExtendedOptimizer`, whose
+            extensions are then taken over.
         extensions: which to add; of each class one, but any number of different transforms.
         name: of the optimizer.
 
@@ -52,7 +53,7 @@ class Extended(keras.optimizers.Optimizer):
         paths, model_variables: of the variables, once built.
 
     Example:
-        >>> optimizer = Extended(
+        >>> optimizer = ExtendedOptimizer(
         ...     keras.optimizers.Adam(warm_up(2e-5, 100, 1000)),
         ...     [Accumulate(4), Clip(1.0), WeightDecay(0.01), Lookahead(), EMA(0.999)],
         ... )
@@ -67,7 +68,7 @@ class Extended(keras.optimizers.Optimizer):
     ):
         inner = keras.optimizers.get(inner_optimizer)
         extensions = [as_extension(extension) for extension in extensions]
-        if isinstance(inner, Extended):
+        if isinstance(inner, ExtendedOptimizer):
             extensions = [*inner.extensions, *extensions]
             inner = inner.inner_optimizer
         check_extensions(extensions)
@@ -87,8 +88,8 @@ class Extended(keras.optimizers.Optimizer):
         if not self.inner_optimizer.built:
             self.inner_optimizer.build(variables)
         # Held by an object that neither Keras nor TensorFlow looks into for what to track.
-        self._held = Held(list(variables))
-        self._held.states = [extension.build(self) for extension in self.extensions]
+        self._state = _State(list(variables))
+        self._state.states = [extension.build(self) for extension in self.extensions]
 
     def variables_like(self, name: str) -> dict[int, Any]:
         """New state, one variable for each of the model's, zeros, in float32 at least."""
@@ -123,11 +124,11 @@ class Extended(keras.optimizers.Optimizer):
 
     @property
     def paths(self) -> list[str]:
-        return self._held.paths
+        return self._state.paths
 
     @property
     def model_variables(self) -> list[Any]:
-        return self._held.variables
+        return self._state.variables
 
     @property
     def variables(self) -> list[Any]:
@@ -158,7 +159,7 @@ class Extended(keras.optimizers.Optimizer):
             return
         if not self.built:
             if trainable_variables is None:
-                raise ValueError("Extended: build(variables) first, or pass the variables")
+                raise ValueError("ExtendedOptimizer: build(variables) first, or pass the variables")
             self.build(list(trainable_variables))
         gradients = self._by_index(grads, trainable_variables)
         if self._accumulation_steps == 1:
@@ -177,11 +178,13 @@ class Extended(keras.optimizers.Optimizer):
                 indices = [self._get_variable_index(v) for v in trainable_variables]
             except KeyError:
                 raise ValueError(
-                    "Extended: it was built for other variables; make and compile a new optimizer "
-                    "when trainable variables change"
+                    "ExtendedOptimizer: it was built for other variables; make and compile a new "
+                    "optimizer when trainable variables change"
                 ) from None
         if len(grads) != len(indices):
-            raise ValueError(f"Extended: {len(grads)} gradients for {len(indices)} variables")
+            raise ValueError(
+                f"ExtendedOptimizer: {len(grads)} gradients for {len(indices)} variables"
+            )
         return dict(zip(indices, grads, strict=True))
 
     def _accumulate(self, gradients: dict[int, Any]) -> None:
@@ -229,7 +232,7 @@ class Extended(keras.optimizers.Optimizer):
             extension.end(state, step)
 
     def _extended(self) -> list[tuple[Extension, Any]]:
-        return list(zip(self.extensions, self._held.states, strict=True))
+        return list(zip(self.extensions, self._state.states, strict=True))
 
     def average_values(self) -> dict[int, np.ndarray]:
         """The averages of `EMA` by the variable's index.
@@ -239,10 +242,12 @@ class Extended(keras.optimizers.Optimizer):
         """
         found = [(e, s) for e, s in self._extended() if isinstance(e, EMA)] if self.built else []
         if not any(isinstance(extension, EMA) for extension in self.extensions):
-            raise ValueError("Extended: no weights are averaged; give it EMA() as an extension")
+            raise ValueError(
+                "ExtendedOptimizer: no weights are averaged; give it EMA() as an extension"
+            )
         updates = int(ops.convert_to_numpy(self.updates)) if found else 0
         if not updates:
-            raise ValueError("Extended: there are no averages before the first update")
+            raise ValueError("ExtendedOptimizer: there are no averages before the first update")
         ((ema, averages),) = found
         return {i: ops.convert_to_numpy(a) * ema.scale(updates) for i, a in averages.items()}
 
@@ -252,7 +257,9 @@ class Extended(keras.optimizers.Optimizer):
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Set all variables, in the order of `variables`."""
         if len(weights) != len(self.variables):
-            raise ValueError(f"Extended: {len(weights)} arrays for {len(self.variables)} variables")
+            raise ValueError(
+                f"ExtendedOptimizer: {len(weights)} arrays for {len(self.variables)} variables"
+            )
         for variable, weight in zip(self.variables, weights, strict=True):
             variable.assign(weight)
 
@@ -302,7 +309,9 @@ class Extended(keras.optimizers.Optimizer):
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> Extended:
+    def from_config(
+        cls, config: Mapping[str, Any], custom_objects: Any = None
+    ) -> ExtendedOptimizer:
         with keras.saving.custom_object_scope(custom_objects or {}):
             return cls(
                 keras.saving.deserialize_keras_object(config["inner_optimizer"]),
@@ -311,7 +320,7 @@ class Extended(keras.optimizers.Optimizer):
             )
 
 
-class Held:
+class _State:
     """Variables of the model and the extensions' states."""
 
     def __init__(self, variables: list[Any]):

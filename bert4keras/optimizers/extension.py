@@ -13,7 +13,7 @@ from .._serialization import Strategy
 from .paths import as_patterns, matching
 
 if TYPE_CHECKING:
-    from .extended import Extended
+    from .extended import ExtendedOptimizer
 
 
 class Step:
@@ -25,7 +25,7 @@ class Step:
             whose "gradient" is their new value, are left out.
     """
 
-    def __init__(self, optimizer: Extended, gradients: dict[int, Any]):
+    def __init__(self, optimizer: ExtendedOptimizer, gradients: dict[int, Any]):
         self.optimizer = optimizer
         self.gradients = gradients
         self.notes: dict[type, Any] = {}  # what an extension keeps from `begin` to `end`
@@ -64,7 +64,7 @@ class Step:
 
 
 class Extension(Strategy):
-    """A technique that `Extended` adds to any optimizer: a value object without state of its own.
+    """A technique that `ExtendedOptimizer` adds to any optimizer; a value object without state.
 
     What it must keep from update to update it creates in `build`, as variables of the optimizer.
     `begin` runs before the inner optimizer, from the outermost extension (the highest `stage`) to
@@ -76,7 +76,7 @@ class Extension(Strategy):
     reads_gradients: ClassVar[bool] = False
     repeatable: ClassVar[bool] = False  # whether an optimizer may have two which differ
 
-    def build(self, optimizer: Extended) -> Any:
+    def build(self, optimizer: ExtendedOptimizer) -> Any:
         """Check the paths, create variables; returns what `begin` and `end` get as `state`."""
 
     def begin(self, state: Any, step: Step) -> None:
@@ -103,7 +103,7 @@ class GradientTransform(Extension):
     def __post_init__(self) -> None:
         object.__setattr__(self, "paths", as_patterns(self.paths))
 
-    def build(self, optimizer: Extended) -> Any:
+    def build(self, optimizer: ExtendedOptimizer) -> Any:
         name = type(self).__name__
         if self.paths is None:
             return set(range(len(optimizer.paths)))

@@ -13,7 +13,7 @@ EMBEDDING = r"(^|/)(Encoder-|Decoder-)?Embedding-"
 
 
 def layerwise_decay(model: keras.Model | Sequence[str], decay: float = 0.9) -> dict[str, float]:
-    """Factors for `RateByPath`: 1 for the head, `decay` times less with each block below.
+    """Return learning rate factors: 1 for the head, `decay` times less with each block below.
 
     Of L blocks, Transformer-i has decay^(L - i), the embeddings (with their norm and projection)
     decay^(L + 1); what is neither (pooling, heads, final norms) keeps the full rate. Encoder and
@@ -27,7 +27,7 @@ def layerwise_decay(model: keras.Model | Sequence[str], decay: float = 0.9) -> d
         decay: 0 to 1; 1 changes nothing, 0 trains the head alone.
 
     Returns:
-        `{"regular expression": factor}`; no variable matches two.
+        `{"regular expression": factor}` for `LearningRateMultipliers`; no variable matches two.
 
     Raises:
         ValueError: another decay, or variables among which there are no blocks.
@@ -36,7 +36,7 @@ def layerwise_decay(model: keras.Model | Sequence[str], decay: float = 0.9) -> d
     Ruder, ULMFiT, 2018, https://arxiv.org/abs/1801.06146 ("discriminative fine-tuning").
 
     Example:
-        >>> Extended("adam", [RateByPath(layerwise_decay(model, 0.8))])
+        >>> ExtendedOptimizer("adam", [LearningRateMultipliers(layerwise_decay(model, 0.8))])
     """
     if not 0 <= decay <= 1:
         raise ValueError(f"layerwise_decay: decay must be from 0 to 1, not {decay!r}")

@@ -19,7 +19,7 @@ class PiecewiseLinear(keras.optimizers.schedules.LearningRateSchedule):
 
     Before the first step the factor rises from 0 at step 0 (so that the very first update does
     nothing), behind the last it stays. A step is an update of the weights; give an optimizer that
-    accumulates gradients to `Extended`, where a micro-batch is no step.
+    accumulates gradients to `ExtendedOptimizer`, where a micro-batch is no step.
 
     Args:
         learning_rate: number, or another schedule, to be multiplied.

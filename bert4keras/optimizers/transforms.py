@@ -107,7 +107,9 @@ class Noise(GradientTransform):
 @serializable
 @dataclasses.dataclass(frozen=True)
 class Transform(GradientTransform):
-    """Any function of a variable's path and its gradient; `Extended` takes the bare function too.
+    """Any function of a variable's path and its gradient.
+
+    `ExtendedOptimizer` also takes the bare function.
 
     Args:
         function: `(path, gradient) -> gradient`, of `keras.ops`. To be saved with the model it
@@ -119,7 +121,7 @@ class Transform(GradientTransform):
         ValueError: a function that is not registered, when it is saved.
 
     Example:
-        >>> Extended("adam", [Transform(lambda path, g: -g if "adversary" in path else g)])
+        >>> ExtendedOptimizer("adam", [Transform(lambda path, g: -g if "adversary" in path else g)])
     """
 
     function: Callable[[str, Any], Any]

@@ -51,8 +51,8 @@ class Accumulate(Extension):
 class WeightDecay(Extension):
     """Decoupled weight decay, w - learning_rate rate w, of variables chosen by their path.
 
-    The learning rate is the present one, times the factor of `RateByPath`, if any. Keras' own
-    exclusion looks at a variable's name (`kernel`, `gamma`), never at the layer's.
+    The learning rate is the current one, times the factor of `LearningRateMultipliers`, if any.
+    Keras' own exclusion looks at a variable's name (`kernel`, `gamma`), never at the layer's.
 
     Args:
         rate: lambda, 0 or more.
@@ -142,7 +142,7 @@ class LayerAdaptation(Extension):
 
 @serializable
 @dataclasses.dataclass(frozen=True)
-class RateByPath(Extension):
+class LearningRateMultipliers(Extension):
     """Learning rates of single variables: their update, decay included, times a factor.
 
     w = old + factor (new - old), which is the learning rate times the factor in every optimizer
@@ -161,7 +161,8 @@ class RateByPath(Extension):
     Source: https://kexue.fm/archives/6418, `extend_with_parameter_wise_lr` of bert4keras 0.11.
 
     Example:
-        >>> Extended("adam", [RateByPath({"^Embedding-": 0.1, "^Classifier/": 10.0})])
+        >>> factors = {"^Embedding-": 0.1, "^Classifier/": 10.0}
+        >>> ExtendedOptimizer("adam", [LearningRateMultipliers(factors)])
     """
 
     factors: Mapping[str, float]
@@ -172,17 +173,21 @@ class RateByPath(Extension):
 
     def __post_init__(self) -> None:
         if not self.factors:
-            raise ValueError("RateByPath: factors is empty: give {'regular expression': factor}")
+            raise ValueError(
+                "LearningRateMultipliers: factors is empty: give {'regular expression': factor}"
+            )
         for pattern, factor in self.factors.items():
-            check_factor(factor, f"RateByPath: the factor of {pattern!r}")
+            check_factor(factor, f"LearningRateMultipliers: the factor of {pattern!r}")
         object.__setattr__(self, "factors", dict(self.factors))
 
     def build(self, optimizer: Any) -> Any:
         paths, factors = optimizer.paths, {}
         if not self.multiply:
-            group_by_path(paths, {p: [p] for p in self.factors}, total=False, owner="RateByPath")
+            group_by_path(
+                paths, {p: [p] for p in self.factors}, total=False, owner="LearningRateMultipliers"
+            )
         for pattern, factor in self.factors.items():
-            for index in matching(pattern, paths, "RateByPath"):
+            for index in matching(pattern, paths, "LearningRateMultipliers"):
                 factors[index] = factors.get(index, 1.0) * factor
         return {index: factor for index, factor in factors.items() if factor != 1}
 
@@ -196,7 +201,7 @@ class RateByPath(Extension):
 
 @serializable
 @dataclasses.dataclass(frozen=True)
-class LazyRows(Extension):
+class LazyEmbeddings(Extension):
     """Leave rows of embeddings alone whose gradient is all zero: tokens that no sample has.
 
     Momentum and weight decay would move them all the same. Which rows these are is read off the
@@ -225,28 +230,28 @@ class LazyRows(Extension):
     def __post_init__(self) -> None:
         object.__setattr__(self, "paths", as_patterns(self.paths))
         if not self.paths:
-            raise ValueError("LazyRows: paths is empty: name embeddings, ['Embedding-Token']")
+            raise ValueError("LazyEmbeddings: paths is empty: name embeddings, ['Embedding-Token']")
         if self.moments not in ("decay", "keep"):
-            raise ValueError(f"LazyRows: moments is 'decay' or 'keep', not {self.moments!r}")
+            raise ValueError(f"LazyEmbeddings: moments is 'decay' or 'keep', not {self.moments!r}")
 
     def build(self, optimizer: Any) -> Any:
-        found = {i for p in self.paths for i in matching(p, optimizer.paths, "LazyRows")}
+        found = {i for p in self.paths for i in matching(p, optimizer.paths, "LazyEmbeddings")}
         slots = optimizer.inner_slots() if self.moments == "keep" else {}
         if any(len(slot.shape) for slot in slots.get(None, ())):
             name = type(optimizer.inner_optimizer).__name__
             raise ValueError(
-                f"LazyRows: it cannot be told which moments of {name} are of which rows; take "
+                f"LazyEmbeddings: it cannot be told which moments of {name} are of which rows; use "
                 "moments='decay'"
             )
         for index in found:
             path, shape = optimizer.paths[index], tuple(optimizer.model_variables[index].shape)
             if len(shape) < 2:
-                raise ValueError(f"LazyRows: {path!r} has no rows, its shape is {shape}")
+                raise ValueError(f"LazyEmbeddings: {path!r} has no rows, its shape is {shape}")
             for slot in slots.get(index, ()):
                 if tuple(slot.shape) != shape:
                     raise ValueError(
-                        f"LazyRows: {slot.name!r} has the shape {tuple(slot.shape)}, so no rows of "
-                        f"{path!r} can be kept; take moments='decay'"
+                        f"LazyEmbeddings: {slot.name!r} has the shape {tuple(slot.shape)}, so no "
+                        f"rows of {path!r} can be kept; use moments='decay'"
                     )
         return {index: slots.get(index, []) for index in sorted(found)}
 

@@ -7,7 +7,7 @@ from .consistency import VAT, RDrop
 from .evaluator import Evaluator
 from .metrics import BinaryAccuracy, SparseCategoricalAccuracy
 from .mixup import Mixup
-from .regularized import Regularized
+from .regularized import RegularizedModel
 from .theseus import ModuleReplacement, Theseus
 
 __all__ = [
@@ -23,7 +23,7 @@ __all__ = [
     "Mixup",
     "ModuleReplacement",
     "RDrop",
-    "Regularized",
+    "RegularizedModel",
     "SparseCategoricalAccuracy",
     "Theseus",
 ]

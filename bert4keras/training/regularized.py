@@ -21,10 +21,10 @@ ROLES = ("objective", "adversarial", "penalty", "virtual")
 
 
 @serializable
-class Regularized(SavedWhole, keras.Model):
+class RegularizedModel(SavedWhole, keras.Model):
     """A functional model with the same layers and weights, whose `fit` uses techniques.
 
-        model = Regularized(model, [FGM(epsilon=1.0)])
+        model = RegularizedModel(model, [FGM(epsilon=1.0)])
         model.compile("adam", "sparse_categorical_crossentropy")
         model.fit(...)
 
@@ -48,7 +48,7 @@ class Regularized(SavedWhole, keras.Model):
             model that is regularised already, outputs or a loss that a technique cannot use.
 
     Example:
-        >>> model = Regularized(model, [RDrop(alpha=4), FGM(epsilon=0.5)])
+        >>> model = RegularizedModel(model, [RDrop(alpha=4), FGM(epsilon=0.5)])
     """
 
     def __init__(
@@ -254,7 +254,7 @@ class Regularized(SavedWhole, keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Regularized:
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> RegularizedModel:
         config = dict(config)
         model = keras.saving.deserialize_keras_object(config.pop("model"), custom_objects)
         techniques = [revive(one) for one in config.pop("techniques")]
@@ -263,15 +263,15 @@ class Regularized(SavedWhole, keras.Model):
 
 def check_model(model: Any) -> None:
     """Refuse what has no graph of layers, and what is regularised already."""
-    if isinstance(model, Regularized):
+    if isinstance(model, RegularizedModel):
         names = ", ".join(type(one).__name__ for one in model.techniques)
         raise ValueError(
-            f"this model is Regularized already, by {names}. Give all techniques in one list, with "
-            "the model itself (`model.plain`)."
+            f"this model is a RegularizedModel already, with {names}. Give all techniques in one "
+            "list, with the model itself (`model.plain`)."
         )
     if not is_functional(model):
         raise TypeError(
-            f"Regularized needs a functional model, keras.Model(inputs, outputs), not a "
+            f"RegularizedModel needs a functional model, keras.Model(inputs, outputs), not a "
             f"{type(model).__name__}: it runs the graph of layers around the embedding."
         )
 
@@ -281,9 +281,11 @@ def check_techniques(techniques: Any) -> tuple[Technique, ...]:
     techniques = tuple(techniques) if isinstance(techniques, (list, tuple)) else (techniques,)
     for one in techniques:
         if not isinstance(one, Technique):
-            raise TypeError(f"Regularized needs techniques such as FGM(epsilon=1.0), not {one!r}")
+            raise TypeError(
+                f"RegularizedModel needs techniques such as FGM(epsilon=1.0), not {one!r}"
+            )
     if not techniques:
-        raise ValueError("Regularized needs at least one technique, such as FGM(epsilon=1.0)")
+        raise ValueError("RegularizedModel needs at least one technique, such as FGM(epsilon=1.0)")
     for role in ROLES:
         names = [type(one).__name__ for one in techniques if one.role == role]
         if len(names) > 1:

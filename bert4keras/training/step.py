@@ -1,4 +1,4 @@
-"""One training step of a `Regularized` model: the same batch through the model several times."""
+"""One training step of a `RegularizedModel`: the same batch through the model several times."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Step:
     the perturbation is between them; of the new state, that of the first pass is kept.
 
     Args:
-        model: the `Regularized`.
+        model: the `RegularizedModel`.
         inputs, labels, weights: the batch, as Keras hands it out.
         all_weights: the sample weights before rows without a label got 0.
         scale: factor of the loss under mixed precision, a float32 scalar.

@@ -12,7 +12,7 @@ from .._serialization import Strategy
 
 
 class Technique(Strategy):
-    """One way to regularise training, given to `Regularized`.
+    """One way to regularise training, given to `RegularizedModel`.
 
     Attributes:
         role: techniques of one role exclude each other. "objective" decides what the loss of a

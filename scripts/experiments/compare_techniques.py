@@ -35,16 +35,16 @@ from bert4keras.data.bucketing import epoch_batches
 from bert4keras.layers import MaskedMeanPooling
 from bert4keras.optimizers import (
     EMA,
-    Extended,
+    ExtendedOptimizer,
+    LearningRateMultipliers,
     Lookahead,
-    RateByPath,
     apply_ema_weights,
     layerwise_decay,
     warm_up,
 )
 from bert4keras.tasks.classification import read_labelled_texts
 from bert4keras.tasks.similarity import spearman
-from bert4keras.training import FGM, PGD, VAT, GradientPenalty, Mixup, RDrop, Regularized
+from bert4keras.training import FGM, PGD, VAT, GradientPenalty, Mixup, RDrop, RegularizedModel
 
 REVIEWS = Path(__file__).resolve().parents[2] / "examples" / "datasets" / "reviews"
 OBJECTIVES = {
@@ -60,7 +60,7 @@ OBJECTIVES = {
 EXTENSIONS: dict[str, Callable[[keras.Model], list]] = {
     "lookahead": lambda model: [Lookahead(5, 0.5)],
     "ema": lambda model: [EMA(0.98)],
-    "layerwise": lambda model: [RateByPath(layerwise_decay(model, 0.8))],
+    "layerwise": lambda model: [LearningRateMultipliers(layerwise_decay(model, 0.8))],
 }
 NAMES = [*OBJECTIVES, *EXTENSIONS]
 
@@ -194,12 +194,12 @@ class Experiment:
         )
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
         if name in EXTENSIONS:
-            optimizer = Extended(optimizer, EXTENSIONS[name](model))
+            optimizer = ExtendedOptimizer(optimizer, EXTENSIONS[name](model))
         technique = OBJECTIVES.get(name)
         loss = "binary_crossentropy" if self.options.graded else "sparse_categorical_crossentropy"
         if isinstance(technique, Mixup) and not self.options.graded:
             loss = "categorical_crossentropy"
-        model = Regularized(model, [technique]) if technique else model
+        model = RegularizedModel(model, [technique]) if technique else model
         model.compile(optimizer, loss)
         return model
 

@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from bert4keras.layers import TokenEmbedding
-from bert4keras.training import Regularized
+from bert4keras.training import RegularizedModel
 from bert4keras.training.step import Step
 
 # No id twice in the batch: so moving the rows of the embedding matrix moves the looked-up vectors.
@@ -46,7 +46,7 @@ def moved_rows(model, move: np.ndarray):
     model.set_weights([first + move, *rest])
 
 
-def step_of(model: Regularized, x=IDS, y=LABELS, weights=None, training: bool = True) -> Step:
+def step_of(model: RegularizedModel, x=IDS, y=LABELS, weights=None, training: bool = True) -> Step:
     """A step on a batch, outside of `fit`."""
     model.compile(loss=LOSS, run_eagerly=True)
     y, known = model._labelled(ops.convert_to_tensor(y), weights)

@@ -10,7 +10,14 @@ import keras
 import numpy as np
 
 from bert4keras.data import DataGenerator
-from bert4keras.optimizers import EMA, Accumulate, Extended, Lookahead, PiecewiseLinear, WithEMA
+from bert4keras.optimizers import (
+    EMA,
+    Accumulate,
+    ExtendedOptimizer,
+    Lookahead,
+    PiecewiseLinear,
+    WithEMA,
+)
 from bert4keras.training import BackupAndRestore
 
 RNG = np.random.default_rng(3)
@@ -50,7 +57,9 @@ def make_model(dropout=0.0):
     y = keras.layers.Dense(1, "sigmoid")(keras.layers.GlobalAveragePooling1D()(x))
     model = keras.Model(ids, y)
     rate = PiecewiseLinear(0.05, {3: 1.0, 12: 0.1})
-    optimizer = Extended(keras.optimizers.Adam(rate), [Accumulate(2), Lookahead(3), EMA(0.9)])
+    optimizer = ExtendedOptimizer(
+        keras.optimizers.Adam(rate), [Accumulate(2), Lookahead(3), EMA(0.9)]
+    )
     model.compile(optimizer, "binary_crossentropy")
     return model
 

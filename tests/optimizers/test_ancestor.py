@@ -10,12 +10,12 @@ from bert4keras.optimizers import (
     EMA,
     Accumulate,
     Adam,
-    Extended,
+    ExtendedOptimizer,
     LayerAdaptation,
-    LazyRows,
+    LazyEmbeddings,
+    LearningRateMultipliers,
     Lookahead,
     PiecewiseLinear,
-    RateByPath,
     WeightDecay,
 )
 from helpers.updates import furthest, run, some_gradients
@@ -37,22 +37,26 @@ from helpers.updates import furthest, run, some_gradients
         ),
         ("gradient_accumulation", {"grad_accum_steps": 2}, Accumulate(2)),
         ("lookahead", {"steps_per_slow_update": 2, "slow_step_size": 0.3}, Lookahead(2, 0.3)),
-        ("lazy_optimization", {"include_in_lazy_optimization": ["Token"]}, LazyRows(["Token"])),
+        (
+            "lazy_optimization",
+            {"include_in_lazy_optimization": ["Token"]},
+            LazyEmbeddings(["Token"]),
+        ),
         ("exponential_moving_average", {"ema_momentum": 0.9}, EMA(0.9)),
         (
             "parameter_wise_lr",
             {"paramwise_lr_schedule": {"Transformer": 0.5, "kernel": 0.5}},
-            RateByPath({"Transformer": 0.5, "kernel": 0.5}, multiply=True),
+            LearningRateMultipliers({"Transformer": 0.5, "kernel": 0.5}, multiply=True),
         ),
     ],
 )
 def test_translates(name, arguments, extension):
     extend = getattr(optimizers, f"extend_with_{name}")
     optimizer = extend(Adam, name="Mine")(learning_rate=0.1, **arguments)
-    assert isinstance(optimizer, Extended)
+    assert isinstance(optimizer, ExtendedOptimizer)
     assert isinstance(optimizer.inner_optimizer, Adam)
     assert optimizer.extensions == (extension,)
-    expected = Extended(Adam(0.1), [extension])
+    expected = ExtendedOptimizer(Adam(0.1), [extension])
     assert furthest(run(optimizer, some_gradients(4)), run(expected, some_gradients(4))) == 0
     assert extend(Adam, name="Mine").__name__ == "Mine"
     assert extend.__doc__
@@ -97,7 +101,7 @@ def test_chains_as_in_the_pretraining_script():
         WeightDecay,
         LayerAdaptation,
     ]
-    same = Extended(
+    same = ExtendedOptimizer(
         optimizers.LAMB(
             PiecewiseLinear(0.01, {2: 1, 4: 0.5}),
             epsilon=1e-7,

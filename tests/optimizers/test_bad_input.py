@@ -12,14 +12,14 @@ from bert4keras.optimizers import (
     LAMB,
     Accumulate,
     Clip,
-    Extended,
+    ExtendedOptimizer,
     GradientTransform,
     LayerAdaptation,
-    LazyRows,
+    LazyEmbeddings,
+    LearningRateMultipliers,
     Lookahead,
     Noise,
     Normalize,
-    RateByPath,
     Transform,
     WeightDecay,
     extend_with_lookahead,
@@ -45,11 +45,17 @@ Adam, SGD = keras.optimizers.Adam, keras.optimizers.SGD
         (lambda: Noise(-1.0), "Noise: stddev must be 0 or more, not -1.0"),
         (lambda: Noise(decay=-1.0), "Noise: decay must be 0 or more, not -1.0"),
         (lambda: WeightDecay(-0.01), "WeightDecay: rate must be 0 or more, not -0.01"),
-        (lambda: RateByPath({"a": -2.0}), "the factor of 'a' must be 0 or more, not -2.0"),
-        (lambda: RateByPath({"a": float("nan")}), "the factor of 'a' must be 0 or more, not nan"),
-        (lambda: RateByPath({}), "factors is empty"),
-        (lambda: LazyRows([]), "paths is empty"),
-        (lambda: LazyRows("a", "freeze"), "moments is 'decay' or 'keep', not 'freeze'"),
+        (
+            lambda: LearningRateMultipliers({"a": -2.0}),
+            "the factor of 'a' must be 0 or more, not -2.0",
+        ),
+        (
+            lambda: LearningRateMultipliers({"a": float("nan")}),
+            "the factor of 'a' must be 0 or more, not nan",
+        ),
+        (lambda: LearningRateMultipliers({}), "factors is empty"),
+        (lambda: LazyEmbeddings([]), "paths is empty"),
+        (lambda: LazyEmbeddings("a", "freeze"), "moments is 'decay' or 'keep', not 'freeze'"),
         (lambda: LAMB(weight_decay_rate=-1.0), "weight_decay_rate must be 0 or more, not -1.0"),
         (lambda: LAMB(weight_decay=0.1), "LAMB has no weight_decay"),
         (lambda: LAMB().exclude_from_weight_decay(var_names=["bias"]), "give LAMB.*patterns"),
@@ -63,22 +69,34 @@ def test_numbers(make, message):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Extended(Adam(), [Lookahead(5), Lookahead(6)]), "has Lookahead twice: Lookahead"),
-        (lambda: Extended(Extended(Adam(), [EMA()]), [EMA()]), "has EMA twice"),
-        (lambda: extend_with_lookahead(extend_with_lookahead(Adam))(), "has Lookahead twice"),
-        (lambda: Extended(Adam(), [Clip(1.0), Normalize(), Clip(1.0)]), "has Clip twice"),
-        (lambda: Extended(Adam(gradient_accumulation_steps=2)), "Adam has gradient_accumulation_"),
-        (lambda: Extended(Adam(use_ema=True)), r"Adam has use_ema; use EMA\(momentum\) instead"),
-        (lambda: Extended(Adam(loss_scale_factor=2.0)), "loss_scale_factor; use a LossScaleOpt"),
         (
-            lambda: Extended(keras.optimizers.LossScaleOptimizer(Adam())),
+            lambda: ExtendedOptimizer(Adam(), [Lookahead(5), Lookahead(6)]),
+            "has Lookahead twice: Lookahead",
+        ),
+        (lambda: ExtendedOptimizer(ExtendedOptimizer(Adam(), [EMA()]), [EMA()]), "has EMA twice"),
+        (lambda: extend_with_lookahead(extend_with_lookahead(Adam))(), "has Lookahead twice"),
+        (lambda: ExtendedOptimizer(Adam(), [Clip(1.0), Normalize(), Clip(1.0)]), "has Clip twice"),
+        (
+            lambda: ExtendedOptimizer(Adam(gradient_accumulation_steps=2)),
+            "Adam has gradient_accumulation_",
+        ),
+        (
+            lambda: ExtendedOptimizer(Adam(use_ema=True)),
+            r"Adam has use_ema; use EMA\(momentum\) instead",
+        ),
+        (
+            lambda: ExtendedOptimizer(Adam(loss_scale_factor=2.0)),
+            "loss_scale_factor; use a LossScaleOpt",
+        ),
+        (
+            lambda: ExtendedOptimizer(keras.optimizers.LossScaleOptimizer(Adam())),
             "LossScaleOptimizer goes around it",
         ),
         (
-            lambda: Extended(keras.optimizers.AdamW(), [WeightDecay()]),
+            lambda: ExtendedOptimizer(keras.optimizers.AdamW(), [WeightDecay()]),
             r"AdamW decays weights by itself \(0.004\)",
         ),
-        (lambda: Extended(LAMB(), [WeightDecay()]), "LAMB decays weights by itself"),
+        (lambda: ExtendedOptimizer(LAMB(), [WeightDecay()]), "LAMB decays weights by itself"),
     ],
 )
 def test_what_would_be_done_twice(make, message):
@@ -87,46 +105,55 @@ def test_what_would_be_done_twice(make, message):
 
 
 def test_different_transforms_may_be_of_one_class():
-    Extended(Adam(), [Clip(1.0, paths="a"), Noise(), Clip(2.0, paths="b"), Noise(0.5)])
+    ExtendedOptimizer(Adam(), [Clip(1.0, paths="a"), Noise(), Clip(2.0, paths="b"), Noise(0.5)])
 
 
 def test_inner_optimizers_that_cannot_be_extended():
     if hasattr(keras.optimizers, "ScheduleFreeAdamW"):
         inner = keras.optimizers.ScheduleFreeAdamW()
         with pytest.raises(ValueError, match="derives its state from the weights, which Lookahead"):
-            Extended(inner, [Lookahead()])
-        Extended(inner, [Accumulate(2), Clip(1.0)])
+            ExtendedOptimizer(inner, [Lookahead()])
+        ExtendedOptimizer(inner, [Accumulate(2), Clip(1.0)])
     if hasattr(keras.optimizers, "MultiOptimizer"):
         multi = keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(Adam()))
-        with pytest.raises(ValueError, match="no one learning rate for WeightDecay"):
-            Extended(multi, [WeightDecay()])
+        with pytest.raises(ValueError, match="several learning rates, but WeightDecay"):
+            ExtendedOptimizer(multi, [WeightDecay()])
 
 
 @pytest.mark.parametrize("extension", [Lookahead, "lookahead", 3])
 def test_what_is_no_extension(extension):
-    with pytest.raises(TypeError, match="is no extension: give objects such as"):
-        Extended(Adam(), [extension])
+    with pytest.raises(TypeError, match="is not an extension: give objects such as"):
+        ExtendedOptimizer(Adam(), [extension])
 
 
 @pytest.mark.parametrize(
     ("extension", "message"),
     [
-        (RateByPath({"nowhere": 2.0}), "RateByPath: 'nowhere' matches no variable"),
-        (RateByPath({"kernel": 2.0, "Trans": 1.0}), "'Transformer-0-FeedForward/kernel' is in the"),
-        (RateByPath({"[": 2.0}), r"RateByPath: '\[' is no regular expression"),
+        (
+            LearningRateMultipliers({"nowhere": 2.0}),
+            "LearningRateMultipliers: 'nowhere' matches no variable",
+        ),
+        (
+            LearningRateMultipliers({"kernel": 2.0, "Trans": 1.0}),
+            "'Transformer-0-FeedForward/kernel' is in the",
+        ),
+        (
+            LearningRateMultipliers({"[": 2.0}),
+            r"LearningRateMultipliers: '\[' is no regular expression",
+        ),
         (WeightDecay(exclude=["nowhere"]), "WeightDecay, exclude: 'nowhere' matches no variable"),
         (WeightDecay(include="kernel"), "no group of .* has Embedding-Token/embeddings"),
         (WeightDecay(include="."), "Norm/gamma' is in the groups .'include', 'exclude'"),
         (LayerAdaptation("nowhere"), "LayerAdaptation, exclude: 'nowhere' matches"),
-        (LazyRows("nowhere"), "LazyRows: 'nowhere' matches no variable"),
-        (LazyRows("Classifier"), r"'Classifier/bias' has no rows, its shape is \(2,\)"),
+        (LazyEmbeddings("nowhere"), "LazyEmbeddings: 'nowhere' matches no variable"),
+        (LazyEmbeddings("Classifier"), r"'Classifier/bias' has no rows, its shape is \(2,\)"),
         (Clip(paths="nowhere"), "Clip: 'nowhere' matches no variable"),
         (Noise(paths=["Norm", "nowhere"]), "Noise: 'nowhere' matches no variable"),
     ],
 )
 def test_patterns(extension, message):
     with pytest.raises(ValueError, match=message):
-        Extended(Adam(), [extension]).build(make_variables())
+        ExtendedOptimizer(Adam(), [extension]).build(make_variables())
 
 
 def test_patterns_of_lamb():
@@ -136,7 +163,9 @@ def test_patterns_of_lamb():
 
 
 def test_moments_without_rows():
-    optimizer = Extended(keras.optimizers.Adafactor(), [LazyRows("^Emb", moments="keep")])
+    optimizer = ExtendedOptimizer(
+        keras.optimizers.Adafactor(), [LazyEmbeddings("^Emb", moments="keep")]
+    )
     with pytest.raises(ValueError, match="which moments of Adafactor are of which rows"):
         optimizer.build(make_variables())
 
@@ -147,7 +176,7 @@ def test_moments_without_rows():
                 name = variable.path.replace("/", "_") + "_rate"
                 self.add_variable((1,), name=name)
 
-    optimizer = Extended(OneRate(), [LazyRows("^Emb", moments="keep")])
+    optimizer = ExtendedOptimizer(OneRate(), [LazyEmbeddings("^Emb", moments="keep")])
     with pytest.raises(ValueError, match=r"embeddings_rate' has the shape \(1,\), so no rows"):
         optimizer.build(make_variables())
 
@@ -156,15 +185,19 @@ def test_functions():
     with pytest.raises(TypeError, match="Transform: 3 is not a function"):
         Transform(3)
     with pytest.raises(ValueError, match=r"made a gradient \(\) of \(5, 3\) for 'Embedding-Token"):
-        run(Extended(SGD(), [lambda path, g: ops.sum(g)]), some_gradients(1), compiled=False)
+        run(
+            ExtendedOptimizer(SGD(), [lambda path, g: ops.sum(g)]),
+            some_gradients(1),
+            compiled=False,
+        )
     with pytest.raises(ValueError, match=r"cannot be saved; register a named function"):
-        Extended(SGD(), [lambda path, g: g]).get_config()
+        ExtendedOptimizer(SGD(), [lambda path, g: g]).get_config()
     with pytest.raises(NotImplementedError):
-        run(Extended(SGD(), [GradientTransform()]), some_gradients(1), compiled=False)
+        run(ExtendedOptimizer(SGD(), [GradientTransform()]), some_gradients(1), compiled=False)
 
 
 def test_variables_and_gradients():
-    optimizer, variables = Extended(SGD()), make_variables()
+    optimizer, variables = ExtendedOptimizer(SGD()), make_variables()
     with pytest.raises(ValueError, match=r"build\(variables\) first, or pass the variables"):
         optimizer.apply([ops.ones(2)])
     optimizer.build(variables)
@@ -187,20 +220,24 @@ def saved(optimizer, path, units=1):
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        (lambda: Adam(), lambda: Extended(Adam(), [EMA()]), "saved optimizer is another class"),
         (
-            lambda: Extended(Adam(), [EMA()]),
-            lambda: Extended(SGD(), [EMA()]),
+            lambda: Adam(),
+            lambda: ExtendedOptimizer(Adam(), [EMA()]),
+            "saved optimizer is another class",
+        ),
+        (
+            lambda: ExtendedOptimizer(Adam(), [EMA()]),
+            lambda: ExtendedOptimizer(SGD(), [EMA()]),
             r"is Adam with \[EMA\], this one SGD with \[EMA\]",
         ),
         (
-            lambda: Extended(Adam(), [Lookahead()]),
-            lambda: Extended(Adam(), [EMA()]),
+            lambda: ExtendedOptimizer(Adam(), [Lookahead()]),
+            lambda: ExtendedOptimizer(Adam(), [EMA()]),
             r"is Adam with \[Lookahead\], this one Adam with \[EMA\]",
         ),
         (
-            lambda: Extended(Adam(), [Accumulate(2)]),
-            lambda: Extended(Adam(), [Accumulate(3)]),
+            lambda: ExtendedOptimizer(Adam(), [Accumulate(2)]),
+            lambda: ExtendedOptimizer(Adam(), [Accumulate(3)]),
             r"with \[Accumulate\(steps=2\)\], this one .*cannot be resumed",
         ),
     ],
@@ -215,7 +252,11 @@ def test_resuming_with_another_optimizer(before, after, message, tmp_path):
 
 
 def test_state_of_other_variables():
-    optimizer, other, store = Extended(Adam(), [EMA()]), Extended(Adam(), [EMA()]), {}
+    optimizer, other, store = (
+        ExtendedOptimizer(Adam(), [EMA()]),
+        ExtendedOptimizer(Adam(), [EMA()]),
+        {},
+    )
     optimizer.build(make_variables())
     optimizer.save_own_variables(store)
     other.build(make_variables()[:2])
@@ -225,7 +266,7 @@ def test_state_of_other_variables():
 
 def test_state_where_there_is_none_is_a_warning(tmp_path):
     """As in Keras: a file without optimizer, or an optimizer that is not built."""
-    optimizer = Extended(Adam(), [EMA()])
+    optimizer = ExtendedOptimizer(Adam(), [EMA()])
     optimizer.build(make_variables())
     with pytest.warns(UserWarning, match="Skipping variable loading"):
         optimizer.load_own_variables({})

@@ -1,4 +1,4 @@
-"""`Extended` in `compile` and `fit`: order, mixed precision, files, resuming, other optimizers."""
+"""`ExtendedOptimizer` in `compile` and `fit`: order, mixed precision, files, other optimizers."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from bert4keras.optimizers import (
     Accumulate,
     Adam,
     Clip,
-    Extended,
-    LazyRows,
+    ExtendedOptimizer,
+    LazyEmbeddings,
+    LearningRateMultipliers,
     Lookahead,
     Noise,
     PiecewiseLinear,
-    RateByPath,
     Transform,
     WeightDecay,
     warm_up,
@@ -57,8 +57,8 @@ def every_extension() -> list:
         Noise(0.01),
         Transform(halve, paths="Classifier"),
         WeightDecay(0.01),
-        RateByPath({"^Embedding": 0.5}),
-        LazyRows("^Embedding", moments="keep"),
+        LearningRateMultipliers({"^Embedding": 0.5}),
+        LazyEmbeddings("^Embedding", moments="keep"),
     ]
 
 
@@ -93,7 +93,7 @@ def test_no_extension_is_the_inner_optimizer():
     found, expected = (
         run(make(), some_gradients(5))
         for make in (
-            lambda: Extended(keras.optimizers.Adam(0.1)),
+            lambda: ExtendedOptimizer(keras.optimizers.Adam(0.1)),
             lambda: keras.optimizers.Adam(0.1),
         )
     )
@@ -102,10 +102,15 @@ def test_no_extension_is_the_inner_optimizer():
 
 def test_order_of_the_list_does_not_matter_but_of_transforms():
     def trained(extensions):
-        optimizer = Extended(keras.optimizers.SGD(0.5), extensions)
+        optimizer = ExtendedOptimizer(keras.optimizers.SGD(0.5), extensions)
         return run(optimizer, some_gradients(5))[-1:]
 
-    fixed = [WeightDecay(0.1), RateByPath({"^Emb": 0.5}), Lookahead(2), LazyRows("^Emb")]
+    fixed = [
+        WeightDecay(0.1),
+        LearningRateMultipliers({"^Emb": 0.5}),
+        Lookahead(2),
+        LazyEmbeddings("^Emb"),
+    ]
     orders = list(itertools.permutations(fixed))[7::8]
     expected = trained(fixed)
     assert all(furthest(trained(order), expected) == 0 for order in orders)
@@ -115,7 +120,7 @@ def test_order_of_the_list_does_not_matter_but_of_transforms():
 
 def test_transforms_only_of_some_paths():
     before, after = (
-        run(Extended(keras.optimizers.SGD(1.0), extensions), some_gradients(1))[0]
+        run(ExtendedOptimizer(keras.optimizers.SGD(1.0), extensions), some_gradients(1))[0]
         for extensions in ([], [Clip(0.1, paths="^Classifier")])
     )
     changed = {path for path in before if (before[path] != after[path]).any()}
@@ -125,7 +130,7 @@ def test_transforms_only_of_some_paths():
 def test_noise_has_its_deviation_and_comes_back_with_the_seed():
     def noise(updates=2, **options):
         shape = {"Layer-0/kernel": np.zeros((60, 50), "float32")}
-        optimizer = Extended(keras.optimizers.SGD(1.0), [Noise(0.1, **options)])
+        optimizer = ExtendedOptimizer(keras.optimizers.SGD(1.0), [Noise(0.1, **options)])
         history = run(optimizer, [shape] * updates, weights=shape)
         first, second = (history[i]["Layer-0/kernel"] for i in (0, 1))
         return first, second - first
@@ -141,7 +146,7 @@ def test_noise_has_its_deviation_and_comes_back_with_the_seed():
 @pytest.mark.parametrize("compiled", MODES)
 def test_a_model_learns_and_a_file_holds_everything(compiled, tmp_path):
     """All extensions at once, twice saved and read in the middle of an accumulation."""
-    optimizer = Extended(Adam(PiecewiseLinear(0.05, {2: 1.0, 50: 0.1})), every_extension())
+    optimizer = ExtendedOptimizer(Adam(PiecewiseLinear(0.05, {2: 1.0, 50: 0.1})), every_extension())
     model = make_model(optimizer, jit_compile=compiled)
     losses = fit(model, epochs=12).history["loss"]
     assert losses[-1] < 0.8 * losses[0]
@@ -171,7 +176,7 @@ np.savez(sys.argv[1] + "/trained.npz", *map(keras.ops.convert_to_numpy, weights)
 
 
 def test_a_fresh_process_goes_on(tmp_path):
-    model = make_model(Extended(LAMB(warm_up(0.1, 1, 9)), [Lookahead(2), EMA(0.5)]))
+    model = make_model(ExtendedOptimizer(LAMB(warm_up(0.1, 1, 9)), [Lookahead(2), EMA(0.5)]))
     fit(model)
     model.save(tmp_path / "model.keras")
     np.savez(tmp_path / "batch.npz", ids=IDS, labels=LABELS)
@@ -186,7 +191,7 @@ def test_a_fresh_process_goes_on(tmp_path):
 
 def test_resumed_by_backup_as_if_never_stopped(tmp_path):
     def make():
-        return make_model(Extended(keras.optimizers.Adam(0.05), every_extension()))
+        return make_model(ExtendedOptimizer(keras.optimizers.Adam(0.05), every_extension()))
 
     class Stop(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
@@ -213,7 +218,7 @@ def test_resumed_by_backup_as_if_never_stopped(tmp_path):
 
 def test_mixed_precision_scales_the_loss_and_skips_overflows():
     keras.config.set_dtype_policy("mixed_float16")
-    optimizer = Extended(keras.optimizers.SGD(0.1), [Accumulate(2), Clip(1.0), EMA(0.9)])
+    optimizer = ExtendedOptimizer(keras.optimizers.SGD(0.1), [Accumulate(2), Clip(1.0), EMA(0.9)])
     model = make_model(optimizer)
     scaled = model.optimizer
     assert isinstance(scaled, keras.optimizers.LossScaleOptimizer)
@@ -222,7 +227,9 @@ def test_mixed_precision_scales_the_loss_and_skips_overflows():
     found = values(model.trainable_variables)
 
     keras.config.set_dtype_policy("float32")
-    plain = make_model(Extended(keras.optimizers.SGD(0.1), [Accumulate(2), Clip(1.0), EMA(0.9)]))
+    plain = make_model(
+        ExtendedOptimizer(keras.optimizers.SGD(0.1), [Accumulate(2), Clip(1.0), EMA(0.9)])
+    )
     fit(plain, epochs=3)
     assert furthest([found], [values(plain.trainable_variables)]) < 5e-3
 
@@ -238,7 +245,7 @@ def test_mixed_precision_scales_the_loss_and_skips_overflows():
 
 
 def test_state_of_half_precision_variables_is_float32():
-    optimizer = Extended(keras.optimizers.SGD(0.1), [EMA(0.999), Accumulate(2)])
+    optimizer = ExtendedOptimizer(keras.optimizers.SGD(0.1), [EMA(0.999), Accumulate(2)])
     variables = make_variables(dtype="bfloat16")
     optimizer.build(variables)
     added = [v for v in optimizer.variables if v.path.startswith(optimizer.name) and len(v.shape)]
@@ -257,7 +264,9 @@ def test_other_optimizers_inside():
         sgd = keras.optimizers.SGD(0.1)
         inner.append(multi(keras.optimizers.OptimizerMap(sgd, {"Emb.*": keras.optimizers.Adam()})))
     for optimizer in inner:
-        extended = Extended(optimizer, [Accumulate(2), RateByPath({"^Emb": 0.0}), Lookahead(2)])
+        extended = ExtendedOptimizer(
+            optimizer, [Accumulate(2), LearningRateMultipliers({"^Emb": 0.0}), Lookahead(2)]
+        )
         history = run(extended, some_gradients(3, micro=2))
         assert int(extended.iterations) == 3
         still = "Embedding-Token/embeddings"
@@ -267,14 +276,14 @@ def test_other_optimizers_inside():
 
 
 def test_extended_twice_is_one():
-    inner = Extended(keras.optimizers.Adam(0.1), [Lookahead(3)])
-    outer = Extended(inner, [Accumulate(2), Clip(1.0)])
+    inner = ExtendedOptimizer(keras.optimizers.Adam(0.1), [Lookahead(3)])
+    outer = ExtendedOptimizer(inner, [Accumulate(2), Clip(1.0)])
     assert outer.inner_optimizer is inner.inner_optimizer
     assert outer.extensions == (Accumulate(2), Clip(1.0), Lookahead(3))
 
 
 def test_learning_rate_can_be_set():
-    optimizer = Extended(keras.optimizers.SGD(0.5), [Lookahead()])
+    optimizer = ExtendedOptimizer(keras.optimizers.SGD(0.5), [Lookahead()])
     callback = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
     fit(make_model(optimizer), callbacks=[callback])
     assert float(ops.convert_to_numpy(optimizer.inner_optimizer.learning_rate)) == 0.25
@@ -282,7 +291,7 @@ def test_learning_rate_can_be_set():
 
 @pytest.mark.filterwarnings("ignore:Gradients do not exist:UserWarning")
 def test_variables_without_gradient_stay():
-    optimizer = Extended(
+    optimizer = ExtendedOptimizer(
         keras.optimizers.SGD(0.5), [WeightDecay(0.1), Accumulate(2), Lookahead(1), Clip()]
     )
     variables = make_variables()
@@ -295,7 +304,7 @@ def test_variables_without_gradient_stay():
 
 def test_a_gradient_that_is_the_new_value_is_assigned():
     """As Keras' float8 layers have for their scales."""
-    optimizer = Extended(
+    optimizer = ExtendedOptimizer(
         keras.optimizers.SGD(0.5), [WeightDecay(0.1), Accumulate(2), Clip(0.1), Lookahead(1), EMA()]
     )
     variables = make_variables()
@@ -307,7 +316,9 @@ def test_a_gradient_that_is_the_new_value_is_assigned():
 
 
 def test_constraints_hold_behind_extensions():
-    optimizer = Extended(keras.optimizers.SGD(1.0), [Lookahead(1), RateByPath({"^Emb": 0.5})])
+    optimizer = ExtendedOptimizer(
+        keras.optimizers.SGD(1.0), [Lookahead(1), LearningRateMultipliers({"^Emb": 0.5})]
+    )
     variables = make_variables()
     variables[0].constraint = keras.constraints.UnitNorm(axis=1)
     optimizer.apply([ops.ones(v.shape) for v in variables], variables)
@@ -316,7 +327,9 @@ def test_constraints_hold_behind_extensions():
 
 
 def test_some_of_the_variables_can_be_updated():
-    optimizer = Extended(keras.optimizers.SGD(0.5), [Clip(1.0), RateByPath({"^Emb": 0.5})])
+    optimizer = ExtendedOptimizer(
+        keras.optimizers.SGD(0.5), [Clip(1.0), LearningRateMultipliers({"^Emb": 0.5})]
+    )
     variables = make_variables()
     optimizer.build(variables)
     before = values(variables)
@@ -327,7 +340,7 @@ def test_some_of_the_variables_can_be_updated():
 
 
 def test_set_weights_takes_all_variables():
-    optimizer, other = (Extended("adam", [EMA()]) for _ in range(2))
+    optimizer, other = (ExtendedOptimizer("adam", [EMA()]) for _ in range(2))
     for each in (optimizer, other):
         each.build(make_variables())
     new = [array + 1 for array in arrays(optimizer.variables)]

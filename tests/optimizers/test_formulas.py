@@ -18,13 +18,13 @@ from bert4keras.optimizers import (
     Accumulate,
     Adam,
     Clip,
-    Extended,
+    ExtendedOptimizer,
     LayerAdaptation,
-    LazyRows,
+    LazyEmbeddings,
+    LearningRateMultipliers,
     Lookahead,
     Normalize,
     PiecewiseLinear,
-    RateByPath,
     Transform,
     WeightDecay,
 )
@@ -150,12 +150,12 @@ CASES = {
     ),
     "rates": (
         keras_adam,
-        [RateByPath({"^Embedding": 0.0, "^Transformer": 0.3})],
+        [LearningRateMultipliers({"^Embedding": 0.0, "^Transformer": 0.3})],
         adam(factors=factor),
         adam(),
     ),
-    "lazy": (keras_adam, [LazyRows("^Embedding")], lazy(False), lazy(True)),
-    "sparse": (keras_adam, [LazyRows("^Embedding", moments="keep")], lazy(True), lazy(False)),
+    "lazy": (keras_adam, [LazyEmbeddings("^Embedding")], lazy(False), lazy(True)),
+    "sparse": (keras_adam, [LazyEmbeddings("^Embedding", moments="keep")], lazy(True), lazy(False)),
     "lookahead": (keras_adam, [Lookahead(4, 0.3)], lookahead(), lookahead(from_zero=True)),
     "clip": (keras_adam, [Clip(0.7)], transformed(clip), transformed(normalize)),
     "normalize": (keras_adam, [Normalize()], transformed(normalize), transformed(clip)),
@@ -164,8 +164,8 @@ CASES = {
         lambda: keras.optimizers.Adam(PiecewiseLinear(RATE, POINTS)),
         [
             Lookahead(4, 0.3),
-            LazyRows("Token"),
-            RateByPath({"Emb": 0.5}),
+            LazyEmbeddings("Token"),
+            LearningRateMultipliers({"Emb": 0.5}),
             WeightDecay(0.1),
             Clip(0.7),
         ],
@@ -177,7 +177,7 @@ CASES = {
 
 def extended(make, extensions, micro=1):
     more = [Accumulate(micro)] if micro > 1 else []
-    return Extended(make(), [*extensions, *more]) if extensions or more else make()
+    return ExtendedOptimizer(make(), [*extensions, *more]) if extensions or more else make()
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_lookahead_at_the_steps_where_public_code_is_wrong():
     """The first updates are those of the inner optimizer; the first sync is after update k."""
     gradients = some_gradients(4)
     plain = run(keras_adam(), gradients)
-    found = run(Extended(keras_adam(), [Lookahead(4, 0.3)]), gradients)
+    found = run(ExtendedOptimizer(keras_adam(), [Lookahead(4, 0.3)]), gradients)
     assert furthest(found[:3], plain[:3]) == 0
     path = "Classifier/bias"
     halfway = WEIGHTS[path] + 0.3 * (plain[3][path] - WEIGHTS[path])
@@ -245,7 +245,7 @@ def test_schedule_is_asked_once_per_update():
                 asked.append(int(step))
             return 0.01
 
-    optimizer = Extended(keras.optimizers.SGD(Notes()), [Accumulate(3)])
+    optimizer = ExtendedOptimizer(keras.optimizers.SGD(Notes()), [Accumulate(3)])
     run(optimizer, some_gradients(2, micro=3))
     assert int(optimizer.iterations) == 2
     assert keras.backend.backend() == "jax" or asked == [0, 1]
@@ -264,8 +264,8 @@ def test_gradients_of_one_large_batch():
         return np.concatenate([w.ravel() for w in model.get_weights()])
 
     extensions = [Clip(0.5), Lookahead(2)]
-    whole = train(Extended(keras_adam(), extensions), 12)
-    parts = train(Extended(keras_adam(), [*extensions, Accumulate(3)]), 4)
+    whole = train(ExtendedOptimizer(keras_adam(), extensions), 12)
+    parts = train(ExtendedOptimizer(keras_adam(), [*extensions, Accumulate(3)]), 4)
     np.testing.assert_allclose(parts, whole, atol=1e-6)
     # Clipping each micro-batch instead, as one optimizer without accumulation would.
-    assert np.abs(train(Extended(keras_adam(), extensions), 4) - whole).max() > 1e-3
+    assert np.abs(train(ExtendedOptimizer(keras_adam(), extensions), 4) - whole).max() > 1e-3

@@ -9,8 +9,8 @@ import pytest
 
 from bert4keras.optimizers import (
     NORMS_AND_BIASES,
-    Extended,
-    RateByPath,
+    ExtendedOptimizer,
+    LearningRateMultipliers,
     group_by_path,
     layerwise_decay,
 )
@@ -26,9 +26,9 @@ def with_head(**options) -> keras.Model:
 
 def factors(model, decay=0.5) -> dict[str, float]:
     """The factor of each trainable variable, as the optimizer finds it."""
-    optimizer = Extended("sgd", [RateByPath(layerwise_decay(model, decay))])
+    optimizer = ExtendedOptimizer("sgd", [LearningRateMultipliers(layerwise_decay(model, decay))])
     optimizer.build(model.trainable_variables)
-    (found,) = optimizer._held.states
+    (found,) = optimizer._state.states
     return {path: found.get(index, 1.0) for index, path in enumerate(optimizer.paths)}
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from bert4keras.training import FGM, PGD, VAT, GradientPenalty, Regularized
+from bert4keras.training import FGM, PGD, VAT, GradientPenalty, RegularizedModel
 from bert4keras.training.techniques import rescaled
 from helpers.regularizing import (
     IDS,
@@ -39,8 +39,8 @@ def at_moved_rows(model, move: np.ndarray) -> list[np.ndarray]:
     return found
 
 
-def perturbation(technique) -> tuple[list, Regularized]:
-    model = Regularized(small_model(rate=0.3), [technique])
+def perturbation(technique) -> tuple[list, RegularizedModel]:
+    model = RegularizedModel(small_model(rate=0.3), [technique])
     step = step_of(model)
     vectors = step.look_up()
     slopes = step.constant_gradients(vectors)[1]
@@ -64,7 +64,7 @@ def test_fgm_by_hand(clean, jit):
     first = gradients(model)
     second = at_moved_rows(model, directed(first[0], 0.8))
     expected = [a + b if clean else b for a, b in zip(first, second, strict=True)]
-    found = gradients(Regularized(model, [FGM(0.8, clean)]), jit=jit and COMPILED)
+    found = gradients(RegularizedModel(model, [FGM(0.8, clean)]), jit=jit and COMPILED)
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=2e-6)
     assert max(np.abs(a - 2 * b).max() for a, b in zip(found, first, strict=True)) > 0.01
@@ -76,7 +76,7 @@ def test_sample_weights_reach_both_passes():
     moved_rows(model, directed(first[0], 0.8))
     second = gradients(model, weights=weights)
     model.set_weights(before)
-    found = gradients(Regularized(model, [FGM(0.8)]), weights=weights)
+    found = gradients(RegularizedModel(model, [FGM(0.8)]), weights=weights)
     for ours, a, b in zip(found, first, second, strict=True):
         np.testing.assert_allclose(ours, a + b, atol=2e-6)
 
@@ -94,7 +94,7 @@ def test_pgd_by_hand(epsilon, alpha):
     """Within its ball, and at its border."""
     model = small_model()
     first, second = gradients(model), at_moved_rows(model, hand_pgd(model, epsilon, alpha, 3))
-    found = gradients(Regularized(model, [PGD(epsilon, alpha=alpha)]))
+    found = gradients(RegularizedModel(model, [PGD(epsilon, alpha=alpha)]))
     for ours, a, b in zip(found, first, second, strict=True):
         np.testing.assert_allclose(ours, a + b, atol=5e-6)
 
@@ -103,7 +103,7 @@ def test_pgd_rises_at_least_as_far():
     """Of the same radius, its loss is at least that of FGM; one step as long is FGM."""
 
     def loss(technique):
-        model = Regularized(small_model(), [technique])
+        model = RegularizedModel(small_model(), [technique])
         step = step_of(model)
         vectors = step.look_up()
         move = technique.perturbation(step, vectors, step.constant_gradients(vectors)[1])
@@ -120,7 +120,7 @@ def test_pgd_rises_at_least_as_far():
 def test_penalty_by_differences():
     """Its gradient against central differences of L + epsilon / 2 |dL/dE|^2 by plain Keras."""
     model, epsilon, h = small_model(), 500.0, 3e-3
-    found = gradients(Regularized(model, [GradientPenalty(epsilon)]), jit=COMPILED)
+    found = gradients(RegularizedModel(model, [GradientPenalty(epsilon)]), jit=COMPILED)
     before, rng = model.get_weights(), np.random.default_rng(1)
 
     def value(sign, direction, factor):
@@ -144,7 +144,7 @@ def test_penalty_by_differences():
 def test_epsilon_zero_is_plain_training_bit_for_bit():
     def trained(techniques, **options):
         model = small_model(rate=0.3)
-        model = Regularized(model, techniques) if techniques else model
+        model = RegularizedModel(model, techniques) if techniques else model
         model.compile(keras.optimizers.SGD(0.1), LOSS, **options)
         model.fit(IDS, LABELS, batch_size=4, epochs=3, verbose=0)
         return model.get_weights()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from bert4keras.training import FGM, VAT, RDrop, Regularized
+from bert4keras.training import FGM, VAT, RDrop, RegularizedModel
 from bert4keras.training.consistency import log_probabilities, weighted_mean
 from helpers.regularizing import (
     IDS,
@@ -29,7 +29,7 @@ def divergence(p: np.ndarray, q: np.ndarray) -> np.ndarray:
 
 
 def vat_move(technique: VAT, rate: float = 0.0):
-    model = Regularized(small_model(rate), [technique])
+    model = RegularizedModel(small_model(rate), [technique])
     step = step_of(model)
     vectors = step.look_up()
     outputs = step.evaluate(vectors)[1][0]
@@ -62,14 +62,14 @@ def test_loss_and_gradient_by_hand():
     """L + weight KL(f(E) || f(E + d)), with d from the technique and f(E) held constant."""
     weight, plain, random_move = 0.7, small_model(), {}
     technique = VAT(0.9, xi=0.5, weight=weight)
-    wrapped, perturbation = Regularized(plain, [technique]), VAT.perturbation
+    wrapped, perturbation = RegularizedModel(plain, [technique]), VAT.perturbation
 
     class Watched(VAT):
         def perturbation(self, *arguments):
             random_move["last"] = perturbation(self, *arguments)
             return random_move["last"]
 
-    wrapped = Regularized(plain, [Watched(0.9, xi=0.5, weight=weight)])
+    wrapped = RegularizedModel(plain, [Watched(0.9, xi=0.5, weight=weight)])
     found = gradients(wrapped)
     (move,) = map(numpy, random_move["last"])
     target, before = plain.predict(IDS, verbose=0), plain.get_weights()
@@ -91,7 +91,7 @@ def test_rows_without_a_label():
     expected = plain.predict(IDS, verbose=0)[some]
     loss = np.mean(-np.log(expected[[0, 1], labels[some]]))
     accuracy = np.mean(expected.argmax(1) == labels[some])
-    model = Regularized(plain, [VAT(0)])
+    model = RegularizedModel(plain, [VAT(0)])
     model.compile(loss=LOSS, metrics=["accuracy"])
     np.testing.assert_allclose(model.evaluate(IDS, labels, verbose=0), [loss, accuracy], rtol=1e-5)
     # Sample weights count on top, and a batch without any label has no loss.
@@ -102,7 +102,7 @@ def test_rows_without_a_label():
     assert model.evaluate(IDS, np.full(4, -1), verbose=0)[0] == 0
 
     def trained(y):
-        return gradients(Regularized(small_model(), [VAT(0.5)]), y=y)
+        return gradients(RegularizedModel(small_model(), [VAT(0.5)]), y=y)
 
     none, known = trained(np.full(4, -1, "int32")), trained(labels)
     assert 1e-4 < norm(none) < norm(known)
@@ -112,7 +112,7 @@ def test_r_drop_by_numpy():
     """On answers under two masks of each row."""
     technique, weights = RDrop(alpha=3.0), np.array([1.0, 0.5, 0.0, 2.0], "float32")
     for given in (None, weights):
-        step = step_of(Regularized(small_model(rate=0.5), [technique]), weights=given)
+        step = step_of(RegularizedModel(small_model(rate=0.5), [technique]), weights=given)
         value, (outputs, _) = step.evaluate(step.look_up())
         p, q = np.split(numpy(outputs), 2)
         assert np.abs(p - q).max() > 0.01  # two masks
@@ -127,7 +127,7 @@ def test_r_drop_by_numpy():
 
 
 def test_r_drop_without_dropout_is_plain():
-    found, plain = gradients(Regularized(small_model(), [RDrop()])), gradients(small_model())
+    found, plain = gradients(RegularizedModel(small_model(), [RDrop()])), gradients(small_model())
     for ours, theirs in zip(found, plain, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
@@ -136,7 +136,7 @@ def test_r_drop_without_dropout_is_plain():
     ("technique", "rows"), [(RDrop(), 4), (FGM(), 4), (VAT(), 4)], ids=lambda x: str(x)[:5]
 )
 def test_metrics_see_the_rows_that_came_in(technique, rows):
-    model = Regularized(small_model(rate=0.2), [technique])
+    model = RegularizedModel(small_model(rate=0.2), [technique])
     seen = []
 
     def count(y, p):
@@ -158,9 +158,9 @@ def test_probabilities_and_scores():
     two = np.log(np.concatenate([1 - p, p], -1))
     np.testing.assert_allclose(numpy(log_probabilities(one, True)), two, atol=1e-6)
     np.testing.assert_allclose(numpy(log_probabilities(p, False)), two, atol=1e-5)
-    model = Regularized(small_model(activation="linear"), [VAT()])
+    model = RegularizedModel(small_model(activation="linear"), [VAT()])
     model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    step = object.__new__(type(step_of(Regularized(small_model(), [VAT()]))))
+    step = object.__new__(type(step_of(RegularizedModel(small_model(), [VAT()]))))
     step.model = model
     assert step.from_logits(None)
     assert not step.from_logits(False)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from bert4keras.training import Mixup, Regularized
+from bert4keras.training import Mixup, RegularizedModel
 from helpers.regularizing import IDS, LABELS, numpy, small_model, step_of, tied_model
 
 pytestmark = pytest.mark.spread
@@ -39,7 +39,7 @@ def by_hand(model, layer, share, order, labels=LABELS, weights=None):
 @pytest.mark.parametrize("weights", [None, np.array([0.5, 2.0, 1.0, 0.0], "float32")])
 @pytest.mark.parametrize("layer", [None, "Hidden", "Pooled"])
 def test_loss_and_answers(layer, weights):
-    model = Regularized(small_model(), [Mixup(layer=layer)])
+    model = RegularizedModel(small_model(), [Mixup(layer=layer)])
     step = shuffled_step(model, weights=weights)
     value, (outputs, _) = step.evaluate(step.look_up())
     share, order = float(numpy(step.share)), numpy(step.order)
@@ -54,7 +54,7 @@ def test_loss_and_answers(layer, weights):
 @pytest.mark.parametrize("alpha", [0.05, 0.4, 1.0, 5.0])
 def test_share_is_of_the_beta_distribution(alpha):
     """Moments, by those of Beta(alpha, alpha); each step has a share and an order of its own."""
-    model = Regularized(small_model(), [Mixup(alpha)])
+    model = RegularizedModel(small_model(), [Mixup(alpha)])
     draws = np.array([float(numpy(Mixup(alpha).draw(model.seed_generator))) for _ in range(1500)])
     assert ((draws >= 0) & (draws <= 1)).all()
     variance = 1 / (4 * (2 * alpha + 1))
@@ -67,7 +67,7 @@ def test_share_is_of_the_beta_distribution(alpha):
 
 def test_a_tied_matrix_is_not_mixed_backwards():
     """Only what is looked up, where the embedding is the output matrix too."""
-    model = Regularized(tied_model(), [Mixup()])
+    model = RegularizedModel(tied_model(), [Mixup()])
     step = shuffled_step(model, y=IDS)
     outputs = numpy(step.evaluate(step.look_up())[1][0])
     share, order = float(numpy(step.share)), numpy(step.order)
@@ -81,4 +81,6 @@ def test_a_tied_matrix_is_not_mixed_backwards():
 def test_wrong_alpha():
     with pytest.raises(ValueError, match=r"Mixup\(alpha=0\): must be a number of at least 0.01"):
         Mixup(0)
-    assert ops.is_tensor(Mixup(0.01).draw(Regularized(small_model(), [Mixup()]).seed_generator))
+    assert ops.is_tensor(
+        Mixup(0.01).draw(RegularizedModel(small_model(), [Mixup()]).seed_generator)
+    )

@@ -12,7 +12,7 @@ from bert4keras.layers import MaskedMeanPooling
 from bert4keras.models import build_transformer_model
 from bert4keras.tasks.classification import MultiSampleDropout
 from bert4keras.tasks.tagging import ConditionalRandomField
-from bert4keras.training import FGM, PGD, VAT, GradientPenalty, Mixup, RDrop, Regularized
+from bert4keras.training import FGM, PGD, VAT, GradientPenalty, Mixup, RDrop, RegularizedModel
 from bert4keras.training.techniques import joint_norm
 from helpers.regularizing import (
     IDS,
@@ -31,7 +31,7 @@ COMPILED = keras.backend.backend() != "torch"
 EVERYTHING = [RDrop(), PGD(0.5, steps=2), GradientPenalty(), VAT(0.5)]
 
 
-def seeded(model: Regularized) -> Regularized:
+def seeded(model: RegularizedModel) -> RegularizedModel:
     """With the random start of a technique fixed."""
     model.seed_generator.state.assign([1, 0])
     return model
@@ -41,7 +41,7 @@ def seeded(model: Regularized) -> Regularized:
 def test_learns(techniques):
     """Eagerly, dropout on: the loss of the plain model falls; weights are those of the plain."""
     plain = small_model(rate=0.1)
-    model = Regularized(plain, techniques)
+    model = RegularizedModel(plain, techniques)
     model.compile(keras.optimizers.Adam(0.05), LOSS, run_eagerly=True)
     before = model.evaluate(IDS, LABELS, verbose=0)
     for _ in range(8):
@@ -57,7 +57,7 @@ def test_compiled_is_eager():
     """The same gradient, jitted where the backend does."""
     techniques = [RDrop(), PGD(0.5, steps=2), GradientPenalty()]
     eager, compiled = (
-        gradients(Regularized(small_model(), techniques), jit=jit and COMPILED)
+        gradients(RegularizedModel(small_model(), techniques), jit=jit and COMPILED)
         for jit in (False, True)
     )
     for ours, theirs in zip(compiled, eager, strict=True):
@@ -68,7 +68,7 @@ def test_compiled_is_eager():
 def test_random_techniques_compile():
     """Compiled TensorFlow draws other numbers, so there is no equality."""
     techniques = [Mixup(0.5, "Hidden"), FGM(0.5, clean=False), VAT(0.5)]
-    found = gradients(Regularized(small_model(0.2), techniques), jit=COMPILED)
+    found = gradients(RegularizedModel(small_model(0.2), techniques), jit=COMPILED)
     assert all(0 < norm([gradient]) < 10 for gradient in found)
 
 
@@ -81,7 +81,7 @@ def test_a_tied_matrix_is_moved_only_where_it_is_read():
     second = gradients(two, ids, ids)
     two.set_weights(before)
     table, kernel, bias, other = (a + b for a, b in zip(first, second, strict=True))
-    found = gradients(Regularized(tied_model(), [FGM(0.7)]), ids, ids)
+    found = gradients(RegularizedModel(tied_model(), [FGM(0.7)]), ids, ids)
     for ours, theirs in zip(found, [table + other, kernel, bias], strict=True):
         np.testing.assert_allclose(ours, theirs, atol=3e-6)
 
@@ -104,8 +104,8 @@ def model_with_loss() -> keras.Model:
 @pytest.mark.parametrize("technique", [FGM(0.8), RDrop(), VAT(0.8)], ids=str)
 def test_a_loss_within_the_model(technique):
     """Gives the same gradients as that loss compiled."""
-    inside = seeded(Regularized(model_with_loss(), [technique]))
-    outside = seeded(Regularized(small_model(), [technique]))
+    inside = seeded(RegularizedModel(model_with_loss(), [technique]))
+    outside = seeded(RegularizedModel(small_model(), [technique]))
     found = gradients(inside, [IDS, LABELS], None, loss=None)
     for ours, theirs in zip(found, gradients(outside), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=3e-6)
@@ -126,7 +126,7 @@ def test_several_inputs_look_ups_and_outputs():
     moved_rows(plain, first[0] * (0.6 / np.linalg.norm(first[0])))
     second = gradients(plain, x, y, loss=losses)
     plain.set_weights(before)
-    model = Regularized(plain, [FGM(0.6)], embedding="Words")
+    model = RegularizedModel(plain, [FGM(0.6)], embedding="Words")
     for ours, a, b in zip(gradients(model, x, y, loss=losses), first, second, strict=True):
         np.testing.assert_allclose(ours, a + b, atol=3e-6)
     model.compile("sgd", losses)
@@ -146,7 +146,7 @@ def test_layers_with_state_and_losses():
     plain = keras.Model(ids, MultiSampleDropout(3, 2, 0.0)(x))
     table = plain.get_weights()[0]
     expected = 0.5 * table[IDS].reshape(4, -1).mean(0)
-    clean, both = gradients(plain), gradients(Regularized(plain, [FGM(1e-7)]))
+    clean, both = gradients(plain), gradients(RegularizedModel(plain, [FGM(1e-7)]))
     names = [w.name for w in plain.weights]
     for name, ours, theirs in zip(names, both, clean, strict=True):
         if "moving" not in name:
@@ -160,9 +160,9 @@ def test_layers_with_state_and_losses():
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision(policy, technique):
     """Gradients near those in float32; in float16 they are scaled, and too large ones skip."""
-    exact = gradients(seeded(Regularized(small_model(), [technique])))
+    exact = gradients(seeded(RegularizedModel(small_model(), [technique])))
     keras.config.set_dtype_policy(policy)
-    model = seeded(Regularized(small_model(), [technique]))
+    model = seeded(RegularizedModel(small_model(), [technique]))
     found = gradients(model)
     assert ("loss_scale" in model.optimizer.name) == (policy == "mixed_float16")
     for ours, theirs in zip(found, exact, strict=True):
@@ -181,9 +181,10 @@ def test_mixed_precision(policy, technique):
 def test_accumulated_gradients():
     """Two halves with accumulation of 2 are one step of their mean."""
     halves = [
-        gradients(Regularized(small_model(), [FGM(0.5)]), IDS[i::2], LABELS[i::2]) for i in (0, 1)
+        gradients(RegularizedModel(small_model(), [FGM(0.5)]), IDS[i::2], LABELS[i::2])
+        for i in (0, 1)
     ]
-    model = Regularized(small_model(), [FGM(0.5)])
+    model = RegularizedModel(small_model(), [FGM(0.5)])
     before = model.get_weights()
     optimizer = keras.optimizers.SGD(1.0, gradient_accumulation_steps=2)
     model.compile(optimizer, LOSS, jit_compile=COMPILED)
@@ -212,10 +213,10 @@ def test_blocks_that_are_computed_again(technique):
     saving.set_weights(plain.get_weights())
     if isinstance(technique, GradientPenalty) and keras.backend.backend() != "jax":
         with pytest.raises(ValueError, match=r"twice.*through.*Transformer-0-.*without `remat`"):
-            Regularized(saving, [technique])
+            RegularizedModel(saving, [technique])
         return
     wanted, found = (
-        gradients(seeded(Regularized(model, [technique])), inputs, jit=COMPILED)
+        gradients(seeded(RegularizedModel(model, [technique])), inputs, jit=COMPILED)
         for model in (plain, saving)
     )
     for one, other in zip(found, wanted, strict=True):
@@ -225,14 +226,14 @@ def test_blocks_that_are_computed_again(technique):
 def test_saved_and_read_again(tmp_path):
     """As it is, with its techniques and its optimizer; alone; and weights one from the other."""
     techniques = [Mixup(0.5, "Hidden"), PGD(0.5), GradientPenalty(0.1), VAT(0.3, from_logits=False)]
-    model = Regularized(small_model(rate=0.1), techniques, name="mine")
+    model = RegularizedModel(small_model(rate=0.1), techniques, name="mine")
     model.compile(keras.optimizers.Adam(0.01), LOSS, metrics=["accuracy"], run_eagerly=True)
     model.train_on_batch(IDS, LABELS)
     expected = model.predict(IDS, verbose=0)
     model.save(tmp_path / "whole.keras")
     model.plain.save(tmp_path / "plain.keras")
     again = keras.models.load_model(tmp_path / "whole.keras")
-    assert isinstance(again, Regularized)
+    assert isinstance(again, RegularizedModel)
     assert again.techniques == tuple(techniques)
     assert (again.name, again.embedding.name) == ("mine", "Embedding-Token")
     assert again.optimizer.iterations == 1
@@ -242,7 +243,7 @@ def test_saved_and_read_again(tmp_path):
     np.testing.assert_allclose(plain.predict(IDS, verbose=0), expected, atol=1e-6)
     for source, target in (
         (model, small_model(seed=3)),
-        (plain, Regularized(small_model(), [FGM()])),
+        (plain, RegularizedModel(small_model(), [FGM()])),
     ):
         source.save_weights(tmp_path / "some.weights.h5")
         target.load_weights(tmp_path / "some.weights.h5")
@@ -250,7 +251,7 @@ def test_saved_and_read_again(tmp_path):
 
 
 def test_calling_the_model_is_plain():
-    model = Regularized(small_model(rate=0.5), [RDrop(), FGM(1.0)])
+    model = RegularizedModel(small_model(rate=0.5), [RDrop(), FGM(1.0)])
     assert tuple(model(IDS, training=True).shape) == (4, 3)
     model.compile(loss=LOSS)
     assert model.evaluate(IDS, LABELS, verbose=0) == pytest.approx(
@@ -263,7 +264,7 @@ def test_an_implicit_mask_stays():
     ids = keras.Input((3,), dtype="int32")
     x = keras.layers.Embedding(12, 4, mask_zero=True, name="Embedding-Token")(ids)
     plain = keras.Model(ids, keras.layers.GlobalAveragePooling1D()(x))
-    model = Regularized(plain, [FGM()])
+    model = RegularizedModel(plain, [FGM()])
     padded = np.array([[1, 5, 0], [7, 0, 0]], "int32")
     step = step_of(model, padded, LABELS[:2])
     vectors = step.look_up()
@@ -293,35 +294,55 @@ def two_outputs() -> keras.Model:
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: Regularized(sequential(), [FGM()]), TypeError, "functional model.*not a Subclass"),
         (
-            lambda: Regularized(Regularized(small_model(), [FGM()]), [RDrop()]),
-            ValueError,
-            "Regularized already, by FGM.*one list",
+            lambda: RegularizedModel(sequential(), [FGM()]),
+            TypeError,
+            "functional model.*not a Subclass",
         ),
         (
-            lambda: Regularized(small_model(), [FGM()], embedding="Hidden"),
+            lambda: RegularizedModel(RegularizedModel(small_model(), [FGM()]), [RDrop()]),
+            ValueError,
+            "RegularizedModel already, with FGM.*one list",
+        ),
+        (
+            lambda: RegularizedModel(small_model(), [FGM()], embedding="Hidden"),
             ValueError,
             "no layer 'Hidden' that looks up.*Those that do: Embedding-Token",
         ),
-        (lambda: Regularized(nested(), [FGM()]), ValueError, "do: none.*It calls the models func"),
-        (lambda: Regularized(small_model(), []), ValueError, "at least one technique"),
-        (lambda: Regularized(small_model(), ["fgm"]), TypeError, "techniques such as.*'fgm'"),
-        (lambda: Regularized(small_model(), [FGM(), PGD()]), ValueError, "FGM and PGD exclude"),
-        (lambda: Regularized(small_model(), [RDrop(), Mixup()]), ValueError, "RDrop and Mixup ex"),
-        (lambda: Regularized(two_outputs(), [VAT()]), ValueError, "VAT compares.*has 2 outputs"),
         (
-            lambda: Regularized(small_model(), [Mixup(layer="Pooler")]),
+            lambda: RegularizedModel(nested(), [FGM()]),
+            ValueError,
+            "do: none.*It calls the models func",
+        ),
+        (lambda: RegularizedModel(small_model(), []), ValueError, "at least one technique"),
+        (lambda: RegularizedModel(small_model(), ["fgm"]), TypeError, "techniques such as.*'fgm'"),
+        (
+            lambda: RegularizedModel(small_model(), [FGM(), PGD()]),
+            ValueError,
+            "FGM and PGD exclude",
+        ),
+        (
+            lambda: RegularizedModel(small_model(), [RDrop(), Mixup()]),
+            ValueError,
+            "RDrop and Mixup ex",
+        ),
+        (
+            lambda: RegularizedModel(two_outputs(), [VAT()]),
+            ValueError,
+            "VAT compares.*has 2 outputs",
+        ),
+        (
+            lambda: RegularizedModel(small_model(), [Mixup(layer="Pooler")]),
             ValueError,
             "Mixup: the model uses a layer 'Pooler' 0 times.*Hidden.*Pooled",
         ),
         (
-            lambda: Regularized(model_with_loss(), [Mixup()]).compile("sgd"),
+            lambda: RegularizedModel(model_with_loss(), [Mixup()]).compile("sgd"),
             ValueError,
             "Mixup needs the labels as targets and a loss in `compile`",
         ),
         (
-            lambda: Regularized(small_model(), [GradientPenalty()]).compile(
+            lambda: RegularizedModel(small_model(), [GradientPenalty()]).compile(
                 "sgd", ConditionalRandomField().loss
             ),
             ValueError,

@@ -6,8 +6,14 @@ import keras
 
 from benchmarks import inputs
 from benchmarks.sides.keras_common import train_case
-from bert4keras.optimizers import EMA, Extended, Lookahead, RateByPath, layerwise_decay
-from bert4keras.training import FGM, VAT, GradientPenalty, Mixup, RDrop, Regularized
+from bert4keras.optimizers import (
+    EMA,
+    ExtendedOptimizer,
+    LearningRateMultipliers,
+    Lookahead,
+    layerwise_decay,
+)
+from bert4keras.training import FGM, VAT, GradientPenalty, Mixup, RDrop, RegularizedModel
 
 LENGTH = 64  # tokens of a row
 REGULARIZERS = {
@@ -20,7 +26,7 @@ REGULARIZERS = {
 EXTENSIONS = {
     "lookahead": lambda model: Lookahead(),
     "ema": lambda model: EMA(),
-    "layerwise": lambda model: RateByPath(layerwise_decay(model)),
+    "layerwise": lambda model: LearningRateMultipliers(layerwise_decay(model)),
 }
 
 
@@ -32,13 +38,13 @@ def cases(classifier) -> dict:
             data = inputs.batch(options["steps"])
             model = classifier()
             if name in EXTENSIONS:
-                optimizer = Extended(
+                optimizer = ExtendedOptimizer(
                     keras.optimizers.AdamW(inputs.LEARNING_RATE), [EXTENSIONS[name](model)]
                 )
                 model.compile(optimizer, model.loss)
             elif name in REGULARIZERS:
                 loss = model.loss
-                model = Regularized(model, [REGULARIZERS[name]])
+                model = RegularizedModel(model, [REGULARIZERS[name]])
                 model.compile(keras.optimizers.AdamW(inputs.LEARNING_RATE), loss)
             features = tuple(data[key][:, :LENGTH] for key in ("token_ids", "segment_ids"))
             return train_case(model, features, data["labels"], options["steps"])

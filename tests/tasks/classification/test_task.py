@@ -20,7 +20,7 @@ from bert4keras.tasks.classification import (
 )
 from bert4keras.tasks.windows import text_windows
 from bert4keras.tokenizers import Tokenizer
-from bert4keras.training import VAT, Regularized
+from bert4keras.training import VAT, RegularizedModel
 
 pytestmark = pytest.mark.spread
 
@@ -219,7 +219,7 @@ def test_texts_without_a_label(checkpoint):
     assert known.sum() == 4
     loss, alone = task.loss(labels, scores), task.loss(labels[known], scores[known])
     assert float(loss) == pytest.approx(float(alone), rel=1e-5)
-    model = Regularized(task.model, [VAT()])
+    model = RegularizedModel(task.model, [VAT()])
     model.compile(keras.optimizers.Adam(1e-3), task.loss)
     history = model.fit(task.batches(with_unlabelled, 8), epochs=2, verbose=0).history
     assert np.isfinite(history["loss"]).all()

@@ -14,7 +14,7 @@ from bert4keras.models import build_transformer_model
 from bert4keras.tasks import FilledText, Filling, FillMask, TaskError
 from bert4keras.tasks.filling import task as module
 from bert4keras.tokenizers import Tokenizer
-from bert4keras.training import FGM, Regularized
+from bert4keras.training import FGM, RegularizedModel
 
 pytestmark = pytest.mark.spread
 
@@ -194,7 +194,7 @@ def test_a_model_of_ones_own_and_regularized(checkpoint):
     found = task("the [MASK]")
     assert len(found) == 58
     assert all(isinstance(f, Filling) and 5 <= f.token_id < 63 for f in found)
-    model = Regularized(task.model, [FGM()])
+    model = RegularizedModel(task.model, [FGM()])
     model.compile(keras.optimizers.Adam(1e-3), task.loss)
     history = model.fit(task.batches(TEXTS, 4, rate=0.5), verbose=0)
     assert np.isfinite(history.history["loss"]).all()

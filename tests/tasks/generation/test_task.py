@@ -21,7 +21,7 @@ from bert4keras.generation import (
 from bert4keras.models import build_transformer_model
 from bert4keras.tasks import Generator, Prompt, TaskError
 from bert4keras.tokenizers import Tokenizer
-from bert4keras.training import FGM, Regularized
+from bert4keras.training import FGM, RegularizedModel
 
 pytestmark = pytest.mark.spread
 
@@ -234,7 +234,7 @@ def test_regularized_and_small_vocabularies(fixtures):
     task = Generator.build(fixtures / "bert_gelu", texts=texts, max_new_tokens=6, options=DRY)
     whole = Tokenizer.from_pretrained(fixtures / "bert_gelu")
     assert task.tokenizer.vocab_size < whole.vocab_size
-    model = Regularized(task.model, [FGM(epsilon=0.5)])
+    model = RegularizedModel(task.model, [FGM(epsilon=0.5)])
     model.compile(keras.optimizers.Adam(3e-3), task.loss)
     before = task.log_probabilities(PAIRS)[0].sum()
     model.fit(task.batches(PAIRS, 4, shuffle=True), epochs=5, verbose=0)

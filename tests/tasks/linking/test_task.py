@@ -25,7 +25,7 @@ from bert4keras.tasks.linking import (
     Mention,
 )
 from bert4keras.tokenizers import Tokenizer
-from bert4keras.training import FGM, Regularized
+from bert4keras.training import FGM, RegularizedModel
 from helpers import family_models
 from helpers.fresh_process import its_turn
 
@@ -283,7 +283,7 @@ def test_a_model_of_ones_own_and_adversarial_training(checkpoint):
     model = keras.Model([*bert.inputs, starts], CandidateRanking(4)([bert.output, starts]))
     tokenizer = Tokenizer.from_pretrained(checkpoint)
     task = EntityLinker(tokenizer, model, BASE, description=10, maxlen=30)
-    trained = Regularized(task.model, [FGM()])
+    trained = RegularizedModel(task.model, [FGM()])
     trained.compile("adam", task.loss)
     trained.fit(task.batches(SAMPLES, 4), verbose=0)
     assert task("film")[0].score > 0

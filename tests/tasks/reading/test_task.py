@@ -15,7 +15,7 @@ from bert4keras.models import build_transformer_model
 from bert4keras.tasks import Answer, ExtractiveQA, Question, TaskError, from_scratch
 from bert4keras.tasks.reading import SpanExtraction, encode_passages, match_features
 from bert4keras.tokenizers import Tokenizer
-from bert4keras.training import FGM, Regularized
+from bert4keras.training import FGM, RegularizedModel
 
 pytestmark = pytest.mark.spread
 
@@ -218,7 +218,7 @@ def test_odd_texts(qa):
 
 def test_adversarial_training(checkpoint):
     task = ExtractiveQA.build(checkpoint)
-    model = Regularized(task.model, [FGM()])
+    model = RegularizedModel(task.model, [FGM()])
     model.compile(keras.optimizers.Adam(1e-3), task.loss)
     history = model.fit(task.batches(SAMPLES, 3), epochs=1, verbose=0)
     assert math.isfinite(history.history["loss"][0])

@@ -11,7 +11,7 @@ from bert4keras.models import build_transformer_model
 from bert4keras.tasks import RelationExtractor, TaskError
 from bert4keras.tasks.relations import CasRel, GPLinker, Relation, RelationEntity, Triple
 from bert4keras.tokenizers import Tokenizer
-from bert4keras.training import FGM, Regularized
+from bert4keras.training import FGM, RegularizedModel
 from helpers import tiny
 from helpers.families import FAMILIES
 
@@ -179,7 +179,7 @@ def test_a_model_of_ones_own_and_adversarial_training(checkpoint):
     task = RelationExtractor(
         Tokenizer.from_pretrained(checkpoint), keras.Model(bert.inputs, scores), ["in", "of"]
     )
-    regularized = Regularized(task.model, [FGM()])
+    regularized = RegularizedModel(task.model, [FGM()])
     regularized.compile(keras.optimizers.Adam(1e-3), task.loss)
     regularized.fit(task.batches(SAMPLES, 2, shuffle=True), verbose=0)
     assert isinstance(task("good film"), list)

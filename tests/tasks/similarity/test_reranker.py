@@ -13,7 +13,7 @@ import pytest
 
 from bert4keras import tasks
 from bert4keras.tasks import Ranked, Reranker, TaskError, TextClassifier
-from bert4keras.training import FGM, Regularized
+from bert4keras.training import FGM, RegularizedModel
 
 pytestmark = pytest.mark.spread
 
@@ -100,7 +100,7 @@ def test_learns_saves_and_answers_the_same(tmp_path):
 
 def test_regularized():
     task = Reranker.build(FIXTURES / "bert_gelu", activation="identity")
-    model = Regularized(task.model, [FGM()])
+    model = RegularizedModel(task.model, [FGM()])
     model.compile("adam", task.loss)
     before = task("good", "bad")
     model.fit(task.batches([(("good", "bad"), 3.5), (("good", "film"), -1)], 2), verbose=0)

@@ -23,7 +23,7 @@ from bert4keras.tasks.sql import (
     scored_candidates,
 )
 from bert4keras.tokenizers import Tokenizer
-from bert4keras.training import FGM, Regularized
+from bert4keras.training import FGM, RegularizedModel
 from helpers import tiny
 from helpers.families import FAMILIES
 
@@ -152,7 +152,7 @@ def test_a_model_of_ones_own_and_adversarial_training(checkpoint):
     task = TableQA(
         Tokenizer.from_pretrained(checkpoint), keras.Model([*bert.inputs, columns], scores)
     )
-    regularized = Regularized(task.model, [FGM()])
+    regularized = RegularizedModel(task.model, [FGM()])
     regularized.compile(keras.optimizers.Adam(1e-3), task.loss)
     regularized.fit(task.batches(SAMPLES, 5, shuffle=True), verbose=0)
     assert isinstance(task(("good", TABLE)), SQLAnswer)

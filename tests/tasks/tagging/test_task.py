@@ -24,7 +24,7 @@ from bert4keras.tasks.tagging import (
 from bert4keras.tasks.tagging.heads import HEADS
 from bert4keras.tasks.tagging.span_answers import best_window
 from bert4keras.tokenizers import Tokenizer
-from bert4keras.training import FGM, Regularized
+from bert4keras.training import FGM, RegularizedModel
 
 pytestmark = pytest.mark.spread
 
@@ -286,7 +286,7 @@ def test_a_model_of_ones_own(checkpoint):
 
 def test_regularized():
     task = small(Tagger, ROWS, LABELS)
-    model = Regularized(task.model, [FGM()])
+    model = RegularizedModel(task.model, [FGM()])
     model.compile(keras.optimizers.Adam(1e-2), task.loss)
     model.fit(task.batches(ROWS, 4, shuffle=True), epochs=20, verbose=0)
     assert task.evaluate(ROWS)["f1"] == 1.0

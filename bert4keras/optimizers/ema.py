@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from .extended import Extended
+from .extended import ExtendedOptimizer
 
 
 @contextlib.contextmanager
@@ -19,7 +19,7 @@ def ema_weights(model: keras.Model) -> Iterator[keras.Model]:
     A file saved inside holds the averages (and, if the optimizer goes along, its state as it is).
 
     Args:
-        model: compiled with an `Extended` that has `EMA`.
+        model: compiled with an `ExtendedOptimizer` that has `EMA`.
 
     Raises:
         ValueError: another optimizer, no `EMA`, no update yet, or one block within another.
@@ -39,13 +39,13 @@ def apply_ema_weights(model: keras.Model) -> None:
     """Put the averages in place of the weights for good, at the end of training.
 
     Args:
-        model: compiled with an `Extended` that has `EMA`.
+        model: compiled with an `ExtendedOptimizer` that has `EMA`.
 
     Raises:
         ValueError: as of `ema_weights`.
     """
     swap_in(model)
-    find_extended(model)._held.swapped = False
+    find_extended(model)._state.swapped = False
 
 
 class WithEMA(keras.callbacks.Callback):
@@ -113,15 +113,15 @@ class WithEMA(keras.callbacks.Callback):
         swap_out(self.model, self._weights)
 
 
-def find_extended(model: keras.Model) -> Extended:
-    """The `Extended` that trains a model, within a `LossScaleOptimizer` or not."""
+def find_extended(model: keras.Model) -> ExtendedOptimizer:
+    """The `ExtendedOptimizer` that trains a model, within a `LossScaleOptimizer` or not."""
     optimizer = getattr(model, "optimizer", None)
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         optimizer = optimizer.inner_optimizer
-    if not isinstance(optimizer, Extended):
+    if not isinstance(optimizer, ExtendedOptimizer):
         raise ValueError(
             f"{model.name!r} is compiled with {type(optimizer).__name__}, which has no averages: "
-            "compile it with Extended(optimizer, [EMA()])"
+            "compile it with ExtendedOptimizer(optimizer, [EMA()])"
         )
     return optimizer
 
@@ -132,13 +132,13 @@ def swap_in(model: keras.Model) -> dict[int, Any]:
         model.jax_state_sync()  # between two batches of `fit` the values are not in the variables
     optimizer = find_extended(model)
     averages = optimizer.average_values()
-    if optimizer._held.swapped:
+    if optimizer._state.swapped:
         raise ValueError("the averages are in the model already")
     variables = optimizer.model_variables
     weights = {index: ops.convert_to_numpy(variables[index]).copy() for index in averages}
     for index, average in averages.items():
         variables[index].assign(average)
-    optimizer._held.swapped = True
+    optimizer._state.swapped = True
     return weights
 
 
@@ -146,4 +146,4 @@ def swap_out(model: keras.Model, weights: dict[int, Any]) -> None:
     optimizer = find_extended(model)
     for index, weight in weights.items():
         optimizer.model_variables[index].assign(weight)
-    optimizer._held.swapped = False
+    optimizer._state.swapped = False

@@ -8,7 +8,7 @@ import pytest
 
 from bert4keras.optimizers import (
     EMA,
-    Extended,
+    ExtendedOptimizer,
     Lookahead,
     WithEMA,
     apply_ema_weights,
@@ -26,7 +26,7 @@ def make_model(extensions=None) -> keras.Model:
     model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(1)])
     optimizer = keras.optimizers.SGD(0.1)
     if extensions is not None:
-        optimizer = Extended(optimizer, extensions)
+        optimizer = ExtendedOptimizer(optimizer, extensions)
     model.compile(optimizer, "mse")
     return model
 
