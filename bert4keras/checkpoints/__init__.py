@@ -7,7 +7,7 @@ from .errors import CheckpointError
 from .inventory import Inventory, take_inventory
 from .named import NAMED, fetch
 from .readers import Reader, open_checkpoint
-from .table import IDENTITY, TRANSPOSE, Ignored, Rename, Row, Table, part
+from .table import IDENTITY, TRANSPOSE, Ignored, Rename, WeightMap, WeightTable, slice_of
 from .tables import TABLES, register_tables
 from .transfer import Report, load, save
 from .writers import replacing, write_safetensors, write_tensorflow
@@ -24,16 +24,16 @@ __all__ = [
     "Reader",
     "Rename",
     "Report",
-    "Row",
-    "Table",
+    "WeightMap",
+    "WeightTable",
     "convert",
     "fetch",
     "load",
     "open_checkpoint",
-    "part",
     "register_tables",
     "replacing",
     "save",
+    "slice_of",
     "take_inventory",
     "write_safetensors",
     "write_tensorflow",

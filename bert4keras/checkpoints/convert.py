@@ -18,7 +18,7 @@ from .hub import TOKENIZER, is_address, resolve
 from .inventory import Inventory, row_label, take_inventory
 from .lazy import Lazy, fused
 from .readers import Reader, open_checkpoint
-from .table import Row, Table, Transform
+from .table import TensorTransform, WeightMap, WeightTable
 from .tables import TABLES
 from .transfer import LAYOUTS, table_for, write_checkpoint
 
@@ -123,7 +123,7 @@ def _family(reader: Reader, config: Mapping | None) -> tuple[str, Inventory]:
     """The family that the config names, else the one whose tables know most tensors."""
     named = (config or {}).get("model_type")
     candidates = {named: TABLES[named]} if isinstance(named, str) and named in TABLES else TABLES
-    tables: dict[Table, str] = {}
+    tables: dict[WeightTable, str] = {}
     for family, group in candidates.items():
         for table in group:
             tables.setdefault(table, family)  # several may share one; the first is the plain one
@@ -132,10 +132,10 @@ def _family(reader: Reader, config: Mapping | None) -> tuple[str, Inventory]:
 
 
 def _translate(
-    reader: Reader, inventory: Inventory, target: Table
+    reader: Reader, inventory: Inventory, target: WeightTable
 ) -> tuple[dict[str, Lazy], dict[str, str]]:
     """Every known tensor, unread, under the names and in the layout of another table."""
-    pieces: dict[str, list[tuple[Transform, Lazy]]] = {}
+    pieces: dict[str, list[tuple[TensorTransform, Lazy]]] = {}
     origin = {}
     for canonical, stored in inventory.names.items():
         for row in inventory.table.of_tensor(canonical):
@@ -148,7 +148,7 @@ def _translate(
     return {name: fused(name, parts) for name, parts in pieces.items()}, origin
 
 
-def _weight(reader: Reader, row: Row, stored: str) -> Lazy:
+def _weight(reader: Reader, row: WeightMap, stored: str) -> Lazy:
     """What a row makes of a stored tensor."""
     tensor = Lazy(reader.shape(stored), reader.dtype(stored), lambda: reader.read(stored))
     try:

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from .errors import CheckpointError
 from .readers import Reader
-from .table import LONGEST_NAME, Ignored, Row, Table
+from .table import LONGEST_NAME, Ignored, WeightMap, WeightTable
 from .tables import TABLES
 
 MOST_SHOWN = 5
@@ -27,14 +27,14 @@ class Inventory:
         unexpected: stored names that the table does not know.
     """
 
-    table: Table
+    table: WeightTable
     names: Mapping[str, str]
     ignored: Mapping[str, str]
     copies: Mapping[str, Ignored]
     unexpected: tuple[str, ...]
 
 
-def take_inventory(reader: Reader, tables: Sequence[Table]) -> Inventory:
+def take_inventory(reader: Reader, tables: Sequence[WeightTable]) -> Inventory:
     """Choose the table by the names in the checkpoint, and sort these names.
 
     Args:
@@ -98,7 +98,7 @@ def guess_family(names: Iterable[str]) -> str:
     return f"The names look like {likely}: {best[0]} of {len(names)} are known there"
 
 
-def _sort(reader: Reader, table: Table) -> Inventory:
+def _sort(reader: Reader, table: WeightTable) -> Inventory:
     names, ignored, copies, unexpected = {}, {}, {}, []
     for stored in reader.names:
         canonical = table.canonical(stored)
@@ -135,6 +135,6 @@ def matches(patterns: Iterable[str], *names: str | None) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns for name in names if name)
 
 
-def row_label(row: Row, stored: str | None = None) -> str:
+def row_label(row: WeightMap, stored: str | None = None) -> str:
     """How messages name a weight: ours, and theirs."""
     return f"`{row.weight}` from `{stored or row.tensor}`"

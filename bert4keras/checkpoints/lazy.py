@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from .errors import CheckpointError
-from .table import Transform, fuse
+from .table import TensorTransform, fuse
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Lazy:
         return np.broadcast_to(np.zeros((), self.dtype), self.shape)
 
 
-def fused(tensor: str, parts: Sequence[tuple[Transform, Lazy]]) -> Lazy:
+def fused(tensor: str, parts: Sequence[tuple[TensorTransform, Lazy]]) -> Lazy:
     """The stored tensor that some weights make up, see `fuse`.
 
     Args:
@@ -76,7 +76,7 @@ def fused(tensor: str, parts: Sequence[tuple[Transform, Lazy]]) -> Lazy:
     Raises:
         CheckpointError: the weights do not make up one tensor; found out without their data.
     """
-    if len(parts) == 1 and parts[0][0].part is None:
+    if len(parts) == 1 and parts[0][0].slice is None:
         transform, weight = parts[0]
         return weight.through(transform.inverse)  # not made contiguous: that would be a copy
     blank = fuse(tensor, [(transform, weight._blank()) for transform, weight in parts])

@@ -17,7 +17,7 @@ from .inventory import (
     take_inventory,
 )
 from .readers import Reader
-from .table import Row, Table
+from .table import WeightMap, WeightTable
 from .tables import all_tables
 from .vocabulary import Surgery
 
@@ -30,7 +30,7 @@ class Step:
     """One weight to fill: the variable, its row, and the stored tensor that fills it."""
 
     variable: Any
-    row: Row
+    row: WeightMap
     stored: str
 
 
@@ -47,7 +47,7 @@ def check_sizes(
     reader: Reader,
     weights: Iterable[Planned],
     depths: Mapping[str, tuple[str, int]],
-    tables: Sequence[Table] | None = None,
+    tables: Sequence[WeightTable] | None = None,
     surgery: Surgery | None = None,
     ignore: Sequence[str] = (),
     resize: bool = False,
@@ -110,10 +110,12 @@ def prefix_of(model: Any) -> str:
     return found.pop() if len(found) == 1 else ""
 
 
-def known_weights(model: Any, table: Table) -> tuple[list[tuple[Any, Row]], tuple[str, ...]]:
+def known_weights(
+    model: Any, table: WeightTable
+) -> tuple[list[tuple[Any, WeightMap]], tuple[str, ...]]:
     """Weights of the model with their rows, and the paths of those that have none."""
     prefix = prefix_of(model)
-    known: dict[str, tuple[Any, Row]] = {}
+    known: dict[str, tuple[Any, WeightMap]] = {}
     unknown = []
     for variable in {id(v): v for v in model.weights}.values():  # shared layers appear once
         row = table.of_weight(variable.path, prefix)
@@ -138,7 +140,7 @@ def known_weights(model: Any, table: Table) -> tuple[list[tuple[Any, Row]], tupl
 def plan(
     reader: Reader,
     inventory: Inventory,
-    variables: list[tuple[Any, Row]],
+    variables: list[tuple[Any, WeightMap]],
     surgery: Surgery,
     ignore: tuple[str, ...],
     resize: bool,
@@ -170,7 +172,7 @@ def plan(
 
 
 def _shape_problem(
-    reader: Reader, variable: Any, row: Row, stored: str, surgery: Surgery, resize: bool
+    reader: Reader, variable: Any, row: WeightMap, stored: str, surgery: Surgery, resize: bool
 ) -> str | None:
     """Why a tensor cannot fill a weight, or None."""
     if dtype_of(variable) not in FLOATS:

@@ -1,9 +1,9 @@
 """The mapping language: which tensor of a checkpoint format is which of our weights.
 
-A `Table` is pure data, a list of `Row`s. Each row pairs the path of a weight
+A `WeightTable` is pure data, a list of `WeightMap`s. Each row pairs the path of a weight
 (`Transformer-{i}-FeedForward/inner/kernel`) with a tensor name
-(`bert/encoder/layer_{i}/intermediate/dense/kernel`) and an invertible `Transform`, so one table
-serves loading, saving and conversion.
+(`bert/encoder/layer_{i}/intermediate/dense/kernel`) and an invertible `TensorTransform`, so
+one table serves loading, saving and conversion.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Array = np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
-class Part:
+class Slice:
     """Which slice of a fused tensor: the `index`-th of `count` equal ones along `axis`."""
 
     index: int
@@ -32,32 +32,32 @@ class Part:
 
 
 @dataclasses.dataclass(frozen=True)
-class Transform:
+class TensorTransform:
     """A named invertible change of layout between a stored tensor and our weight.
 
     Attributes:
         name: identity of the transform; transforms compare by it.
         forward: stored tensor -> our weight.
-        inverse: our weight -> stored tensor, or -> our slice of it when `part` is set.
-        part: set when the tensor is fused and this weight is one slice of it.
+        inverse: our weight -> stored tensor, or -> our slice of it when `slice` is set.
+        slice: set when the tensor is fused and this weight is one slice of it.
     """
 
     name: str
     forward: Callable[[Array], Array] = dataclasses.field(compare=False)
     inverse: Callable[[Array], Array] = dataclasses.field(compare=False)
-    part: Part | None = None
+    slice: Slice | None = None
 
-    def then(self, other: Transform) -> Transform:
+    def then(self, other: TensorTransform) -> TensorTransform:
         """This transform followed by `other`, on the way from the tensor to the weight."""
-        if other.part:
+        if other.slice:
             raise ValueError(f"a slice must come first: `{other.name}` after `{self.name}`")
         if self == IDENTITY or other == IDENTITY:
             return other if self == IDENTITY else self
-        return Transform(
+        return TensorTransform(
             f"{self.name}, {other.name}",
             lambda tensor: other.forward(self.forward(tensor)),
             lambda weight: self.inverse(other.inverse(weight)),
-            self.part,
+            self.slice,
         )
 
     def shape(self, shape: Sequence[int]) -> tuple[int, ...]:
@@ -75,21 +75,21 @@ def _transpose(array: Array) -> Array:
     return array.T
 
 
-IDENTITY = Transform("identity", lambda x: x, lambda x: x)
-TRANSPOSE = Transform("transpose", _transpose, _transpose)
+IDENTITY = TensorTransform("identity", lambda x: x, lambda x: x)
+TRANSPOSE = TensorTransform("transpose", _transpose, _transpose)
 
 
-def part(index: int, count: int, axis: int) -> Transform:
+def slice_of(index: int, count: int, axis: int) -> TensorTransform:
     """The `index`-th of `count` equal slices of a fused tensor (such as q, k and v in one)."""
-    return Transform(
-        f"part {index} of {count} along {axis}",
+    return TensorTransform(
+        f"slice {index} of {count} along {axis}",
         lambda tensor: np.split(tensor, count, axis)[index],
         lambda weight: weight,
-        Part(index, count, axis),
+        Slice(index, count, axis),
     )
 
 
-def fuse(tensor: str, pieces: Sequence[tuple[Transform, Array]]) -> Array:
+def fuse(tensor: str, pieces: Sequence[tuple[TensorTransform, Array]]) -> Array:
     """Invert the transforms of all weights that make up one stored tensor.
 
     Args:
@@ -102,14 +102,14 @@ def fuse(tensor: str, pieces: Sequence[tuple[Transform, Array]]) -> Array:
     Raises:
         CheckpointError: slices are missing, doubled or of mixed kinds.
     """
-    if len(pieces) == 1 and pieces[0][0].part is None:
+    if len(pieces) == 1 and pieces[0][0].slice is None:
         transform, weight = pieces[0]
         return np.asarray(transform.inverse(weight), order="C")
-    parts = [transform.part for transform, _ in pieces]
+    parts = [transform.slice for transform, _ in pieces]
     count = parts[0].count if parts[0] else 0
     if None in parts or sorted(p.index for p in parts) != list(range(count)):
         raise CheckpointError(f"`{tensor}` cannot be put together from {len(pieces)} weights")
-    ordered = sorted(pieces, key=lambda piece: piece[0].part.index)
+    ordered = sorted(pieces, key=lambda piece: piece[0].slice.index)
     inverted = [transform.inverse(weight) for transform, weight in ordered]
     return np.concatenate(inverted, axis=parts[0].axis)
 
@@ -125,8 +125,8 @@ def _skeleton(name: str) -> str:
     return re.sub(r"(?:\d|\{i[^}]*\})+", "#", name)
 
 
-def _by_skeleton(rows: Iterable[Row], field: str) -> dict[str, list[Row]]:
-    groups: dict[str, list[Row]] = {}
+def _by_skeleton(rows: Iterable[WeightMap], field: str) -> dict[str, list[WeightMap]]:
+    groups: dict[str, list[WeightMap]] = {}
     for row in rows:
         groups.setdefault(_skeleton(getattr(row, field)), []).append(row)
     return groups
@@ -142,7 +142,7 @@ def _index_in(template: str, name: str) -> dict[str, int] | None:
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class WeightMap:
     """One correspondence.
 
     Attributes:
@@ -154,10 +154,10 @@ class Row:
 
     weight: str
     tensor: str
-    transform: Transform = IDENTITY
+    transform: TensorTransform = IDENTITY
     per_token: bool = False
 
-    def at(self, **fields: int) -> Row:
+    def at(self, **fields: int) -> WeightMap:
         """The row of one layer, with `fields` in its names; of all if one tensor serves them."""
         if not fields:
             return self
@@ -197,7 +197,7 @@ class Rename:
 
     pattern: str
     replacement: str
-    transform: Transform = IDENTITY
+    transform: TensorTransform = IDENTITY
 
 
 # Spellings of the same LayerNorm variables in old and new exports.
@@ -213,7 +213,7 @@ INSERTED = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "
 
 
 @dataclasses.dataclass(frozen=True)
-class Table:
+class WeightTable:
     """All correspondences of one family and one checkpoint format.
 
     Attributes:
@@ -228,7 +228,7 @@ class Table:
     """
 
     name: str
-    rows: tuple[Row, ...]
+    rows: tuple[WeightMap, ...]
     ignored: tuple[Ignored, ...] = ()
     format: str = "google"
     root: str = "bert"
@@ -241,14 +241,14 @@ class Table:
         return "/" if self.format == "google" else "."
 
     @functools.cached_property
-    def _rows_by_weight(self) -> dict[str, list[Row]]:
+    def _rows_by_weight(self) -> dict[str, list[WeightMap]]:
         return _by_skeleton(self.rows, "weight")
 
     @functools.cached_property
-    def _rows_by_tensor(self) -> dict[str, list[Row]]:
+    def _rows_by_tensor(self) -> dict[str, list[WeightMap]]:
         return _by_skeleton(self.rows, "tensor")
 
-    def of_weight(self, path: str, prefix: str = "") -> Row | None:
+    def of_weight(self, path: str, prefix: str = "") -> WeightMap | None:
         """The row of one of our weights, with concrete names.
 
         Args:
@@ -266,7 +266,7 @@ class Table:
                     return row.at(**fields)
         return None
 
-    def of_tensor(self, name: str) -> list[Row]:
+    def of_tensor(self, name: str) -> list[WeightMap]:
         """The rows of one stored tensor, by its canonical name; several if it is fused."""
         rows = self._rows_by_tensor.get(_skeleton(name), ())
         found = ((row, _index_in(row.tensor, name)) for row in rows)
@@ -308,7 +308,7 @@ class Table:
         ignored: tuple[Ignored, ...] | None = None,
         root: str | None = None,
         roots: tuple[str, ...] | None = None,
-    ) -> Table:
+    ) -> WeightTable:
         """Derive a table: same weights, other tensor names and layouts.
 
         Args:
@@ -328,7 +328,7 @@ class Table:
         changes = {key: value for key, value in changes.items() if value is not None}
         return dataclasses.replace(self, name=name, rows=tuple(rows), **changes)
 
-    def without(self, *patterns: str) -> Table:
+    def without(self, *patterns: str) -> WeightTable:
         """Derive a table that lacks the rows of some weights.
 
         Args:
@@ -337,11 +337,11 @@ class Table:
         kept = [row for row in self.rows if not any(fnmatchcase(row.weight, p) for p in patterns)]
         return dataclasses.replace(self, rows=tuple(kept))
 
-    def extended(self, *rows: Row) -> Table:
+    def extended(self, *rows: WeightMap) -> WeightTable:
         """Derive a table with more rows."""
         return dataclasses.replace(self, rows=(*self.rows, *rows))
 
-    def with_weights(self, name: str, pattern: str, replacement: str) -> Table:
+    def with_weights(self, name: str, pattern: str, replacement: str) -> WeightTable:
         """Derive a table: same tensors, other weights of ours; arguments as for `re.sub`."""
         rows = (
             dataclasses.replace(row, weight=re.sub(pattern, replacement, row.weight))

@@ -24,7 +24,7 @@ from .lazy import Lazy, fused
 from .plan import FLOATS, Step, dtype_of, known_weights, plan, prefix_of
 from .readers import Reader, open_checkpoint
 from .resize import fit_weight
-from .table import Table, Transform
+from .table import TensorTransform, WeightTable
 from .tables import all_tables
 from .vocabulary import Surgery
 from .writers import (
@@ -86,7 +86,7 @@ def load(
     ignore: str | Iterable[str] = (),
     keep_tokens: Sequence[int] | None = None,
     compound_tokens: Sequence | None = None,
-    tables: Sequence[Table] | None = None,
+    tables: Sequence[WeightTable] | None = None,
     progress: bool = False,
     autoresize_weights: bool = False,
 ) -> Report:
@@ -173,7 +173,7 @@ def save(
     model: Any,
     path: str | Path,
     format: str = "huggingface",
-    tables: Sequence[Table] | None = None,
+    tables: Sequence[WeightTable] | None = None,
     config: Any = None,
     ignore: str | Iterable[str] = (),
 ) -> list[Path]:
@@ -211,7 +211,7 @@ def save(
             f"{table.name} has no name for {some(unknown)}. Save the encoder alone, or leave them "
             'out with ignore=["..."]. LoRA or quantized weights must be merged first.'
         )
-    pieces: dict[str, list[tuple[Transform, Lazy]]] = {}
+    pieces: dict[str, list[tuple[TensorTransform, Lazy]]] = {}
     for variable, row in variables:
         if not matches(ignore, row.weight, variable.path):
             pieces.setdefault(row.tensor, []).append((row.transform, _lazy(variable)))
@@ -226,8 +226,8 @@ def save(
 
 
 def table_for(
-    format: str, tables: Iterable[Table], paths: Sequence[str], prefix: str = ""
-) -> Table:
+    format: str, tables: Iterable[WeightTable], paths: Sequence[str], prefix: str = ""
+) -> WeightTable:
     """The table of a format that knows most of the weights of these paths.
 
     Raises:
@@ -244,7 +244,7 @@ def table_for(
 
 def write_checkpoint(
     path: str | Path,
-    table: Table,
+    table: WeightTable,
     tensors: Mapping[str, np.ndarray | Lazy],
     config: Any = None,
     max_shard_size: int | None = None,

@@ -9,7 +9,7 @@ import keras
 
 from .._compat import keras_mask
 from .._serialization import QUANTIZED, quantization_config, quantize_as, serializable
-from ..checkpoints import Table
+from ..checkpoints import WeightTable
 from ..layers.embeddings import check_segment_ids, check_token_ids
 from ..masks import valid_tokens
 from ..saving import SavedWhole
@@ -44,7 +44,7 @@ class Backbone(SavedWhole, keras.Model):
         self.hidden_states = tuple(context.hidden_states)  # a list would be made into Keras' own
 
     @property
-    def checkpoint_tables(self) -> tuple[Table, ...]:
+    def checkpoint_tables(self) -> tuple[WeightTable, ...]:
         """The tables under which this model is saved."""
         return get_family(self.config.model_type).tables
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable
 
-from ..checkpoints import TABLES, Table, register_tables
+from ..checkpoints import TABLES, WeightTable, register_tables
 from .transformer import Transformer
 
 
@@ -15,14 +15,14 @@ class Family:
 
     name: str
     transformer: type[Transformer]
-    tables: tuple[Table, ...]
+    tables: tuple[WeightTable, ...]
 
 
 FAMILIES: dict[str, Family] = {}
 
 
 def register_model(
-    *names: str, tables: Iterable[Table] | str | None = None
+    *names: str, tables: Iterable[WeightTable] | str | None = None
 ) -> Callable[[type[Transformer]], type[Transformer]]:
     """Class decorator that makes a `Transformer` known as `model=name` and `model_type`.
 

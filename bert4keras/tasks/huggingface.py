@@ -17,7 +17,7 @@ from typing import Any
 import keras
 
 from .._json import shown
-from ..checkpoints import TRANSPOSE, Row, Table, load, save
+from ..checkpoints import TRANSPOSE, WeightMap, WeightTable, load, save
 from ..layers import FirstToken, MaskedMeanPooling, get_activation
 from ..models import Backbone, build_transformer_model
 from ..models.registry import get_family
@@ -56,22 +56,22 @@ class Head:
     dense_bias: bool | str = True
     output_bias: bool = True
 
-    def rows(self) -> tuple[Row, ...]:
+    def rows(self) -> tuple[WeightMap, ...]:
         """Rows of the table from our weights to tensors."""
         rows = _dense_rows("Classifier", self.output)
         if self.dense:
             rows += _dense_rows("Classifier-Dense", self.dense)
         if self.norm:
             rows += (
-                Row("Classifier-Norm/gamma", f"{self.norm}.weight"),
-                Row("Classifier-Norm/beta", f"{self.norm}.bias"),
+                WeightMap("Classifier-Norm/gamma", f"{self.norm}.weight"),
+                WeightMap("Classifier-Norm/beta", f"{self.norm}.bias"),
             )
         return rows
 
 
-def _dense_rows(weight: str, tensor: str) -> tuple[Row, ...]:
-    kernel = Row(f"{weight}/kernel", f"{tensor}.weight", TRANSPOSE)
-    return (kernel, Row(f"{weight}/bias", f"{tensor}.bias"))
+def _dense_rows(weight: str, tensor: str) -> tuple[WeightMap, ...]:
+    kernel = WeightMap(f"{weight}/kernel", f"{tensor}.weight", TRANSPOSE)
+    return (kernel, WeightMap(f"{weight}/bias", f"{tensor}.bias"))
 
 
 _POOLED = Head("classifier", "pooler")
@@ -201,7 +201,7 @@ def pool(bert: Backbone, pooling: str) -> Any:
     return layers[pooling](name="Classifier-Pooling")(bert.output)
 
 
-def tables_with(family: str, head: Head) -> tuple[Table, ...]:
+def tables_with(family: str, head: Head) -> tuple[WeightTable, ...]:
     """The tables of a family in Hugging Face layout, with the head's rows.
 
     The language-model head of pretraining goes: for some families it has the same tensor names.

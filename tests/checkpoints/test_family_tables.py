@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from bert4keras.checkpoints import TABLES, Table, load, save
+from bert4keras.checkpoints import TABLES, WeightTable, load, save
 from bert4keras.checkpoints.inventory import guess_family
 from bert4keras.models import FAMILIES, build_transformer_model
 from helpers import tiny
@@ -36,7 +36,7 @@ SAVED = [
 ]
 
 
-def build(family: str, table: Table, seed: int):
+def build(family: str, table: WeightTable, seed: int):
     """A tiny model with every head that the table names, and random weights."""
     heads = {
         head: True
@@ -54,7 +54,7 @@ def build(family: str, table: Table, seed: int):
     return model
 
 
-def table_of(family: str, number: int) -> Table:
+def table_of(family: str, number: int) -> WeightTable:
     return FAMILIES[family].tables[number]
 
 
@@ -63,10 +63,10 @@ def test_every_weight_exactly_once(family, number):
     table = table_of(family, number)
     paths = [w.path for w in build(family, table, 0).weights if "seed_generator" not in w.path]
     for path in paths:
-        covering = [row for row in table.rows if Table("one", (row,)).of_weight(path)]
+        covering = [row for row in table.rows if WeightTable("one", (row,)).of_weight(path)]
         assert len(covering) == 1, path
     tensors = {table.of_weight(path).tensor for path in paths}
-    fused = any(row.transform.part for row in table.rows)
+    fused = any(row.transform.slice for row in table.rows)
     assert fused or len(tensors) == len(paths)
     for tensor in tensors:
         assert table.canonical(tensor) == tensor

@@ -8,7 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bert4keras.checkpoints import IDENTITY, TRANSPOSE, CheckpointError, Rename, Row, Table, part
+from bert4keras.checkpoints import (
+    IDENTITY,
+    TRANSPOSE,
+    CheckpointError,
+    Rename,
+    WeightMap,
+    WeightTable,
+    slice_of,
+)
 from bert4keras.checkpoints.table import fuse
 from bert4keras.checkpoints.tables.bert import GOOGLE, HUGGINGFACE, TABLES
 from helpers.named_weights import Sizes, weight_shapes
@@ -54,7 +62,7 @@ EXAMPLES = [
 def test_every_weight_is_covered_exactly_once(table, sizes):
     tensors = []
     for path in weight_shapes(sizes):
-        covering = [r for r in table.rows if Table("one", (r,)).of_weight(path)]
+        covering = [r for r in table.rows if WeightTable("one", (r,)).of_weight(path)]
         assert len(covering) == 1, path
         row = table.of_weight(path)
         assert row.weight == path
@@ -146,10 +154,12 @@ def test_a_leading_model_name_is_skipped(path):
 
 
 # The seam for fused tensors: queries, keys and values of a model that stores them as one.
-FUSED = Table(
+FUSED = WeightTable(
     "fused",
     tuple(
-        Row(f"Layer-{{i}}/{name}/kernel", "h.{i}.attn.weight", part(k, 3, 0).then(TRANSPOSE))
+        WeightMap(
+            f"Layer-{{i}}/{name}/kernel", "h.{i}.attn.weight", slice_of(k, 3, 0).then(TRANSPOSE)
+        )
         for k, name in enumerate(("query", "key", "value"))
     ),
     format="huggingface",
@@ -170,7 +180,7 @@ def test_a_fused_tensor_is_cut_and_put_together():
         with pytest.raises(CheckpointError, match="cannot be put together"):
             fuse("h.5.attn.weight", wrong)
     with pytest.raises(ValueError, match="must come first"):
-        TRANSPOSE.then(part(0, 3, 0))
+        TRANSPOSE.then(slice_of(0, 3, 0))
 
 
 def test_renaming_composes_transforms():
@@ -183,7 +193,7 @@ def test_renaming_composes_transforms():
 
 
 def test_padded_indices():
-    table = Table("padded", (Row("Layer-{i}/bias", "layer{i:02d}/bias"),))
+    table = WeightTable("padded", (WeightMap("Layer-{i}/bias", "layer{i:02d}/bias"),))
     assert table.of_weight("Layer-3/bias").tensor == "layer03/bias"
     assert table.of_tensor("layer12/bias")[0].weight == "Layer-12/bias"
     assert table.of_tensor("layer3/bias") == []

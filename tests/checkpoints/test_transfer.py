@@ -12,13 +12,13 @@ import pytest
 from bert4keras.checkpoints import (
     TABLES,
     CheckpointError,
-    Row,
-    Table,
+    WeightMap,
+    WeightTable,
     convert,
     load,
-    part,
     register_tables,
     save,
+    slice_of,
     write_safetensors,
 )
 from bert4keras.checkpoints.tables import all_tables
@@ -214,10 +214,10 @@ def test_half_precision_models(tmp_path, policy):
 
 
 # A family that keeps queries, keys and values in one tensor, as GPT-2 does.
-FUSED = Table(
+FUSED = WeightTable(
     "fused",
     tuple(
-        Row(f"Block-{{i}}/{name}/{variable}", f"h.{{i}}.attn.{variable}", part(k, 3, -1))
+        WeightMap(f"Block-{{i}}/{name}/{variable}", f"h.{{i}}.attn.{variable}", slice_of(k, 3, -1))
         for k, name in enumerate(("query", "key", "value"))
         for variable in ("kernel", "bias")
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..table import Table
+from ..table import WeightTable
 from . import (
     albert,
     bert,
@@ -20,7 +20,7 @@ from . import (
     t5,
 )
 
-TABLES: dict[str, tuple[Table, ...]] = {
+TABLES: dict[str, tuple[WeightTable, ...]] = {
     "bert": bert.TABLES,
     "albert": albert.TABLES,
     "albert_unshared": albert.UNSHARED_TABLES,
@@ -44,16 +44,16 @@ TABLES: dict[str, tuple[Table, ...]] = {
 }
 
 
-def register_tables(family: str, tables: Iterable[Table]) -> None:
+def register_tables(family: str, tables: Iterable[WeightTable]) -> None:
     """Make tables known to `load`, `save` and `convert` when none are passed.
 
     Args:
         family: `model_type` of the family; registering it again replaces its tables.
-        tables: one `Table` for every checkpoint format.
+        tables: one `WeightTable` for every checkpoint format.
     """
     TABLES[family] = tuple(tables)
 
 
-def all_tables() -> tuple[Table, ...]:
+def all_tables() -> tuple[WeightTable, ...]:
     """Every registered table, in the order of registration."""
     return tuple(dict.fromkeys(table for tables in TABLES.values() for table in tables))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..table import Rename, Row
+from ..table import Rename, WeightMap
 from . import bert
 from .common import tied
 
@@ -60,7 +60,7 @@ CHINESE = (
     bert.GOOGLE.renamed("ALBERT of albert_zh", (Rename(r"/layer_\{i\}/", "/layer_shared/"),))
     .with_weights("ALBERT of albert_zh", r"^Transformer-\{i\}", "Transformer")
     .without("Embedding-Mapping/*")
-    .extended(Row("Embedding-Token/projection/kernel", "bert/embeddings/word_embeddings_2"))
+    .extended(WeightMap("Embedding-Token/projection/kernel", "bert/embeddings/word_embeddings_2"))
 )
 
 TABLES = (HUGGINGFACE, GOOGLE)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ..table import TRANSPOSE, Ignored, Rename, Row, Table
+from ..table import TRANSPOSE, Ignored, Rename, WeightMap, WeightTable
 from .common import NORM, TRAINING_STATE, rows, tied
 
 _EMBEDDINGS = (
-    Row("Embedding-Token/embeddings", "bert/embeddings/word_embeddings", per_token=True),
-    Row("Embedding-Segment/embeddings", "bert/embeddings/token_type_embeddings"),
-    Row("Embedding-Position/embeddings", "bert/embeddings/position_embeddings"),
+    WeightMap("Embedding-Token/embeddings", "bert/embeddings/word_embeddings", per_token=True),
+    WeightMap("Embedding-Segment/embeddings", "bert/embeddings/token_type_embeddings"),
+    WeightMap("Embedding-Position/embeddings", "bert/embeddings/position_embeddings"),
     *rows("Embedding-Norm", "bert/embeddings/LayerNorm", NORM),
     *rows("Embedding-Mapping", "bert/encoder/embedding_hidden_mapping_in"),
 )
@@ -28,14 +28,16 @@ _BLOCK = (
 
 _HEADS = (
     *rows("Pooler-Dense", "bert/pooler/dense"),
-    Row("NSP-Proba/kernel", "cls/seq_relationship/output_weights", TRANSPOSE),
-    Row("NSP-Proba/bias", "cls/seq_relationship/output_bias"),
+    WeightMap("NSP-Proba/kernel", "cls/seq_relationship/output_weights", TRANSPOSE),
+    WeightMap("NSP-Proba/bias", "cls/seq_relationship/output_bias"),
     *rows("MLM-Dense", "cls/predictions/transform/dense"),
     *rows("MLM-Norm", "cls/predictions/transform/LayerNorm", NORM),
-    Row("MLM-Bias/bias", "cls/predictions/output_bias", per_token=True),
+    WeightMap("MLM-Bias/bias", "cls/predictions/output_bias", per_token=True),
 )
 
-GOOGLE = Table("BERT, Google names", _EMBEDDINGS + _BLOCK + _HEADS, TRAINING_STATE, format="google")
+GOOGLE = WeightTable(
+    "BERT, Google names", _EMBEDDINGS + _BLOCK + _HEADS, TRAINING_STATE, format="google"
+)
 
 TO_HUGGINGFACE = (
     Rename(r"/kernel$", "/weight", TRANSPOSE),  # torch keeps (out, in)

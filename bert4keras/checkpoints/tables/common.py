@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..table import IDENTITY, Ignored, Row, Transform
+from ..table import IDENTITY, Ignored, TensorTransform, WeightMap
 
 DENSE = ("kernel", "bias")
 NORM = ("gamma", "beta")
@@ -26,12 +26,12 @@ def rows(
     weight: str,
     tensor: str,
     variables: tuple[str, ...] = DENSE,
-    transform: Transform = IDENTITY,
+    transform: TensorTransform = IDENTITY,
     separator: str = "/",
-) -> tuple[Row, ...]:
+) -> tuple[WeightMap, ...]:
     """One row for each variable of a layer, under the same variable names on both sides."""
     return tuple(
-        Row(f"{weight}/{name}", f"{tensor}{separator}{name}", transform) for name in variables
+        WeightMap(f"{weight}/{name}", f"{tensor}{separator}{name}", transform) for name in variables
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..table import TRANSPOSE, Ignored, Rename, Row, Transform
+from ..table import TRANSPOSE, Ignored, Rename, TensorTransform, WeightMap
 from . import bert
 
 _ROOT = "deberta.encoder"
@@ -16,7 +16,9 @@ def _reverse_axes(array):
     return array.transpose(2, 1, 0)
 
 
-CONVOLUTION = Transform("reverse axes", _reverse_axes, _reverse_axes)  # torch: (out, in, width)
+CONVOLUTION = TensorTransform(
+    "reverse axes", _reverse_axes, _reverse_axes
+)  # torch: (out, in, width)
 
 HUGGINGFACE = (
     bert.GOOGLE.without("Embedding-Mapping/*", "Pooler-Dense/*", "NSP-Proba/*")
@@ -36,25 +38,25 @@ HUGGINGFACE = (
         ),
     )
     .extended(
-        Row("Embedding-Relative/embeddings", f"{_ROOT}.rel_embeddings.weight"),
-        Row("Embedding-Relative-Norm/gamma", f"{_ROOT}.LayerNorm.weight"),
-        Row("Embedding-Relative-Norm/beta", f"{_ROOT}.LayerNorm.bias"),
+        WeightMap("Embedding-Relative/embeddings", f"{_ROOT}.rel_embeddings.weight"),
+        WeightMap("Embedding-Relative-Norm/gamma", f"{_ROOT}.LayerNorm.weight"),
+        WeightMap("Embedding-Relative-Norm/beta", f"{_ROOT}.LayerNorm.bias"),
         *(
             row
             for name in ("key", "query")
             for row in (
-                Row(
+                WeightMap(
                     f"{_OURS}/position_{name}/kernel",
                     f"{_THEIRS}.pos_{name}_proj.weight",
                     TRANSPOSE,
                 ),
-                Row(f"{_OURS}/position_{name}/bias", f"{_THEIRS}.pos_{name}_proj.bias"),
+                WeightMap(f"{_OURS}/position_{name}/bias", f"{_THEIRS}.pos_{name}_proj.bias"),
             )
         ),
-        Row("Transformer-0-Convolution/kernel", f"{_ROOT}.conv.conv.weight", CONVOLUTION),
-        Row("Transformer-0-Convolution/bias", f"{_ROOT}.conv.conv.bias"),
-        Row("Transformer-0-Convolution-Norm/gamma", f"{_ROOT}.conv.LayerNorm.weight"),
-        Row("Transformer-0-Convolution-Norm/beta", f"{_ROOT}.conv.LayerNorm.bias"),
+        WeightMap("Transformer-0-Convolution/kernel", f"{_ROOT}.conv.conv.weight", CONVOLUTION),
+        WeightMap("Transformer-0-Convolution/bias", f"{_ROOT}.conv.conv.bias"),
+        WeightMap("Transformer-0-Convolution-Norm/gamma", f"{_ROOT}.conv.LayerNorm.weight"),
+        WeightMap("Transformer-0-Convolution-Norm/beta", f"{_ROOT}.conv.LayerNorm.bias"),
     )
 )
 # The authors' own head computes the same under other names.

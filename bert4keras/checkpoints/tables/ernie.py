@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..table import Rename, Row
+from ..table import Rename, WeightMap
 from . import bert
 
 HUGGINGFACE = bert.HUGGINGFACE.renamed(
@@ -11,6 +11,6 @@ HUGGINGFACE = bert.HUGGINGFACE.renamed(
     root="ernie",
     roots=(),
     ignored=bert.huggingface_ignored("ernie"),
-).extended(Row("Embedding-Task/embeddings", "ernie.embeddings.task_type_embeddings.weight"))
+).extended(WeightMap("Embedding-Task/embeddings", "ernie.embeddings.task_type_embeddings.weight"))
 
 TABLES = (HUGGINGFACE,)

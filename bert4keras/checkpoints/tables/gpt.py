@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..table import IDENTITY, Ignored, Rename, Row, Table, Transform, part
+from ..table import IDENTITY, Ignored, Rename, TensorTransform, WeightMap, WeightTable, slice_of
 from . import bert
 from .common import NORM, TRAINING_STATE, rows, tied
 
@@ -19,16 +19,21 @@ GPT2_GOOGLE = GPT_GOOGLE.renamed(
 ).extended(*rows("Output-Norm", "gpt/output/LayerNorm", NORM))
 
 
-def _dense(weight: str, tensor: str, transforms: tuple[Transform, Transform]) -> tuple[Row, ...]:
+def _dense(
+    weight: str, tensor: str, transforms: tuple[TensorTransform, TensorTransform]
+) -> tuple[WeightMap, ...]:
     kernel, bias = transforms
     return (
-        Row(f"{weight}/kernel", f"{tensor}.weight", kernel),
-        Row(f"{weight}/bias", f"{tensor}.bias", bias),
+        WeightMap(f"{weight}/kernel", f"{tensor}.weight", kernel),
+        WeightMap(f"{weight}/bias", f"{tensor}.bias", bias),
     )
 
 
-def _norm(weight: str, tensor: str) -> tuple[Row, ...]:
-    return (Row(f"{weight}/gamma", f"{tensor}.weight"), Row(f"{weight}/beta", f"{tensor}.bias"))
+def _norm(weight: str, tensor: str) -> tuple[WeightMap, ...]:
+    return (
+        WeightMap(f"{weight}/gamma", f"{tensor}.weight"),
+        WeightMap(f"{weight}/beta", f"{tensor}.bias"),
+    )
 
 
 _PLAIN = (IDENTITY, IDENTITY)  # these kernels are (in, out), unlike all others there
@@ -38,7 +43,9 @@ _HUGGINGFACE_BLOCK = (
         row
         for index, name in enumerate(("query", "key", "value"))
         for row in _dense(
-            f"{_BLOCK}/{name}", f"{_THEIRS}.attn.c_attn", (part(index, 3, 1), part(index, 3, 0))
+            f"{_BLOCK}/{name}",
+            f"{_THEIRS}.attn.c_attn",
+            (slice_of(index, 3, 1), slice_of(index, 3, 0)),
         )
     ),
     *_dense(f"{_BLOCK}/output", f"{_THEIRS}.attn.c_proj", _PLAIN),
@@ -49,12 +56,12 @@ _HUGGINGFACE_BLOCK = (
 )
 
 
-def _huggingface(name: str, tokens: str, positions: str, *more: Row) -> Table:
-    return Table(
+def _huggingface(name: str, tokens: str, positions: str, *more: WeightMap) -> WeightTable:
+    return WeightTable(
         name,
         (
-            Row("Embedding-Token/embeddings", f"transformer.{tokens}.weight", per_token=True),
-            Row("Embedding-Position/embeddings", f"transformer.{positions}.weight"),
+            WeightMap("Embedding-Token/embeddings", f"transformer.{tokens}.weight", per_token=True),
+            WeightMap("Embedding-Position/embeddings", f"transformer.{positions}.weight"),
             *_HUGGINGFACE_BLOCK,
             *more,
         ),
@@ -81,11 +88,11 @@ GPT2_HUGGINGFACE = _huggingface(
 )
 
 _LAYER = "newslm/layer{i:02d}"
-GPT2_ML = Table(
+GPT2_ML = WeightTable(
     "GPT2-ML, TensorFlow names",
     (
-        Row("Embedding-Token/embeddings", "newslm/embeddings/word_embed", per_token=True),
-        Row("Embedding-Position/embeddings", "newslm/embeddings/pos_embed"),
+        WeightMap("Embedding-Token/embeddings", "newslm/embeddings/word_embed", per_token=True),
+        WeightMap("Embedding-Position/embeddings", "newslm/embeddings/pos_embed"),
         *rows("Embedding-Norm", "newslm/embeddings/LayerNorm_embed_norm", NORM),
         *rows(f"{_BLOCK}/query", f"{_LAYER}/query_layer"),
         *rows(f"{_BLOCK}/key", f"{_LAYER}/key_layer"),

@@ -2,38 +2,40 @@
 
 from __future__ import annotations
 
-from ..table import TRANSPOSE, Ignored, Rename, Row, Table
+from ..table import TRANSPOSE, Ignored, Rename, WeightMap, WeightTable
 from .common import TRAINING_STATE, tied
 
 _CROSS_BIAS = "relative positions of the cross-attention, which no T5 uses"
 
 
-def _attention(ours: str, theirs: str) -> tuple[Row, ...]:
+def _attention(ours: str, theirs: str) -> tuple[WeightMap, ...]:
     parts = {"query": "q", "key": "k", "value": "v", "output": "o"}
-    return tuple(Row(f"{ours}/{part}/kernel", f"{theirs}/{name}") for part, name in parts.items())
+    return tuple(
+        WeightMap(f"{ours}/{part}/kernel", f"{theirs}/{name}") for part, name in parts.items()
+    )
 
 
-def _stack(side: str, *attentions: tuple[str, str]) -> tuple[Row, ...]:
+def _stack(side: str, *attentions: tuple[str, str]) -> tuple[WeightMap, ...]:
     """Rows of the encoder or the decoder, whose blocks are attention layers and a feed-forward."""
     ours, theirs = f"{side}-Transformer-{{i}}", f"{side.lower()}/block_{{i:03d}}"
-    blocks: list[Row] = []
+    blocks: list[WeightMap] = []
     for number, (part, name) in enumerate(attentions):
         layer = f"{theirs}/layer_{number:03d}"
         blocks += _attention(f"{ours}-{part}", f"{layer}/{name}")
-        blocks.append(Row(f"{ours}-{part}-Norm/scale", f"{layer}/layer_norm/scale"))
+        blocks.append(WeightMap(f"{ours}-{part}-Norm/scale", f"{layer}/layer_norm/scale"))
     layer = f"{theirs}/layer_{len(attentions):03d}"
     return (
         *blocks,
-        Row(f"{ours}-FeedForward/inner/kernel", f"{layer}/DenseReluDense/wi/kernel"),
-        Row(f"{ours}-FeedForward/output/kernel", f"{layer}/DenseReluDense/wo/kernel"),
-        Row(f"{ours}-FeedForward-Norm/scale", f"{layer}/layer_norm/scale"),
+        WeightMap(f"{ours}-FeedForward/inner/kernel", f"{layer}/DenseReluDense/wi/kernel"),
+        WeightMap(f"{ours}-FeedForward/output/kernel", f"{layer}/DenseReluDense/wo/kernel"),
+        WeightMap(f"{ours}-FeedForward-Norm/scale", f"{layer}/layer_norm/scale"),
         # All blocks use that of the first one.
-        Row(
+        WeightMap(
             f"{side}-Embedding-Relative-Position/embeddings",
             f"{side.lower()}/block_000/layer_000/SelfAttention/relative_attention_bias",
             TRANSPOSE,
         ),
-        Row(f"{side}-Output-Norm/scale", f"{side.lower()}/final_layer_norm/scale"),
+        WeightMap(f"{side}-Output-Norm/scale", f"{side.lower()}/final_layer_norm/scale"),
     )
 
 
@@ -42,13 +44,15 @@ _SELF, _CROSS = (
     ("MultiHeadCrossAttention", "EncDecAttention"),
 )
 
-GOOGLE = Table(
+GOOGLE = WeightTable(
     "T5 1.0, TensorFlow names",
     (
-        Row("Embedding-Token/embeddings", "shared/embedding", per_token=True),
+        WeightMap("Embedding-Token/embeddings", "shared/embedding", per_token=True),
         *_stack("Encoder", _SELF),
         *_stack("Decoder", _SELF, _CROSS),
-        Row("Decoder-Output-LM/embeddings", "decoder/logits/kernel", TRANSPOSE, per_token=True),
+        WeightMap(
+            "Decoder-Output-LM/embeddings", "decoder/logits/kernel", TRANSPOSE, per_token=True
+        ),
     ),
     (
         *TRAINING_STATE,
@@ -60,15 +64,17 @@ GOOGLE = Table(
 )
 
 
-def _gated(table: Table, name: str) -> Table:
+def _gated(table: WeightTable, name: str) -> WeightTable:
     """The same with the two matrices of a gated feed-forward layer in the place of one."""
     gates = tuple(
-        Row(row.weight.replace("/inner/", "/gate/"), row.tensor, row.transform)
+        WeightMap(row.weight.replace("/inner/", "/gate/"), row.tensor, row.transform)
         for row in table.rows
         if "/inner/" in row.weight
     )
     inner = table.renamed(name, (Rename(r"\bwi\b", "wi_0"),))
-    return inner.extended(*Table(name, gates).renamed(name, (Rename(r"\bwi\b", "wi_1"),)).rows)
+    return inner.extended(
+        *WeightTable(name, gates).renamed(name, (Rename(r"\bwi\b", "wi_1"),)).rows
+    )
 
 
 GATED_GOOGLE = _gated(GOOGLE, "T5.1.1, TensorFlow names")
