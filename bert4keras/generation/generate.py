@@ -64,7 +64,7 @@ class Request:
             ValueError: a model without a language-model head, or prompts that it cannot read.
         """
         transformer = getattr(model, "transformer", None)
-        if transformer is None or not transformer.outputs.with_mlm:
+        if transformer is None or not transformer.pretraining_heads.with_mlm:
             raise ValueError(
                 "generate needs a model with a language-model head: build_transformer_model(..., "
                 "application='lm') (or 'unilm', 'prefix'), or with_mlm=True."

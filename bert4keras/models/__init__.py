@@ -21,7 +21,7 @@ from .backbone import Backbone
 from .bert import BERT
 from .build import build_transformer_model
 from .filling import fill_gaps
-from .outputs import Outputs
+from .pretraining_heads import PretrainingHeads
 from .registry import FAMILIES, register_model
 from .transformer import Context, Transformer
 from .two_stream import TwoStream
@@ -31,7 +31,7 @@ __all__ = [
     "FAMILIES",
     "Backbone",
     "Context",
-    "Outputs",
+    "PretrainingHeads",
     "Transformer",
     "TransformerConfig",
     "TwoStream",

@@ -13,7 +13,7 @@ from ..checkpoints import WeightTable
 from ..layers.embeddings import check_segment_ids, check_token_ids
 from ..masks import valid_tokens
 from ..saving import SavedWhole
-from .outputs import Outputs
+from .pretraining_heads import PretrainingHeads
 from .registry import get_family
 from .transformer import Context, Transformer
 
@@ -126,7 +126,7 @@ class Backbone(SavedWhole, keras.Model):
             "family": t.config.model_type,
             "config": t.config.to_dict(),
             "application": keras.saving.serialize_keras_object(t.mask),
-            "outputs": dataclasses.asdict(t.outputs),
+            "pretraining_heads": dataclasses.asdict(t.pretraining_heads),
             "prefix": t.prefix,
             **quantization_config(self),
         }
@@ -138,7 +138,7 @@ class Backbone(SavedWhole, keras.Model):
         transformer = family.transformer(
             family.transformer.config_class.from_dict(config["config"]),
             application=config["application"],
-            outputs=Outputs(**config["outputs"]),
+            pretraining_heads=PretrainingHeads(**config["pretraining_heads"]),
             prefix=config["prefix"],
         )
         model = cls(transformer, name=config["name"], trainable=config["trainable"])

@@ -20,7 +20,7 @@ from ..config import ConfigError, TransformerConfig, named, read_json
 from ..masks import Mask
 from .agreement import check_tokenizer
 from .backbone import Backbone
-from .outputs import Outputs
+from .pretraining_heads import PretrainingHeads
 from .registry import FAMILIES, Family, get_family
 from .sizes import depths, planned_weights, require_possible
 from .transformer import Transformer
@@ -67,7 +67,7 @@ def build_transformer_model(
             `"lm"` where the config says `is_decoder: true`, else `"encoder"`.
         return_keras_model: False returns the `Transformer`, built and loaded, whose `.model` is
             the Keras model.
-        with_pool, with_nsp, with_mlm, with_discriminator: heads, see `Outputs`. With None,
+        with_pool, with_nsp, with_mlm, with_discriminator: heads, see `PretrainingHeads`. With None,
             `with_mlm` follows from the application: the language models have it.
         keep_tokens: old ids of the tokens to keep, in their new order. The config's ids of special
             tokens (`pad_token_id`, `eos_token_id` and their like) move with them.
@@ -108,10 +108,8 @@ def build_transformer_model(
         with_mlm = _is_language_model(application, family)
     if with_mlm:
         _require_tied(config)
-    outputs = Outputs(with_pool, with_nsp, with_mlm, with_discriminator)
-    transformer = family.transformer(
-        config, application, outputs, prefix, layers, condition, sources
-    )
+    heads = PretrainingHeads(with_pool, with_nsp, with_mlm, with_discriminator)
+    transformer = family.transformer(config, application, heads, prefix, layers, condition, sources)
     weights = directory if checkpoint_path is None else checkpoint_path
     with contextlib.ExitStack() as stack:
         if weights is not None:

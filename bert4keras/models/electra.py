@@ -6,7 +6,7 @@ import dataclasses
 from typing import ClassVar
 
 from ..config import TransformerConfig
-from .outputs import activation_of, dense
+from .pretraining_heads import activation_of, dense
 from .registry import register_model
 from .transformer import Transformer
 
@@ -40,7 +40,7 @@ class ELECTRA(Transformer):
     def apply_discriminator(self, x):
         config = self.config
         x = dense(self, x, "Discriminator-Dense", config.hidden_size, config.hidden_act)
-        activation = activation_of(self.outputs.with_discriminator, "sigmoid")
+        activation = activation_of(self.pretraining_heads.with_discriminator, "sigmoid")
         return dense(self, x, "Discriminator-Prediction", 1, activation)
 
 

@@ -70,7 +70,7 @@ def fill_gaps(
         if place_of is not None:
             at = np.argmax(place_of[rows] == places[:, None], axis=1)
         scores = model.predict(list(inputs), verbose=0)[rows, at].astype("float64")
-        if model.transformer.outputs.with_mlm in (True, "softmax"):
+        if model.transformer.pretraining_heads.with_mlm in (True, "softmax"):
             scores = np.log(np.maximum(scores, 1e-30))
         scores[:, [i for i in (pad_id, *banned_ids) if i >= 0]] = -np.inf
         filled[rows, places] = _choose(scores, temperature, rng, step)
@@ -80,7 +80,7 @@ def fill_gaps(
 def _reading(model: Any) -> int | None:
     """The number of positions of a model with one stream, None for two streams."""
     transformer = getattr(model, "transformer", None)
-    if transformer is None or not transformer.outputs.with_mlm:
+    if transformer is None or not transformer.pretraining_heads.with_mlm:
         raise ValueError(
             "fill_gaps takes a model of build_transformer_model with a language-model head."
         )

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from .._schema import Activation, Count, Positive, Size, TokenId
 from ..config import TransformerConfig
 from .block import pre_norm, residual
-from .outputs import vocabulary_scores
+from .pretraining_heads import vocabulary_scores
 from .registry import register_model
 from .transformer import Transformer
 

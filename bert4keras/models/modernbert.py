@@ -14,7 +14,7 @@ from ..layers import VocabularyBias
 from ..masks import Window
 from ..positions import Rotary
 from .block import pre_norm, residual
-from .outputs import dense, vocabulary_scores
+from .pretraining_heads import dense, vocabulary_scores
 from .registry import register_model
 from .transformer import Transformer
 

@@ -11,7 +11,7 @@ from .._schema import Only, Positive
 from ..config import ConfigError, TransformerConfig
 from ..layers import UnscaledRMSNormalization
 from ..positions import Rotary
-from .outputs import dense, vocabulary_scores
+from .pretraining_heads import dense, vocabulary_scores
 from .registry import register_model
 from .transformer import Transformer
 

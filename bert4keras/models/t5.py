@@ -21,7 +21,7 @@ from ..layers import (
 from ..positions import T5Buckets
 from .backbone import Backbone
 from .block import pre_norm
-from .outputs import vocabulary_scores
+from .pretraining_heads import vocabulary_scores
 from .registry import register_model
 from .transformer import Context, Transformer
 
@@ -351,7 +351,9 @@ class T5(T5Decoder):
     @functools.cached_property
     def decoder(self) -> Backbone:
         """The decoder as a Keras model, see `T5Decoder` for its inputs."""
-        part = self.part(self.decoder_class, application=self.mask, outputs=self.outputs)
+        part = self.part(
+            self.decoder_class, application=self.mask, pretraining_heads=self.pretraining_heads
+        )
         return Backbone(part)
 
     def get_inputs(self):

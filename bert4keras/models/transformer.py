@@ -25,7 +25,7 @@ from ..masks import Mask, get_mask, input_layer_name
 from ..positions import Learned, Position
 from .block import block, post_norm
 from .context import Context
-from .outputs import Outputs, language_model, pooler
+from .pretraining_heads import PretrainingHeads, language_model, pooler
 from .two_stream import NonEmptyMask, TwoStream, query_stream
 
 
@@ -40,7 +40,7 @@ class Transformer:
         config: sizes and options.
         application: mask strategy, by name or as a `Mask`. `"encoder"` means what the family
             itself is (`native_application`: a GPT is a language model).
-        outputs: which heads follow the last block.
+        pretraining_heads: which heads follow the last block.
         prefix: put before every layer name, to have two encoders in one model.
         layers: layers by name to reuse, e.g. those of another `Transformer`.
         condition: symbolic tensor (B, C) or (B, T, C) that conditional norms depend on, in place
@@ -75,7 +75,7 @@ class Transformer:
         self,
         config: TransformerConfig,
         application: str | Mask = "encoder",
-        outputs: Outputs | None = None,
+        pretraining_heads: PretrainingHeads | None = None,
         prefix: str = "",
         layers: Mapping[str, keras.layers.Layer] | None = None,
         condition: Any = None,
@@ -83,7 +83,7 @@ class Transformer:
     ):
         self.config = config
         self.mask = get_mask(self.native_application if application == "encoder" else application)
-        self.outputs = outputs or Outputs()
+        self.pretraining_heads = pretraining_heads or PretrainingHeads()
         self.prefix = prefix
         self.layers = dict(layers or {})
         self.condition = condition
@@ -338,7 +338,7 @@ class Transformer:
 
     def apply_final_layers(self, x: Any, context: Context) -> Any:
         """The heads asked for, else the last hidden state."""
-        return self.outputs.apply(self, x, context)
+        return self.pretraining_heads.apply(self, x, context)
 
     def apply_pooler(self, x: Any) -> Any:
         """The head behind `with_pool` and `with_nsp`: (B, D) or (B, 2)."""

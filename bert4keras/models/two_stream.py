@@ -100,7 +100,7 @@ def query_stream(transformer: Any, context: Any) -> Any:
     token, size = transformer.mask.query_token_id, transformer.config.vocab_size
     if not 0 <= token < size:
         raise ConfigError(f"TwoStream: {token} is not an id of the model's {size} tokens.")
-    heads = dataclasses.asdict(transformer.outputs)
+    heads = dataclasses.asdict(transformer.pretraining_heads)
     for name in (name for name, option in heads.items() if option and name != "with_mlm"):
         raise ConfigError(f"TwoStream predicts tokens and has no head {name}; leave it out.")
     if context.cross is not None:

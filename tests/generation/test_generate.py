@@ -54,7 +54,7 @@ def logits(model, ids: list[int], start: int, every: bool = False) -> np.ndarray
     }
     x = [np.array([known[x.name]], "int32") for x in model.inputs]
     y = call(model, x)[0, slice(None) if every else -1].astype("float64")
-    return y if model.transformer.outputs.with_mlm == "linear" else np.log(y)
+    return y if model.transformer.pretraining_heads.with_mlm == "linear" else np.log(y)
 
 
 def uncached(model, prompt: list[int], steps: int = STEPS, end_id: int | None = None) -> list[int]:

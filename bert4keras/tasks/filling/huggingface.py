@@ -31,7 +31,7 @@ def open_masked_lm(
         TaskError: a `Backbone` without the head, or ELECTRA's discriminator, which has none.
     """
     if isinstance(checkpoint, Backbone):
-        if checkpoint.transformer.outputs.with_mlm != "linear":
+        if checkpoint.transformer.pretraining_heads.with_mlm != "linear":
             raise TaskError(
                 f"{checkpoint.name} gives no scores over the vocabulary. Build it by "
                 'build_transformer_model(..., with_mlm="linear").'

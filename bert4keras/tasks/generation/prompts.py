@@ -74,7 +74,7 @@ def kind_of(transformer: Any) -> str:
     Raises:
         TaskError: it does not.
     """
-    if not transformer.outputs.with_mlm:
+    if not transformer.pretraining_heads.with_mlm:
         raise TaskError(
             "the model has no language-model head: build_transformer_model(..., with_mlm='linear')."
         )

@@ -86,7 +86,7 @@ class Generator(Task):
             )
         self.kind = kind_of(transformer)
         super().__init__(tokenizer, model, maxlen)
-        activation = transformer.outputs.with_mlm
+        activation = transformer.pretraining_heads.with_mlm
         if len(model.outputs) > 1 or activation not in (True, "softmax", "linear"):
             raise TaskError(
                 "the model's output must be the scores of tokens alone: with_mlm='linear' (or True "

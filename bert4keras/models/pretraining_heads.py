@@ -11,7 +11,7 @@ from ..layers import FirstToken, VocabularyBias, get_activation
 
 
 @dataclasses.dataclass(frozen=True)
-class Outputs:
+class PretrainingHeads:
     """Which heads a model has; with none it returns the last hidden state (B, T, D).
 
     Attributes:
@@ -49,18 +49,18 @@ def activation_of(option: bool | str, default: str) -> str:
 
 def pooler(transformer: Any, x: Any) -> Any:
     """The vector of the first token through a dense layer, and with `with_nsp` its classifier."""
-    outputs = transformer.outputs
+    heads = transformer.pretraining_heads
     x = transformer.apply(x, FirstToken, name="Pooler")
     x = dense(
         transformer,
         x,
         "Pooler-Dense",
         transformer.config.hidden_size,
-        activation_of(outputs.with_pool, "tanh"),
+        activation_of(heads.with_pool, "tanh"),
     )
-    if not outputs.with_nsp:
+    if not heads.with_nsp:
         return x
-    return dense(transformer, x, "NSP-Proba", 2, activation_of(outputs.with_nsp, "softmax"))
+    return dense(transformer, x, "NSP-Proba", 2, activation_of(heads.with_nsp, "softmax"))
 
 
 def language_model(transformer: Any, x: Any, context: Any) -> Any:
@@ -80,7 +80,7 @@ def vocabulary_scores(transformer: Any, x: Any) -> Any:
         name="MLM-Activation",
         # In float32 whatever the policy: a softmax over a vocabulary does not fit half.
         dtype="float32",
-        activation=activation_of(transformer.outputs.with_mlm, "softmax"),
+        activation=activation_of(transformer.pretraining_heads.with_mlm, "softmax"),
     )
 
 
