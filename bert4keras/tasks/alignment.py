@@ -1,8 +1,8 @@
-"""Entities in characters and in tokens, and texts longer than the model.
+"""Entities in characters and in tokens, and scores merged over windows.
 
-An entity is given and returned in characters [start, end) of the original text. A model sees
-units: tokens, or the words of a corpus that is given as words, of each of which it sees the first
-token. `Alignment` says which entities the units cannot tell, and why.
+Entities are given and returned in characters [start, end) of the original text; a model labels
+tokens. Where a corpus gives words, "tokens" below are these words, and the model labels the first
+token of each. `Alignment` lists the entities that token labels cannot express, and the reason.
 """
 
 from __future__ import annotations
@@ -12,66 +12,74 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..tokenizers.texts import Span
 from .finite import as_scores
 from .labelled_span import LabelledSpan
 
-Span = tuple[int, int]
 
+class DroppedEntity(NamedTuple):
+    """Entity, in characters, that token labels do not express exactly.
 
-class Lost(NamedTuple):
-    """An entity that is not told as it is, and the reason: one of `REASONS`."""
+    Attributes:
+        entity: the entity.
+        reason: "no token", "inside a token", "overlap" or "truncated".
+    """
 
     entity: LabelledSpan
     reason: str
 
 
-REASONS = ("no token", "inside a token", "overlap", "truncated")
-
-
 class Alignment(NamedTuple):
-    """Entities in units, in order, and those that differ or are missing, in characters."""
+    """Result of `align_entities`: entities in tokens, and those changed or left out.
+
+    Attributes:
+        entities: in tokens, sorted.
+        dropped: in characters, sorted.
+    """
 
     entities: list[LabelledSpan]
-    lost: list[Lost]
+    dropped: list[DroppedEntity]
 
 
-def align(
+def align_entities(
     entities: Iterable[tuple[int, int, str]],
-    units: Sequence[Span],
+    tokens: Sequence[Span],
     overlap: bool = False,
     length: int | None = None,
 ) -> Alignment:
-    """Entities in characters as entities in units.
+    """Convert entities from characters to tokens.
 
-    An entity whose border is inside a unit is widened to the whole unit, and noted as "inside a
-    token". Of two that overlap the longer one is kept, the other noted. One that begins or ends in
-    characters without a unit (blanks, control characters) comes back without these: noted as "no
-    token", and left out if nothing else is in it.
+    An entity with a border inside a token is widened to the whole token and also reported as
+    "inside a token". Of two entities that overlap, the longer one is kept and the other reported.
+    An entity that begins or ends with characters outside any token (blanks, control characters)
+    is shortened and reported as "no token"; it is left out if nothing remains.
 
     Args:
         entities: (start, end, label) in characters.
-        units: (start, end) of each unit in characters, in order; empty ones are no units.
-        overlap: keep those that overlap, for a model that can tell nested entities.
-        length: characters that the units cover, if the text was cut there: what ends behind is
-            left out, as "truncated".
+        tokens: (start, end) of each token in characters, in order; empty ones are skipped.
+        overlap: keep overlapping entities, for a model that labels nested entities.
+        length: number of characters that the tokens cover, if the text was truncated; entities
+            that end beyond are left out as "truncated".
 
     Returns:
-        An `Alignment`; `locate_entities(alignment.entities, units)` gives the entities back, but
-        for those in `lost`.
+        An `Alignment`. `locate_entities(alignment.entities, tokens)` returns the original entities,
+        except those in `dropped`.
 
     Raises:
         ValueError: an empty entity.
     """
-    places = [place for place, (start, end) in enumerate(units) if start < end]
-    starts = np.array([units[place][0] for place in places], "int64")
-    ends = np.array([units[place][1] for place in places], "int64")
+    places = [place for place, (start, end) in enumerate(tokens) if start < end]
+    starts = np.array([tokens[place][0] for place in places], "int64")
+    ends = np.array([tokens[place][1] for place in places], "int64")
     kept: list[LabelledSpan] = []
-    lost = []
-    taken = np.zeros(len(units), bool)
-    # Longer ones first, so that of a nested pair the outer one stays.
+    dropped = []
+    taken = np.zeros(len(tokens), bool)
+    # Longest first, so that the outer one of a nested pair is kept.
     for entity in sorted((LabelledSpan(*e) for e in entities), key=lambda e: (e.start - e.end, e)):
         if not 0 <= entity.start < entity.end:
-            raise ValueError(f"{entity} is empty.")
+            raise ValueError(
+                f"{entity} is empty. An entity must have 0 <= start < end, in characters."
+            )
         first = int(np.searchsorted(ends, entity.start, "right"))
         behind = int(np.searchsorted(starts, entity.end, "left"))
         reason = _reason(entity, starts, ends, first, behind, length)
@@ -83,30 +91,30 @@ def align(
             else:
                 reason = "overlap"
         if reason:
-            lost.append(Lost(entity, reason))
-    return Alignment(sorted(kept), sorted(lost))
+            dropped.append(DroppedEntity(entity, reason))
+    return Alignment(sorted(kept), sorted(dropped))
 
 
 def locate_entities(
-    entities: Iterable[tuple[int, int, str]], units: Sequence[Span]
+    entities: Iterable[tuple[int, int, str]], tokens: Sequence[Span]
 ) -> list[LabelledSpan]:
-    """Entities in units as entities in characters.
+    """Convert entities from tokens to characters.
 
     Args:
-        entities: (start, end, label) in units.
-        units: (start, end) of each unit in characters; empty ones, such as those of special
-            tokens, are left out at both ends of an entity, and with them an entity of nothing else.
+        entities: (start, end, label) in tokens.
+        tokens: (start, end) of each token in characters. Empty ones (special tokens) are stripped
+            from both ends of an entity; an entity of empty tokens only is left out.
     """
     found = []
     for start, end, label in entities:
-        real = [units[place] for place in range(start, end) if units[place][0] < units[place][1]]
+        real = [tokens[place] for place in range(start, end) if tokens[place][0] < tokens[place][1]]
         if real:
             found.append(LabelledSpan(real[0][0], real[-1][1], label))
     return found
 
 
 def first_tokens(offsets: Sequence[Span], words: Sequence[Span]) -> list[int]:
-    """The place of the first token of each word; -1 for a word without a token of its own.
+    """Return the index of the first token of each word; -1 for a word without its own token.
 
     Args:
         offsets: (start, end) of each token in characters; (0, 0) for special tokens.
@@ -125,16 +133,17 @@ def first_tokens(offsets: Sequence[Span], words: Sequence[Span]) -> list[int]:
 
 
 def merge_windows(scores: Sequence[np.ndarray], windows: Sequence[Span]) -> np.ndarray:
-    """Scores of a whole sequence, each item's from the window where it has most context.
+    """Merge the scores of overlapping windows into one sequence.
 
-    Decoded as one sequence, they give the entities across the borders of windows too.
+    Each token takes its scores from the window in which it has most context. The merged sequence
+    can be decoded at once, which also finds entities that cross the border of a window.
 
     Args:
-        scores: an array (size, C) for each window; rows behind its items are padding.
-        windows: their (start, end), as from `sliding_windows`.
+        scores: for each window an array (size, C); rows beyond its tokens are padding.
+        windows: (start, end) of each window in tokens, as from `sliding_windows`.
 
     Returns:
-        (length, C).
+        (length, C), where `length` is the end of the last window.
     """
     length = windows[-1][1]
     merged = np.empty((length, scores[0].shape[-1]), scores[0].dtype)
@@ -143,7 +152,7 @@ def merge_windows(scores: Sequence[np.ndarray], windows: Sequence[Span]) -> np.n
         own = scores[number][: end - start]
         as_scores(own, "scores", number)
         places = np.arange(start, end)
-        # Of equal contexts the longer window counts, then the first.
+        # Of equal contexts the longer window wins, then the first.
         context = np.minimum(places - start, end - 1 - places) + 0.01 * (end - start)
         better = context > most[start:end]
         merged[start:end][better] = own[better]
@@ -151,8 +160,15 @@ def merge_windows(scores: Sequence[np.ndarray], windows: Sequence[Span]) -> np.n
     return merged
 
 
-def _reason(entity: LabelledSpan, starts, ends, first: int, behind: int, length: int | None) -> str:
-    """Why `locate_entities` will not give an entity back; "" if it will."""
+def _reason(
+    entity: LabelledSpan,
+    starts: np.ndarray,
+    ends: np.ndarray,
+    first: int,
+    behind: int,
+    length: int | None,
+) -> str:
+    """Return why `locate_entities` would not return this entity; "" if it would."""
     if length is not None and entity.end > length:
         return "truncated"
     if first >= behind:

@@ -109,7 +109,7 @@ def apart(found: Iterable[tuple[float, LabelledSpan]]) -> list[LabelledSpan]:
 def span_pairs(
     spans: Iterable[tuple[int, int, str]], labels: Sequence[str]
 ) -> list[tuple[int, int, int]]:
-    """Pairs of token spans, such as those of `tasks.alignment.align`.
+    """Pairs of token spans, such as those of `tasks.alignment.align_entities`.
 
     Raises:
         ValueError: a label that is not among `labels`.

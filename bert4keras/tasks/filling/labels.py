@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...tokenizers.base import TokenizerBase
+from ...tokenizers.texts import Span
 from ..base import TaskError
-from .spelling import Span
 
 
 def label_ids(

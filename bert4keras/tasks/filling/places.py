@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+from ...tokenizers.texts import Span
 from ..base import Encoded
 from ..windows import TextWindow
-from .spelling import Span
 
 
 @dataclasses.dataclass(frozen=True)

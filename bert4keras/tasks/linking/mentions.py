@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..alignment import Span, align
+from ...tokenizers.texts import Span
+from ..alignment import align_entities
 
 
 class Mention(NamedTuple):
@@ -152,7 +153,7 @@ def name_boundary_flags(spans: Iterable[Span], offsets: Sequence[Span]) -> np.nd
     flags = np.zeros((len(offsets), 2), "int32")
     length = max((end for _, end in offsets), default=0)
     given = [(*span, "") for span in spans]
-    for start, end, _ in align(given, offsets, overlap=True, length=length).entities:
+    for start, end, _ in align_entities(given, offsets, overlap=True, length=length).entities:
         flags[start, 0] = flags[end - 1, 1] = 1
     return flags
 

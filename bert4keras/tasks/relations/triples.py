@@ -13,11 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..alignment import align
+from ...tokenizers.texts import Span
+from ..alignment import align_entities
 from ..finite import as_scores
 from ..span_matrix import Offsets, checked, span
-
-Span = tuple[int, int]
 
 
 class Triple(NamedTuple):
@@ -97,7 +96,7 @@ def token_triples(triples: Iterable[Triple], offsets: Offsets) -> list[Triple]:
     end = max((b for _, b in offsets), default=0)
 
     def tokens(place: Span) -> Span | None:
-        (found, _) = align([(*place, "")], offsets, overlap=True, length=end)
+        (found, _) = align_entities([(*place, "")], offsets, overlap=True, length=end)
         return found[0][:2] if found else None
 
     moved = [Triple(tokens(s), relation, tokens(o)) for s, relation, o in triples]

@@ -1,4 +1,4 @@
-"""Report of entities that a tagger cannot be trained to give back, and why."""
+"""Report of the entities that a tagger's labels do not express exactly, with the reasons."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ import collections
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from ..alignment import Lost
+from ..alignment import DroppedEntity
 from ..base import TaskError
 from ..labelled_span import LabelledSpan
 from .tokens import TextTokens
 
 
 class LabelReport(NamedTuple):
-    """Entities of labelled texts that the model's labels do not tell exactly.
+    """Entities of labelled texts that the model's labels do not express exactly.
 
     Attributes:
-        total: number of entities.
-        dropped: (number of the sample, characters, `Lost`) of each that differs or is left out.
+        total: number of all entities.
+        dropped: (index of the sample, the entity's text, `DroppedEntity`) for each entity that is
+            changed or left out.
     """
 
     total: int
-    dropped: list[tuple[int, str, Lost]]
+    dropped: list[tuple[int, str, DroppedEntity]]
 
     def __str__(self) -> str:
-        counts = collections.Counter(lost.reason for _, _, lost in self.dropped)
+        counts = collections.Counter(entity.reason for _, _, entity in self.dropped)
         text = f"{len(self.dropped)} of {self.total} entities cannot be told exactly"
         if not self.dropped:
             return text
@@ -37,7 +38,7 @@ class LabelReport(NamedTuple):
 
 
 class Entities(list):
-    """The entities of a sample, as `LabelledSpan`, once they are found to be right."""
+    """Entities of a sample, as `LabelledSpan`, that `check_entities` has checked."""
 
 
 def check_entities(
@@ -46,16 +47,16 @@ def check_entities(
     labels: Collection[str] | None,
     number: int,
 ) -> Entities:
-    """Entities of a sample as `LabelledSpan`.
+    """Return the entities of a sample as `LabelledSpan`.
 
     Args:
         text: the text.
-        entities: (start, end, label) triples, or anything with a `span`, as `Entity`.
-        labels: the known ones; None: any.
-        number: of the sample, for the message.
+        entities: (start, end, label) triples, or objects with such a `span`, like `Entity`.
+        labels: allowed labels; None allows any.
+        number: index of the sample, for error messages.
 
     Raises:
-        TaskError: an entity outside of the text, of an unknown label, or no such triple.
+        TaskError: an entity outside the text, with an unknown label, or of another form.
     """
     if isinstance(entities, Entities):
         return entities
@@ -66,7 +67,7 @@ def check_entities(
             inside = 0 <= start < end <= len(text)
         except (TypeError, ValueError):
             raise TaskError(
-                f"sample {number}: {entity!r} is no entity; give (start, end, label)."
+                f"sample {number}: {entity!r} is not an entity; use (start, end, label)."
             ) from None
         if not inside:
             raise TaskError(
@@ -82,19 +83,19 @@ def check_entities(
     return found
 
 
-def lost_entities(
+def dropped_entities(
     tokens: TextTokens, entities: Entities, nested: bool, touching: bool = True
-) -> list[Lost]:
-    """The entities of one text that its labels do not tell exactly.
+) -> list[DroppedEntity]:
+    """Return the entities of one text that its labels do not express exactly.
 
     Args:
         tokens: the text.
         entities: in characters.
-        nested: the labels tell entities that overlap.
-        touching: the labels tell two entities of one type that stand next to each other.
+        nested: True if the labels can express overlapping entities.
+        touching: True if the labels can separate two adjacent entities of one type.
     """
     alignment = tokens.align(entities, nested)
-    lost, before = list(alignment.lost), None
+    dropped, before = list(alignment.dropped), None
     for entity in alignment.entities:
         first, last = tokens.tokens_of(entity.start, entity.end)
         reason = None
@@ -104,6 +105,6 @@ def lost_entities(
             reason = "touches another"
         before = entity.end, entity.label
         if reason:
-            span = tokens.units[entity.start][0], tokens.units[entity.end - 1][1]
-            lost.append(Lost(LabelledSpan(*span, entity.label), reason))
-    return lost
+            span = tokens.spans[entity.start][0], tokens.spans[entity.end - 1][1]
+            dropped.append(DroppedEntity(LabelledSpan(*span, entity.label), reason))
+    return dropped

@@ -57,7 +57,7 @@ class TagAnswers:
         """
         start, end = tokens.windows[window]
         labels = np.full(end, -1, "int32")
-        tags = encode_tags(entities, len(tokens.units), self.scheme)
+        tags = encode_tags(entities, len(tokens.spans), self.scheme)
         for place, tag in zip(tokens.places, tags, strict=True):
             if place < end:
                 labels[place] = self._ids.get(tag, -1)
@@ -72,7 +72,7 @@ class TagAnswers:
 
     def answers(self, outputs: Sequence[np.ndarray], tokens: TextTokens) -> list[Scored]:
         """Entities in units with their probabilities, in the order of the text."""
-        if not tokens.units:
+        if not tokens.spans:
             return []
         if self._matrix is None:
             self.read_weights()

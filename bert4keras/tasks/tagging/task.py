@@ -17,7 +17,7 @@ from .entity import Entity, TaggedText
 from .global_pointer import GlobalPointer
 from .heads import POINTERS, build_pointer, build_tagger, check_head, find_head, head_name
 from .metrics import entity_scores
-from .report import LabelReport, check_entities, lost_entities
+from .report import LabelReport, check_entities, dropped_entities
 from .schemes import OUTSIDE, PLAIN, SCHEMES, tag_names
 from .span_answers import SpanAnswers
 from .tag_answers import TagAnswers
@@ -254,9 +254,9 @@ class Tagger(Task):
         rows, dropped = super().training_rows(pairs), []
         firsts = [(encoded, label) for encoded, label, window in rows if not window]
         for number, (encoded, label) in enumerate(firsts):
-            lost = lost_entities(encoded.extra, label, self.nested, self.scheme != PLAIN)
+            found = dropped_entities(encoded.extra, label, self.nested, self.scheme != PLAIN)
             text = encoded.extra.text
-            dropped += [(number, text[x.entity.start : x.entity.end], x) for x in lost]
+            dropped += [(number, text[x.entity.start : x.entity.end], x) for x in found]
         return rows, LabelReport(sum(len(label) for _, label in pairs), dropped)
 
     def predict(
@@ -272,7 +272,7 @@ class Tagger(Task):
         tokens = encoded.extra
         found = []
         for (first, last, label), score in self._answers.answers(outputs, tokens):
-            start, end = tokens.units[first][0], tokens.units[last - 1][1]
+            start, end = tokens.spans[first][0], tokens.spans[last - 1][1]
             found.append(Entity(start, end, label, tokens.text[start:end], score))
         return found
 

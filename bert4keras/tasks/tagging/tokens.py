@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ...tokenizers.characters import is_cjk, is_punctuation
-from ..alignment import Alignment, Span, align, first_tokens
+from ...tokenizers.texts import Span
+from ..alignment import Alignment, align_entities, first_tokens
 from ..windows import TextWindow
 
 UNITS = ("token", "word")
@@ -27,7 +28,7 @@ class TextTokens:
         begins: by window, position of its first such token, behind special tokens.
         sizes: by window, its positions, special tokens included.
         places: number of the token of each unit (U,).
-        units: (start, end) of each unit in characters (U,).
+        spans: (start, end) of each unit in characters (U,).
     """
 
     text: str
@@ -35,13 +36,13 @@ class TextTokens:
     begins: list[int]
     sizes: list[int]
     places: list[int]
-    units: list[Span]
+    spans: list[Span]
     _aligned: tuple[Any, Alignment] | None = None
 
     def align(self, entities: Sequence[tuple[int, int, str]], nested: bool) -> Alignment:
         """Entities in units; remembered, as each window of a text asks for the same."""
         if self._aligned is None or self._aligned[0] is not entities:
-            self._aligned = (entities, align(entities, self.units, overlap=nested))
+            self._aligned = (entities, align_entities(entities, self.spans, overlap=nested))
         return self._aligned[1]
 
     def tokens_of(self, start: int, end: int) -> Span:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bert4keras.tasks.alignment import align, first_tokens, locate_entities, merge_windows
+from bert4keras.tasks.alignment import align_entities, first_tokens, locate_entities, merge_windows
 from bert4keras.tasks.tagging import (
     SCHEMES,
     LabelledSpan,
@@ -120,7 +120,7 @@ def test_ill_formed_tags(tags, entities, strict):
         (lambda: decode_tags([""]), "'' is not a tag"),
         (lambda: decode_tags(["B-P"], strict=True), "needs the scheme"),
         (lambda: allowed_transitions(["O", "E-P"], "BIO"), "'E-P' is not a tag of BIO"),
-        (lambda: align([(2, 2, "P")], [(0, 3)]), "is empty"),
+        (lambda: align_entities([(2, 2, "P")], [(0, 3)]), "is empty"),
     ],
 )
 def test_bad_input_is_named(call, message):
@@ -129,11 +129,11 @@ def test_bad_input_is_named(call, message):
 
 
 # "San Jose's  mayor" with a special token at both ends
-UNITS = [(0, 0), (0, 3), (4, 8), (8, 9), (9, 10), (12, 17), (0, 0)]
+TOKENS = [(0, 0), (0, 3), (4, 8), (8, 9), (9, 10), (12, 17), (0, 0)]
 
 
 @pytest.mark.parametrize(
-    ("entities", "found", "lost"),
+    ("entities", "found", "dropped"),
     [
         ([(0, 8, "L"), (12, 17, "P")], [(1, 3, "L"), (5, 6, "P")], []),
         ([(0, 6, "L")], [(1, 3, "L")], [((0, 6, "L"), "inside a token")]),
@@ -145,26 +145,26 @@ UNITS = [(0, 0), (0, 3), (4, 8), (8, 9), (9, 10), (12, 17), (0, 0)]
         ([(17, 19, "L")], [], [((17, 19, "L"), "no token")]),
     ],
 )
-def test_characters_to_units(entities, found, lost):
-    alignment = align(entities, UNITS)
-    assert alignment == (found, lost)
-    kept = [e for e in entities if e not in [entity for entity, _ in lost]]
-    back = locate_entities(alignment.entities, UNITS)
+def test_characters_to_tokens(entities, found, dropped):
+    alignment = align_entities(entities, TOKENS)
+    assert alignment == (found, dropped)
+    kept = [e for e in entities if e not in [entity for entity, _ in dropped]]
+    back = locate_entities(alignment.entities, TOKENS)
     assert [e for e in back if e in entities] == kept
     assert len(back) == len(found)
 
 
 def test_nested_and_truncated():
     entities = [(0, 8, "L"), (4, 8, "P")]
-    alignment = align(entities, UNITS, overlap=True)
+    alignment = align_entities(entities, TOKENS, overlap=True)
     assert alignment == ([(1, 3, "L"), (2, 3, "P")], [])
-    assert locate_entities(alignment.entities, UNITS) == entities
-    cut = align([(0, 3, "L"), (4, 10, "P")], UNITS[:4], length=9)
+    assert locate_entities(alignment.entities, TOKENS) == entities
+    cut = align_entities([(0, 3, "L"), (4, 10, "P")], TOKENS[:4], length=9)
     assert cut == ([(1, 2, "L")], [((4, 10, "P"), "truncated")])
 
 
 def test_special_tokens_are_no_part_of_an_entity():
-    assert locate_entities([(0, 2, "L"), (5, 7, "P"), (6, 7, "P")], UNITS) == [
+    assert locate_entities([(0, 2, "L"), (5, 7, "P"), (6, 7, "P")], TOKENS) == [
         (0, 3, "L"),
         (12, 17, "P"),
     ]

@@ -355,8 +355,8 @@ def test_what_the_labels_cannot_tell(checkpoint):
         ([(-1, 2, "X")], "does not lie within"),
         ([(2, 2, "X")], "does not lie within"),
         ([(0, 2, "Z")], "has an unknown label; the labels are 地名, X"),
-        ([(0, 2)], r"\(0, 2\) is no entity; give \(start, end, label\)"),
-        ([("0", 2, "X")], "is no entity"),
+        ([(0, 2)], r"\(0, 2\) is not an entity; use \(start, end, label\)"),
+        ([("0", 2, "X")], "is not an entity"),
     ],
 )
 def test_samples_that_do_not_fit(tagger, entities, message):
