@@ -1,6 +1,6 @@
 """Keys of config files that are no fields of ours: which change nothing, and which are refused.
 
-Every key of a json is one of four: a field (or an alias of one), which is used; inert, which is
+Every key of a json is one of four: a field (or an alias of one), which is used; ignored, which is
 kept in silence; a switch, by which a model of transformers or code beside a checkpoint computes
 another function, which is refused unless its value is one that changes nothing; or unknown. Of
 unknown keys a config keeps the values and names them in a warning: training scripts write anything
@@ -15,7 +15,7 @@ from typing import Any
 from ._schema import Only
 
 # Keys found in the wild which do not change what the model computes.
-INERT_KEYS = frozenset(
+IGNORED_KEYS = frozenset(
     """_name_or_path architectures attn_implementation _attn_implementation bos_token_id
     classifier_dropout cross_attention_hidden_size dtype eos_token_id
     finetuning_task gradient_checkpointing id2label label2id language model_max_length name
@@ -52,8 +52,8 @@ def _scales_positions(value: Any) -> bool:
 
 
 # Keys that ask for another function -> whether a value does. A family's config class may lift or
-# add some (`refused`), or have a field of the name, which is then used.
-SWITCHES: Mapping[str, Callable[[Any], bool]] = {
+# add some (`unsupported`), or have a field of the name, which is then used.
+UNSUPPORTED: Mapping[str, Callable[[Any], bool]] = {
     # What is visible, and what a model has beside its blocks.
     "is_decoder": Only(True, False),  # see `TransformerConfig.causal`
     "add_cross_attention": Only(False),

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from . import _json
 from ._json import shown
-from ._keys import INERT_KEYS, REASONS, SWITCHES
+from ._keys import IGNORED_KEYS, REASONS, UNSUPPORTED
 from ._schema import (
     ACTIVATIONS,
     Activation,
@@ -115,16 +115,16 @@ class TransformerConfig:
     model_type: str = "bert"
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False)
 
-    # What a family's json calls our fields, which of its keys are inert, and which values of others
+    # What a family's json calls our fields, which of its keys are ignored, and which values of others
     # ask for something else: on top of `ALIASES` and of the tables in `_keys`. Whether its
     # `is_decoder` means a causal mask. And the fields that no other program knows, written to a
     # json only where they are used.
     aliases: ClassVar[Mapping[str, str]] = {}
-    inert: ClassVar[frozenset[str]] = frozenset()
-    refused: ClassVar[Mapping[str, Callable[[Any], bool]]] = {}
+    ignored_keys: ClassVar[frozenset[str]] = frozenset()
+    unsupported: ClassVar[Mapping[str, Callable[[Any], bool]]] = {}
     reads_is_decoder: ClassVar[bool] = True
-    saved_as: ClassVar[str | None] = None  # `model_type` for other programs, where it differs
-    own_options: ClassVar[frozenset[str]] = frozenset(
+    export_as: ClassVar[str | None] = None  # `model_type` for other programs, where it differs
+    private_fields: ClassVar[frozenset[str]] = frozenset(
         """residual_attention_scores hierarchical_position shared_segment_embeddings
         custom_position_ids layer_norm_cond layer_norm_cond_hidden_size layer_norm_cond_hidden_act
         remat""".split()
@@ -266,7 +266,7 @@ class TransformerConfig:
     @classmethod
     def _check_extra(cls, extra: Mapping[str, Any], warn: bool) -> None:
         """Refuse what asks for another model, and name what nobody knows."""
-        switches = {**SWITCHES, **cls.refused}
+        switches = {**UNSUPPORTED, **cls.unsupported}
         for key, refused in switches.items():
             value = extra.get(key)
             if value is None or not refused(value):
@@ -276,7 +276,7 @@ class TransformerConfig:
             if allowed:
                 reason += f"; allowed is {' or '.join(map(shown, allowed))}"
             raise ConfigError(f"config `{key}={shown(value)}` is not supported: {reason}.")
-        unknown = sorted(set(extra) - INERT_KEYS - switches.keys() - cls.inert)
+        unknown = sorted(set(extra) - IGNORED_KEYS - switches.keys() - cls.ignored_keys)
         if unknown and warn:
             names = [key if key.isprintable() and len(key) <= 80 else shown(key) for key in unknown]
             more = f" and {len(names) - 20} more" if len(names) > 20 else ""
@@ -315,7 +315,7 @@ class TransformerConfig:
         Left out are our own options where they are not used, and sizes that follow from others.
         """
         options = {
-            f.name: f.default for f in dataclasses.fields(self) if f.name in self.own_options
+            f.name: f.default for f in dataclasses.fields(self) if f.name in self.private_fields
         }
         values = {key: value for key, value in self.to_dict().items() if key != "extra"}
         for key in ("embedding_size", "attention_key_size"):
@@ -330,7 +330,7 @@ class TransformerConfig:
         out = {theirs.get(key, key): value for key, value in values.items()}
         if self.hidden_act == "gelu_tanh":
             out[theirs.get("hidden_act", "hidden_act")] = "gelu_new"
-        out["model_type"] = self.saved_as or self.model_type
+        out["model_type"] = self.export_as or self.model_type
         return {**self.extra, **out}
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bert4keras import _json
-from bert4keras._keys import SWITCHES
+from bert4keras._keys import UNSUPPORTED
 from bert4keras._schema import Size, annotations, problem
 from bert4keras.config import ConfigError, TransformerConfig, read_json
 from bert4keras.models import FAMILIES, build_transformer_model
@@ -223,9 +223,9 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("key", SWITCHES)
+@pytest.mark.parametrize("key", UNSUPPORTED)
 def test_keys_that_ask_for_another_model(key):
-    refused = SWITCHES[key]
+    refused = UNSUPPORTED[key]
     value = CHANGES.get(key, not refused.allowed[0] if getattr(refused, "allowed", ()) else 77)
     value = 1.5 if key.endswith(("multiplier", "scale", "fraction")) else value
     with pytest.raises(ConfigError, match=f"config `{key}=.*is not supported: "):

@@ -20,8 +20,8 @@ class ALBERTConfig(TransformerConfig):
     dropout_rate: Rate = 0.0
     attention_dropout_rate: Rate = 0.0
 
-    inert: ClassVar = frozenset({"classifier_dropout_prob"})
-    refused: ClassVar = {
+    ignored_keys: ClassVar = frozenset({"classifier_dropout_prob"})
+    unsupported: ClassVar = {
         "down_scale_factor": Only(1),
         "gap_size": Only(0),
         "net_structure_type": Only(0),
@@ -34,7 +34,7 @@ class ALBERTConfig(TransformerConfig):
 class ALBERTUnsharedConfig(ALBERTConfig):
     """ALBERT's, for a model that is saved as what it has become."""
 
-    saved_as: ClassVar = "bert"
+    export_as: ClassVar = "bert"
 
 
 class OneBlock(Transformer):

@@ -55,10 +55,10 @@ class DeBERTaConfig(TransformerConfig):
     conv_kernel_size: Whole = 0
     conv_act: Activation = "tanh"
 
-    inert: ClassVar = frozenset(
+    ignored_keys: ClassVar = frozenset(
         "legacy pooler_dropout pooler_hidden_act pooler_hidden_size".split()
     )
-    refused: ClassVar = {"z_steps": Only(0)}
+    unsupported: ClassVar = {"z_steps": Only(0)}
     reads_is_decoder: ClassVar = False  # nor does transformers
 
     def __post_init__(self):

@@ -28,7 +28,9 @@ class DistilBERTConfig(TransformerConfig):
     }
     # Sines, where asked for, are stored in the checkpoint like trained positions.
     reads_is_decoder: ClassVar = False  # nor does transformers
-    inert: ClassVar = frozenset("qa_dropout seq_classif_dropout sinusoidal_pos_embds".split())
+    ignored_keys: ClassVar = frozenset(
+        "qa_dropout seq_classif_dropout sinusoidal_pos_embds".split()
+    )
 
 
 @register_model("distilbert")

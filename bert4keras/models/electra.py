@@ -15,7 +15,7 @@ from .transformer import Transformer
 class ELECTRAConfig(TransformerConfig):
     """ELECTRA's keys that change nothing here."""
 
-    inert: ClassVar = frozenset(
+    ignored_keys: ClassVar = frozenset(
         """summary_activation summary_last_dropout summary_type summary_use_proj
         embedding_dropout""".split()
     )
@@ -25,7 +25,7 @@ class ELECTRAConfig(TransformerConfig):
 class ELECTRAGeneratorConfig(ELECTRAConfig):
     """The generator's; other programs tell the two apart by what is loaded."""
 
-    saved_as: ClassVar = "electra"
+    export_as: ClassVar = "electra"
 
 
 @register_model("electra")

@@ -29,8 +29,8 @@ class ERNIEConfig(TransformerConfig):
     task_ids_input: bool = False
 
     aliases: ClassVar = {"sent_type_vocab_size": "segment_vocab_size"}  # of its authors' files
-    refused: ClassVar = {"pool_act": Only("tanh")}
-    own_options: ClassVar = TransformerConfig.own_options | {"task_ids_input"}
+    unsupported: ClassVar = {"pool_act": Only("tanh")}
+    private_fields: ClassVar = TransformerConfig.private_fields | {"task_ids_input"}
 
 
 @register_model("ernie")

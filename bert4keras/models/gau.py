@@ -31,7 +31,7 @@ class GAUConfig(RoFormerConfig):
 
     # Of files made for transformers by others; "n": scores grow with the number of visible keys.
     aliases: ClassVar = {"normalization": "attention_normalization"}
-    refused: ClassVar = {**RoFormerV2Config.refused, "scaling_factor": Only("n")}
+    unsupported: ClassVar = {**RoFormerV2Config.unsupported, "scaling_factor": Only("n")}
 
 
 @register_model("gau_alpha", "gau-alpha")

@@ -34,7 +34,7 @@ class GPTConfig(TransformerConfig):
         "attn_pdrop": "attention_dropout_rate",
         "layer_norm_epsilon": "norm_epsilon",
     }
-    inert: ClassVar = frozenset(
+    ignored_keys: ClassVar = frozenset(
         """embd_pdrop n_ctx n_special predict_special_tokens reorder_and_upcast_attn
         summary_activation summary_first_dropout summary_proj_to_labels summary_type
         summary_use_proj""".split()
@@ -52,7 +52,7 @@ class OpenAIConfig(GPTConfig):
     """GPT's first version, whose "gelu" is the tanh form."""
 
     aliases: ClassVar = {**GPTConfig.aliases, "afn": "hidden_act"}
-    saved_as: ClassVar = "openai-gpt"
+    export_as: ClassVar = "openai-gpt"
 
     @classmethod
     def from_dict(cls, values, **overrides):

@@ -75,13 +75,13 @@ class ModernBERTConfig(TransformerConfig):
         "norm_eps": "norm_epsilon",
         "layer_norm_eps": "layer_norm_eps",  # stands in some of its files and is not read
     }
-    inert: ClassVar = frozenset(
+    ignored_keys: ClassVar = frozenset(
         """classifier_pooling deterministic_flash_attn embedding_dropout initializer_cutoff_factor
         reference_compile repad_logits_with_grad sparse_pred_ignore_index sparse_prediction
         layer_norm_eps""".split()
     )
     # mmBERT and Ettin say "sans_pos", which their code does not read.
-    refused: ClassVar = {"position_embedding_type": Only("absolute", "sans_pos")}
+    unsupported: ClassVar = {"position_embedding_type": Only("absolute", "sans_pos")}
     reads_is_decoder: ClassVar = False  # ModernBERT's decoder is a family of its own
 
     def __post_init__(self):

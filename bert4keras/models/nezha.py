@@ -23,7 +23,7 @@ class NEZHAConfig(TransformerConfig):
 
     max_relative_position: Size = 64
 
-    refused: ClassVar = {"use_relative_position": Only(True)}
+    unsupported: ClassVar = {"use_relative_position": Only(True)}
 
 
 @register_model("nezha")

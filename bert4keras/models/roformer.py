@@ -20,7 +20,7 @@ from .transformer import Transformer
 class RoFormerConfig(TransformerConfig):
     """RoFormer's defaults; `rotary_value` is refused."""
 
-    refused: ClassVar = {"rope_theta": Only(10000)}
+    unsupported: ClassVar = {"rope_theta": Only(10000)}
 
     def __post_init__(self):
         super().__post_init__()
@@ -45,8 +45,8 @@ class RoFormerV2Config(RoFormerConfig):
     norm_epsilon: Positive = 1e-7
 
     # Files made for it by others have the `model_type` of RoFormer: `model="roformer_v2"`.
-    refused: ClassVar = {
-        **RoFormerConfig.refused,
+    unsupported: ClassVar = {
+        **RoFormerConfig.unsupported,
         "use_bias": Only(False),
         "norm_type": Only("rmsnorm", "custom_norm"),
     }

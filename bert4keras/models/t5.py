@@ -67,17 +67,17 @@ class T5Config(TransformerConfig):
         "layer_norm_epsilon": "norm_epsilon",
         "dropout_rate": "dropout_rate",  # so that it is written under this name
     }
-    inert: ClassVar = frozenset(
+    ignored_keys: ClassVar = frozenset(
         {"initializer_factor", "dense_act_fn", "is_gated_act"}  # the latter two: see `activation`
     )
-    refused: ClassVar = {
+    unsupported: ClassVar = {
         "is_encoder_decoder": Only(True, False),  # `model_type` says which part is built
         "is_decoder": Only(False),
         "is_gated_act": Only(True, False),
         "use_bias": Only(False),
         "norm_bias": Only(False),
     }
-    own_options: ClassVar = TransformerConfig.own_options | {"cross_position_bias"}
+    private_fields: ClassVar = TransformerConfig.private_fields | {"cross_position_bias"}
 
     def __post_init__(self):
         if isinstance(self.hidden_act, (list, tuple)):  # ["gelu", "linear"] as the ancestor had it
@@ -108,7 +108,7 @@ class T5Config(TransformerConfig):
             )
 
     @property
-    def saved_as(self) -> str:
+    def export_as(self) -> str:
         """`model_type` for other programs, which know no versions and parts."""
         return "mt5" if self.model_type.startswith("mt5") else "t5"
 

@@ -13,7 +13,7 @@ from collections import Counter
 
 import pytest
 
-from bert4keras._keys import INERT_KEYS, SWITCHES
+from bert4keras._keys import IGNORED_KEYS, UNSUPPORTED
 from bert4keras.checkpoints import CheckpointError, open_checkpoint
 from bert4keras.config import ConfigError
 from bert4keras.models import FAMILIES, build, build_transformer_model
@@ -28,9 +28,9 @@ KEYS = sorted(
         key
         for family in FAMILIES.values()
         for cls in [family.transformer.config_class]
-        for key in (*cls.fields(), *cls.all_aliases(), *cls.inert, *cls.refused)
+        for key in (*cls.fields(), *cls.all_aliases(), *cls.ignored_keys, *cls.unsupported)
     }
-    | {*SWITCHES, *INERT_KEYS, "extra", "model_type", "feed_forward_proj", "is_gated_act"}
+    | {*UNSUPPORTED, *IGNORED_KEYS, "extra", "model_type", "feed_forward_proj", "is_gated_act"}
 )
 
 
