@@ -99,7 +99,7 @@ def parse_json(
     return values
 
 
-def shown(value: Any, limit: int = 80) -> str:
+def short_repr(value: Any, limit: int = 80) -> str:
     """A value for a message, in Python's spelling and not longer than `limit` characters."""
     try:
         text = repr(value)
@@ -113,7 +113,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(values) < len(pairs):
         for key, value in pairs:
             if values[key] != value:
-                raise ValueError(f"the key {shown(key)} stands twice, with different values")
+                raise ValueError(f"the key {short_repr(key)} stands twice, with different values")
     return values
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from . import _json
-from ._json import shown
+from ._json import short_repr
 from ._keys import IGNORED_KEYS, REASONS, UNSUPPORTED
 from ._schema import (
     ACTIVATIONS,
@@ -115,14 +115,13 @@ class TransformerConfig:
     model_type: str = "bert"
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False)
 
-    # What a family's json calls our fields, which of its keys are ignored, and which values of others
-    # ask for something else: on top of `ALIASES` and of the tables in `_keys`. Whether its
-    # `is_decoder` means a causal mask. And the fields that no other program knows, written to a
-    # json only where they are used.
+    # Of a family's json, on top of `ALIASES` and the tables in `_keys`: other keys of our fields,
+    # keys that change nothing, and values that ask for another function. `private_fields` are
+    # unknown to other programs, and written to a json only where they are used.
     aliases: ClassVar[Mapping[str, str]] = {}
     ignored_keys: ClassVar[frozenset[str]] = frozenset()
     unsupported: ClassVar[Mapping[str, Callable[[Any], bool]]] = {}
-    reads_is_decoder: ClassVar[bool] = True
+    reads_is_decoder: ClassVar[bool] = True  # its `is_decoder` means a causal mask
     export_as: ClassVar[str | None] = None  # `model_type` for other programs, where it differs
     private_fields: ClassVar[frozenset[str]] = frozenset(
         """residual_attention_scores hierarchical_position shared_segment_embeddings
@@ -181,7 +180,7 @@ class TransformerConfig:
         """
         wanted = problem(annotations(cls).get(field or key, Any), value)
         if wanted:
-            raise ConfigError(f"config `{key}` must be {wanted}, not {shown(value)}.")
+            raise ConfigError(f"config `{key}` must be {wanted}, not {short_repr(value)}.")
 
     def require_even_keys(self) -> None:
         """Refuse what rotary positions, which turn pairs of coordinates, cannot turn.
@@ -232,7 +231,7 @@ class TransformerConfig:
         extra = values["extra"] if own else {}
         cls.check("extra", extra)
         for key in (key for key in (*values, *extra) if not isinstance(key, str)):
-            raise ConfigError(f"config keys must be texts, not {shown(key)}.")
+            raise ConfigError(f"config keys must be texts, not {short_repr(key)}.")
         fields, extra = {}, dict(extra)
         aliases, known, said = cls.all_aliases(), set(cls.fields()), {}
         for key, value in values.items():
@@ -274,11 +273,13 @@ class TransformerConfig:
             reason = REASONS.get(key, "that is another model than the one built here")
             allowed = getattr(refused, "allowed", ()) if isinstance(refused, Only) else ()
             if allowed:
-                reason += f"; allowed is {' or '.join(map(shown, allowed))}"
-            raise ConfigError(f"config `{key}={shown(value)}` is not supported: {reason}.")
+                reason += f"; allowed is {' or '.join(map(short_repr, allowed))}"
+            raise ConfigError(f"config `{key}={short_repr(value)}` is not supported: {reason}.")
         unknown = sorted(set(extra) - IGNORED_KEYS - switches.keys() - cls.ignored_keys)
         if unknown and warn:
-            names = [key if key.isprintable() and len(key) <= 80 else shown(key) for key in unknown]
+            names = [
+                key if key.isprintable() and len(key) <= 80 else short_repr(key) for key in unknown
+            ]
             more = f" and {len(names) - 20} more" if len(names) > 20 else ""
             text = f"config keys kept but not used: {', '.join(names[:20])}{more}"
             warnings.warn(text, stacklevel=3)
@@ -292,7 +293,7 @@ class TransformerConfig:
             ConfigError: the file is not a json object, or its values do not fit; names the file.
         """
         cls.check_overrides(overrides)
-        with named(path):
+        with errors_from(path):
             return cls.from_dict(read_json(path), **overrides)
 
     def to_dict(self) -> dict[str, Any]:
@@ -339,13 +340,13 @@ def _require_agreement(key: str, value: Any, first: tuple[str, Any]) -> None:
     pair = [ACTIVATIONS.get(v, v) if isinstance(v, str) else v for v in (value, first[1])]
     if pair[0] != pair[1]:
         raise ConfigError(
-            f"config `{first[0]}={shown(first[1])}` and `{key}={shown(value)}` mean the same and "
-            "differ. Delete the one that is wrong."
+            f"config `{first[0]}={short_repr(first[1])}` and `{key}={short_repr(value)}` mean the "
+            "same and differ. Delete the one that is wrong."
         )
 
 
 @contextlib.contextmanager
-def named(source: Any) -> Iterator[None]:
+def errors_from(source: Any) -> Iterator[None]:
     """Put the file that was read before the message of a `ConfigError`; None names nothing."""
     try:
         yield

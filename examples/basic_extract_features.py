@@ -26,8 +26,8 @@ parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
 )
 parser.add_argument("sentences", nargs="*", default=SENTENCES)
-NAMED = "minilm-l6 (the default), multilingual-e5-small, a directory, or hf://org/name"
-parser.add_argument("--checkpoint", default="minilm-l6", help=NAMED)
+PRESETS = "minilm-l6 (the default), multilingual-e5-small, a directory, or hf://org/name"
+parser.add_argument("--checkpoint", default="minilm-l6", help=PRESETS)
 parser.add_argument("--predict", type=Path, help="text file, a sentence a line")
 parser.add_argument("--save", type=Path, help="file (.npz) for vectors and sentences")
 options = parser.parse_args()

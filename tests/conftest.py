@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from bert4keras.checkpoints import named
+from bert4keras.checkpoints import presets
 from helpers.spread import runs_here
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -92,14 +92,14 @@ def minilm() -> Path:
     A test downloads nothing: where the checkpoint is absent it is skipped, and in CI it fails.
     """
     given = os.environ.get("BERT4KERAS_MINILM")
-    directory = Path(given) if given else named.cached("minilm-l6")
+    directory = Path(given) if given else presets.cached("minilm-l6")
     files = ("config.json", "model.safetensors", "vocab.txt", "tokenizer.json")
     wrong = [
         name
         for name in files
         if directory is None
         or not (directory / name).is_file()
-        or named.digest(directory / name) != named.MINILM_FILES[name]
+        or presets.digest(directory / name) != presets.MINILM_FILES[name]
     ]
     if wrong:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(

@@ -89,7 +89,7 @@ def test_first_answers_of_the_real_checkpoint(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for source in ("_from_hub", "_from_package"):
         refuse = Mock(side_effect=CheckpointError("a test downloads nothing"))
-        monkeypatch.setattr(f"bert4keras.checkpoints.named.{source}", refuse)
+        monkeypatch.setattr(f"bert4keras.checkpoints.presets.{source}", refuse)
     try:
         fetch("multilingual-e5-small")
     except CheckpointError:

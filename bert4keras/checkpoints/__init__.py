@@ -5,7 +5,7 @@ from __future__ import annotations
 from .convert import Conversion, convert
 from .errors import CheckpointError
 from .inventory import Inventory, take_inventory
-from .named import NAMED, fetch
+from .presets import PRESETS, fetch
 from .readers import Reader, open_checkpoint
 from .table import IDENTITY, TRANSPOSE, Ignored, Rename, WeightMap, WeightTable, slice_of
 from .tables import TABLES, register_tables
@@ -14,7 +14,7 @@ from .writers import replacing, write_safetensors, write_tensorflow
 
 __all__ = [
     "IDENTITY",
-    "NAMED",
+    "PRESETS",
     "TABLES",
     "TRANSPOSE",
     "CheckpointError",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from .._json import read_json, shown
+from .._json import read_json, short_repr
 from .errors import CheckpointError
 
 MODULES, ADAPTER = "modules.json", "adapter_config.json"
@@ -43,9 +43,9 @@ def describe_adapter(directory: Path) -> str:
     base = base if isinstance(base, str) and base else "..."
     kind = values.get("peft_type") if isinstance(values.get("peft_type"), str) else "of PEFT"
     return (
-        f"{directory} holds an adapter ({kind:.40}) for the model {shown(base)}, which changes "
-        "that model when it is loaded. Merge the two where PEFT is installed:\n"
-        f"    model = AutoModel.from_pretrained({shown(base)})\n"
+        f"{directory} holds an adapter ({kind:.40}) for the model {short_repr(base)}, which "
+        "changes that model when it is loaded. Merge the two where PEFT is installed:\n"
+        f"    model = AutoModel.from_pretrained({short_repr(base)})\n"
         f'    PeftModel.from_pretrained(model, "{directory}").merge_and_unload()'
         '.save_pretrained("merged")\n'
         "and pass that directory; or pass the model without the adapter: its config.json and the "
@@ -67,7 +67,7 @@ def _transformer_part(path: Path) -> str:
 def _inside(path: Path, part: Any) -> str:
     if not _is_plain(part) or ".." in PurePosixPath(part).parts or part.startswith("/"):
         raise CheckpointError(
-            f"{path} places the Transformer in {shown(part)}, which is no directory beside it."
+            f"{path} places the Transformer in {short_repr(part)}, which is no directory beside it."
         )
     if part and not (path.parent / part).is_dir():
         raise CheckpointError(f"{path} places the Transformer in {part!r}, which is missing.")
@@ -95,7 +95,7 @@ def weight_map(path: Path) -> dict[str, Any]:
     if not isinstance(files, dict) or not files:
         raise CheckpointError(
             f"{path} is not an index of shards: `weight_map` must be an object that gives the file "
-            f"of each tensor, not {shown(files)}."
+            f"of each tensor, not {short_repr(files)}."
         )
     return files
 
@@ -110,7 +110,7 @@ def indexed_files(path: Path) -> dict[str, str]:
     for name, file in files.items():
         if not _is_plain(file) or file != Path(file).name or not file.endswith(".safetensors"):
             raise CheckpointError(
-                f"{path} places `{name:.80}` in {shown(file)}; a shard must be a .safetensors file "
-                "beside the index"
+                f"{path} places `{name:.80}` in {short_repr(file)}; a shard must be a .safetensors "
+                "file beside the index"
             )
     return files

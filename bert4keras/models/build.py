@@ -10,13 +10,13 @@ from typing import Any
 
 import keras
 
-from .._json import shown
+from .._json import short_repr
 from ..checkpoints import load, open_checkpoint
 from ..checkpoints.directories import CONFIGS, model_directory
 from ..checkpoints.hub import resolve
 from ..checkpoints.plan import check_sizes
 from ..checkpoints.vocabulary import Surgery
-from ..config import ConfigError, TransformerConfig, named, read_json
+from ..config import ConfigError, TransformerConfig, errors_from, read_json
 from ..masks import Mask
 from .agreement import check_tokenizer
 from .backbone import Backbone
@@ -96,7 +96,7 @@ def build_transformer_model(
             anything is built.
     """
     if not isinstance(prefix, str):
-        raise ConfigError(f"`prefix` must be a text, not {shown(prefix)}.")
+        raise ConfigError(f"`prefix` must be a text, not {short_repr(prefix)}.")
     width, condition, sources = _conditioning(layer_norm_cond, additional_input_layers)
     config_overrides["layer_norm_cond"] = width
     family, config, directory = _configure(config_path, model, dropout_rate, config_overrides)
@@ -210,7 +210,7 @@ def _configure(
     family = get_family(model) if model else _stated_family(values, file)
     config_class = family.transformer.config_class
     config_class.check_overrides(overrides)
-    with named(file):
+    with errors_from(file):
         config = config_class.from_dict(values, **overrides)
     if family.name in FAMILIES:
         config = dataclasses.replace(config, model_type=family.name)
@@ -221,14 +221,14 @@ def _configure(
 def _stated_family(values: Mapping[str, Any], file: Path | None) -> Family:
     """The family that a config names."""
     name = values.get("model_type", "bert")
-    with named(file):
+    with errors_from(file):
         if not isinstance(name, str):
             raise ConfigError(
-                f"config `model_type` must be the name of a family, not {shown(name)}."
+                f"config `model_type` must be the name of a family, not {short_repr(name)}."
             )
         if name not in FAMILIES:
             raise ConfigError(
-                f"config `model_type`: unknown model {shown(name)}. Known: "
+                f"config `model_type`: unknown model {short_repr(name)}. Known: "
                 f"{', '.join(sorted(FAMILIES))}. If it is one of these under another name, pass "
                 "model=..."
             )

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 import keras
 
-from .._json import shown
+from .._json import short_repr
 from .._schema import Activation, Count, Only, Positive, Whole, one_of
 from ..config import ACTIVATIONS, ConfigError, TransformerConfig
 from ..layers import DisentangledAttention, MaskedConvolution, RelativeEmbedding
@@ -74,7 +74,7 @@ class DeBERTaConfig(TransformerConfig):
             "position_buckets": self.buckets % 2 or 0 < self.reach - 1 <= self.buckets // 2,
         }
         for key in (key for key, problem in problems.items() if problem):
-            value = shown(getattr(self, key))
+            value = short_repr(getattr(self, key))
             raise ConfigError(f"config `{key}={value}` is not built for DeBERTa: {ALLOWED[key]}.")
 
     @property

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from .._json import shown
+from .._json import short_repr
 from .._schema import Activation, Count, Only, Positive, Rate, Size, TokenId
 from ..config import ACTIVATIONS, ConfigError, TransformerConfig
 from ..layers import VocabularyBias
@@ -91,13 +91,13 @@ class ModernBERTConfig(TransformerConfig):
         if types and (len(types) != self.num_hidden_layers or not set(types) <= {GLOBAL, LOCAL}):
             raise ConfigError(
                 f"config `layer_types` must say {GLOBAL!r} or {LOCAL!r} for each of the "
-                f"{self.num_hidden_layers} blocks, not {shown(list(types))}."
+                f"{self.num_hidden_layers} blocks, not {short_repr(list(types))}."
             )
         every = period(types, self.global_attn_every_n_layers)
         if not types and (not isinstance(every, int) or every < 1):
             raise ConfigError(
                 "config `global_attn_every_n_layers` must be a positive integer, not "
-                f"{shown(every)}."
+                f"{short_repr(every)}."
             )
         object.__setattr__(self, "layer_types", None if every else types)
         object.__setattr__(self, "global_attn_every_n_layers", every)
@@ -128,7 +128,7 @@ class ModernBERTConfig(TransformerConfig):
         """Our fields for `rope_parameters`: one object of keys for each kind of block."""
         if not isinstance(parameters, (Mapping, type(None))):
             raise ConfigError(
-                f"config `rope_parameters` must be an object of keys, not {shown(parameters)}."
+                f"config `rope_parameters` must be an object of keys, not {short_repr(parameters)}."
             )
         found = {}
         for kind, rope in (parameters or {}).items():
@@ -136,8 +136,8 @@ class ModernBERTConfig(TransformerConfig):
             plain = isinstance(rope, Mapping) and set(rope) <= {"rope_type", "rope_theta"}
             if kind not in THETAS or not plain or rope.get("rope_type", "default") != "default":
                 raise ConfigError(
-                    f"config `rope_parameters` asks for {shown(rope)} in {shown(kind)}; only the "
-                    f"default rotary positions are built, of {' and '.join(THETAS)}: "
+                    f"config `rope_parameters` asks for {short_repr(rope)} in {short_repr(kind)}; "
+                    f"only the default rotary positions are built, of {' and '.join(THETAS)}: "
                     '{"rope_type": "default", "rope_theta": ...}.'
                 )
             theta = rope.get("rope_theta", getattr(cls, THETAS[kind]))

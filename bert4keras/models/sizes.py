@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from .._json import shown
+from .._json import short_repr
 from ..checkpoints.plan import Planned
 from ..config import ConfigError
 from ..layers import GatedAttentionUnit, MultiHeadAttention
@@ -59,8 +59,8 @@ def require_possible(transformer: Transformer) -> None:
     for stack in _stacks(transformer):
         if stack.depth > MOST_BLOCKS:
             raise ConfigError(
-                f"config asks for {shown(stack.depth)} blocks (`num_hidden_layers`), and at most "
-                f"{MOST_BLOCKS} are built. {way_out}"
+                f"config asks for {short_repr(stack.depth)} blocks (`num_hidden_layers`), and at "
+                f"most {MOST_BLOCKS} are built. {way_out}"
             )
     dtype = keras.config.dtype_policy().variable_dtype
     # While a weight is made, its initial value and a copy of that are there too.
@@ -69,7 +69,7 @@ def require_possible(transformer: Transformer) -> None:
     need = weights * (2 if "16" in dtype else 8 if "64" in dtype else 4)
     if need > _memory():
         sizes = ("vocab_size", "hidden_size", "intermediate_size", "max_position")
-        stated = ", ".join(f"`{key}` {shown(getattr(config, key))}" for key in sizes)
+        stated = ", ".join(f"`{key}` {short_repr(getattr(config, key))}" for key in sizes)
         raise ConfigError(
             f"building this config takes {min(need, 10**300):.3g} bytes, more than the "
             f"{_memory():.3g} of memory here ({stated}). {way_out}"

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import keras
 
-from .._json import shown
+from .._json import short_repr
 from .._schema import ACTIVATIONS, Activation, Count, Only, Positive, Size, problem
 from ..config import ConfigError, TransformerConfig
 from ..layers import (
@@ -136,7 +136,7 @@ class T5Config(TransformerConfig):
         elif len(value) != 2 or problem(Activation, value[0]) or value[1] not in (None, "linear"):
             raise ConfigError(
                 f"config `{key}` must be an activation, or a list of one and 'linear', not "
-                f"{shown(value)}."
+                f"{short_repr(value)}."
             )
 
     @classmethod
@@ -151,9 +151,9 @@ class T5Config(TransformerConfig):
             other = ACTIVATIONS.get(other, other) if isinstance(other, str) else other
             if other is not None and other != value:
                 raise ConfigError(
-                    f"config `feed_forward_proj={shown(projection)}` means "
-                    f"`{key}={shown(value)}`, and the config says {shown(values[key])}. Delete the "
-                    "one that is wrong."
+                    f"config `feed_forward_proj={short_repr(projection)}` means "
+                    f"`{key}={short_repr(value)}`, and the config says {short_repr(values[key])}. "
+                    "Delete the one that is wrong."
                 )
         return {"gated": gated, "hidden_act": act}
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import keras
 
-from .._json import shown
+from .._json import short_repr
 from ..checkpoints import TRANSPOSE, WeightMap, WeightTable, load, save
 from ..layers import FirstToken, MaskedMeanPooling, get_activation
 from ..models import Backbone, build_transformer_model
@@ -328,7 +328,7 @@ def check_labels(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
     if sorted(known) != sorted(map(str, range(len(known)))):
         raise TaskError(
             "config `id2label` must name the labels 0, 1, 2, ... without a gap, not "
-            f"{shown(labels)}."
+            f"{short_repr(labels)}."
         )
     return labels
 

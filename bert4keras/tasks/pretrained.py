@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .._json import read_json
-from ..checkpoints import NAMED, fetch
+from ..checkpoints import PRESETS, fetch
 from ..checkpoints.hub import resolve
 from ..models import Backbone, build_transformer_model
 from ..tokenizers import Tokenizer
@@ -24,7 +24,7 @@ def locate(checkpoint: str | Path) -> Path:
         checkpoint: a directory, `hf://org/name`, or a name that `checkpoints.fetch` knows; a
             directory of that name goes first.
     """
-    if str(checkpoint) in NAMED and not Path(checkpoint).is_dir():
+    if str(checkpoint) in PRESETS and not Path(checkpoint).is_dir():
         return fetch(str(checkpoint))
     return resolve(checkpoint)
 

@@ -16,7 +16,7 @@ from typing import Any
 import keras
 
 from .._files import recover_directory, replace_directory
-from .._json import read_json, require_regular_file, shown
+from .._json import read_json, require_regular_file, short_repr
 from ..checkpoints.directories import model_directory
 from ..checkpoints.hub import is_address
 from ..saving import save_model
@@ -62,7 +62,7 @@ def load_task(directory: str | Path, cls: type[Task] | None = None) -> Task:
     Args:
         directory: what `Task.save` wrote; a fine-tuned checkpoint of transformers whose head a task
             knows; a directory of sentence-transformers; `hf://org/name` of any of these; or a name
-            of `checkpoints.NAMED`.
+            of `checkpoints.PRESETS`.
         cls: class that reads a checkpoint of the hub; None: the one that fits it best.
 
     Raises:
@@ -86,7 +86,7 @@ def load_task(directory: str | Path, cls: type[Task] | None = None) -> Task:
         raise TaskError(
             f"{directory / TASK} has options that {written.__name__} does not take: {unknown}. "
             "Was it "
-            f"written by another version ({shown(values.get('bert4keras'))})?"
+            f"written by another version ({short_repr(values.get('bert4keras'))})?"
         )
     tokenizer = Tokenizer.from_pretrained(directory)
     path = require_regular_file(directory / MODEL, TaskError)
@@ -112,18 +112,20 @@ def read_task_file(directory: Path) -> dict[str, Any]:
     values = read_json(path, TaskError)
     number = values.get("format")
     if type(number) is not int or number < 1:
-        raise TaskError(f"{path}: format must be a number from 1, not {shown(number)}.")
+        raise TaskError(f"{path}: format must be a number from 1, not {short_repr(number)}.")
     if number > FORMAT:
         raise TaskError(
             f"{path} has format {number}, and bert4keras {_version()} reads up to "
             f"{FORMAT}. Install a newer version."
         )
     if not isinstance(values.get("options"), Mapping):
-        raise TaskError(f"{path}: options must be an object, not {shown(values.get('options'))}.")
+        raise TaskError(
+            f"{path}: options must be an object, not {short_repr(values.get('options'))}."
+        )
     name = values.get("task")
     if not isinstance(name, str) or name not in TASKS:
         raise TaskError(
-            f"{path}: task is {shown(name)}, which is not known here. Import the module that "
+            f"{path}: task is {short_repr(name)}, which is not known here. Import the module that "
             f"registers it, or use one of {', '.join(TASKS)}."
         )
     return values

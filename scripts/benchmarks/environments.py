@@ -69,7 +69,7 @@ def minilm_directory(given: Path | None = None) -> Path:
         SystemExit: it cannot be fetched, or the weights are not those expected.
     """
     from bert4keras.checkpoints import CheckpointError, fetch
-    from bert4keras.checkpoints.named import MINILM_FILES, digest
+    from bert4keras.checkpoints.presets import MINILM_FILES, digest
 
     try:
         if given is None:

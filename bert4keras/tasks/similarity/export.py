@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from ..._files import replace_directory
-from ..._json import shown
+from ..._json import short_repr
 from ...checkpoints import save, write_safetensors
 from ...models.registry import get_family
 from ..base import TaskError
@@ -133,7 +133,7 @@ def _write_dense(directory: Path, layer: keras.layers.Dense) -> None:
     name = keras.activations.serialize(layer.activation)
     known = {ours: theirs for theirs, ours in ACTIVATIONS.items()}
     if name not in known:
-        raise TaskError(f"sentence-transformers reads {', '.join(known)}, not {shown(name)}.")
+        raise TaskError(f"sentence-transformers reads {', '.join(known)}, not {short_repr(name)}.")
     kernel, *bias = layer.get_weights()
     package = "torch.nn.modules.linear." if name == "linear" else TORCH
     values = {

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..._json import read_json, shown
+from ..._json import read_json, short_repr
 from ...data import DataGenerator
 from ...models import Backbone
 from ...tokenizers.base import TokenizerBase
@@ -249,7 +249,7 @@ class Reranker(Task):
             )
         name = _named(directory, config).rpartition(".")[2].lower() or "sigmoid"
         if name not in ACTIVATIONS:
-            raise TaskError(f"{directory}: the activation {shown(name)} is not known.")
+            raise TaskError(f"{directory}: the activation {short_repr(name)} is not known.")
         return cls(tokenizer, model, name, encoder_config=config)
 
     def save_huggingface(self, directory: str | Path) -> None:

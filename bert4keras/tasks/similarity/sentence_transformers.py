@@ -17,7 +17,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..._json import read_json, shown
+from ..._json import read_json, short_repr
 from ...checkpoints import open_checkpoint
 from ...models import Backbone
 from ...tokenizers.base import TokenizerBase
@@ -197,7 +197,7 @@ def _inside(path: Path, part: Any) -> Path:
     """Directory of a module; refused if it leads out of the directory of modules.json."""
     parts = PurePosixPath(part).parts if isinstance(part, str) else ("..",)
     if ".." in parts or str(part).startswith("/") or any(c in str(part) for c in "\\\0:"):
-        raise TaskError(f"{path}: path {shown(part)} is no directory beside it.")
+        raise TaskError(f"{path}: path {short_repr(part)} is no directory beside it.")
     return path.parent / part
 
 
@@ -209,10 +209,12 @@ def _prompts(path: Path, settings: Mapping[str, Any]) -> dict[str, str]:
     prompts = settings.get("prompts") or {}
     wrong = not isinstance(prompts, dict)
     if wrong or not all(isinstance(text, str) for text in prompts.values()):
-        raise TaskError(f"{path}: prompts must be texts by name, not {shown(prompts)}.")
+        raise TaskError(f"{path}: prompts must be texts by name, not {short_repr(prompts)}.")
     default = settings.get("default_prompt_name")
     if default is not None and default not in prompts:
-        raise TaskError(f"{path}: there is no prompt {shown(default)}, the default_prompt_name.")
+        raise TaskError(
+            f"{path}: there is no prompt {short_repr(default)}, the default_prompt_name."
+        )
     return prompts
 
 
@@ -220,7 +222,7 @@ def _similarity(path: Path, settings: Mapping[str, Any]) -> str:
     name = settings.get("similarity_fn_name") or "cosine"
     if name not in SIMILARITIES:
         known = ", ".join(SIMILARITIES)
-        raise TaskError(f"{path}: similarity_fn_name {shown(name)} must be one of {known}.")
+        raise TaskError(f"{path}: similarity_fn_name {short_repr(name)} must be one of {known}.")
     return name
 
 
@@ -236,7 +238,7 @@ def _modes(path: Path) -> list[str]:
     unknown = [mode for mode in modes if mode not in LEGACY_MODES.values()]
     if unknown or not modes:
         raise TaskError(
-            f"{path}: pooling_mode {shown(unknown or modes)} must be one of "
+            f"{path}: pooling_mode {short_repr(unknown or modes)} must be one of "
             f"{', '.join(LEGACY_MODES.values())}."
         )
     return modes

