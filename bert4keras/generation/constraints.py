@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from .processors import BANNED, History, Processor, mark
+from .._scores import lowest
+from .processors import History, Processor, mark
 
 
 class Trie:
@@ -182,7 +183,7 @@ class Constrained(Processor):
         vocab_size = scores.shape[1]
         tokens = ops.take(ops.convert_to_tensor(self.tokens), state, axis=0)
         allowed = mark(ops.where(tokens < 0, vocab_size, tokens), vocab_size)
-        return ops.where(allowed, scores, BANNED)
+        return ops.where(allowed, scores, lowest(scores.dtype))
 
     def advance(self, state, chosen):
         tokens = ops.take(ops.convert_to_tensor(self.tokens), state, axis=0)
@@ -229,4 +230,4 @@ class SpansOfPrompt(Processor):
             follows = ops.logical_and(follows, ops.logical_or(same, back > history.step))
         found = mark(ops.where(follows, tokens, vocab_size), vocab_size)
         end = ops.arange(vocab_size, dtype="int32")[None] == self.end_id
-        return ops.where(ops.logical_or(found, end), scores, BANNED)
+        return ops.where(ops.logical_or(found, end), scores, lowest(scores.dtype))

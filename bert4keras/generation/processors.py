@@ -13,7 +13,7 @@ from typing import Any
 
 from keras import ops
 
-BANNED = -1e9  # finite: a row of nothing else must not become NaN
+from .._scores import lowest
 
 
 @dataclasses.dataclass
@@ -133,7 +133,7 @@ class NoRepeatNGram(Processor):
             match = ops.logical_and(match, same)
         vocab_size = scores.shape[1]
         banned = mark(ops.where(match, tokens, vocab_size), vocab_size)
-        return ops.where(banned, BANNED, scores)
+        return ops.where(banned, lowest(scores.dtype), scores)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,7 +148,7 @@ class BannedTokens(Processor):
     def __call__(self, scores, state, history):
         vocab_size = scores.shape[1]
         banned = mark(ops.convert_to_tensor([list(self.token_ids)], "int32"), vocab_size)
-        return ops.where(banned, BANNED, scores)
+        return ops.where(banned, lowest(scores.dtype), scores)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,7 +161,7 @@ class MinLength(Processor):
     def __call__(self, scores, state, history):
         banned = mark(ops.convert_to_tensor([[self.end_id]], "int32"), scores.shape[1])
         early = history.step < self.length
-        return ops.where(ops.logical_and(banned, early), BANNED, scores)
+        return ops.where(ops.logical_and(banned, early), lowest(scores.dtype), scores)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,4 +180,4 @@ class ForcedPrefix(Processor):
         token = ops.take(prefix, ops.minimum(history.step, len(self.token_ids) - 1), axis=0)
         forced = mark(ops.reshape(token, (1, 1)), scores.shape[1])
         allowed = ops.logical_or(forced, history.step >= len(self.token_ids))
-        return ops.where(allowed, scores, BANNED)
+        return ops.where(allowed, scores, lowest(scores.dtype))

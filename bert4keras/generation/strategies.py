@@ -15,9 +15,15 @@ import numpy as np
 from keras import ops
 
 from .._compat import DrawnSeed
-from .processors import BANNED, History
+from .._scores import is_masked, lowest
+from .processors import History
 
-NOTHING = -1e9  # a score below that of everything that was ever found
+NO_HYPOTHESIS = lowest("float32")  # score of a place in a beam that nothing has filled yet
+
+
+def exists(scores: Any) -> Any:
+    """Return where a sum of log-probabilities belongs to a hypothesis without a banned token."""
+    return ~is_masked(scores, "float32")
 
 
 def log_normalizer(logits: Any) -> Any:
@@ -187,14 +193,14 @@ def keep_top(logits: Any, top_k: int | None, top_p: float | None) -> Any:
     vocab_size = logits.shape[1]
     if top_k is not None and top_k < vocab_size:
         least = ops.top_k(logits, top_k)[0][:, -1:]
-        logits = ops.where(logits < least, BANNED, logits)
+        logits = ops.where(logits < least, lowest(logits.dtype), logits)
     if top_p is not None and top_p < 1:
         ordered = ops.flip(ops.sort(logits, axis=-1), axis=-1)
         probabilities = ops.softmax(ordered, axis=-1)
         before = ops.cumsum(probabilities, axis=-1) - probabilities
         kept = ops.sum(ops.cast(before < top_p, "int32"), axis=-1, keepdims=True)
         least = ops.take_along_axis(ordered, kept - 1, axis=1)
-        logits = ops.where(logits < least, BANNED, logits)
+        logits = ops.where(logits < least, lowest(logits.dtype), logits)
     return logits
 
 
@@ -224,12 +230,12 @@ class BeamSearch(Strategy):
         return self.beams
 
     def start(self, batch, length, limit):
-        alone = np.full((batch, self.beams), NOTHING, "float32")
+        alone = np.full((batch, self.beams), NO_HYPOTHESIS, "float32")
         alone[:, 0] = 0.0  # all beams begin equal: only one of them may be continued
         return {
             "score": ops.convert_to_tensor(alone),
             "ends": ops.zeros((batch * self.beams,), "int32"),
-            "best": ops.full((batch, self.n), NOTHING, "float32"),
+            "best": ops.full((batch, self.n), NO_HYPOTHESIS, "float32"),
             "best_tokens": ops.zeros((batch, self.n, length), "int32"),
             "best_length": ops.zeros((batch, self.n), "int32"),
             "limit": ops.cast(limit, "int32"),
@@ -257,7 +263,7 @@ class BeamSearch(Strategy):
         over = ends >= ending.times
         state = self._keep(state, history, values, tokens, parents, over)
         # The W best of those that go on; there always are as many, since W ends at most.
-        going = ops.where(over, NOTHING, values)
+        going = ops.where(over, NO_HYPOTHESIS, values)
         score, places = ops.top_k(going, beams)
         pick = lambda x: ops.take_along_axis(x, places, axis=1)  # noqa: E731
         flat = lambda x: ops.reshape(pick(x), (rows,))  # noqa: E731
@@ -269,9 +275,9 @@ class BeamSearch(Strategy):
         batch, few = tokens.shape
         length = history.step + 1
         # What is not among the W best has lost, ended or not: so one beam is greedy.
-        alive = ops.logical_and(over, values > NOTHING / 2)
+        alive = ops.logical_and(over, exists(values))
         alive = ops.logical_and(alive, ops.arange(few) < self.beams)
-        new = ops.where(alive, self.normalized(values, length), NOTHING)
+        new = ops.where(alive, self.normalized(values, length), NO_HYPOTHESIS)
         best, places = ops.top_k(ops.concatenate([state["best"], new], axis=1), self.n)
         written = ops.take(history.tokens, ops.reshape(parents, (-1,)), axis=0)
         column = ops.arange(written.shape[1], dtype="int32")[None] == history.index
@@ -291,7 +297,7 @@ class BeamSearch(Strategy):
         # Scores are negative: with a penalty above 0 they can only look better when longer.
         longest = state["limit"] if self.length_penalty > 0 else ops.maximum(step, 1)
         most = ops.max(state["score"], axis=1)
-        hope = ops.where(most > NOTHING / 2, self.normalized(most, longest), NOTHING)
+        hope = ops.where(exists(most), self.normalized(most, longest), NO_HYPOTHESIS)
         return ops.all(hope <= ops.min(state["best"], axis=1))
 
     def collect(self, state, tokens, columns):
@@ -305,13 +311,13 @@ class BeamSearch(Strategy):
                 for row, n, score in zip(
                     state["best_tokens"][b], state["best_length"][b], state["best"][b], strict=True
                 )
-                if score > NOTHING / 2
+                if exists(score)
             ]
             # What the limit cut off is a hypothesis too.
             group += [
                 (row[columns : columns + limit].tolist(), float(score) / limit**self.length_penalty)
                 for row, score in zip(going[b], state["score"][b], strict=True)
-                if score > NOTHING / 2 and not state["stopped"]
+                if exists(score) and not state["stopped"]
             ]
             found.append(sorted(group, key=lambda item: -item[1])[: self.n])
         return found

@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from .._compat import DrawnSeed, fused_attention_takes
+from .._scores import lowest
 from .._serialization import revive, serializable
 from ..positions import Position
 from .masking import CarriesMask
@@ -275,8 +276,3 @@ class MultiHeadAttention(CarriesMask, keras.layers.Layer):
             "remat": self.remat,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }
-
-
-def lowest(dtype: Any) -> float:
-    """A score that softmax turns into 0, finite in `dtype` and after adding a few of them."""
-    return -3e4 if keras.backend.standardize_dtype(dtype) == "float16" else -1e9

@@ -11,9 +11,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from .._scores import lowest
 from .._serialization import serializable
-
-EXCLUDED = -1e9  # a logit that counts for nothing, yet is finite: float32 minus infinity is NaN
 
 
 def unit(x: Any) -> Any:
@@ -51,7 +50,7 @@ def cosent(y_true: Any, y_pred: Any, scale: float = 20.0) -> Any:
     cosines = scale * ops.reshape(ops.cast(y_pred, "float32"), (-1,))
     higher, lower = labels[:, None], labels[None, :]
     ordered = ops.logical_and(higher > lower, lower >= 0)
-    logits = ops.where(ordered, cosines[None, :] - cosines[:, None], EXCLUDED)
+    logits = ops.where(ordered, cosines[None, :] - cosines[:, None], lowest("float32"))
     # The 1 in the logarithm is exp(0).
     logits = ops.concatenate([ops.zeros((1,)), ops.reshape(logits, (-1,))], axis=0)
     return ops.logsumexp(logits) * ops.ones_like(labels)
@@ -114,7 +113,7 @@ def in_batch_negatives(
     gold = ops.sum(ops.where(own, partners, 0.0), axis=1)
     if same is not None:
         same = ops.logical_and(ops.cast(same, "bool"), ops.logical_not(own))
-        partners = ops.where(same, EXCLUDED, partners)
+        partners = ops.where(same, lowest("float32"), partners)
     rest = logits[:, count:]
     loss = ops.logsumexp(ops.concatenate([partners, rest], axis=1), axis=1) - gold
     if symmetric:

@@ -17,11 +17,8 @@ import keras
 from keras import ops
 
 from .._labels import check_labels
+from .._scores import is_masked, lowest
 from .._serialization import serializable
-
-# Scores down here are those of masked places (-3e4 in float16, -1e9 else). They take no part.
-MASKED = -1e4
-NOTHING = -1e30  # exp of it is 0
 
 
 @serializable
@@ -48,7 +45,7 @@ def multilabel_categorical_crossentropy(y_true: Any, y_pred: Any) -> Any:
             f"{tuple(scores.shape)}; for indices of labels there is "
             "sparse_multilabel_categorical_crossentropy."
         )
-    counted = ops.logical_and(labels >= 0, scores > MASKED)
+    counted = ops.logical_and(labels >= 0, ~is_masked(scores))
     return _log_one_plus(-scores, labels, counted) + _log_one_plus(scores, 1 - labels, counted)
 
 
@@ -77,20 +74,20 @@ def sparse_multilabel_categorical_crossentropy(
     check_labels(labels, classes, "sparse ZLPR")
     real = labels > 0 if mask_zero else labels >= 0
     chosen = ops.take_along_axis(scores, ops.where(real, labels, 0), axis=1)
-    positive = _log_one_plus(-chosen, 1.0, ops.logical_and(real, chosen > MASKED))
+    positive = _log_one_plus(-chosen, 1.0, ops.logical_and(real, ~is_masked(chosen)))
     # The labels' own scores are struck out one by one: subtracting them from the sum over all, as
     # is usual, leaves nothing but rounding errors once they are large. Padding strikes out the
     # additional column.
-    column = ops.full_like(scores[:, :1], NOTHING)
+    column = ops.full_like(scores[:, :1], lowest(scores.dtype))
     struck = ops.reshape(ops.where(real, labels, classes), (-1,))
     rows = ops.repeat(ops.arange(ops.shape(scores)[0], dtype="int32"), count)
     others = ops.scatter_update(
         ops.concatenate([scores, column], axis=1),
         ops.stack([rows, struck], axis=1),
-        ops.full_like(ops.cast(struck, scores.dtype), NOTHING),
+        ops.full_like(ops.cast(struck, scores.dtype), lowest(scores.dtype)),
     )
     others = others[:, int(mask_zero) :]
-    return ops.reshape(positive + _log_one_plus(others, 1.0, others > MASKED), shape)
+    return ops.reshape(positive + _log_one_plus(others, 1.0, ~is_masked(others)), shape)
 
 
 @serializable
@@ -143,7 +140,8 @@ def _log_one_plus(scores: Any, weights: Any, counted: Any) -> Any:
     weights = ops.cast(weights, scores.dtype)
     counted = ops.logical_and(counted, weights > 0)
     # The inner `where` keeps the logarithm, and so its gradient, finite.
-    terms = ops.where(counted, scores + ops.log(ops.where(weights > 0, weights, 1)), NOTHING)
+    terms = scores + ops.log(ops.where(weights > 0, weights, 1))
+    terms = ops.where(counted, terms, lowest(scores.dtype))
     if 0 in tuple(terms.shape):  # Keras takes no maximum of nothing
         return ops.sum(terms, axis=-1)  # nothing to add: log(1)
     peak = ops.stop_gradient(ops.maximum(ops.max(terms, axis=-1), 0))

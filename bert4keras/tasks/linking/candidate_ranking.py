@@ -10,8 +10,8 @@ from keras import ops
 
 from ..._checks import check_places
 from ..._labels import check_labels
+from ..._scores import lowest
 from ..._serialization import function_of, serializable
-from ...layers.attention import lowest
 from ...layers.masking import EndsMask
 from ..finite import as_scores
 

@@ -14,8 +14,9 @@ import numpy as np
 from keras import ops
 
 from ..._checks import check_places
+from ..._scores import is_masked, lowest
 from ..._serialization import function_of, serializable
-from ...layers.attention import MultiHeadAttention, lowest
+from ...layers.attention import MultiHeadAttention
 from ...layers.embeddings import TokenEmbedding
 from ...layers.masking import CarriesMask, EndsMask
 from ..finite import as_scores
@@ -141,7 +142,7 @@ class MentionPointer(EndsMask, keras.layers.Layer):
             (B,)
         """
         s, y = ops.cast(scores, "float32"), ops.cast(y_true, "float32")
-        counted = ops.logical_and(y >= 0, s > -1e8)
+        counted = ops.logical_and(y >= 0, ~is_masked(s, "float32"))
         s = ops.where(counted, s, 0)
         losses = ops.where(counted, ops.softplus(s) - y * s, 0)
         counts = ops.sum(ops.cast(counted, "float32"), axis=1)

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from ..._scores import lowest
 from ..._serialization import function_of, serializable
 from ...layers.embeddings import TokenEmbedding
 from ...layers.masking import CarriesMask, EndsMask
@@ -120,7 +121,7 @@ class AttentionPooling(EndsMask, keras.layers.Layer):
         x, mask = inputs
         scores = self.score(self.hidden(x))
         mask = _column(mask, scores.dtype)
-        scores = ops.where(mask > 0, scores, ops.cast(-3e4, scores.dtype))  # finite in float16
+        scores = ops.where(mask > 0, scores, lowest(scores.dtype))
         weights = ops.exp(scores - ops.max(scores, axis=1, keepdims=True)) * mask
         # The sum is 1 at least where there is a token. (`ops.softmax` warns of texts of one.)
         weights = weights / ops.maximum(ops.sum(weights, axis=1, keepdims=True), 1)

@@ -6,13 +6,14 @@ import keras
 from keras import ops
 
 from ..._labels import check_labels
+from ..._scores import is_masked, lowest
 from ..._serialization import function_of, serializable
 from ...layers.masking import EndsMask, without_mask
 from ..finite import as_scores
 from .answers import ScoredSpan, best_spans
 
-# The score of a token that cannot be part of an answer. Twice this is still a float16.
-CLOSED = -3e4
+# Score of a token that cannot be part of an answer, the same in every dtype.
+OUTSIDE = lowest("float16")
 
 
 @serializable
@@ -56,7 +57,7 @@ class SpanExtraction(EndsMask, keras.layers.Layer):
             first = ops.equal(ops.arange(ops.shape(x)[1], dtype="int32"), 0)
             is_open = ops.logical_or(is_open, first[None])
         scores = self.dense(x)
-        return ops.where(is_open[:, :, None], scores, ops.cast(CLOSED, scores.dtype))
+        return ops.where(is_open[:, :, None], scores, ops.cast(OUTSIDE, scores.dtype))
 
     @staticmethod
     @function_of("SpanExtraction")
@@ -100,7 +101,7 @@ class SpanExtraction(EndsMask, keras.layers.Layer):
         """
         found = []
         for row in as_scores(ops.convert_to_numpy(scores)):
-            allowed = row > CLOSED / 2
+            allowed = ~is_masked(row)
             none = float(row[0].sum()) if self.no_answer else 0.0
             if self.no_answer:
                 allowed[0] = False
@@ -148,7 +149,7 @@ class SpanLoss(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         labels, scores = ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
-        scores = ops.where(ops.greater_equal(labels, 0.0), scores, -1e9)
+        scores = ops.where(ops.greater_equal(labels, 0.0), scores, lowest("float32"))
         log_probs = scores - ops.logsumexp(scores, axis=1, keepdims=True)
         chosen = ops.greater(labels, 0.5)
         total = ops.sum(ops.where(chosen, log_probs, 0.0), axis=(1, 2))

@@ -13,8 +13,8 @@ import numpy as np
 from keras import ops
 
 from ..._checks import check_places
+from ..._scores import is_masked, lowest
 from ..._serialization import function_of, serializable
-from ...layers.attention import lowest
 from ...layers.masking import ReadsPadding, first_shape
 from ...layers.normalization import ConditionalLayerNormalization
 from ..span_matrix import check_offsets, span
@@ -179,7 +179,7 @@ class CasRel(ReadsPadding, keras.layers.Layer):
         """
         s = ops.cast(scores, "float32")
         y = ops.cast(y_true, "float32")
-        counted = ops.logical_and(y >= 0, s > -1e4)
+        counted = ops.logical_and(y >= 0, ~is_masked(s))
         s = ops.where(counted, s, 0)
         losses = ops.where(counted, ops.softplus(s) - y * s, 0)
         tokens = ops.sum(ops.cast(ops.any(counted, axis=-1), "float32"), axis=1)

@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from ..._labels import check_labels
+from ..._scores import lowest
 from ..._serialization import serializable
 from ...layers.masking import EndsMask, without_mask
 from ...losses.zlpr import multilabel_categorical_crossentropy
@@ -18,8 +19,7 @@ from .labels import TAGS, EncodedQuestion
 from .query import AGGREGATES, CONNECTIVES, SQL, Table
 from .value_linking import ValueLinker
 
-# The score of a column that does not exist. Twice this is still a float16.
-CLOSED = -3e4
+NO_COLUMN = lowest("float16")  # score of a column that does not exist, the same in every dtype
 
 
 @serializable
@@ -85,12 +85,12 @@ class NL2SQL(EndsMask, keras.layers.Layer):
         headers = self.means(x, columns)
         mixed = ops.tanh(self.token(x)[:, :, None] + self.header(headers)[:, None])
         select, column = self.select(headers), self.attention(mixed)[..., 0]
-        closed = ops.cast(CLOSED, select.dtype)
+        nothing = ops.cast(NO_COLUMN, select.dtype)
         return {
             "connective": self.connective(x[:, 0]),
-            "select": ops.where(exists[:, :, None], select, closed),
+            "select": ops.where(exists[:, :, None], select, nothing),
             "operator": without_mask(self.operator(x)),
-            "column": ops.where(exists[:, None], column, closed),
+            "column": ops.where(exists[:, None], column, nothing),
         }
 
     @staticmethod

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from ..._scores import lowest
 from ..._serialization import function_of, serializable
-from ...layers.attention import lowest
 from ...layers.masking import ReadsPadding, first_shape
 from ...losses import globalpointer_crossentropy, sparse_globalpointer_crossentropy
 from ...positions import Rotary

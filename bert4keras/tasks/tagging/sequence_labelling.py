@@ -14,15 +14,15 @@ from keras import ops
 
 from ..._compat import raise_when_run
 from ..._labels import check_labels
+from ..._scores import FORBIDDEN, lowest
 from ..._serialization import HasStorableMethods, function_of, storable_method
 from ...layers.masking import EndsMask, without_mask
 from .viterbi import Path, viterbi, viterbi_k_best
 
-# Of a transition that is not allowed. Finite, so that labels which break the rules cost a number.
-FORBIDDEN = -1e5
-# Of a label where the boundary stands, and of the boundary elsewhere: worse than breaking the rules
-# at every position, or a text that cannot but break one would be labelled with the boundary.
-IMPOSSIBLE = -1e9
+# Score that keeps the boundary label out of real positions and real labels out of boundary
+# positions. It is below FORBIDDEN times the length of a text; otherwise a text whose labels have
+# to break a rule would be decoded as boundary.
+IMPOSSIBLE = lowest("float32")
 CHUNK = 8  # positions
 
 
