@@ -12,7 +12,7 @@ from bert4keras.layers import FirstToken, MaskedMeanPooling
 from bert4keras.models import FAMILIES, build_transformer_model
 from bert4keras.models.two_stream import TwoStream
 from bert4keras.tasks.classification import MultiSampleDropout
-from bert4keras.tasks.linking import BiLSTM, CandidateRanking, MentionPointer
+from bert4keras.tasks.linking import BiLSTM, CandidateRanking, CCKS2019Pointer
 from bert4keras.tasks.reading import SpanExtraction
 from bert4keras.tasks.relations import CasRel, GPLinker
 from bert4keras.tasks.similarity import SegmentMeans, sentence_encoder
@@ -206,7 +206,7 @@ HEADS = {
         lambda: np.array([1, 0, -1]),
     ),
     "mentions": (
-        lambda: MentionPointer(4),
+        lambda: CCKS2019Pointer(4),
         None,
         (np.repeat(REAL[..., None], 2, -1).astype("int32"),),
         lambda: np.repeat(REAL[..., None], 2, -1).astype("int32"),

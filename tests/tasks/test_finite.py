@@ -11,7 +11,7 @@ import pytest
 from bert4keras import build_transformer_model, generation, tasks
 from bert4keras.tasks.finite import as_scores
 from bert4keras.tasks.linking import CandidateRanking
-from bert4keras.tasks.linking.ccks2019 import DescriptionMatching, MentionPointer
+from bert4keras.tasks.linking.ccks2019 import CCKS2019Matching, CCKS2019Pointer
 from bert4keras.tasks.reading import DGCNN, SpanExtraction
 from bert4keras.tasks.reading.answers import Answer, aggregate_answers, best_spans, read_answers
 from bert4keras.tasks.relations import GPLinker
@@ -49,8 +49,8 @@ DECODERS = {
     "dgcnn": (lambda s: DGCNN(4).decode(s), (2, 4, 2)),
     "merge_windows": (lambda s: tasks.alignment.merge_windows(s, [(0, 3), (2, 5)]), (2, 3, 4)),
     "ranking": (lambda s: CandidateRanking(4).decode(s), (2, 3)),
-    "subjects": (MentionPointer.decode, (2, 4, 2)),
-    "matching": (lambda s: DescriptionMatching.decode(s, [("a", 0), ("a", 1)]), (2, 1)),
+    "subjects": (CCKS2019Pointer.decode, (2, 4, 2)),
+    "matching": (lambda s: CCKS2019Matching.decode(s, [("a", 0), ("a", 1)]), (2, 1)),
 }
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from .candidate_ranking import CandidateRanking
 from .ccks2019 import (
     BiLSTM,
-    DescriptionMatching,
-    MentionPointer,
-    build_joint_linking,
+    CCKS2019Matching,
+    CCKS2019Pointer,
+    build_ccks2019,
 )
 from .ccks2019_task import CCKS2019Linker
 from .knowledge_base import Entity, KnowledgeBase
@@ -29,8 +29,9 @@ __all__ = [
     "AliasTrie",
     "BiLSTM",
     "CCKS2019Linker",
+    "CCKS2019Matching",
+    "CCKS2019Pointer",
     "CandidateRanking",
-    "DescriptionMatching",
     "Document",
     "Entity",
     "EntityLinker",
@@ -40,8 +41,7 @@ __all__ = [
     "LinkedText",
     "Linker",
     "Mention",
-    "MentionPointer",
-    "build_joint_linking",
+    "build_ccks2019",
     "linking_scores",
     "name_boundary_flags",
     "read_aida",

@@ -85,7 +85,7 @@ class BiLSTM(CarriesMask, keras.layers.Layer):
 
 
 @serializable
-class MentionPointer(EndsMask, keras.layers.Layer):
+class CCKS2019Pointer(EndsMask, keras.layers.Layer):
     """Pointer to the starts and ends of mentions among the names that a dictionary finds.
 
         h = relu(convolution of width 3 over x),    scores = h W + b
@@ -130,7 +130,7 @@ class MentionPointer(EndsMask, keras.layers.Layer):
         return ops.where(ops.cast(flags, "int32") > 0, scores, lowest("float32"))
 
     @staticmethod
-    @function_of("MentionPointer")
+    @function_of("CCKS2019Pointer")
     def loss(y_true: Any, scores: Any) -> Any:
         """Binary cross-entropy of starts plus that of ends, each the mean over what may be one.
 
@@ -167,7 +167,7 @@ class MentionPointer(EndsMask, keras.layers.Layer):
 
 
 @serializable
-class DescriptionMatching(EndsMask, keras.layers.Layer):
+class CCKS2019Matching(EndsMask, keras.layers.Layer):
     """Log-odds that a mention in a text is the entity of a description.
 
         q = BiLSTM([text, is the token within the mention?, features]),   d = BiLSTM(description)
@@ -248,7 +248,7 @@ class DescriptionMatching(EndsMask, keras.layers.Layer):
         return self.score(self.inner(self.dropout(joined, training=training)))
 
     @staticmethod
-    @function_of("DescriptionMatching")
+    @function_of("CCKS2019Matching")
     def loss(y_true: Any, scores: Any) -> Any:
         """Binary cross-entropy, (B,).
 
@@ -292,7 +292,7 @@ class DescriptionMatching(EndsMask, keras.layers.Layer):
         return {**super().get_config(), **config}
 
 
-def build_joint_linking(
+def build_ccks2019(
     vocab_size: int,
     features: int = 0,
     word_vectors: np.ndarray | None = None,
@@ -350,9 +350,9 @@ def build_joint_linking(
     x, y = (drop(part) for part in vectors)
     x = keras.layers.Concatenate(name="Text-Embedding")([x, ops.cast(names, x.dtype)])
     x = BiLSTM(units, 2, name="Text")([x, text])
-    scores = MentionPointer(2 * units, name="Mentions")([x, names])
+    scores = CCKS2019Pointer(2 * units, name="Mentions")([x, names])
     more = [keras.Input((None, features), name="Text-Features")] if features else []
-    matching = DescriptionMatching(units, heads, dropout, name="Same-Entity")
+    matching = CCKS2019Matching(units, heads, dropout, name="Same-Entity")
     same = matching([x, text, mention, y, description, *more])
     return keras.Model([*inputs[0], *inputs[1], *more], [scores, same])
 

@@ -20,7 +20,7 @@ from ...tokenizers import Tokenizer
 from ...tokenizers.base import TokenizerBase
 from ..base import Encoded, TaskError, register_task
 from ..encoder import EncoderFacts
-from .ccks2019 import DescriptionMatching, MentionPointer, build_joint_linking
+from .ccks2019 import CCKS2019Matching, CCKS2019Pointer, build_ccks2019
 from .knowledge_base import KnowledgeBase
 from .linker import LinkedMention, Linker
 from .mentions import Mention, name_boundary_flags
@@ -33,7 +33,7 @@ SPECIAL = (PAD, UNKNOWN, CAPITALIZED, "[CLS]", "[SEP]", "[MASK]")
 
 
 @dataclasses.dataclass(frozen=True)
-class Context:
+class MentionContext:
     """Tokens around a mention.
 
     Attributes:
@@ -60,7 +60,7 @@ class CCKS2019Linker(Linker):
 
     Args:
         tokenizer: its vocabulary has the model's tokens, after those of `SPECIAL`.
-        model: of `build_joint_linking`.
+        model: of `build_ccks2019`.
         knowledge_base: the entities.
         description: tokens that are read of what is known of an entity (`Entity.text`).
         threshold: an entity that is less probable than this is not linked.
@@ -127,16 +127,14 @@ class CCKS2019Linker(Linker):
         words, vectors = word_vectors or ((), None)
         if vectors is not None:
             vectors = np.concatenate([np.zeros_like(vectors[:1]), vectors])
-        model = build_joint_linking(
-            tokenizer.vocab_size, 2, vectors, 2 * units, units, dropout=dropout
-        )
+        model = build_ccks2019(tokenizer.vocab_size, 2, vectors, 2 * units, units, dropout=dropout)
         return cls(tokenizer, model, knowledge_base, description, threshold, maxlen, words)
 
     def read_encoder(self, model: keras.Model) -> EncoderFacts:
         names = tuple(tensor.name for tensor in model.inputs)
         if not {"Text-Token", "Text-Names", "Mention", "Description-Token"} <= set(names):
             raise TaskError(
-                f"the model has the inputs {', '.join(names)}; make it with build_joint_linking."
+                f"the model has the inputs {', '.join(names)}; make it with build_ccks2019."
             )
         padding = dict.fromkeys(names, 0)
         return EncoderFacts(names, 0, None, Mask(), padding, frozenset({"Mention"}))
@@ -144,7 +142,7 @@ class CCKS2019Linker(Linker):
     @property
     def loss(self) -> list[Any]:
         """The losses of mentions and of entities, for `model.compile`."""
-        return [MentionPointer.loss, DescriptionMatching.loss]
+        return [CCKS2019Pointer.loss, CCKS2019Matching.loss]
 
     def encode(self, sample: str | Document) -> Encoded:
         """Encode a text, or a `Document`: a row for each candidate of each of its names."""
@@ -152,7 +150,7 @@ class CCKS2019Linker(Linker):
         rows = [self._row(c, entity) for c in contexts for entity in c.mention.candidates or ()]
         return Encoded(sample, rows, extra=contexts)
 
-    def contexts(self, document: Document) -> list[Context]:
+    def contexts(self, document: Document) -> list[MentionContext]:
         """The names of a text with the tokens around each."""
         spans = token_spans(document.text)
         starts, ends = (np.array([span[k] for span in spans], "int64") for k in (0, 1))
@@ -168,7 +166,7 @@ class CCKS2019Linker(Linker):
                 made[begin] = self._window(document, spans[begin : begin + self.maxlen], numbers)
             tokens, part, inputs = made[begin]
             place = np.clip([first - begin, behind - 1 - begin], 0, max(0, len(part) - 1))
-            contexts.append(Context(mention, tokens, part, inputs, place.astype("int32")))
+            contexts.append(MentionContext(mention, tokens, part, inputs, place.astype("int32")))
         return contexts
 
     def _window(
@@ -207,7 +205,7 @@ class CCKS2019Linker(Linker):
             self._read[entity] = [token.lower() for token in tokens], inputs
         return self._read[entity]
 
-    def _row(self, context: Context, entity: str) -> tuple[Any, ...]:
+    def _row(self, context: MentionContext, entity: str) -> tuple[Any, ...]:
         """Inputs of the model for a mention and an entity."""
         description, inputs = self._entity(entity)
         given = {**context.inputs, **inputs, "Mention": context.place}
@@ -238,7 +236,7 @@ class CCKS2019Linker(Linker):
             raise TaskError("the samples have no mention that is found by its name.")
         draw = random.Random(seed)
 
-        def row(part: tuple[Context, np.ndarray, str | None]) -> tuple[Any, Any]:
+        def row(part: tuple[MentionContext, np.ndarray, str | None]) -> tuple[Any, Any]:
             context, flags, gold = part
             known = context.mention.candidates or ()
             wrong = [entity for entity in known if entity != gold]
@@ -249,7 +247,9 @@ class CCKS2019Linker(Linker):
         options = {"pad_value": self.encoder.padding, "cache": False, **options}
         return DataGenerator(rows, batch_size, encode=row, shuffle=shuffle, seed=seed, **options)
 
-    def _taught(self, sample: Any, links: Any) -> Iterator[tuple[Context, np.ndarray, str | None]]:
+    def _taught(
+        self, sample: Any, links: Any
+    ) -> Iterator[tuple[MentionContext, np.ndarray, str | None]]:
         """The mentions of a sample, the flags of all mentions around each, and what it means."""
         document = self.read_document(sample)
         gold = self.gold_links(links, document.text)
@@ -267,7 +267,7 @@ class CCKS2019Linker(Linker):
         for context in encoded.extra:
             rows = [next(outputs) for _ in context.mention.candidates or ()]
             first, last = context.place.tolist()
-            if rows and (first, last + 1) in MentionPointer.decode(rows[0][0][None])[0]:
+            if rows and (first, last + 1) in CCKS2019Pointer.decode(rows[0][0][None])[0]:
                 chances = [0.5 * (1 + math.tanh(float(same[0]) / 2)) for _, same in rows]
                 answers.append(self.answer(context.mention, text, chances))
         return answers

@@ -113,10 +113,10 @@ def best_paths(
     pointers = []
     for t in range(1, length):
         sums = totals[:, None] + step(t).T[..., None]
-        sums, pointer = _largest(sums.reshape(batch, labels, -1), k)
+        sums, pointer = _top_k(sums.reshape(batch, labels, -1), k)
         pointers.append(pointer.reshape(batch, -1).astype(np.int32))
         totals = np.where((t < lengths)[:, None, None], sums, totals)
-    scores, states = _largest((totals + last[..., None]).reshape(batch, -1), k)
+    scores, states = _top_k((totals + last[..., None]).reshape(batch, -1), k)
     paths = np.empty((batch, k, length), np.int32)
     for t in reversed(range(length)):
         paths[..., t] = states // k
@@ -207,7 +207,7 @@ def _into(pairs: np.ndarray, t: int, label: np.ndarray) -> np.ndarray:
     return pairs[:, label]
 
 
-def _largest(values: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def _top_k(values: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The k largest of the last axis, in falling order, and where they are."""
     if k == 1:
         index = values.argmax(axis=-1)[..., None]

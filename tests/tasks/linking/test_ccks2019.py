@@ -14,9 +14,9 @@ from keras import ops
 
 from bert4keras.tasks.linking import (
     BiLSTM,
-    DescriptionMatching,
-    MentionPointer,
-    build_joint_linking,
+    CCKS2019Matching,
+    CCKS2019Pointer,
+    build_ccks2019,
 )
 
 pytestmark = pytest.mark.spread
@@ -136,7 +136,7 @@ def test_lstms_end_where_the_text_does(depth):
 
 
 def test_pointer():
-    layer = built(MentionPointer(5), X.shape, FLAGS.shape)
+    layer = built(CCKS2019Pointer(5), X.shape, FLAGS.shape)
     found = value(layer([X, FLAGS]))
     kernel, padded = value(layer.convolution.kernel), np.pad(X, [(0, 0), (1, 1), (0, 0)])
     hidden = sum(padded[:, k : k + 6] @ kernel[k] for k in range(3)) + value(layer.convolution.bias)
@@ -151,12 +151,12 @@ def test_pointer_loss_by_hand():
     scores = np.array([[[s, -s], [0, s], [-1e9, -1e9]]], "float32")
     labels = np.array([[[1, 0], [0, -1], [1, 1]]])
     wanted = (math.log(4 / 3) + math.log(2)) / 2 + math.log(4 / 3)
-    np.testing.assert_allclose(value(MentionPointer.loss(labels, scores)), [wanted], rtol=1e-5)
-    wrong = value(MentionPointer.loss(1 - labels, scores))
+    np.testing.assert_allclose(value(CCKS2019Pointer.loss(labels, scores)), [wanted], rtol=1e-5)
+    wrong = value(CCKS2019Pointer.loss(1 - labels, scores))
     assert wrong > wanted
-    nothing = value(MentionPointer.loss(-np.ones((2, 3, 2)), np.tile(scores, (2, 1, 1))))
+    nothing = value(CCKS2019Pointer.loss(-np.ones((2, 3, 2)), np.tile(scores, (2, 1, 1))))
     assert nothing.tolist() == [0, 0]
-    sure = value(MentionPointer.loss(np.ones((1, 1, 2)), np.full((1, 1, 2), -1e4, "float32")))
+    sure = value(CCKS2019Pointer.loss(np.ones((1, 1, 2)), np.full((1, 1, 2), -1e4, "float32")))
     np.testing.assert_allclose(sure, [2e4])
 
 
@@ -166,14 +166,14 @@ def test_pointer_decoding_by_hand():
     scores[0, 0] = scores[0, 2, 1] = scores[0, 3, 0] = scores[0, 4, 1] = 1
     scores[0, 0, 1] = low
     scores[1, 4, 0] = scores[1, 1, 1] = 1  # no end behind the start
-    assert MentionPointer.decode(scores) == [[(0, 3), (3, 5)], [], []]
-    assert MentionPointer.decode(scores, end=0.38) == [[(0, 1), (3, 5)], [], []]
-    assert MentionPointer.decode(ops.convert_to_tensor(scores), start=0.8) == [[], [], []]
+    assert CCKS2019Pointer.decode(scores) == [[(0, 3), (3, 5)], [], []]
+    assert CCKS2019Pointer.decode(scores, end=0.38) == [[(0, 1), (3, 5)], [], []]
+    assert CCKS2019Pointer.decode(ops.convert_to_tensor(scores), start=0.8) == [[], [], []]
 
 
 @pytest.mark.parametrize("features", [False, True])
 def test_matching_against_numpy(features):
-    layer, inputs = DescriptionMatching(2, 2), [X, MASK, MENTION, Y, Y_MASK]
+    layer, inputs = CCKS2019Matching(2, 2), [X, MASK, MENTION, Y, Y_MASK]
     inputs += [FEATURES] * features
     (found,) = outputs(as_model(layer, *inputs), inputs)
     inside = [[first <= t <= last for t in range(6)] for first, last in MENTION.tolist()]
@@ -196,7 +196,7 @@ def test_matching_against_numpy(features):
 def test_matching_reads_all_that_it_is_given():
     """The mention's place, a token of either text, a feature; and no padding."""
     inputs = [X, MASK, MENTION, Y, Y_MASK, FEATURES]
-    model = as_model(DescriptionMatching(2, 2), *inputs)
+    model = as_model(CCKS2019Matching(2, 2), *inputs)
     (before,) = outputs(model, inputs)
     for which, place, moves in [
         (0, (1, 0), True),
@@ -215,14 +215,14 @@ def test_matching_reads_all_that_it_is_given():
 
 
 def test_matching_loss_and_decoding_by_hand():
-    loss = DescriptionMatching.loss
+    loss = CCKS2019Matching.loss
     scores = np.array([[math.log(3)], [math.log(3)], [5.0], [-1e4]], "float32")
     wanted = [math.log(4 / 3), math.log(4), 0, 1e4]
     np.testing.assert_allclose(value(loss([1, 0, -1, 1], scores)), wanted, rtol=1e-5)
     np.testing.assert_allclose(value(loss(np.c_[[1, 0, -1, 1]], scores)), wanted, rtol=1e-5)
     groups = [("m", "a"), ("m", "b"), ("n", "a"), ("m", "c")]
     scores = np.log([[1 / 3], [3], [1 / 3], [1]])
-    decode = DescriptionMatching.decode
+    decode = CCKS2019Matching.decode
     assert decode(scores, groups) == {
         "m": ("b", pytest.approx(0.75)),
         "n": (None, pytest.approx(0.25)),
@@ -234,7 +234,7 @@ def test_matching_loss_and_decoding_by_hand():
 
 
 def test_the_whole_is_its_parts():
-    model = noisy(build_joint_linking(10, features=2, **SMALL))
+    model = noisy(build_ccks2019(10, features=2, **SMALL))
     part = {layer.name: layer for layer in model.layers}
     table = value(part["Embedding-Token"].embeddings)
     text = np.concatenate([table[TEXT], FLAGS], -1)
@@ -251,7 +251,7 @@ def test_the_whole_is_its_parts():
 
 
 def test_padding_changes_nothing():
-    model = noisy(build_joint_linking(10, features=2, **SMALL))
+    model = noisy(build_ccks2019(10, features=2, **SMALL))
     before = outputs(model, INPUTS)
     sizes = {0: 2, 1: 2, 3: 3, 4: 2}
     longer = [
@@ -265,7 +265,7 @@ def test_padding_changes_nothing():
 
 @pytest.mark.parametrize("lengths", [(1, 0), (40, 39)])
 def test_texts_of_one_token_of_none_and_long_ones(lengths):
-    model = build_joint_linking(10, **SMALL)
+    model = build_ccks2019(10, **SMALL)
     text = np.zeros((2, max(lengths)), "int32")
     for row, length in enumerate(lengths):
         text[row, :length] = 4
@@ -273,14 +273,14 @@ def test_texts_of_one_token_of_none_and_long_ones(lengths):
     mentions, same = outputs(model, [text, flags, np.zeros((2, 2), "int32"), text[:, :1]])
     assert np.isfinite(mentions).all()
     assert np.isfinite(same).all()
-    found = MentionPointer.decode(mentions, 0.01, 0.01)
+    found = CCKS2019Pointer.decode(mentions, 0.01, 0.01)
     assert tuple(map(len, found)) == lengths
 
 
 def test_word_vectors():
     """Both texts have them; they are not trained, see also `test_learns_eight_texts_by_heart`."""
     vectors = RNG.normal(size=(5, 3)).astype("float32")
-    model = build_joint_linking(10, 2, vectors, **SMALL)
+    model = build_ccks2019(10, 2, vectors, **SMALL)
     inputs = [TEXT, FLAGS, TEXT % 5, MENTION, DESCRIPTION, DESCRIPTION % 5, FEATURES]
     before = outputs(model, inputs)
     for which in (2, 5):
@@ -310,7 +310,7 @@ def test_a_new_process_loads_and_predicts_the_same(tmp_path):
     for policy in ("float32", "mixed_float16"):
         keras.config.set_dtype_policy(policy)
         words = {"word_vectors": np.eye(5, 3, dtype="float32")}
-        model = noisy(build_joint_linking(10, 2, **words, **SMALL))
+        model = noisy(build_ccks2019(10, 2, **words, **SMALL))
         inputs = [TEXT, FLAGS, TEXT % 5, MENTION, DESCRIPTION, DESCRIPTION % 5, FEATURES]
         expected[policy] = model.predict_on_batch(inputs)
         model.save(tmp_path / f"{policy}.keras")
@@ -338,9 +338,9 @@ def test_no_layer_is_taken_for_another_while_a_file_is_read():
 
 
 def test_mixed_precision():
-    exact = outputs(noisy(build_joint_linking(10, features=2, **SMALL), 0.3), INPUTS)
+    exact = outputs(noisy(build_ccks2019(10, features=2, **SMALL), 0.3), INPUTS)
     keras.config.set_dtype_policy("mixed_float16")
-    model = noisy(build_joint_linking(10, features=2, **SMALL), 0.3)
+    model = noisy(build_ccks2019(10, features=2, **SMALL), 0.3)
     assert [tensor.dtype for tensor in model.outputs] == ["float32"] * 2
     found = model.predict_on_batch(INPUTS)
     for scores, wanted in zip(found, exact, strict=True):
@@ -352,7 +352,7 @@ def test_mixed_precision():
 
 @pytest.mark.parametrize(
     "layer",
-    [BiLSTM(3, 2, name="x"), MentionPointer(7), DescriptionMatching(6, 3, 0.5)],
+    [BiLSTM(3, 2, name="x"), CCKS2019Pointer(7), CCKS2019Matching(6, 3, 0.5)],
     ids=lambda layer: type(layer).__name__,
 )
 def test_configs_round_trip(layer):
@@ -365,12 +365,12 @@ def test_configs_round_trip(layer):
     [
         (lambda: BiLSTM(0), "units=0 and depth=1"),
         (lambda: BiLSTM(3, 0), "units=3 and depth=0"),
-        (lambda: MentionPointer(0), "units=0"),
-        (lambda: DescriptionMatching(3, 4), "units=3: 4 heads do not divide 6"),
-        (lambda: DescriptionMatching(3, 0), "units=3: 0 heads"),
-        (lambda: DescriptionMatching(dropout=2), "2"),
-        (lambda: built(MentionPointer(), X.shape, MASK.shape), r"\(B, T, 2\), not \(3, 6\)"),
-        (lambda: built(DescriptionMatching(), X.shape, MASK.shape), "inputs are .*, not 2"),
+        (lambda: CCKS2019Pointer(0), "units=0"),
+        (lambda: CCKS2019Matching(3, 4), "units=3: 4 heads do not divide 6"),
+        (lambda: CCKS2019Matching(3, 0), "units=3: 0 heads"),
+        (lambda: CCKS2019Matching(dropout=2), "2"),
+        (lambda: built(CCKS2019Pointer(), X.shape, MASK.shape), r"\(B, T, 2\), not \(3, 6\)"),
+        (lambda: built(CCKS2019Matching(), X.shape, MASK.shape), "inputs are .*, not 2"),
     ],
 )
 def test_bad_arguments(make, message):
@@ -397,7 +397,7 @@ def test_learns_eight_texts_by_heart():
     same = np.array([1, 0] * 3 + [0, 1] * 5)
     vectors = rng.normal(size=(4, 3)).astype("float32")
     sizes = {"embedding_size": 16, "units": 16, "heads": 4, "dropout": 0.0}
-    model = build_joint_linking(20, word_vectors=vectors, **sizes)
+    model = build_ccks2019(20, word_vectors=vectors, **sizes)
     pointer, matching = model.get_layer("Mentions"), model.get_layer("Same-Entity")
     inputs = [text, flags, text % 4, mention, description, description % 4]
     before = outputs(model, inputs)

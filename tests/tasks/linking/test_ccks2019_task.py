@@ -15,7 +15,7 @@ from bert4keras.tasks.linking import (
     Link,
     LinkedText,
     Mention,
-    build_joint_linking,
+    build_ccks2019,
 )
 from bert4keras.tasks.linking.words import (
     WordFinder,
@@ -115,10 +115,10 @@ def test_bad_samples_and_options():
     with pytest.raises(TaskError, match="words are needed by a model with word vectors"):
         CCKS2019Linker(task.tokenizer, task.model, BASE, words=["a"])
     other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    with pytest.raises(TaskError, match="make it with build_joint_linking"):
+    with pytest.raises(TaskError, match="make it with build_ccks2019"):
         CCKS2019Linker(task.tokenizer, other, BASE)
     with pytest.raises(ValueError, match="do not belong together"):
-        CCKS2019Linker(task.tokenizer, build_joint_linking(3, 2, units=8), BASE)
+        CCKS2019Linker(task.tokenizer, build_ccks2019(3, 2, units=8), BASE)
     plain = Tokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])
     with pytest.raises(TaskError, match=r"vocabulary lacks \[CAPITALIZED\] or"):
         CCKS2019Linker(plain, task.model, BASE)
