@@ -25,7 +25,7 @@ MAX_FILE, MAX_FUNCTION, MAX_EXAMPLE = 400, 60, 150
 
 # A part with a rank may import its own modules and those of a lower rank, nothing of the others.
 RANKS = {"config": 0, "masks": 1, "positions": 1, "layers": 2, "models": 3}
-RANKS |= {"generation": 4, "training": 5, "tasks": 6}
+RANKS |= {"families": 4, "generation": 5, "training": 6, "tasks": 7}
 # What a part may not import although the ranks do not forbid it.
 MODEL_CODE = {*RANKS, "checkpoints", "losses", "optimizers"}
 FORBIDDEN = {

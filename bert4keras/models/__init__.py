@@ -2,27 +2,11 @@
 
 from .._absent import absent
 from ..config import TransformerConfig
-from . import (  # noqa: F401
-    albert,
-    bert,
-    deberta,
-    distilbert,
-    electra,
-    ernie,
-    gau,
-    gpt,
-    modernbert,
-    nezha,
-    roberta,
-    roformer,
-    t5,
-)
+from ..registry import FAMILIES, get_family, register_model
 from .backbone import Backbone
-from .bert import BERT
 from .build import build_transformer_model
 from .filling import fill_gaps
 from .pretraining_heads import PretrainingHeads
-from .registry import FAMILIES, register_model
 from .transformer import Context, Transformer
 from .two_stream import TwoStream
 
@@ -39,4 +23,8 @@ __all__ = [
     "fill_gaps",
     "register_model",
 ]
-__getattr__ = absent(__name__)
+_refuse = absent(__name__)
+
+
+def __getattr__(name: str):
+    return get_family("bert").transformer if name == "BERT" else _refuse(name)

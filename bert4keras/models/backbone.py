@@ -12,9 +12,9 @@ from .._serialization import QUANTIZED, quantization_config, quantize_as, serial
 from ..checkpoints import WeightTable
 from ..layers.embeddings import check_segment_ids, check_token_ids
 from ..masks import valid_tokens
+from ..registry import get_family
 from ..saving import SavedWhole
 from .pretraining_heads import PretrainingHeads
-from .registry import get_family
 from .transformer import Context, Transformer
 
 

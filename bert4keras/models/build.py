@@ -18,10 +18,10 @@ from ..checkpoints.plan import check_sizes
 from ..checkpoints.vocabulary import Surgery
 from ..config import ConfigError, TransformerConfig, errors_from, read_json
 from ..masks import Mask
+from ..registry import FAMILIES, Family, get_family
 from .agreement import check_tokenizer
 from .backbone import Backbone
 from .pretraining_heads import PretrainingHeads
-from .registry import FAMILIES, Family, get_family
 from .sizes import depths, planned_weights, require_possible
 from .transformer import Transformer
 from .two_stream import TwoStream

@@ -20,7 +20,7 @@ from .._json import short_repr
 from ..checkpoints import TRANSPOSE, WeightMap, WeightTable, load, save
 from ..layers import FirstToken, MaskedMeanPooling, get_activation
 from ..models import Backbone, build_transformer_model
-from ..models.registry import get_family
+from ..registry import get_family
 from ..tokenizers import Tokenizer
 from ..tokenizers.base import TokenizerBase
 from .base import TaskError

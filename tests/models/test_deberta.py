@@ -12,10 +12,10 @@ from keras import ops
 from safetensors.numpy import load_file
 
 from bert4keras.config import ConfigError
+from bert4keras.families.deberta import DeBERTaConfig
 from bert4keras.layers.disentangled_attention import bucket_table
 from bert4keras.masks import Mask
 from bert4keras.models import build_transformer_model
-from bert4keras.models.deberta import DeBERTaConfig
 from helpers import tiny
 
 pytestmark = pytest.mark.spread

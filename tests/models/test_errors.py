@@ -12,7 +12,7 @@ from bert4keras.checkpoints import CheckpointError, save
 from bert4keras.config import ConfigError
 from bert4keras.masks import LM
 from bert4keras.models import build_transformer_model
-from bert4keras.models.registry import get_family
+from bert4keras.registry import get_family
 from helpers import tiny
 
 

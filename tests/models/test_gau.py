@@ -8,9 +8,9 @@ import pytest
 
 from bert4keras.checkpoints import save
 from bert4keras.config import ConfigError
+from bert4keras.families.gau import GAUConfig
 from bert4keras.layers import GatedAttentionUnit
 from bert4keras.models import build_transformer_model
-from bert4keras.models.gau import GAUConfig
 from helpers import numpy_gau
 from helpers.named_weights import arrays_of
 

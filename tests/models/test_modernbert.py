@@ -10,8 +10,8 @@ import pytest
 
 from bert4keras.config import ConfigError, read_json
 from bert4keras.data import pack
+from bert4keras.families.modernbert import GLOBAL, LOCAL, ModernBERTConfig
 from bert4keras.models import build_transformer_model
-from bert4keras.models.modernbert import GLOBAL, LOCAL, ModernBERTConfig
 from helpers import tiny
 
 pytestmark = pytest.mark.spread

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...checkpoints import save
 from ...models import Backbone, build_transformer_model
-from ...models.registry import get_family
+from ...registry import get_family
 from ...tokenizers import Tokenizer
 from ...tokenizers.base import TokenizerBase
 from ..base import TaskError

@@ -14,7 +14,7 @@ import numpy as np
 from ..._files import replace_directory
 from ..._json import short_repr
 from ...checkpoints import save, write_safetensors
-from ...models.registry import get_family
+from ...registry import get_family
 from ..base import TaskError
 from ..huggingface import CLASSES
 from .pooling import SentencePooling

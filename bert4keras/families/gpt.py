@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 from .._schema import Activation, Count, Positive, Size, TokenId
 from ..config import TransformerConfig
-from .block import pre_norm, residual
-from .pretraining_heads import vocabulary_scores
-from .registry import register_model
-from .transformer import Transformer
+from ..models.block import pre_norm, residual
+from ..models.pretraining_heads import vocabulary_scores
+from ..models.transformer import Transformer
+from ..registry import register_model
 
 
 @dataclasses.dataclass(frozen=True)

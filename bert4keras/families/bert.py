@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .registry import register_model
-from .transformer import Transformer
+from ..models.transformer import Transformer
+from ..registry import register_model
 
 
 @register_model("bert", "roberta_as_bert", "minilm")

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from .._schema import Count
 from ..config import TransformerConfig
-from .registry import register_model
-from .transformer import Transformer
+from ..models.transformer import Transformer
+from ..registry import register_model
 
 
 @dataclasses.dataclass(frozen=True)

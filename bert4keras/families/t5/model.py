@@ -9,21 +9,21 @@ from typing import Any, ClassVar
 
 import keras
 
-from .._json import short_repr
-from .._schema import ACTIVATIONS, Activation, Count, Only, Positive, Size, problem
-from ..config import ConfigError, TransformerConfig
-from ..layers import (
+from ..._json import short_repr
+from ..._schema import ACTIVATIONS, Activation, Count, Only, Positive, Size, problem
+from ...config import ConfigError, TransformerConfig
+from ...layers import (
     AttentionMask,
     ConditionalRMSNormalization,
     RMSNormalization,
     TokenEmbedding,
 )
-from ..positions import T5Buckets
-from .backbone import Backbone
-from .block import pre_norm
-from .pretraining_heads import vocabulary_scores
-from .registry import register_model
-from .transformer import Context, Transformer
+from ...models.backbone import Backbone
+from ...models.block import pre_norm
+from ...models.pretraining_heads import vocabulary_scores
+from ...models.transformer import Context, Transformer
+from ...positions import T5Buckets
+from ...registry import register_model
 
 GATED = "gated-"
 MOST_BUCKETS, FARTHEST = 256, 8192  # published are 32 and 128; more would take minutes to divide

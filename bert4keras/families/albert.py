@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 from .._schema import Only, Rate, Size
 from ..config import TransformerConfig
 from ..layers import FactorizedTokenEmbedding
-from .registry import register_model
-from .transformer import Transformer
+from ..models.transformer import Transformer
+from ..registry import register_model
 
 
 @dataclasses.dataclass(frozen=True)

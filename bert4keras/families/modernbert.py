@@ -12,11 +12,11 @@ from .._schema import Activation, Count, Only, Positive, Rate, Size, TokenId
 from ..config import ACTIVATIONS, ConfigError, TransformerConfig
 from ..layers import VocabularyBias
 from ..masks import Window
+from ..models.block import pre_norm, residual
+from ..models.pretraining_heads import dense, vocabulary_scores
+from ..models.transformer import Transformer
 from ..positions import Rotary
-from .block import pre_norm, residual
-from .pretraining_heads import dense, vocabulary_scores
-from .registry import register_model
-from .transformer import Transformer
+from ..registry import register_model
 
 GLOBAL, LOCAL = "full_attention", "sliding_attention"
 THETAS = {GLOBAL: "global_rope_theta", LOCAL: "local_rope_theta"}

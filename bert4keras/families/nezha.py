@@ -8,9 +8,9 @@ from typing import ClassVar
 from .._schema import Only, Size
 from ..config import TransformerConfig
 from ..layers import RelativeAttention
+from ..models.transformer import Transformer
 from ..positions import Position
-from .registry import register_model
-from .transformer import Transformer
+from ..registry import register_model
 
 
 @dataclasses.dataclass(frozen=True)

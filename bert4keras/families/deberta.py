@@ -12,9 +12,9 @@ from .._schema import Activation, Count, Only, Positive, Whole, one_of
 from ..config import ACTIVATIONS, ConfigError, TransformerConfig
 from ..layers import DisentangledAttention, MaskedConvolution, RelativeEmbedding
 from ..layers.disentangled_attention import TERMS
+from ..models.transformer import Transformer
 from ..positions import Learned, Position
-from .registry import register_model
-from .transformer import Transformer
+from ..registry import register_model
 
 # What a value that does not fit should have been.
 ALLOWED = {

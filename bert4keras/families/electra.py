@@ -6,9 +6,9 @@ import dataclasses
 from typing import ClassVar
 
 from ..config import TransformerConfig
-from .pretraining_heads import activation_of, dense
-from .registry import register_model
-from .transformer import Transformer
+from ..models.pretraining_heads import activation_of, dense
+from ..models.transformer import Transformer
+from ..registry import register_model
 
 
 @dataclasses.dataclass(frozen=True)

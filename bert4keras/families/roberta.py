@@ -6,9 +6,9 @@ import dataclasses
 
 from .._schema import Count, Positive, Size, TokenId
 from ..config import TransformerConfig
+from ..models.transformer import Transformer
 from ..positions import LearnedFromPadding
-from .registry import register_model
-from .transformer import Transformer
+from ..registry import register_model
 
 
 @dataclasses.dataclass(frozen=True)

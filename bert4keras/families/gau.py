@@ -10,8 +10,8 @@ import keras
 from .._schema import Activation, Only, Positive, Size, one_of
 from ..layers import GatedAttentionUnit
 from ..layers.gated_attention import NORMALIZATIONS
-from .block import attention
-from .registry import register_model
+from ..models.block import attention
+from ..registry import register_model
 from .roformer import RoFormerConfig, RoFormerV2, RoFormerV2Config
 
 

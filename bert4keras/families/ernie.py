@@ -10,8 +10,8 @@ import keras
 from .._schema import Only, Size
 from ..config import TransformerConfig
 from ..layers import SegmentEmbedding
-from .registry import register_model
-from .transformer import Transformer
+from ..models.transformer import Transformer
+from ..registry import register_model
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
-from ..checkpoints import TABLES, WeightTable, register_tables
-from .transformer import Transformer
+from .checkpoints import TABLES, WeightTable, register_tables
+
+if TYPE_CHECKING:
+    from .models.transformer import Transformer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +53,7 @@ def get_family(model: str | type[Transformer]) -> Family:
     Raises:
         ValueError: an unknown name; says what is known and how to add one.
     """
-    if isinstance(model, type) and issubclass(model, Transformer):
+    if isinstance(model, type) and hasattr(model, "config_class"):
         known = [family for family in FAMILIES.values() if family.transformer is model]
         return known[0] if known else Family(model.__name__, model, ())
     if model not in FAMILIES:

@@ -10,10 +10,10 @@ import keras
 from .._schema import Only, Positive
 from ..config import ConfigError, TransformerConfig
 from ..layers import UnscaledRMSNormalization
+from ..models.pretraining_heads import dense, vocabulary_scores
+from ..models.transformer import Transformer
 from ..positions import Rotary
-from .pretraining_heads import dense, vocabulary_scores
-from .registry import register_model
-from .transformer import Transformer
+from ..registry import register_model
 
 
 @dataclasses.dataclass(frozen=True)
