@@ -81,7 +81,7 @@ def quantize_as(layer: Any, quantized: Mapping[str, Any]) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class Strategy:
+class Configurable:
     """A value object, given to a layer or builder, that decides one aspect of the model.
 
     Subclasses are frozen dataclasses; fields may themselves be strategies.
@@ -91,13 +91,13 @@ class Strategy:
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         return {
             key: keras.saving.serialize_keras_object(value)
-            if isinstance(value, Strategy)
+            if isinstance(value, Configurable)
             else value
             for key, value in values.items()
         }
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Strategy:
+    def from_config(cls, config: Mapping[str, Any]) -> Configurable:
         return cls(**{key: revive(value) for key, value in config.items()})
 
 

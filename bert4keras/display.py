@@ -113,7 +113,7 @@ def weights_to_ansi(text: str, weights: Iterable[tuple[int, int, float]]) -> str
         ValueError: a piece that is empty or not within the text, or a weight that is not finite.
     """
     pieces = _finite(_checked(text, weights))
-    limit = _largest(weight for *_, weight in pieces)
+    limit = _largest_weight(weight for *_, weight in pieces)
 
     def ground(weight: float | None) -> str:
         if weight is None or abs(weight) < limit / 10:
@@ -130,7 +130,7 @@ def weights_to_ansi(text: str, weights: Iterable[tuple[int, int, float]]) -> str
 def weights_to_html(text: str, weights: Iterable[tuple[int, int, float]]) -> str:
     """The text as a piece of HTML, coloured as by `weights_to_ansi`; weights show as tooltips."""
     pieces = _finite(_checked(text, weights))
-    limit = _largest(weight for *_, weight in pieces)
+    limit = _largest_weight(weight for *_, weight in pieces)
 
     def begin(weight: float, around: float | None) -> str:
         colour = f"rgba({_RED if weight > 0 else _BLUE},{abs(weight) / limit:.2f})"
@@ -243,7 +243,7 @@ def _colours(entities: Iterable[_Piece], labels: Sequence[str] | None) -> dict[s
     return {name: _COLOURS[number % len(_COLOURS)] for number, name in enumerate(names)}
 
 
-def _largest(weights: Iterable[float]) -> float:
+def _largest_weight(weights: Iterable[float]) -> float:
     return max((abs(weight) for weight in weights), default=0.0) or 1.0
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from ._serialization import Strategy, revive, serializable
+from ._serialization import Configurable, revive, serializable
 
 Inputs = Mapping[str, Any]
 
@@ -32,7 +32,7 @@ def input_layer_name(need: str) -> str:
 
 @serializable
 @dataclasses.dataclass(frozen=True)
-class Mask(Strategy):
+class Mask(Configurable):
     """Everything visible: the encoder. Base class of all strategies.
 
     To write one, subclass (a frozen dataclass, if it has parameters), register it with

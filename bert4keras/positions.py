@@ -17,12 +17,12 @@ import numpy as np
 from keras import ops
 
 from ._position_ids import GivenPositions, PositionIds
-from ._serialization import Strategy, serializable
+from ._serialization import Configurable, serializable
 
 
 @serializable
 @dataclasses.dataclass(frozen=True)
-class Position(Strategy):
+class Position(Configurable):
     """No positions at all; the base of the strategies.
 
     A family names one (`Transformer.position`), and the assembler calls each hook at its place.

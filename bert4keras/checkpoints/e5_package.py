@@ -87,7 +87,7 @@ def unpack_e5(archive: zipfile.ZipFile, directory: Path) -> None:
         (directory / name).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
-class _Reader:
+class _ByteReader:
     """Values of little-endian bytes, one after another."""
 
     def __init__(self, data: bytes, at: int = 0):
@@ -117,7 +117,7 @@ def read_data_file(data: bytes) -> tuple[dict, list[tuple[str, float]], dict[str
     Raises:
         CheckpointError: another kind, version or vocabulary.
     """
-    reader = _Reader(data)
+    reader = _ByteReader(data)
     if reader.values("4sI") != (b"E5S1", 1):
         raise CheckpointError(f"{MEMBER} does not begin with E5S1 and version 1.")
     hidden, layers, heads, inner, rows, positions, segments = reader.values("7i")
@@ -134,7 +134,7 @@ def read_data_file(data: bytes) -> tuple[dict, list[tuple[str, float]], dict[str
     for _ in range(reader.values("i")[0]):
         name = reader.values(f"{reader.values('H')[0]}s")[0].decode()
         rounded, count, offset, _ = reader.values("BIQQ")
-        block = _Reader(data, offset)
+        block = _ByteReader(data, offset)
         values = (
             dequantize(block.array(BLOCK, count // 32)) if rounded else block.array("<f4", count)
         )

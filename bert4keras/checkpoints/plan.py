@@ -26,7 +26,7 @@ ANCHOR = "Embedding-Token"  # a layer that every family has
 
 
 @dataclasses.dataclass(frozen=True)
-class Step:
+class Assignment:
     """One weight to fill: the variable, its row, and the stored tensor that fills it."""
 
     variable: Any
@@ -144,14 +144,14 @@ def plan(
     surgery: Surgery,
     ignore: tuple[str, ...],
     resize: bool,
-) -> tuple[list[Step], tuple[str, ...]]:
+) -> tuple[list[Assignment], tuple[str, ...]]:
     """Check every name and shape; nothing is read."""
     steps, allowed, absent, problems = [], [], [], []
     for variable, row in variables:
         stored = inventory.names.get(row.tensor)
         problem = stored and _shape_problem(reader, variable, row, stored, surgery, resize)
         if stored and not problem:
-            steps.append(Step(variable, row, stored))
+            steps.append(Assignment(variable, row, stored))
         elif matches(ignore, row.weight, row.tensor, stored):
             allowed.append(row.weight)
         elif stored:

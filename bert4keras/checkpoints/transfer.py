@@ -21,7 +21,7 @@ from .inventory import (
     take_inventory,
 )
 from .lazy import Lazy, fused
-from .plan import FLOATS, Step, dtype_of, known_weights, plan, prefix_of
+from .plan import FLOATS, Assignment, dtype_of, known_weights, plan, prefix_of
 from .readers import Reader, open_checkpoint
 from .resize import fit_weight
 from .table import TensorTransform, WeightTable
@@ -154,7 +154,7 @@ def _check_copies(reader: Reader, inventory: Inventory, used: set[str]) -> None:
             )
 
 
-def _assign(step: Step, reader: Reader, surgery: Surgery) -> bool:
+def _assign(step: Assignment, reader: Reader, surgery: Surgery) -> bool:
     """Fill a weight; whether the tensor had to be cut, extended or resized for it."""
     shape = tuple(step.variable.shape)
     try:

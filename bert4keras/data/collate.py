@@ -67,7 +67,7 @@ class Collator:
 
     def note_labels(self, labels: Any) -> None:
         """Note which integers below 0 the labels of a sample have by themselves."""
-        leaves = flatten(labels)
+        leaves = flatten_sample(labels)
         self._negative += [frozenset()] * (len(leaves) - len(self._negative))
         for k, leaf in enumerate(leaves):
             if leaf.dtype.kind == "i" and leaf.size and leaf.min() < 0:
@@ -82,7 +82,7 @@ class Collator:
         """Of each array of labels its padding, if below 0, and its own integers below 0."""
         if not is_sample(batch):
             return []
-        start, count = len(flatten(batch[0])), len(flatten(batch[1]))
+        start, count = len(flatten_sample(batch[0])), len(flatten_sample(batch[1]))
         padded = self.padded(batch)[start : start + count]
         padded = [pad if pad is not None and pad < 0 else None for pad in padded]
         return list(zip(padded, self._negative[:count], strict=True))
@@ -93,11 +93,11 @@ class Collator:
             parts = sample if is_sample(sample) else (sample,)
             given = self.value
             if given is None:
-                given = [pad or 0 for pad in (self.known or [])[: len(flatten(parts[0]))]]
+                given = [pad or 0 for pad in (self.known or [])[: len(flatten_sample(parts[0]))]]
                 given = given or 0
             inputs = input_values(parts[0], given)
             rest = zip(parts[1:], (self.label_value, 0), strict=False)
-            self._values = inputs + [v for part, v in rest for _ in flatten(part)]
+            self._values = inputs + [v for part, v in rest for _ in flatten_sample(part)]
         return self._values
 
     def observe(self, leaves: Sequence[np.ndarray]) -> int:
@@ -135,13 +135,13 @@ class Collator:
 
         `extra`: by how much more than needed the varying axes are padded.
         """
-        columns = zip(*(flatten(sample) for sample in samples), strict=True)
+        columns = zip(*(flatten_sample(sample) for sample in samples), strict=True)
         values = self.values(samples[0])
         joined = [
             self._join(column, self.varying(k), value, extra)
             for k, (column, value) in enumerate(zip(columns, values, strict=True))
         ]
-        return unflatten(samples[0], iter(joined))
+        return unflatten_sample(samples[0], iter(joined))
 
     def _join(
         self, arrays: Sequence[np.ndarray], varies: np.ndarray, value: int, extra: int
@@ -157,21 +157,21 @@ class Collator:
         return sequence_padding(arrays, length, value, depth, dtype=arrays[0].dtype)
 
 
-def flatten(sample: Any) -> list[np.ndarray]:
+def flatten_sample(sample: Any) -> list[np.ndarray]:
     """The leaves of a packed sample, dicts in the order of their keys' insertion."""
     if isinstance(sample, dict):
-        return [leaf for value in sample.values() for leaf in flatten(value)]
+        return [leaf for value in sample.values() for leaf in flatten_sample(value)]
     if isinstance(sample, tuple):
-        return [leaf for value in sample for leaf in flatten(value)]
+        return [leaf for value in sample for leaf in flatten_sample(value)]
     return [sample]
 
 
-def unflatten(sample: Any, leaves: Any) -> Any:
+def unflatten_sample(sample: Any, leaves: Any) -> Any:
     """The structure of `sample` with the next items of the iterator `leaves` in it."""
     if isinstance(sample, dict):
-        return {key: unflatten(value, leaves) for key, value in sample.items()}
+        return {key: unflatten_sample(value, leaves) for key, value in sample.items()}
     if isinstance(sample, tuple):
-        return tuple(unflatten(value, leaves) for value in sample)
+        return tuple(unflatten_sample(value, leaves) for value in sample)
     return next(leaves)
 
 
@@ -201,7 +201,7 @@ def input_values(inputs: Any, given: Any) -> list[int]:
     Raises:
         ValueError: not one number for each input, or something else.
     """
-    count = len(flatten(inputs))
+    count = len(flatten_sample(inputs))
     names = list(inputs) if isinstance(inputs, dict) else None
     if (pad := padding_id(given)) is not None:
         named = [k for k, name in enumerate(names or ()) if "Token" in str(name)] or [0]

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from .._compat import TrainerCall, compiled_with, keras_mask, padding_ids
-from .collate import Collator, flatten, is_sample, unflatten
+from .collate import Collator, flatten_sample, is_sample, unflatten_sample
 
 _PADDING: weakref.WeakKeyDictionary[keras.Model, list] = weakref.WeakKeyDictionary()
 
@@ -77,7 +77,7 @@ def plain_labels(
     readers = [item for group in _compiled_by_output(call, batch[1], len(marks)) for item in group]
     if not readers or not all(_is_keras_own(item, module) for item, module in readers):
         return batch, marks
-    leaves, changed = flatten(batch[1]), list(marks)
+    leaves, changed = flatten_sample(batch[1]), list(marks)
     for place, (leaf, mark) in enumerate(zip(leaves, marks, strict=True)):
         if mark.padding is None or mark.negative or leaf.shape[:2] != real.shape:
             continue
@@ -85,7 +85,7 @@ def plain_labels(
         if np.array_equal(padded.all(-1), ~real) and np.array_equal(padded.any(-1), ~real):
             leaves[place] = np.where(leaf == mark.padding, 0, leaf).astype(leaf.dtype)
             changed[place] = Marks(None, frozenset())
-    labels = unflatten(batch[1], iter(leaves))
+    labels = unflatten_sample(batch[1], iter(leaves))
     return (batch[0], labels, *batch[2:]), changed
 
 
@@ -95,7 +95,7 @@ def real_tokens(call: TrainerCall, batch: Any) -> np.ndarray | None:
         return None
     wanted, inputs = padding_of(call.model), batch[0]
     known = [(k, pad) for k, pad in enumerate(wanted) if pad is not None]
-    leaves = flatten(inputs)
+    leaves = flatten_sample(inputs)
     if len(known) != 1 or isinstance(inputs, dict) or len(leaves) != len(wanted):
         return None
     place, pad = known[0]
@@ -126,7 +126,7 @@ def check_token_padding(call: TrainerCall, batch: Any, padded: Sequence[int | No
     inputs = batch[0] if isinstance(batch, tuple) else batch
     names = [tensor.name for tensor in call.model.inputs] if wanted else []
     by_name = dict(zip(names, wanted, strict=True))
-    leaves = flatten(inputs)
+    leaves = flatten_sample(inputs)
     if isinstance(inputs, dict):
         names = [str(name) for name in inputs]
     for place, (name, leaf) in enumerate(zip(names, leaves, strict=False)):
@@ -189,7 +189,7 @@ def check_class_weight(call: TrainerCall, labels: Any) -> None:
     """
     if call.name != "fit" or call.arguments.get("class_weight") is None:
         return
-    for leaf in map(np.asarray, flatten(labels)):
+    for leaf in map(np.asarray, flatten_sample(labels)):
         if leaf.dtype.kind in "iu" and leaf.ndim > 1 and leaf.shape[-1] != 1:
             raise ValueError(
                 f"class_weight takes one class a sample, but there are labels {leaf.shape}: encode "
@@ -199,7 +199,7 @@ def check_class_weight(call: TrainerCall, labels: Any) -> None:
 
 def marks_of(labels: Any) -> list[Marks]:
     """`Marks` of the labels of a batch that somebody else padded."""
-    return [Marks(None, negatives(np.asarray(leaf))) for leaf in flatten(labels)]
+    return [Marks(None, negatives(np.asarray(leaf))) for leaf in flatten_sample(labels)]
 
 
 def negatives(leaf: np.ndarray) -> frozenset[int]:

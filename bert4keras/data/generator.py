@@ -14,7 +14,7 @@ import numpy as np
 
 from .._compat import trainer_call
 from .bucketing import choose_buckets, epoch_batches, plain_batches
-from .collate import Collator, flatten, tuples, unflatten
+from .collate import Collator, flatten_sample, tuples, unflatten_sample
 from .compiled import checked_batch, labels_of
 from .open_axes import asked_for_shapes, sizes, varied_start, vary_first
 from .order import Order, check_resumed, check_whole_epochs
@@ -253,9 +253,11 @@ class DataGenerator(keras.utils.PyDataset):
         first = [tuples(batch) for batch in itertools.islice(self.__iter__(False), 8)]
         specs = [
             tf.TensorSpec(self._open_shape(k, leaves), np.asarray(leaves[0]).dtype)
-            for k, leaves in enumerate(zip(*(flatten(batch) for batch in first), strict=True))
+            for k, leaves in enumerate(
+                zip(*(flatten_sample(batch) for batch in first), strict=True)
+            )
         ]
-        signature = unflatten(first[0], iter(specs))
+        signature = unflatten_sample(first[0], iter(specs))
         dataset = tf.data.Dataset.from_generator(
             lambda: (tuples(batch) for batch in self.__iter__(random)), output_signature=signature
         )
@@ -300,7 +302,7 @@ class DataGenerator(keras.utils.PyDataset):
         for start in range(0, len(self.data), 4096):
             samples = [self.data[i] for i in range(start, min(start + 4096, len(self.data)))]
             for sample in self._encode_all(samples):
-                shapes.append([size for leaf in flatten(sample) for size in leaf.shape])
+                shapes.append([size for leaf in flatten_sample(sample) for size in leaf.shape])
                 if self.cache:
                     encoded.append(sample)
         self._lengths = self._collate.lengths(np.array(shapes, "int64"))
@@ -315,7 +317,7 @@ class DataGenerator(keras.utils.PyDataset):
         if len(encoded) != len(samples):
             raise ValueError(f"encode_batch returned {len(encoded)} of {len(samples)} samples.")
         for sample in encoded:
-            self._collate.observe(flatten(sample))
+            self._collate.observe(flatten_sample(sample))
             self._collate.note_labels(labels_of(sample))
         return encoded
 
@@ -389,7 +391,7 @@ class DataGenerator(keras.utils.PyDataset):
         samples = self._samples(random)
         while part := list(itertools.islice(samples, self.pool * self.batch_size)):
             encoded = self._encode_all(part)
-            shapes = [[size for leaf in flatten(s) for size in leaf.shape] for s in encoded]
+            shapes = [[size for leaf in flatten_sample(s) for size in leaf.shape] for s in encoded]
             lengths = self._collate.lengths(np.array(shapes, "int64"))
             if isinstance(self._buckets, int) and self._collate.buckets is None:
                 self._collate.buckets = choose_buckets(lengths, self._buckets)

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from .collate import flatten
+from .collate import flatten_sample
 
 _LOOKAHEAD = 64  # batches searched for one of another shape, see `varied_start`
 
@@ -62,4 +62,4 @@ def varied_start(batches: Iterator, axes_that_vary: Callable[[], int]) -> Iterat
 
 def sizes(batch: Any) -> np.ndarray:
     """The sizes of all arrays of a batch, but for the number of samples."""
-    return np.array([size for leaf in flatten(batch) for size in np.shape(leaf)[1:]])
+    return np.array([size for leaf in flatten_sample(batch) for size in np.shape(leaf)[1:]])

@@ -15,7 +15,15 @@ import keras
 import numpy as np
 
 from ..data import sequence_padding
-from .hypotheses import Beams, Ending, Rows, group_samples, nothing_possible, reorder, sample_tokens
+from .hypotheses import (
+    Beams,
+    Rows,
+    StoppingCriteria,
+    group_samples,
+    nothing_possible,
+    reorder,
+    sample_tokens,
+)
 from .last_token import LastToken
 
 RTYPES = ("probas", "logits")
@@ -287,12 +295,12 @@ class AutoRegressiveDecoder:
                 parents = np.arange(len(rows))
         return results
 
-    def _ending(self, min_ends: int) -> Ending:
+    def _ending(self, min_ends: int) -> StoppingCriteria:
         _check_counts(maxlen=self.maxlen, min_ends=min_ends)
         if self.minlen > self.maxlen:
             raise ValueError(f"minlen={self.minlen} is above maxlen={self.maxlen}.")
         first = self.first_output_ids.shape[1]
-        return Ending(self.end_id, first + self.minlen, first + self.maxlen, min_ends)
+        return StoppingCriteria(self.end_id, first + self.minlen, first + self.maxlen, min_ends)
 
     def _open(self, batch: Sequence[Sequence], states: Any) -> Iterator[Rows]:
         """A row for each sample; those that one call of `predict` can take come together."""
@@ -313,7 +321,7 @@ class AutoRegressiveDecoder:
             )
 
     def _next(
-        self, rows: Rows, temperature: float, ending: Ending, rtype: str
+        self, rows: Rows, temperature: float, ending: StoppingCriteria, rtype: str
     ) -> tuple[np.ndarray, Any]:
         """Checked scores (R, V) of the next tokens, without ends that come too early; states."""
         if not temperature > 0:

@@ -15,7 +15,7 @@ from keras import ops
 from .loop import Search, arrays, check_logits
 from .processors import Processor
 from .prompts import id_lists, lay_out, right_aligned, round_up
-from .strategies import BeamSearch, Ending, Greedy, Strategy
+from .strategies import BeamSearch, EndToken, Greedy, Strategy
 
 MOST_SEARCHES = 16  # compiled for one model and kept
 
@@ -85,7 +85,7 @@ class Request:
 
     def search(self, model: Any, columns: int) -> Search:
         """The compiled search of an earlier call with the same options, or a new one."""
-        strategy, ending = self.strategy or Greedy(), Ending(self.end_id, self.min_ends)
+        strategy, ending = self.strategy or Greedy(), EndToken(self.end_id, self.min_ends)
         key = (strategy, tuple(self.processors), ending, columns)
         known = vars(model.transformer).setdefault("searches", {})
         if key not in known:

@@ -16,7 +16,7 @@ from keras import ops
 
 from .._checks import unchecked_ids
 from .processors import History, Processor
-from .strategies import Ending, Strategy
+from .strategies import EndToken, Strategy
 
 
 class Search:
@@ -35,7 +35,7 @@ class Search:
         model: Any,
         strategy: Strategy,
         processors: Sequence[Processor],
-        ending: Ending,
+        ending: EndToken,
         columns: int,
     ):
         self.transformer = with_logits(model.transformer)

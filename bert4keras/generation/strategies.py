@@ -32,7 +32,7 @@ def log_normalizer(logits: Any) -> Any:
 
 
 @dataclasses.dataclass(frozen=True)
-class Ending:
+class EndToken:
     """When an answer is over.
 
     Attributes:
@@ -79,7 +79,7 @@ class Strategy:
         raise NotImplementedError
 
     def choose(
-        self, logits: Any, state: dict[str, Any], history: History, ending: Ending
+        self, logits: Any, state: dict[str, Any], history: History, ending: EndToken
     ) -> tuple[Any, Any, dict[str, Any]]:
         """Choose tokens.
 

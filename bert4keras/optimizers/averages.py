@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from .._compat import assign_where, move_towards
 from .._serialization import serializable
-from .extension import Extension, Step
+from .extension import Extension, WeightUpdate
 
 
 @serializable
@@ -46,7 +46,7 @@ class Lookahead(Extension):
     def build(self, optimizer: Any) -> Any:
         return optimizer.variables_like("slow")
 
-    def begin(self, state: Any, step: Step) -> None:
+    def begin(self, state: Any, step: WeightUpdate) -> None:
         # Slow weights are taken when a round begins, not when the last one ended: the same
         # numbers, but weights that are loaded in between are taken for what they are.
         def start() -> None:
@@ -56,7 +56,7 @@ class Lookahead(Extension):
         first = step.optimizer.updates % self.steps == 0
         assign_where(first, start, self.touched(state, step))
 
-    def end(self, state: Any, step: Step) -> None:
+    def end(self, state: Any, step: WeightUpdate) -> None:
         def sync() -> None:
             for index, slow in state.items():
                 step.assign(index, slow + self.step_size * (step.value(index) - slow))
@@ -65,7 +65,7 @@ class Lookahead(Extension):
         assign_where(last, sync, self.touched(state, step))
 
     @staticmethod
-    def touched(state: Any, step: Step) -> list[Any]:
+    def touched(state: Any, step: WeightUpdate) -> list[Any]:
         return [*state.values(), *map(step.variable, state)]
 
 
@@ -104,7 +104,7 @@ class EMA(Extension):
     def build(self, optimizer: Any) -> Any:
         return optimizer.variables_like("average")
 
-    def begin(self, state: Any, step: Step) -> None:
+    def begin(self, state: Any, step: WeightUpdate) -> None:
         def start() -> None:
             for index, average in state.items():
                 average.assign(step.value(index))
@@ -113,7 +113,7 @@ class EMA(Extension):
             variables = [*state.values(), *map(step.variable, state)]
             assign_where(step.optimizer.updates == 0, start, variables)
 
-    def end(self, state: Any, step: Step) -> None:
+    def end(self, state: Any, step: WeightUpdate) -> None:
         for index, average in state.items():
             move_towards(average, step.value(index), 1 - self.momentum)
 

@@ -14,7 +14,7 @@ from .._compat import assign_where
 from .._serialization import revive, serializable
 from .averages import EMA
 from .checks import as_extension, check_extensions, check_inner
-from .extension import Extension, GradientTransform, Step
+from .extension import Extension, GradientTransform, WeightUpdate
 from .updates import Accumulate
 
 STATE = "bert4keras"  # what of a saved state says whose it is
@@ -191,7 +191,7 @@ class ExtendedOptimizer(keras.optimizers.Optimizer):
         (sums,) = (s for e, s in self._extended() if isinstance(e, Accumulate))
         for index, total in sums.items():
             if gradients.get(index) is not None:
-                gradients[index] = dense(gradients[index])
+                gradients[index] = as_dense(gradients[index])
                 total.assign_add(gradients[index])
 
         def update() -> None:
@@ -216,8 +216,8 @@ class ExtendedOptimizer(keras.optimizers.Optimizer):
             if gradient is not None and not overwritten(self.model_variables[i])
         ]
         if any(extension.reads_gradients for extension in self.extensions):
-            gradients = gradients | {index: dense(gradients[index]) for index in usable}
-        step = Step(self, {index: gradients[index] for index in usable})
+            gradients = gradients | {index: as_dense(gradients[index]) for index in usable}
+        step = WeightUpdate(self, {index: gradients[index] for index in usable})
         for extension, state in extended:
             if isinstance(extension, GradientTransform):
                 for index in filter(lambda i: extension.concerns(state, i), usable):
@@ -340,6 +340,6 @@ def overwritten(variable: Any) -> bool:
     return getattr(variable, "overwrite_with_gradient", False)
 
 
-def dense(gradient: Any) -> Any:
+def as_dense(gradient: Any) -> Any:
     """A gradient as a tensor; TensorFlow's of an embedding is a list of rows."""
     return ops.convert_to_tensor(gradient)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from keras import ops
 
 from .._compat import move_towards
-from .._serialization import Strategy
+from .._serialization import Configurable
 from .paths import as_patterns, matching
 
 if TYPE_CHECKING:
     from .extended import ExtendedOptimizer
 
 
-class Step:
+class WeightUpdate:
     """One update of the weights, on its way through the extensions.
 
     Args:
@@ -63,7 +63,7 @@ class Step:
         variable.assign(value)
 
 
-class Extension(Strategy):
+class Extension(Configurable):
     """A technique that `ExtendedOptimizer` adds to any optimizer; a value object without state.
 
     What it must keep from update to update it creates in `build`, as variables of the optimizer.
@@ -79,10 +79,10 @@ class Extension(Strategy):
     def build(self, optimizer: ExtendedOptimizer) -> Any:
         """Check the paths, create variables; returns what `begin` and `end` get as `state`."""
 
-    def begin(self, state: Any, step: Step) -> None:
+    def begin(self, state: Any, step: WeightUpdate) -> None:
         """Before the update: the weights are still old."""
 
-    def end(self, state: Any, step: Step) -> None:
+    def end(self, state: Any, step: WeightUpdate) -> None:
         """After the update, and after what the extensions inside have done."""
 
 
@@ -112,6 +112,6 @@ class GradientTransform(Extension):
     def concerns(self, state: Any, index: int) -> bool:
         return index in state
 
-    def transform(self, state: Any, step: Step, path: str, gradient: Any) -> Any:
+    def transform(self, state: Any, step: WeightUpdate, path: str, gradient: Any) -> Any:
         """The gradient that the optimizer is to see, of the same shape."""
         raise NotImplementedError

@@ -10,7 +10,7 @@ import keras
 from keras import ops
 
 from .._serialization import revive, serializable
-from .extension import GradientTransform, Step
+from .extension import GradientTransform, WeightUpdate
 
 
 def norm(gradient: Any) -> Any:
@@ -41,7 +41,7 @@ class Clip(GradientTransform):
         if not self.norm > 0:
             raise ValueError(f"Clip: norm must be above 0, not {self.norm!r}")
 
-    def transform(self, state: Any, step: Step, path: str, gradient: Any) -> Any:
+    def transform(self, state: Any, step: WeightUpdate, path: str, gradient: Any) -> Any:
         return gradient * (self.norm / ops.maximum(norm(gradient), self.norm))
 
 
@@ -56,7 +56,7 @@ class Normalize(GradientTransform):
     Source: https://kexue.fm/archives/6418.
     """
 
-    def transform(self, state: Any, step: Step, path: str, gradient: Any) -> Any:
+    def transform(self, state: Any, step: WeightUpdate, path: str, gradient: Any) -> Any:
         length = norm(gradient)
         return gradient / ops.where(length > 0, length, 1.0)
 
@@ -97,7 +97,7 @@ class Noise(GradientTransform):
     def concerns(self, state: Any, index: int) -> bool:
         return super().concerns(state[0], index)
 
-    def transform(self, state: Any, step: Step, path: str, gradient: Any) -> Any:
+    def transform(self, state: Any, step: WeightUpdate, path: str, gradient: Any) -> Any:
         t = ops.cast(step.optimizer.updates, gradient.dtype)
         deviation = self.stddev * ops.power(1.0 + t, -self.decay / 2)
         noise = keras.random.normal(ops.shape(gradient), dtype=gradient.dtype, seed=state[1])
@@ -133,7 +133,7 @@ class Transform(GradientTransform):
         if not callable(self.function):
             raise TypeError(f"Transform: {self.function!r} is not a function (path, gradient)")
 
-    def transform(self, state: Any, step: Step, path: str, gradient: Any) -> Any:
+    def transform(self, state: Any, step: WeightUpdate, path: str, gradient: Any) -> Any:
         changed = ops.convert_to_tensor(self.function(path, gradient))
         if tuple(changed.shape) != tuple(gradient.shape):
             raise ValueError(

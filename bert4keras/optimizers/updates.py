@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from keras import ops
 
 from .._serialization import serializable
-from .extension import Extension, Step
+from .extension import Extension, WeightUpdate
 from .lamb import trust_ratio
 from .paths import as_patterns, excluded, group_by_path, matching
 
@@ -88,7 +88,7 @@ class WeightDecay(Extension):
             group_by_path(paths, groups, owner="WeightDecay")
         return set(range(len(paths))) - without
 
-    def begin(self, state: Any, step: Step) -> None:
+    def begin(self, state: Any, step: WeightUpdate) -> None:
         rate = step.optimizer.learning_rate
         for index in sorted(state & step.gradients.keys()):
             variable = step.variable(index)
@@ -125,12 +125,12 @@ class LayerAdaptation(Extension):
         without = excluded(optimizer.paths, self.exclude, "LayerAdaptation, exclude")
         return set(range(len(optimizer.paths))) - without
 
-    def begin(self, state: Any, step: Step) -> None:
+    def begin(self, state: Any, step: WeightUpdate) -> None:
         # Behind the inner optimizer a schedule would give the rate of the next update.
         step.notes[type(self)] = ops.convert_to_tensor(step.optimizer.learning_rate)
         step.keep(state & step.gradients.keys())
 
-    def end(self, state: Any, step: Step) -> None:
+    def end(self, state: Any, step: WeightUpdate) -> None:
         rate = step.notes[type(self)]
         rate = ops.where(rate > 0, rate, 1.0)
         for index in sorted(state & step.gradients.keys()):
@@ -191,10 +191,10 @@ class LearningRateMultipliers(Extension):
                 factors[index] = factors.get(index, 1.0) * factor
         return {index: factor for index, factor in factors.items() if factor != 1}
 
-    def begin(self, state: Any, step: Step) -> None:
+    def begin(self, state: Any, step: WeightUpdate) -> None:
         step.keep(state.keys() & step.gradients.keys())
 
-    def end(self, state: Any, step: Step) -> None:
+    def end(self, state: Any, step: WeightUpdate) -> None:
         for index in sorted(state.keys() & step.gradients.keys()):
             step.step_back(index, 1 - state[index])
 
@@ -255,7 +255,7 @@ class LazyEmbeddings(Extension):
                     )
         return {index: slots.get(index, []) for index in sorted(found)}
 
-    def begin(self, state: Any, step: Step) -> None:
+    def begin(self, state: Any, step: WeightUpdate) -> None:
         step.keep(state.keys() & step.gradients.keys())
         step.notes[type(self)] = {
             index: [ops.copy(slot) for slot in slots]
@@ -263,7 +263,7 @@ class LazyEmbeddings(Extension):
             if index in step.gradients
         }
 
-    def end(self, state: Any, step: Step) -> None:
+    def end(self, state: Any, step: WeightUpdate) -> None:
         for index, old_slots in step.notes[type(self)].items():
             gradient = step.gradients[index]
             axes = tuple(range(1, len(gradient.shape)))

@@ -14,7 +14,7 @@ from .._compat import calls, full_precision, is_functional
 from .._serialization import revive, serializable
 from ..saving import SavedWhole
 from .gradients import loss_scale, variable_values
-from .step import Step, is_lookup
+from .step import TrainingStep, is_lookup
 from .techniques import Technique
 
 ROLES = ("objective", "adversarial", "penalty", "virtual")
@@ -168,7 +168,9 @@ class RegularizedModel(SavedWhole, keras.Model):
             return super().call(inputs, training=training, mask=mask)
         _, y, weights = keras.utils.unpack_x_y_sample_weight(self._apart.data)
         with full_precision():
-            step = Step(self, inputs, *self._labelled(y, weights), weights, self._apart.scale)
+            step = TrainingStep(
+                self, inputs, *self._labelled(y, weights), weights, self._apart.scale
+            )
             self._apart.result, outputs = step.run()
         return outputs
 

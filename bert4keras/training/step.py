@@ -22,7 +22,7 @@ from .techniques import Objective, Technique
 Gradients = tuple[tuple[Any, Any], list[Any], list[Any]]
 
 
-class Step:
+class TrainingStep:
     """What the techniques of one step share.
 
     Every pass starts from the same random state, so that all have the same dropout masks, and only

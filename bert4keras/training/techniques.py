@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
-from .._serialization import Strategy
+from .._serialization import Configurable
 
 
-class Technique(Strategy):
+class Technique(Configurable):
     """One way to regularise training, given to `RegularizedModel`.
 
     Attributes:

@@ -8,7 +8,7 @@ from keras import ops
 
 from bert4keras.layers import TokenEmbedding
 from bert4keras.training import RegularizedModel
-from bert4keras.training.step import Step
+from bert4keras.training.step import TrainingStep
 
 # No id twice in the batch: so moving the rows of the embedding matrix moves the looked-up vectors.
 IDS = np.array([[1, 5, 2], [7, 3, 9], [4, 8, 6], [10, 0, 11]], "int32")
@@ -46,11 +46,13 @@ def moved_rows(model, move: np.ndarray):
     model.set_weights([first + move, *rest])
 
 
-def step_of(model: RegularizedModel, x=IDS, y=LABELS, weights=None, training: bool = True) -> Step:
+def step_of(
+    model: RegularizedModel, x=IDS, y=LABELS, weights=None, training: bool = True
+) -> TrainingStep:
     """A step on a batch, outside of `fit`."""
     model.compile(loss=LOSS, run_eagerly=True)
     y, known = model._labelled(ops.convert_to_tensor(y), weights)
-    return Step(model, ops.convert_to_tensor(x), y, known, weights, ops.ones(()), training)
+    return TrainingStep(model, ops.convert_to_tensor(x), y, known, weights, ops.ones(()), training)
 
 
 def norm(arrays) -> float:

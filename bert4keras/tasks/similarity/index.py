@@ -131,7 +131,7 @@ class VectorIndex:
         indices = np.empty((len(queries), 0), "int64")
         for start in range(0, len(self), ROWS):
             part = queries @ self.vectors[start : start + ROWS].T
-            places = _largest(part, k)
+            places = _top_k(part, k)
             scores = np.concatenate([scores, np.take_along_axis(part, places, 1)], 1)
             indices = np.concatenate([indices, places + start], 1)
             # What was found before has lower indices, so that a stable sort keeps it first.
@@ -141,7 +141,7 @@ class VectorIndex:
         return scores, indices
 
 
-def _largest(scores: np.ndarray, k: int) -> np.ndarray:
+def _top_k(scores: np.ndarray, k: int) -> np.ndarray:
     """Places of the k largest of each row, in ascending order; of equal ones the first."""
     rows, columns = scores.shape
     if k >= columns:

@@ -12,10 +12,10 @@ from keras import ops
 from ..._serialization import serializable
 from .sequence_labelling import (
     SequenceLabelling,
+    gather_positions,
     one_hot,
     pack_labels,
     packed_order,
-    take_rows,
     to_numpy,
 )
 from .viterbi import best_paths, packed_rows, rows_last
@@ -91,7 +91,9 @@ class MaximumEntropyMarkovModel(SequenceLabelling):
 
         def cross_entropy(neighbours, rows):
             # A product, since the gradient of `ops.take` is slow.
-            logits = scores + one_hot(take_rows(packed, neighbours), count + 1) @ rows[:, :count]
+            logits = (
+                scores + one_hot(gather_positions(packed, neighbours), count + 1) @ rows[:, :count]
+            )
             norms = ops.sum(ops.where(mask, ops.logsumexp(logits, axis=-1), 0.0), axis=1)
             return norms - ops.sum(gold * logits, axis=(1, 2))
 

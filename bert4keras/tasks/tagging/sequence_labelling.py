@@ -66,7 +66,7 @@ def packed_order(mask: Any) -> tuple[Any, Any]:
 
 def pack_labels(labels: Any, order: Any, valid: Any, boundary: int) -> Any:
     """Labels (B, T) with the valid ones in front and `boundary` behind them."""
-    return ops.where(valid, take_rows(labels, order), boundary)
+    return ops.where(valid, gather_positions(labels, order), boundary)
 
 
 def pack_scores(scores: Any, order: Any, valid: Any) -> Any:
@@ -76,7 +76,7 @@ def pack_scores(scores: Any, order: Any, valid: Any) -> Any:
     """
     scores = ops.concatenate([scores, ops.full_like(scores[..., :1], IMPOSSIBLE)], axis=-1)
     edge = boundary_scores(scores.shape[-1])
-    packed = ops.where(valid[..., None], take_rows(scores, order), edge)
+    packed = ops.where(valid[..., None], gather_positions(scores, order), edge)
     return ops.transpose(packed, (1, 2, 0))
 
 
@@ -128,10 +128,10 @@ def scan_chunks(step: Callable, begin: Any, read: Any) -> Any:
 
 def unpack(x: Any, mask: Any) -> Any:
     """Undo the packing of x (B, T, ...); what stands where the mask is False is open."""
-    return take_rows(x, ops.maximum(ops.cumsum(ops.cast(mask, "int32"), axis=1) - 1, 0))
+    return gather_positions(x, ops.maximum(ops.cumsum(ops.cast(mask, "int32"), axis=1) - 1, 0))
 
 
-def take_rows(x: Any, places: Any) -> Any:
+def gather_positions(x: Any, places: Any) -> Any:
     """x[b, places[b, t]] for x (B, T, ...) and places (B, T)."""
     shape = ops.shape(x)
     places = places + ops.arange(shape[0])[:, None] * shape[1]
