@@ -24,9 +24,9 @@ from .mentions import Mention
 from .samples import Document, Link, LinkedText
 
 NIL = "NIL"  # how the files of CCKS write that no entity of the base is meant
-ABSTRACT = ("摘要", "abstract")  # predicates of CCKS whose object describes the entity
-PARTS = ("train", "testa", "testb")
-Made = TypeVar("Made")
+_ABSTRACT = ("摘要", "abstract")  # predicates of CCKS whose object describes the entity
+_PARTS = ("train", "testa", "testb")
+_Made = TypeVar("_Made")
 
 
 def read_knowledge_base(path: str | Path, encoding: str | None = None) -> KnowledgeBase:
@@ -88,7 +88,7 @@ def read_aida(
     Raises:
         DataFileError: naming file and line.
     """
-    documents = [d for name in PARTS for d in read_conll_documents(conll, name, encoding)]
+    documents = [d for name in _PARTS for d in read_conll_documents(conll, name, encoding)]
 
     def texts(row: dict[str, Any]) -> tuple[set[str], list[LinkedText]]:
         titles = {cand[0] for item in row["mentions"] for cand in item["cands"]}
@@ -171,8 +171,8 @@ def read_word_vectors(
 
 
 def _objects(
-    path: str | Path, read: Callable[[dict[str, Any]], Made], encoding: str | None
-) -> list[Made]:
+    path: str | Path, read: Callable[[dict[str, Any]], _Made], encoding: str | None
+) -> list[_Made]:
     """Objects that `read` makes of the lines."""
     made = []
     for where, row in read_json_rows(path, encoding):
@@ -201,8 +201,8 @@ def _ccks_entity(row: dict[str, Any]) -> Entity:
         raise ValueError(f"alias is a list of names, not {row['alias']!r}")
     subject = _string(row, "subject")
     facts = [(str(fact["predicate"]), str(fact["object"])) for fact in row["data"]]
-    known = tuple(fact for fact in facts if fact[0] not in ABSTRACT)
-    described = "; ".join(": ".join(fact) for fact in facts if fact[0] in ABSTRACT)
+    known = tuple(fact for fact in facts if fact[0] not in _ABSTRACT)
+    described = "; ".join(": ".join(fact) for fact in facts if fact[0] in _ABSTRACT)
     return Entity(
         _id(row, "subject_id"), subject, _names([subject, *row["alias"]]), known, described
     )

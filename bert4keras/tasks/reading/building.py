@@ -39,17 +39,17 @@ def build_reader(
         return build_with_head(checkpoint, "question", 2, dropout, tokenizer, options)
     if checkpoint is not None:
         tokenizer, bert = open_encoder(checkpoint, tokenizer, options)
-        return tokenizer, attach_dgcnn(bert.inputs, bert.output, units, dropout)
+        return tokenizer, _attach_dgcnn(bert.inputs, bert.output, units, dropout)
     if tokenizer is None:
         raise TaskError(WITHOUT_TOKENIZER)
     ids = keras.Input((None,), dtype="int32", name="Input-Token")
     x = TokenEmbedding(tokenizer.vocab_size, units, name="Embedding-Token")(ids)
     x = PaddingMask(tokenizer.token_pad_id, name="Embedding-Mask")([x, ids])
     x = keras.layers.Dropout(dropout, name="Embedding-Dropout")(x)
-    return tokenizer, attach_dgcnn([ids], x, units, dropout)
+    return tokenizer, _attach_dgcnn([ids], x, units, dropout)
 
 
-def attach_dgcnn(inputs: Any, x: Any, units: int, dropout: float) -> keras.Model:
+def _attach_dgcnn(inputs: Any, x: Any, units: int, dropout: float) -> keras.Model:
     """Put DGCNN on vectors (B, T, D) of a question and a passage in one row.
 
     Returns:

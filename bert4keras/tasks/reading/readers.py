@@ -19,7 +19,7 @@ from ...data import DataFileError, parse_json, read_json_rows, read_table, read_
 from .samples import Answer, Question, places
 
 Sample = tuple[Question, tuple[Answer, ...]]
-WRONG_FORMAT = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+_WRONG_FORMAT = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 
 def read_questions(path: str | os.PathLike, encoding: str | None = None) -> list[Sample]:
@@ -67,7 +67,7 @@ def read_squad(path: str | os.PathLike, encoding: str | None = None) -> list[Sam
                     ]
                     question = Question(_text(asked["question"]), (context,), str(asked["id"]))
                     found.append((question, said))
-    except WRONG_FORMAT as error:
+    except _WRONG_FORMAT as error:
         raise DataFileError(
             f"{path}, {where}: not the format of SQuAD or CMRC 2018: {_reason(error)}"
         ) from None
@@ -101,7 +101,7 @@ def read_webqa(path: str | os.PathLike, encoding: str | None = None) -> list[Sam
             passages, answers = zip(*parts, strict=True)
             asked = Question(question, passages, str(name))
             found.append((asked, tuple(_every_place(passages, answers))))
-        except WRONG_FORMAT as error:
+        except _WRONG_FORMAT as error:
             raise DataFileError(
                 f"{where}: not the format of WebQA or SogouQA: {_reason(error)}"
             ) from None
@@ -126,7 +126,7 @@ def read_subjqa(path: str | os.PathLike, encoding: str | None = None) -> list[Sa
             answers = found.setdefault(Question(row["question"], (review,)), {})
             if 0 <= start < end <= len(review):
                 answers[Answer(review[start:end], start, end)] = None
-        except (*WRONG_FORMAT, SyntaxError, MemoryError, RecursionError) as error:
+        except (*_WRONG_FORMAT, SyntaxError, MemoryError, RecursionError) as error:
             raise DataFileError.at(
                 path, line, f"not the format of SubjQA: {_reason(error)}"
             ) from None
@@ -152,7 +152,7 @@ def read_json_questions(path: str | os.PathLike, encoding: str | None = None) ->
             answers = item.get("answers", item.get("answer")) or []
             answers = [answers] if isinstance(answers, (str, dict)) else answers
             found.append((question, tuple(_own_answers(answers, passages))))
-        except WRONG_FORMAT as error:
+        except _WRONG_FORMAT as error:
             raise DataFileError(
                 f"{where}: not a question with its passage and answers: {_reason(error)}"
             ) from None

@@ -35,8 +35,8 @@ from .windows import PassageWindow, encode_passages
 
 HEADS = ("span", "dgcnn")
 METRICS = {"squad": (squad, squad_f1), "cmrc2018": (cmrc2018, cmrc_f1), "webqa": (webqa, webqa_f1)}
-WITHOUT_ANSWER = 2  # windows of a passage that are trained on although the answer is elsewhere
-VOTERS = 20  # answers of each passage that take part in the vote
+_WITHOUT_ANSWER = 2  # windows of a passage that are trained on although the answer is elsewhere
+_VOTERS = 20  # answers of each passage that take part in the vote
 
 
 @register_task
@@ -224,8 +224,8 @@ class ExtractiveQA(Task):
                 (holds if found else without).append(index)
             if self.head == "span" and self.none_position is None:
                 without = []  # nothing can be learned from them
-            step = max(1, len(without) // WITHOUT_ANSWER)
-            chosen += sorted([*holds, *without[::step][:WITHOUT_ANSWER]])
+            step = max(1, len(without) // _WITHOUT_ANSWER)
+            chosen += sorted([*holds, *without[::step][:_WITHOUT_ANSWER]])
         return chosen
 
     def encode_label(self, label: Any, encoded: Encoded, window: int = 0) -> np.ndarray:
@@ -258,10 +258,10 @@ class ExtractiveQA(Task):
             raise TaskError(f"k={k} must be at least 1.")
         encoded = self.encode(sample)
         outputs = self._run(encoded.rows, 64, progress=False)
-        return self._rank(self._read(outputs, encoded, max(k, VOTERS)))[:k]
+        return self._rank(self._read(outputs, encoded, max(k, _VOTERS)))[:k]
 
     def _read(
-        self, outputs: Sequence[np.ndarray], encoded: Encoded, top: int = VOTERS
+        self, outputs: Sequence[np.ndarray], encoded: Encoded, top: int = _VOTERS
     ) -> list[PassageAnswers]:
         """The answers of each passage."""
         found = []

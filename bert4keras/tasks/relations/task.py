@@ -30,8 +30,8 @@ from .triples import (
 )
 
 HEADS = ("gplinker", "casrel")
-SUBJECT = "Subject"  # name of the input of CasRel that holds a subject's first and last token
-MAX_SCORES = 1 << 27  # scores of GPLinker that are held at a time
+_SUBJECT = "Subject"  # name of the input of CasRel that holds a subject's first and last token
+_MAX_SCORES = 1 << 27  # scores of GPLinker that are held at a time
 
 
 @register_task
@@ -63,7 +63,7 @@ class RelationExtractor(Task):
         [Relation(subject=RelationEntity(start=0, end=5, text='Paris'), ...)]
     """
 
-    extra_inputs: ClassVar[Mapping[str, float]] = {SUBJECT: 0}
+    extra_inputs: ClassVar[Mapping[str, float]] = {_SUBJECT: 0}
 
     def __init__(
         self,
@@ -105,10 +105,10 @@ class RelationExtractor(Task):
         if self.head == "gplinker":
             return
         layers = [layer for layer in self.model.layers if isinstance(layer, CasRel)]
-        if len(layers) != 1 or SUBJECT not in self.encoder.inputs:
+        if len(layers) != 1 or _SUBJECT not in self.encoder.inputs:
             raise TaskError(
                 "head='casrel' needs a model with one layer CasRel and an input "
-                f"keras.Input((2,), dtype='int32', name={SUBJECT!r}) for its subject."
+                f"keras.Input((2,), dtype='int32', name={_SUBJECT!r}) for its subject."
             )
         self._casrel = layers[0]
         vectors = keras.tree.flatten(self._casrel.input)[0]
@@ -148,7 +148,7 @@ class RelationExtractor(Task):
             layer = GPLinker(count, head_size, efficient, padding, name="Linker")
             model = keras.Model(inputs, layer(bert.output))
         else:
-            subject = keras.Input((2,), dtype="int32", name=SUBJECT)
+            subject = keras.Input((2,), dtype="int32", name=_SUBJECT)
             output = CasRel(count, padding, name="CasRel")([bert.output, subject])
             model = keras.Model([*inputs, subject], output)
         return cls(tokenizer, model, predicates, head, threshold, maxlen)
@@ -162,7 +162,7 @@ class RelationExtractor(Task):
         """Encode a text."""
         windows = text_windows(self.tokenizer, sample, maxlen=self.maxlen)
         rows = [
-            self.encoder.select(w.token_ids, w.segment_ids, **{SUBJECT: [0, 0]}) for w in windows
+            self.encoder.select(w.token_ids, w.segment_ids, **{_SUBJECT: [0, 0]}) for w in windows
         ]
         return Encoded(sample, rows, [w.offsets for w in windows])
 
@@ -254,7 +254,7 @@ class RelationExtractor(Task):
         triples = token_triples(_inside(label, encoded, window), encoded.offsets[window])
         subject = self._draw_subject(triples)
         labels = casrel_labels(triples, subject, len(encoded.rows[window][0]), self.predicates)
-        place = self.encoder.inputs.index(SUBJECT)
+        place = self.encoder.inputs.index(_SUBJECT)
         row = list(encoded.rows[window])
         row[place] = [subject[0], subject[1] - 1]
         return tuple(row), labels
@@ -285,7 +285,7 @@ class RelationExtractor(Task):
     def _linked(self, inputs: list[np.ndarray], real: np.ndarray) -> list[list]:
         """By GPLinker, in parts whose scores fit into memory."""
         rows, length = real.shape
-        room = MAX_SCORES // ((2 + 2 * len(self.predicates)) * length**2)
+        room = _MAX_SCORES // ((2 + 2 * len(self.predicates)) * length**2)
         size = 1 << max(0, min(room, rows).bit_length() - 1)
         found = []
         for start in range(0, rows, size):

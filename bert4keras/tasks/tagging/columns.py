@@ -15,10 +15,10 @@ from .entity import TaggedText
 from .schemes import decode_tags, encode_tags, find_scheme
 from .tag_spelling import TagError, standard_tags
 
-_IDEOGRAPH = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-IDEOGRAPH = re.compile(f"[{_IDEOGRAPH}]")
+_IDEOGRAPH_RANGES = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_IDEOGRAPH = re.compile(f"[{_IDEOGRAPH_RANGES}]")
 # These and their punctuation and full-width forms are written without blanks.
-UNSPACED = re.compile(f"[{_IDEOGRAPH}\u2e80-\u303f\uff00-\uffef]")
+_UNSPACED = re.compile(f"[{_IDEOGRAPH_RANGES}\u2e80-\u303f\uff00-\uffef]")
 _POSITION = re.compile(r"(.)(\d+)", re.DOTALL | re.ASCII)
 
 LONG = 2000  # tokens of a sentence that is probably many, without the lines between them
@@ -136,7 +136,7 @@ def _plain_tokens(sentences: list[list[Row]], path: Path) -> list[list[Row]]:
     """
     parts = [[_POSITION.fullmatch(token) for _, token, _ in rows] for rows in sentences]
     some = [part for row in parts for part in row]
-    if not any(part and IDEOGRAPH.match(part[1]) for part in some):
+    if not any(part and _IDEOGRAPH.match(part[1]) for part in some):
         return sentences
     base, wrong = min(int(part[2][:9]) for part in some if part), None
     for rows, row in zip(sentences, parts, strict=True):
@@ -151,7 +151,7 @@ def _plain_tokens(sentences: list[list[Row]], path: Path) -> list[list[Row]]:
             [(line, part[1], tag) for (line, _, tag), part in zip(rows, row, strict=True)]
             for rows, row in zip(sentences, parts, strict=True)
         ]
-    numbered = sum(bool(part and IDEOGRAPH.match(part[1])) for part in some)
+    numbered = sum(bool(part and _IDEOGRAPH.match(part[1])) for part in some)
     if len(some) >= 20 and numbered > 0.8 * len(some):
         reason = "tokens seem to have their positions in words behind them, but this one has not"
         raise DataFileError.at(path, wrong or sentences[0][0][0], reason)
@@ -189,7 +189,7 @@ def _check_rules(path, sentences, tags, entities, scheme: str | None) -> None:
 
 def _are_characters(tokens: list[str]) -> bool:
     """Tell whether tokens are characters of Chinese or Japanese, perhaps with Latin words."""
-    sizes = [len(token) for token in tokens if IDEOGRAPH.search(token)]
+    sizes = [len(token) for token in tokens if _IDEOGRAPH.search(token)]
     return sum(size == 1 for size in sizes) > 0.9 * len(sizes)
 
 
@@ -206,7 +206,7 @@ def _join(tokens: list[str], characters: bool) -> tuple[str, list[tuple[int, int
 
 def _apart(left: str, right: str, characters: bool) -> bool:
     """Tell whether a blank belongs between two tokens."""
-    if UNSPACED.match(left[-1]) or UNSPACED.match(right[0]):
+    if _UNSPACED.match(left[-1]) or _UNSPACED.match(right[0]):
         return False
     if characters:  # a Latin word is one token, or spelt
         return len(left) + len(right) > 2 and left[-1].isalnum() and right[0].isalnum()

@@ -24,7 +24,7 @@ from .sequence_labelling import (
 )
 
 RANGE = 80.0  # exp(-RANGE) is still well within float32
-LONGEST = 4  # steps between any two labels, above which `sums_of_products` is not tried
+_LONGEST = 4  # steps between any two labels, above which `_sums_of_products` is not tried
 
 
 @serializable
@@ -95,7 +95,7 @@ class ConditionalRandomField(SequenceLabelling):
         matrix, packing = self.transition_matrix(), packed_order(mask)
         fixed, fixed_matrix = centred(scores, mask), ops.stop_gradient(matrix)
         log_norm, unary, pairs = self.expectations(fixed, mask, packing, fixed_matrix)
-        gold, gold_pairs = gold_features(labels, *packing, scores.shape[-1])
+        gold, gold_pairs = _gold_features(labels, *packing, scores.shape[-1])
         value = log_norm - total(gold, fixed) - total(gold_pairs, fixed_matrix)
         # Linear in scores and matrix: its gradient is that of the loss.
         slope = total(ops.stop_gradient(unary - gold), scores)
@@ -132,12 +132,12 @@ class ConditionalRandomField(SequenceLabelling):
             (B, C + 1, C + 1).
         """
         steps, far = pack_scores(scores, *packing), self._distance
-        by_logs = lambda: sums_of_logs(steps, matrix)  # noqa: E731
+        by_logs = lambda: _sums_of_logs(steps, matrix)  # noqa: E731
         if far:
             often = far > 1
-            by_products = lambda: sums_of_products(steps, matrix, often)  # noqa: E731
+            by_products = lambda: _sums_of_products(steps, matrix, often)  # noqa: E731
             pairs = ops.max(ops.abs(ops.where(self.forbidden < 0, 0.0, matrix)))
-            spread = largest_factor(far, pairs, -ops.min(scores))
+            spread = _largest_factor(far, pairs, -ops.min(scores))
             found = ops.cond(spread <= RANGE, by_products, by_logs)
         else:
             found = by_logs()
@@ -163,7 +163,7 @@ def total(features: Any, scores: Any) -> Any:
     return ops.sum(features * scores, axis=(1, 2))
 
 
-def gold_features(labels: Any, order: Any, valid: Any, count: int) -> tuple[Any, Any]:
+def _gold_features(labels: Any, order: Any, valid: Any, count: int) -> tuple[Any, Any]:
     """The labels in one-hot form (B, T, C), the number of each transition (B, C + 1, C + 1)."""
     packed = one_hot(pack_labels(labels, order, valid, count), count + 1)
     edge = 0.0 * packed[:, :1] + boundary(count + 1)
@@ -180,11 +180,11 @@ def distance(allowed: np.ndarray) -> int | None:
 
     Returns:
         1 where all is allowed, 2 for BIO, 3 for BIOES and BMES (2 for BMES of one type); None if it
-        is more than LONGEST, or if a text of some length cannot but break the rules.
+        is more than _LONGEST, or if a text of some length cannot but break the rules.
     """
     labels, begin, end = allowed[:-1, :-1], allowed[-1, :-1], allowed[:-1, -1]
     paths = np.eye(len(labels), dtype=bool)
-    for steps in range(LONGEST + 1):
+    for steps in range(_LONGEST + 1):
         if steps and paths.all():
             return steps
         if not (begin @ paths @ end):
@@ -193,8 +193,8 @@ def distance(allowed: np.ndarray) -> int | None:
     return None
 
 
-def largest_factor(far: int, pairs: Any, emissions: Any) -> Any:
-    """Logarithm of the factor by which two numbers of a position of `sums_of_products` may differ.
+def _largest_factor(far: int, pairs: Any, emissions: Any) -> Any:
+    """Logarithm of the factor by which two numbers of a position of `_sums_of_products` may differ.
 
     A label can be reached from the best one of `far` positions before; what lies on that way costs
     `emissions` at most a position and `pairs` a transition, and the numbers between are divided by
@@ -207,7 +207,7 @@ def largest_factor(far: int, pairs: Any, emissions: Any) -> Any:
     return max(far, 2) * emissions + max(2 * far - 1, 2) * pairs
 
 
-def sums_of_logs(steps: Any, matrix: Any) -> tuple[Any, Any, Any]:
+def _sums_of_logs(steps: Any, matrix: Any) -> tuple[Any, Any, Any]:
     """Forward-backward over logarithms: right for all numbers.
 
     Args:
@@ -246,8 +246,8 @@ def sums_of_logs(steps: Any, matrix: Any) -> tuple[Any, Any, Any]:
     return log_norm, unary, ops.transpose(ops.sum(used, axis=0), (2, 0, 1))
 
 
-def sums_of_products(steps: Any, matrix: Any, often: bool) -> tuple[Any, Any, Any]:
-    """`sums_of_logs` over the numbers themselves, scaled now and then: a product for each step.
+def _sums_of_products(steps: Any, matrix: Any, often: bool) -> tuple[Any, Any, Any]:
+    """`_sums_of_logs` over the numbers themselves, scaled now and then: a product for each step.
 
     With E = exp(matrix), w_t = exp(steps_t) and `*` by element, the sums of all that may stand
     before and behind are, but for a factor of their own at each position,

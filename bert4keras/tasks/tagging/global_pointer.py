@@ -15,7 +15,7 @@ from ...losses import globalpointer_crossentropy, sparse_globalpointer_crossentr
 from ...positions import Rotary
 from ..span_matrix import decode_spans
 
-INITIAL_SCORE = -6.0  # about -log of the number of pairs in a sentence
+_INITIAL_SCORE = -6.0  # about -log of the number of pairs in a sentence
 
 
 @serializable
@@ -62,7 +62,7 @@ class GlobalPointer(ReadsPadding, keras.layers.Layer):
         use_rotary: bool = True,
         tril: bool = True,
         use_bias: bool = True,
-        initial_score: float = INITIAL_SCORE,
+        initial_score: float = _INITIAL_SCORE,
         pad_token_id: int | None = None,
         kernel_initializer: Any = "lecun_normal",
         **kwargs,
@@ -87,8 +87,8 @@ class GlobalPointer(ReadsPadding, keras.layers.Layer):
     def build(self, input_shape):
         width = self.projected * self.head_size
         shape = first_shape(input_shape)
-        self.query = self.dense("query", width, shape)
-        self.key = self.dense("key", width, shape)
+        self.query = self._dense("query", width, shape)
+        self.key = self._dense("key", width, shape)
         if self.use_bias:
             start = keras.initializers.Constant(self.initial_score)
             self.bias = self.add_weight(name="bias", shape=(self.heads,), initializer=start)
@@ -103,7 +103,7 @@ class GlobalPointer(ReadsPadding, keras.layers.Layer):
         """Number of queries and keys of a token."""
         return self.heads
 
-    def dense(self, name: str, units: int, shape) -> keras.layers.Dense:
+    def _dense(self, name: str, units: int, shape) -> keras.layers.Dense:
         dense = keras.layers.Dense(
             units,
             use_bias=self.use_bias,
@@ -209,7 +209,7 @@ class EfficientGlobalPointer(GlobalPointer):
     def build(self, input_shape):
         super().build(input_shape)
         # Rows 0 .. H-1 score a token as first, the others as last.
-        self.ends = self.dense(
+        self.ends = self._dense(
             "ends", 2 * self.heads, (*first_shape(input_shape)[:2], 2 * self.head_size)
         )
 

@@ -23,10 +23,10 @@ from .viterbi import Path, viterbi, viterbi_k_best
 # positions. It is below FORBIDDEN times the length of a text; otherwise a text whose labels have
 # to break a rule would be decoded as boundary.
 IMPOSSIBLE = lowest("float32")
-CHUNK = 8  # positions
+_CHUNK = 8  # positions
 
 
-def label_mask(y_true: Any, scores: Any) -> tuple[Any, Any, Any]:
+def _label_mask(y_true: Any, scores: Any) -> tuple[Any, Any, Any]:
     """Labels int (B, T), boolean mask (B, T) of those that count, scores float32 (B, T, C).
 
     Labels may have a last axis of size 1. Keras takes that axis off the *scores* where there is
@@ -98,12 +98,12 @@ def boundary_scores(size: int) -> Any:
 def whole_chunks(x: Any, edge: Any) -> Any:
     """x (T, ...) with as many `edge` (...) behind it as fill the last chunk."""
     length = ops.shape(x)[0]
-    edges = ops.zeros_like(ops.take(x, [0] * CHUNK, axis=0)) + edge
-    return ops.concatenate([x, edges], axis=0)[: (length + CHUNK - 1) // CHUNK * CHUNK]
+    edges = ops.zeros_like(ops.take(x, [0] * _CHUNK, axis=0)) + edge
+    return ops.concatenate([x, edges], axis=0)[: (length + _CHUNK - 1) // _CHUNK * _CHUNK]
 
 
 def scan_chunks(step: Callable, begin: Any, read: Any) -> Any:
-    """All states of a recursion; CHUNK positions in a step of `ops.scan`, whose own cost is high.
+    """All states of a recursion; _CHUNK positions in a step of `ops.scan`, whose own cost is high.
 
     Args:
         step: function (state, what is read, its place in the chunk) -> the next state.
@@ -116,13 +116,13 @@ def scan_chunks(step: Callable, begin: Any, read: Any) -> Any:
 
     def several(states, chunk):
         state, states = states[-1], []
-        for place in range(CHUNK):
+        for place in range(_CHUNK):
             state = step(state, chunk[place], place)
             states.append(state)
         return tuple(states), tuple(states)
 
-    chunks = ops.reshape(read, (-1, CHUNK, *ops.shape(read)[1:]))
-    _, states = ops.scan(several, (begin,) * CHUNK, chunks)
+    chunks = ops.reshape(read, (-1, _CHUNK, *ops.shape(read)[1:]))
+    _, states = ops.scan(several, (begin,) * _CHUNK, chunks)
     return ops.reshape(ops.stack(states, axis=1), (-1, *ops.shape(begin)))
 
 
@@ -279,7 +279,7 @@ class SequenceLabelling(EndsMask, HasStorableMethods, keras.layers.Layer):
         Raises:
             ValueError: a label of C or more (NaN where XLA compiles for TensorFlow).
         """
-        labels, mask, scores = label_mask(y_true, scores)
+        labels, mask, scores = _label_mask(y_true, scores)
         count = scores.shape[-1]
         check_labels(labels, count, self.name)
         # Whatever stands at masked positions, infinity too, has no part in the gradient.
@@ -302,7 +302,7 @@ class SequenceLabelling(EndsMask, HasStorableMethods, keras.layers.Layer):
         it, since on JAX Keras hides the weights of a layer from metrics; to count what `viterbi`
         finds, decode what the model predicts.
         """
-        labels, mask, scores = label_mask(y_true, scores)
+        labels, mask, scores = _label_mask(y_true, scores)
         best = ops.cast(ops.argmax(scores, axis=-1), "int32")
         right = ops.logical_and(mask, ops.equal(best, labels))
         count = ops.sum(ops.cast(mask, "float32"))

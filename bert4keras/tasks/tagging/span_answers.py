@@ -82,11 +82,11 @@ class SpanAnswers:
                 if best_window(tokens.windows, first, last) == number:
                     found.append((score, LabelledSpan(span[0], span[1] + 1, self.labels[head])))
         if not self.nested:
-            found = without_overlaps(found, len(tokens.spans))
+            found = _without_overlaps(found, len(tokens.spans))
         return sorted((entity, 0.5 * (1 + math.tanh(score / 2))) for score, entity in found)
 
 
-def without_overlaps(
+def _without_overlaps(
     found: list[tuple[float, LabelledSpan]], length: int
 ) -> list[tuple[float, LabelledSpan]]:
     """Of entities with scores, those that no better one overlaps."""

@@ -100,7 +100,7 @@ class Tagger(Task):
                 f"{option} needs a head that scores spans ({' or '.join(POINTERS)}), not "
                 f"{self.head}, which gives each token one tag."
             )
-        self.scheme = check_scheme(scheme or "BIO")
+        self.scheme = _check_scheme(scheme or "BIO")
         self._set_tags(tags)
 
     def _set_tags(self, tags: Sequence[str] | None) -> None:
@@ -189,7 +189,7 @@ class Tagger(Task):
         labels, common = check_labels(labels), (dropout, tokenizer, head_options or {}, options)
         if head in POINTERS:
             return build_pointer(checkpoint, head, labels, *common)
-        tags = tag_names(labels, check_scheme(scheme), cls.outside)
+        tags = tag_names(labels, _check_scheme(scheme), cls.outside)
         return build_tagger(checkpoint, head, tags, scheme, *common)
 
     @property
@@ -346,7 +346,7 @@ def check_labels(labels: Sequence[str]) -> list[str]:
     return labels
 
 
-def check_scheme(scheme: str) -> str:
+def _check_scheme(scheme: str) -> str:
     """The scheme, if it is one.
 
     Raises:
