@@ -22,7 +22,7 @@ class PositionIds(keras.layers.Layer):
         pad_token_id: count from `pad_token_id + 1` over what is no padding, and give padding
             `pad_token_id` itself; the result is then (B, S).
         reach: how many tokens can have a position; None: any number.
-        strategy: a `Mask` that says what a position counts (`Mask.counted`); None: all before it.
+        strategy: a `Mask` whose `position_mask` says which tokens count; None: all of them.
         hidden_id: with a strategy, id of padding, which gets the first position: no one sees it,
             and it may be longer than `reach`.
 
@@ -65,7 +65,7 @@ class PositionIds(keras.layers.Layer):
 
     def within_texts(self, inputs):
         """Positions (B, S) that start anew where the strategy says so."""
-        token_ids, counted = inputs["token_ids"], self.strategy.counted(inputs)
+        token_ids, counted = inputs["token_ids"], self.strategy.position_mask(inputs)
         places = ops.arange(ops.shape(token_ids)[1], dtype="int32")
         counted = ops.logical_and(counted, places[None, :, None] >= places[None, None, :])
         pad = self.hidden_id if self.pad_token_id is None else self.pad_token_id

@@ -1,9 +1,9 @@
-"""Who sees whom: attention-mask strategies, and the one layer that turns them into a mask.
+"""Attention masks: strategies, and the one layer that turns a strategy into a mask.
 
 A strategy is a *visibility rank* per position: position k is visible from position q when
 `rank[k] <= rank[q]` and k is not padding.  That vector is all that separates an encoder, a
 language model, a seq2seq model and a permutation language model; and since it is a vector, a
-cached decoding step needs only the ranks of its query rows.  What is no order at all (a window,
+cached decoding step needs only the ranks of its query rows.  A rule that is not an order (a window,
 documents packed into one row) is an extra rule, `allowed`; `&` combines strategies.
 
 Legend: B batch, T query length, S key length.
@@ -14,87 +14,100 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 from keras import ops
 
 from ._serialization import Configurable, revive, serializable
+from ._types import Shape, Tensor
 
-Inputs = Mapping[str, Any]
+Inputs = Mapping[str, Tensor]
 
 
-def input_layer_name(need: str) -> str:
-    """Name of the Input layer that carries `need`: `"document_ids"` is `"Input-Document"`."""
-    words = need.removesuffix("_ids").split("_")
+def input_layer_name(name: str) -> str:
+    """Name of the Input layer of a model input: `"document_ids"` becomes `"Input-Document"`."""
+    words = name.removesuffix("_ids").split("_")
     return "-".join(["Input", *(word.capitalize() for word in words)])
 
 
 @serializable
 @dataclasses.dataclass(frozen=True)
 class Mask(Configurable):
-    """Everything visible: the encoder. Base class of all strategies.
+    """Everything visible, as in an encoder; the base class of all strategies.
 
-    To write one, subclass (a frozen dataclass, if it has parameters), register it with
-    `keras.saving.register_keras_serializable`, and override `ranks` or `allowed`.
+    To write a strategy, subclass (as a frozen dataclass, if it has parameters), register the class
+    with `keras.saving.register_keras_serializable`, and override `ranks` or `allowed`.
 
-    Attributes:
-        needs: names of the model inputs that `ranks` and `allowed` read besides `token_ids`, each
-            an int32 tensor of shape (B, S). `"segment_ids"` is the model's own; any other name
-            becomes an additional model input.
+    Class attributes:
+        input_names: model inputs that `ranks` and `allowed` read besides `token_ids`, each an int32
+            tensor of shape (B, S). `"segment_ids"` is the model's own input; any other name
+            becomes an additional one.
+        has_order: True if the strategy ranks the positions; set where `ranks` is overridden.
+        has_query_stream: True if the model runs a second stream, see `models.TwoStream`.
+        is_full: True if every position sees every other, so that one mask row serves all queries.
+            False as soon as a subclass overrides a rule.
     """
 
-    needs = ()
+    input_names: ClassVar[tuple[str, ...]] = ()
+    has_order: ClassVar[bool] = False
+    has_query_stream: ClassVar[bool] = False
+    is_full: ClassVar[bool] = True
 
-    @property
-    def hides_nothing(self) -> bool:
-        """Whether the rule is known to be empty, so that one row serves all queries."""
-        return type(self) is Mask
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = vars(cls)
+        if "ranks" in own and "has_order" not in own:
+            cls.has_order = True
+        if "is_full" not in own and {"ranks", "allowed", "visible"} & own.keys():
+            cls.is_full = False
 
-    def ranks(self, inputs: Inputs) -> Any | None:
-        """Visibility rank of each position, int, shape (B|1, S); None: no order."""
+    def ranks(self, inputs: Inputs) -> Tensor | None:
+        """Return the visibility rank of each position, int (B|1, S); None: no order."""
         return None
 
     @property
-    def restarts(self) -> bool:
-        """Whether a row holds several texts, each with positions of its own, see `counted`."""
-        return "document_ids" in self.needs
+    def restarts_positions(self) -> bool:
+        """True if a row holds several texts with their own positions, see `position_mask`."""
+        return "document_ids" in self.input_names
 
-    def counted(self, inputs: Inputs) -> Any | None:
-        """Which tokens the position of a token counts among those before it, bool (B, S, S).
+    def position_mask(self, inputs: Inputs) -> Tensor | None:
+        """Return which tokens count towards the position of a token, bool (B, S, S).
 
-        None: all of them. Of documents packed into one row (`document_ids`) it is those of its
-        own. A strategy that overrides this overrides `restarts` too.
+        The position of token i is the number of tokens j before it with `mask[:, i, j]`. None means
+        that all of them count. With `document_ids` only those of the same document do. A strategy
+        that overrides this must override `restarts_positions` too.
         """
-        if "document_ids" not in self.needs:
+        if "document_ids" not in self.input_names:
             return None
         documents = inputs["document_ids"]
-        return documents[:, :, None] == documents[:, None, :]
+        return ops.equal(documents[:, :, None], documents[:, None, :])
 
-    def allowed(self, q_pos: Any, k_pos: Any, inputs: Inputs) -> Any | None:
-        """Extra rule, bool, shape (B|1, T, S); None: no rule.
+    def allowed(self, query_index: Tensor, key_index: Tensor, inputs: Inputs) -> Tensor | None:
+        """Return the extra rule, bool (B|1, T, S); None: no rule.
 
         Args:
-            q_pos: (T,) int, index in the sequence of each query row.
-            k_pos: (S,) int, index in the sequence of each key.
+            query_index: (T,) int, index in the sequence of each query.
+            key_index: (S,) int, index in the sequence of each key.
             inputs: the model inputs by name, each over the full length S.
         """
         return None
 
-    def visible(self, inputs: Inputs, rows: Any, columns: Any, strict: bool = False) -> Any | None:
-        """The whole rule, bool, shape (B|1, T, S); None: everything is visible.
+    def visible(
+        self, inputs: Inputs, query_index: Tensor, key_index: Tensor, query_stream: bool = False
+    ) -> Tensor | None:
+        """Return the whole rule, bool (B|1, T, S); None: everything is visible.
 
         Args:
             inputs: the model inputs by name.
-            rows: (T,) int, index of each query.
-            columns: (S,) int, `0 .. S-1`.
-            strict: compare with `<`: a position does not see itself (the query stream of
-                two-stream attention).
+            query_index: (T,) int, index in the sequence of each query.
+            key_index: (S,) int, `0 .. S-1`.
+            query_stream: compare ranks with `<`, so that a position does not see itself.
         """
-        ranks, rule = self.ranks(inputs), self.allowed(rows, columns, inputs)
+        ranks, rule = self.ranks(inputs), self.allowed(query_index, key_index, inputs)
         if ranks is not None:
-            query, key = ops.take(ranks, rows, axis=1)[:, :, None], ranks[:, None, :]
-            order = key < query if strict else key <= query
+            query, key = ops.take(ranks, query_index, axis=1)[:, :, None], ranks[:, None, :]
+            order = key < query if query_stream else key <= query
             rule = order if rule is None else ops.logical_and(rule, order)
         return rule
 
@@ -113,26 +126,31 @@ class And(Mask):
     right: Mask
 
     @property
-    def needs(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys((*self.left.needs, *self.right.needs)))
+    def input_names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self.left.input_names, *self.right.input_names)))
 
     @property
-    def hides_nothing(self) -> bool:
-        return self.left.hides_nothing and self.right.hides_nothing
+    def has_order(self) -> bool:
+        return self.left.has_order or self.right.has_order
 
     @property
-    def restarts(self) -> bool:
-        return self.left.restarts or self.right.restarts
+    def is_full(self) -> bool:
+        return self.left.is_full and self.right.is_full
 
-    def counted(self, inputs):
-        return _both(m.counted(inputs) for m in (self.left, self.right))
+    @property
+    def restarts_positions(self) -> bool:
+        return self.left.restarts_positions or self.right.restarts_positions
 
-    def visible(self, inputs, rows, columns, strict=False):
-        return _both(m.visible(inputs, rows, columns, strict) for m in (self.left, self.right))
+    def position_mask(self, inputs):
+        return _both(m.position_mask(inputs) for m in (self.left, self.right))
+
+    def visible(self, inputs, query_index, key_index, query_stream=False):
+        arguments = (inputs, query_index, key_index, query_stream)
+        return _both(m.visible(*arguments) for m in (self.left, self.right))
 
 
-def _both(rules: Iterable[Any]) -> Any | None:
-    """Two rules joined, of which None allows everything."""
+def _both(rules: Iterable[Tensor | None]) -> Tensor | None:
+    """Combine two rules with "and"; a rule that is None allows everything."""
     rules = [rule for rule in rules if rule is not None]
     return ops.logical_and(*rules) if len(rules) == 2 else next(iter(rules), None)
 
@@ -140,7 +158,7 @@ def _both(rules: Iterable[Any]) -> Any | None:
 @serializable
 @dataclasses.dataclass(frozen=True)
 class LM(Mask):
-    """Left-to-right language model: a position sees itself and what comes before."""
+    """Left-to-right language model: a position sees itself and all positions before it."""
 
     def ranks(self, inputs):
         return ops.arange(ops.shape(inputs["token_ids"])[1], dtype="int32")[None, :]
@@ -156,7 +174,7 @@ class UniLM(Mask):
     Source: Dong et al., Unified Language Model Pre-training, 2019 (arXiv:1905.03197).
     """
 
-    needs = ("segment_ids",)
+    input_names = ("segment_ids",)
 
     def ranks(self, inputs):
         return ops.cumsum(ops.cast(inputs["segment_ids"], "int32"), axis=1)
@@ -165,12 +183,12 @@ class UniLM(Mask):
 @serializable
 @dataclasses.dataclass(frozen=True)
 class PrefixLM(Mask):
-    """A prefix that sees itself, then a causal rest; `prefix` is 1 on the prefix, 0 after it.
+    """Bidirectional prefix, then a causal rest; `prefix` is 1 on the prefix and 0 after it.
 
     Source: Raffel et al., Exploring the Limits of Transfer Learning, 2019 (arXiv:1910.10683).
     """
 
-    needs = ("prefix",)
+    input_names = ("prefix",)
 
     def ranks(self, inputs):
         return ops.cumsum(1 - ops.cast(inputs["prefix"], "int32"), axis=1)
@@ -179,7 +197,7 @@ class PrefixLM(Mask):
 @serializable
 @dataclasses.dataclass(frozen=True)
 class Permutation(Mask):
-    """Language model in any order: `rank[i]` is the place of position i in the sampled order.
+    """Language model in any order: `rank[i]` is the number of position i in the sampled order.
 
     Positions of equal rank see each other, so `rank = 0` on a source text and `1, 2, ...` in a
     random order on the target is the permuted form of `UniLM`.
@@ -187,7 +205,7 @@ class Permutation(Mask):
     Source: Yang et al., XLNet, 2019 (arXiv:1906.08237).
     """
 
-    needs = ("rank",)
+    input_names = ("rank",)
 
     def ranks(self, inputs):
         return ops.cast(inputs["rank"], "int32")
@@ -199,8 +217,8 @@ class Window(Mask):
     """Local attention: from q, the positions `q - left ... q + right` are visible.
 
     Args:
-        left: how far back, in tokens.
-        right: how far ahead; None means as far as `left`.
+        left: distance to the first visible token before q, in tokens.
+        right: distance to the last visible token after q; None means `left`.
 
     Source: Beltagy et al., Longformer, 2020 (arXiv:2004.05150).
     """
@@ -213,8 +231,8 @@ class Window(Mask):
             if side is not None and (not isinstance(side, int) or side < 0):
                 raise ValueError(f"Window takes non-negative whole numbers of tokens, not {side!r}")
 
-    def allowed(self, q_pos, k_pos, inputs):
-        distance = ops.cast(k_pos, "int32")[None, :] - ops.cast(q_pos, "int32")[:, None]
+    def allowed(self, query_index, key_index, inputs):
+        distance = ops.cast(key_index, "int32")[None, :] - ops.cast(query_index, "int32")[:, None]
         right = self.left if self.right is None else self.right
         return ops.logical_and(distance >= -self.left, distance <= right)[None]
 
@@ -224,38 +242,41 @@ class Window(Mask):
 class Packed(Mask):
     """Several documents in one row: a position sees only its own document.
 
-    `document_ids` numbers the documents of a row from 1; padding is 0. Positions start anew in
-    each document, so that it gets the vectors it would get alone.
+    `document_ids` numbers the documents of a row from 1; padding is 0. Position ids restart in
+    each document, so that a document gets the same vectors as in a row of its own.
     """
 
-    needs = ("document_ids",)
+    input_names = ("document_ids",)
 
-    def allowed(self, q_pos, k_pos, inputs):
+    def allowed(self, query_index, key_index, inputs):
         documents = inputs["document_ids"]
-        return ops.take(documents, q_pos, axis=1)[:, :, None] == documents[:, None, :]
+        query = ops.take(documents, query_index, axis=1)[:, :, None]
+        return ops.equal(query, documents[:, None, :])
 
 
 @serializable
 @dataclasses.dataclass(frozen=True)
-class Branches(Mask):
-    """One text and several that continue it, in one row: a position sees the trunk and its branch.
+class SharedPrefix(Mask):
+    """One prefix and several candidate continuations in one row.
 
-    `branch_ids` is 0 on the trunk and 1, 2, ... on the branches, which see one another as little
-    as the trunk sees them. In each branch positions go on from the trunk, so that a branch gets
-    the vectors it would get as the only one, at the cost of reading the trunk once.
+    `candidate_ids` is 0 on the prefix and 1, 2, ... on the candidates. A token sees the prefix and
+    its own candidate; the prefix sees no candidate. In each candidate position ids go on from the
+    prefix. So a candidate gets the same vectors as in a row with only the prefix before it, and the
+    prefix is computed once.
     """
 
-    needs = ("branch_ids",)
-    restarts = True
+    input_names = ("candidate_ids",)
+    restarts_positions = True
 
-    def allowed(self, q_pos, k_pos, inputs):
-        branches = inputs["branch_ids"]
-        key, query = branches[:, None, :], ops.take(branches, q_pos, axis=1)[:, :, None]
-        return ops.logical_or(key == 0, key == query)
+    def allowed(self, query_index, key_index, inputs):
+        candidates = inputs["candidate_ids"]
+        key = candidates[:, None, :]
+        query = ops.take(candidates, query_index, axis=1)[:, :, None]
+        return ops.logical_or(ops.equal(key, 0), ops.equal(key, query))
 
-    def counted(self, inputs):
-        places = ops.arange(ops.shape(inputs["branch_ids"])[1], dtype="int32")
-        return self.allowed(places, places, inputs)
+    def position_mask(self, inputs):
+        index = ops.arange(ops.shape(inputs["candidate_ids"])[1], dtype="int32")
+        return self.allowed(index, index, inputs)
 
 
 APPLICATIONS = {
@@ -265,15 +286,15 @@ APPLICATIONS = {
     "prefix": PrefixLM,
     "permutation": Permutation,
     "packed": Packed,
-    "branches": Branches,
+    "shared_prefix": SharedPrefix,
 }
 
 
 def get_mask(application: str | Mask | Mapping[str, Any] | None) -> Mask:
-    """Turn an application name, a `Mask`, or a serialised one, into a `Mask`.
+    """Return the `Mask` for an application name, a `Mask`, or its serialised form.
 
     Raises:
-        ValueError: an unknown name; a class where an instance is meant.
+        ValueError: the name is unknown, or a class was given instead of an instance.
     """
     if application is None:
         return Mask()
@@ -292,38 +313,39 @@ def get_mask(application: str | Mask | Mapping[str, Any] | None) -> Mask:
     )
 
 
-def valid_tokens(inputs: Inputs, pad_token_id: int | None, start_token: bool = False) -> Any:
-    """Which tokens are no padding, bool (B, S); arguments as of `AttentionMask`."""
-    if "valid" in inputs:
-        return ops.cast(inputs["valid"], "bool")
+def padding_mask(inputs: Inputs, pad_token_id: int | None, start_token: bool = False) -> Tensor:
+    """Return a mask that is False at padding, bool (B, S); arguments as of `AttentionMask`."""
+    if "padding_mask" in inputs:
+        return ops.cast(inputs["padding_mask"], "bool")
     token_ids = inputs["token_ids"]
     if pad_token_id is None:
         return ops.ones_like(token_ids, dtype="bool")
-    valid = ops.not_equal(token_ids, pad_token_id)
+    mask = ops.not_equal(token_ids, pad_token_id)
     if start_token:
-        # Not `arange`: Keras also works masks out on symbols, whose length is None.
-        valid = ops.logical_or(valid, ops.equal(ops.cumsum(ops.ones_like(token_ids), axis=1), 1))
-    return valid
+        # Not `arange`: Keras also computes masks on symbols, whose length is None.
+        mask = ops.logical_or(mask, ops.equal(ops.cumsum(ops.ones_like(token_ids), axis=1), 1))
+    return mask
 
 
 @serializable
 class AttentionMask(keras.layers.Layer):
-    """Turns a strategy and the padding into one boolean mask, True where attention may look.
+    """Combine a strategy and the padding into one boolean mask, True for visible keys.
 
     Args:
         strategy: a `Mask`, its application name, or its serialised form.
-        pad_token_id: token id that counts as padding and is never visible; None: none does.
+        pad_token_id: token id of padding, which is never visible; None: no token is padding.
         start_token: the first position holds a start token, which is visible whatever its id (T5
             starts its decoder with the padding id).
 
     Call arguments:
-        inputs: dict of int tensors (B, S): `token_ids`, what the strategy `needs`, and optionally
-            `valid` (bool or 0/1), which then says what is no padding in place of the token ids.
-        rows: (T,) int, indices of the query rows; None means all.
-        strict: a position does not see itself.
+        inputs: dict of int tensors (B, S): `token_ids`, the `input_names` of the strategy, and
+            optionally `padding_mask` (bool or 0/1, False at padding), which then replaces the
+            comparison of token ids with `pad_token_id`.
+        query_index: (T,) int, index in the sequence of each query; None means all.
+        query_stream: a position does not see itself, see `Mask.visible`.
 
     Returns:
-        bool, shape (B, 1, T, S), or (B, 1, 1, S) where the strategy hides nothing.
+        bool (B, 1, T, S), or (B, 1, 1, S) if the strategy is full.
     """
 
     def __init__(
@@ -331,28 +353,29 @@ class AttentionMask(keras.layers.Layer):
         strategy: Mask | str = "encoder",
         pad_token_id: int | None = 0,
         start_token: bool = False,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.strategy = get_mask(strategy)
         self.pad_token_id = pad_token_id
         self.start_token = start_token
 
-    def build(self, input_shape):
+    def build(self, input_shape: Mapping[str, Shape]) -> None:
         self.built = True
 
-    def call(self, inputs, rows=None, strict=False):
-        columns = ops.arange(ops.shape(inputs["token_ids"])[1], dtype="int32")
-        valid = valid_tokens(inputs, self.pad_token_id, self.start_token)
-        visible = self.strategy.visible(inputs, columns if rows is None else rows, columns, strict)
-        if visible is None:
-            return valid[:, None, None, :]
-        return ops.logical_and(visible[:, None], valid[:, None, None, :])
+    def call(
+        self, inputs: Inputs, query_index: Tensor | None = None, query_stream: bool = False
+    ) -> Tensor:
+        key_index = ops.arange(ops.shape(inputs["token_ids"])[1], dtype="int32")
+        real = padding_mask(inputs, self.pad_token_id, self.start_token)[:, None, None, :]
+        query_index = key_index if query_index is None else query_index
+        visible = self.strategy.visible(inputs, query_index, key_index, query_stream)
+        return real if visible is None else ops.logical_and(visible[:, None], real)
 
-    def compute_output_spec(self, inputs, rows=None, strict=False):
+    def compute_output_spec(self, inputs, query_index=None, query_stream=False):
         batch, length = inputs["token_ids"].shape
-        queries = length if rows is None else rows.shape[0]
-        if self.strategy.hides_nothing:
+        queries = length if query_index is None else query_index.shape[0]
+        if self.strategy.is_full:
             queries = 1
         return keras.KerasTensor((batch, 1, queries, length), dtype="bool")
 

@@ -38,9 +38,9 @@ class Position(Configurable):
         """
         config, strategy = transformer.config, transformer.mask
         options = {"pad_token_id": self.padding(config), "reach": self.reach(config)}
-        if not strategy.restarts or len(inputs) == 1:
+        if not strategy.restarts_positions or len(inputs) == 1:
             return transformer.apply(inputs["token_ids"], PositionIds, name=name, **options)
-        inputs = {need: inputs[need] for need in ("token_ids", *strategy.needs)}
+        inputs = {need: inputs[need] for need in ("token_ids", *strategy.input_names)}
         options |= {"strategy": strategy, "hidden_id": config.pad_token_id}
         return transformer.apply(inputs, PositionIds, name=name, **options)
 

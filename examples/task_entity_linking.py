@@ -1,7 +1,7 @@
 """Entity linking: which entity of a knowledge base does a name in a text mean, if any?
 
 The names of all entities are found in the text. For each, a pretrained encoder reads the text and,
-after it, all candidates as branches that do not see one another; an empty branch means "none of
+after it, all candidates, which do not see one another; an empty candidate means "none of
 these" (NIL). Files of one JSON object a line, or those of CCKS 2019:
     --kb     {"id": "7", "name": "Paris", "names": ["Paris"], "facts": [["kind", "city"]]}
     --train  {"text": "In Paris.", "links": [{"start": 3, "end": 8, "entity": "7"}]}

@@ -9,17 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 
-from bert4keras.data import branch
+from bert4keras.data import pack_candidates
 from bert4keras.masks import (
     APPLICATIONS,
     LM,
     And,
     AttentionMask,
-    Branches,
     Mask,
     Packed,
     Permutation,
     PrefixLM,
+    SharedPrefix,
     UniLM,
     Window,
     get_mask,
@@ -33,14 +33,14 @@ SEGMENTS = np.array([[0, 0, 0, 1, 1, 1, 1, 1], [0, 0, 1, 1, 1, 0, 0, 0], [0] * 8
 PREFIX = np.array([[1, 1, 1, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0, 0]])
 RANK = np.array([[3, 0, 7, 1, 5, 2, 6, 4], [0, 0, 2, 1, 3, 5, 6, 7], list(range(8))])
 DOCUMENTS = np.array([[1, 1, 1, 2, 2, 3, 3, 3], [1, 1, 2, 2, 2, 0, 0, 0], [1] + [0] * 7])
-BRANCHES = np.array([[0, 0, 1, 1, 1, 2, 2, 3], [0, 1, 1, 2, 2, 0, 0, 0], [0] * 8])
+CANDIDATES = np.array([[0, 0, 1, 1, 1, 2, 2, 3], [0, 1, 1, 2, 2, 0, 0, 0], [0] * 8])
 INPUTS = {
     "token_ids": TOKENS,
     "segment_ids": SEGMENTS,
     "prefix": PREFIX,
     "rank": RANK,
     "document_ids": DOCUMENTS,
-    "branch_ids": BRANCHES,
+    "candidate_ids": CANDIDATES,
 }
 
 
@@ -48,9 +48,9 @@ def source(b, i):
     return SEGMENTS[b, : i + 1].sum() == 0
 
 
-def on_branch(b, q, k):
-    trunk, same = BRANCHES[b, k] == 0, BRANCHES[b, q] == BRANCHES[b, k]
-    return trunk or same
+def on_candidate(b, q, k):
+    prefix, same = CANDIDATES[b, k] == 0, CANDIDATES[b, q] == CANDIDATES[b, k]
+    return prefix or same
 
 
 def in_prefix(b, i):
@@ -76,8 +76,8 @@ CASES = {
         Window(4) & Permutation() & LM(),
         lambda b, q, k: abs(q - k) <= 4 and RANK[b, k] <= RANK[b, q] and k <= q,
     ),
-    "branches": (Branches(), on_branch),
-    "branches-lm": (Branches() & LM(), lambda b, q, k: on_branch(b, q, k) and k <= q),
+    "shared_prefix": (SharedPrefix(), on_candidate),
+    "shared_prefix-lm": (SharedPrefix() & LM(), lambda b, q, k: on_candidate(b, q, k) and k <= q),
     "and-nothing": (Mask() & Mask(), lambda b, q, k: True),
 }
 
@@ -86,10 +86,12 @@ def given_inputs(values=INPUTS):
     return {name: ops.convert_to_tensor(value.astype("int32")) for name, value in values.items()}
 
 
-def mask_of(strategy, values=INPUTS, rows=None, strict=False, **options):
+def mask_of(strategy, values=INPUTS, rows=None, query_stream=False, **options):
     """(B, T, S) bool, a mask that is the same for all rows repeated for each."""
     rows = None if rows is None else ops.convert_to_tensor(np.array(rows, "int32"))
-    found = AttentionMask(strategy, **options)(given_inputs(values), rows=rows, strict=strict)
+    found = AttentionMask(strategy, **options)(
+        given_inputs(values), query_index=rows, query_stream=query_stream
+    )
     found = ops.convert_to_numpy(found)
     assert found.dtype == bool
     assert found.shape[1] == 1
@@ -127,14 +129,14 @@ def test_some_rows_are_those_rows_of_the_whole(name):
 
 
 @pytest.mark.parametrize("name", ["lm", "permutation", "three"])
-def test_strict_hides_the_position_itself_and_its_equals(name):
+def test_the_query_stream_hides_the_position_itself_and_its_equals(name):
     strategy = CASES[name][0]
     rules = {
         "lm": lambda b, q, k: k < q,
         "permutation": lambda b, q, k: RANK[b, k] < RANK[b, q],
         "three": lambda b, q, k: abs(q - k) <= 4 and RANK[b, k] < RANK[b, q] and k < q,
     }
-    found = mask_of(strategy, strict=True)
+    found = mask_of(strategy, query_stream=True)
     np.testing.assert_array_equal(*real_rows(found, brute_force(rules[name])))
     assert not found[:, np.arange(LENGTH), np.arange(LENGTH)].any()
 
@@ -143,7 +145,7 @@ def test_another_padding_id_and_explicit_validity():
     found = mask_of(LM(), pad_token_id=5)
     np.testing.assert_array_equal(found, brute_force(lambda b, q, k: k <= q, pad=5))
     valid = np.array([[1, 0, 1, 0, 1, 0, 1, 0]] * 3)
-    found = mask_of(LM(), {**INPUTS, "valid": valid})
+    found = mask_of(LM(), {**INPUTS, "padding_mask": valid})
     np.testing.assert_array_equal(found, brute_force(lambda b, q, k: k <= q, tokens=valid))
 
 
@@ -174,8 +176,8 @@ MODEL_CASES = {
     "prefix": PrefixLM(),
     "permutation": Permutation(),
     "packed": Packed(),
-    # What holds for one block holds for two: the trunk does not look at the branches.
-    "branches": "branches",
+    # What holds for one block holds for two: the prefix does not look at the candidates.
+    "shared_prefix": "shared_prefix",
     # Two blocks see twice as far as the window, so one block is looked at.
     "window": Window(2),
 }
@@ -185,7 +187,7 @@ MODEL_CASES = {
 def test_one_token_moves_exactly_the_positions_that_see_it(name):
     model = tiny.build({"num_hidden_layers": 1}, application=MODEL_CASES[name])
     strategy, rule = get_mask(MODEL_CASES[name]), CASES[name][1]
-    needs = [need for need in strategy.needs if need != "segment_ids"]
+    needs = [need for need in strategy.input_names if need != "segment_ids"]
     # All positions at once: row c of the batch has the token at position c changed.
     tokens = np.repeat(TOKENS[:1], LENGTH + 1, axis=0)
     for c in range(LENGTH):
@@ -197,40 +199,40 @@ def test_one_token_moves_exactly_the_positions_that_see_it(name):
     np.testing.assert_array_equal(moved, expected)
 
 
-TRUNK, CONTINUATIONS = [2, 5, 6, 3], [[7, 8, 3], [9, 3], [10, 11, 12, 3]]
+TEXT, CONTINUATIONS = [2, 5, 6, 3], [[7, 8, 3], [9, 3], [10, 11, 12, 3]]
 
 
-def branching_bert():
-    return tiny.build(application="branches")
+def shared_prefix_bert():
+    return tiny.build(application="shared_prefix")
 
 
 def vectors_of(model, *rows):
-    """Vectors (B, T, D) of rows of `branch`, whose fields come as the model takes them."""
+    """Vectors (B, T, D) of rows of `pack_candidates`, whose fields come as the model takes them."""
     return model.predict([np.stack(column) for column in [*zip(*rows, strict=True)][:3]], verbose=0)
 
 
-def test_a_branch_is_read_as_if_it_were_the_only_one():
-    model = branching_bert()
-    row = branch(TRUNK, CONTINUATIONS)
+def test_a_candidate_is_read_as_if_it_were_the_only_one():
+    model = shared_prefix_bert()
+    row = pack_candidates(TEXT, CONTINUATIONS)
     (together,) = vectors_of(model, row)
     for start, tokens in zip(row.starts, CONTINUATIONS, strict=True):
-        (alone,) = vectors_of(model, branch(TRUNK, [tokens]))
+        (alone,) = vectors_of(model, pack_candidates(TEXT, [tokens]))
         found = np.concatenate([together[:4], together[start : start + len(tokens)]])
         np.testing.assert_allclose(found[:4], alone[:4], atol=1e-5)
         np.testing.assert_allclose(found, alone, atol=1e-5)
-    # Positions that run on through all branches would give the second another reading.
-    running = tiny.build(application="branches", custom_position_ids=True)
+    # Positions that run on through all candidates would give the second another reading.
+    running = tiny.build(application="shared_prefix", custom_position_ids=True)
     running.set_weights(model.get_weights())
     places = np.arange(len(row.token_ids), dtype="int32")
     (moved,) = running.predict(
-        [x[None] for x in (row.token_ids, row.segment_ids, places, row.branch_ids)], verbose=0
+        [x[None] for x in (row.token_ids, row.segment_ids, places, row.candidate_ids)], verbose=0
     )
     np.testing.assert_allclose(moved[:7], together[:7], atol=1e-5)
     assert np.abs(moved[7:] - together[7:]).max(-1).min() > 1e-2
 
 
-def test_a_branch_moves_itself_alone_and_the_trunk_moves_all():
-    model, row = branching_bert(), branch(TRUNK, CONTINUATIONS)
+def test_a_candidate_moves_itself_alone_and_the_prefix_moves_all():
+    model, row = shared_prefix_bert(), pack_candidates(TEXT, CONTINUATIONS)
     places = [*range(len(row.token_ids))]
     changed = [
         row._replace(token_ids=row.token_ids + 4 * np.eye(len(places), dtype="int32")[i])
@@ -239,12 +241,12 @@ def test_a_branch_moves_itself_alone_and_the_trunk_moves_all():
     before, *after = vectors_of(model, row, *changed)
     for i, out in zip(places, after, strict=True):
         moved = np.abs(out - before).max(-1) > 1e-5
-        same = row.branch_ids == row.branch_ids[i]
-        np.testing.assert_array_equal(moved, same | (row.branch_ids[i] == 0))
+        same = row.candidate_ids == row.candidate_ids[i]
+        np.testing.assert_array_equal(moved, same | (row.candidate_ids[i] == 0))
 
 
-def test_a_model_of_branches_is_saved_and_read(tmp_path):
-    model, row = branching_bert(), branch(TRUNK, CONTINUATIONS)
+def test_a_model_of_candidates_is_saved_and_read(tmp_path):
+    model, row = shared_prefix_bert(), pack_candidates(TEXT, CONTINUATIONS)
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(vectors_of(again, row), vectors_of(model, row))
@@ -253,7 +255,7 @@ def test_a_model_of_branches_is_saved_and_read(tmp_path):
 def test_and_joins_needs_once_and_nests():
     both = Packed() & UniLM() & Packed()
     assert isinstance(both, And)
-    assert both.needs == ("document_ids", "segment_ids")
+    assert both.input_names == ("document_ids", "segment_ids")
     with pytest.raises(TypeError):
         LM() & "lm"
 

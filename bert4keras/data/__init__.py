@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from .branching import Branched, branch
 from .files import LineFile, open
 from .generator import DataGenerator
 from .masking import join_words, mask_tokens, word_pieces
 from .packing import Packed, pack
 from .padding import sequence_padding, truncate_sequences
 from .permutation import ordered_inputs, permute_tokens, random_ranks
+from .shared_prefix import PackedCandidates, pack_candidates
 from .splits import split
 from .text import (
     is_string,
@@ -31,12 +31,11 @@ from .text_files import (
 )
 
 __all__ = [
-    "Branched",
     "DataFileError",
     "DataGenerator",
     "LineFile",
     "Packed",
-    "branch",
+    "PackedCandidates",
     "is_header",
     "is_string",
     "join_words",
@@ -47,6 +46,7 @@ __all__ = [
     "open",
     "ordered_inputs",
     "pack",
+    "pack_candidates",
     "parse_json",
     "permute_tokens",
     "random_ranks",

@@ -208,7 +208,7 @@ def _source(lists: list[list[int]], pad: int) -> dict[str, np.ndarray]:
     mirrored = right_aligned([row[::-1] for row in lists], columns, pad)[:, ::-1]
     lengths = np.array([len(row) for row in lists])[:, None]
     valid = (np.arange(columns)[None] < lengths).astype("int32")
-    return {"encoder_token_ids": np.ascontiguousarray(mirrored), "encoder_valid": valid}
+    return {"encoder_token_ids": np.ascontiguousarray(mirrored), "encoder_padding_mask": valid}
 
 
 def _collect(search: Search, state: dict[str, Any], limit: int) -> Generated:

@@ -89,7 +89,7 @@ class Search:
     def _next(self, state: dict[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Choose one token per row, write it, and compute the logits of the one after it."""
         index = state["step"] + self.columns
-        history = History(state["tokens"], inputs["valid"], index, state["step"])
+        history = History(state["tokens"], inputs["padding_mask"], index, state["step"])
         logits = ops.cast(state["logits"], "float32")
         broken = ops.logical_not(ops.all(logits < float("inf"), axis=-1))
         memory = state["processors"]

@@ -107,8 +107,8 @@ def lay_out(
     new = np.broadcast_to(np.arange(length) >= columns, valid.shape)
     tokens = np.zeros((len(prompts), length), "int32")
     tokens[:, :columns] = right_aligned(prompts, columns)
-    inputs = {"token_ids": tokens, "valid": valid.astype("int32")}
-    needs = set(transformer.mask.needs)
+    inputs = {"token_ids": tokens, "padding_mask": valid.astype("int32")}
+    needs = set(transformer.mask.input_names)
     if config.segment_vocab_size or "segment_ids" in needs:
         rows = [[0] * len(row) for row in prompts] if segment_ids is None else segment_ids
         if [len(row) for row in rows] != lengths.tolist():
@@ -136,14 +136,15 @@ def _positions(transformer: Any, inputs: Mapping[str, Any], valid: np.ndarray) -
     """Position of each token among those of its text, (B, T); of padding, the first one."""
     mask, first = transformer.mask, transformer.position.first(transformer.config)
     number = valid.cumsum(1)
-    if mask.restarts and set(mask.needs) <= set(inputs):
-        for name in mask.needs:
+    if mask.restarts_positions and set(mask.input_names) <= set(inputs):
+        for name in mask.input_names:
             if inputs[name].shape != valid.shape:
                 raise ValueError(
                     f"inputs={{{name!r}: ...}} has shape {inputs[name].shape}; over the prompts, "
                     f"at the right end of their columns, and the new tokens it is {valid.shape}."
                 )
-        counted = ops.convert_to_numpy(mask.counted(inputs)) & np.tri(valid.shape[1], dtype=bool)
+        counted = ops.convert_to_numpy(mask.position_mask(inputs))
+        counted = counted & np.tri(valid.shape[1], dtype=bool)
         number = (counted & valid[:, None, :]).sum(-1)
     return (np.maximum(number - 1, 0) + first).astype("int32")
 

@@ -15,7 +15,7 @@ import keras
 from keras import ops
 
 from .._serialization import serializable
-from ..masks import valid_tokens
+from ..masks import padding_mask
 
 
 class CarriesMask:
@@ -71,7 +71,7 @@ class PaddingMask(keras.layers.Layer):
         return inputs[0]
 
     def compute_mask(self, inputs, previous_mask=None):
-        return valid_tokens({"token_ids": inputs[1]}, self.pad_token_id, self.start_token)
+        return padding_mask({"token_ids": inputs[1]}, self.pad_token_id, self.start_token)
 
     def compute_output_spec(self, inputs):
         return keras.KerasTensor(inputs[0].shape, dtype=inputs[0].dtype)

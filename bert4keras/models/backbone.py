@@ -11,7 +11,7 @@ from .._compat import keras_mask
 from .._serialization import QUANTIZED, quantization_config, quantize_as, serializable
 from ..checkpoints import WeightTable
 from ..layers.embeddings import check_segment_ids, check_token_ids
-from ..masks import valid_tokens
+from ..masks import padding_mask
 from ..registry import get_family
 from ..saving import SavedWhole
 from .pretraining_heads import PretrainingHeads
@@ -53,7 +53,7 @@ class Backbone(SavedWhole, keras.Model):
         t, place = self.transformer, self.input_order.index("token_ids")
         named = isinstance(inputs, dict)
         given = inputs[self.inputs[place].name] if named else keras.tree.flatten(inputs)[place]
-        valid = valid_tokens({"token_ids": given}, self.config.pad_token_id, t.start_token)
+        valid = padding_mask({"token_ids": given}, self.config.pad_token_id, t.start_token)
         masks = [None if keras_mask(output) is None else valid for output in self.outputs]
         return masks if any(mask is not None for mask in masks) else None
 

@@ -24,7 +24,6 @@ from .backbone import Backbone
 from .pretraining_heads import PretrainingHeads
 from .sizes import depths, planned_weights, require_possible
 from .transformer import Transformer
-from .two_stream import TwoStream
 
 # Not of the model: "tokenizer_config.json", "generation_config.json", ...
 OTHER_CONFIGS = ("tokenizer", "generation", "preprocessor", "sentence", "adapter", "special")
@@ -62,9 +61,9 @@ def build_transformer_model(
         checkpoint_path: weights; anything that `bert4keras.checkpoints.open_checkpoint` takes.
         model: family name or a `Transformer` class; None takes `model_type` from the config.
         application: mask strategy: `"encoder"`, `"lm"`, `"unilm"`, `"prefix"`, `"permutation"`,
-            `"packed"`, `"branches"`, or a `Mask`, among them `TwoStream`. `"encoder"` is what the
-            family itself is (GPT: `"lm"`); a `Mask()` is bidirectional whatever the family. None:
-            `"lm"` where the config says `is_decoder: true`, else `"encoder"`.
+            `"packed"`, `"shared_prefix"`, or a `Mask` such as `TwoStream`. `"encoder"` is the mask
+            that the family was trained with (GPT: `"lm"`); a `Mask()` is always bidirectional.
+            None: `"lm"` if the config says `is_decoder: true`, else `"encoder"`.
         return_keras_model: False returns the `Transformer`, built and loaded, whose `.model` is
             the Keras model.
         with_pool, with_nsp, with_mlm, with_discriminator: heads, see `PretrainingHeads`. With None,
@@ -194,9 +193,9 @@ def _is_language_model(application: str | Mask, family: Family) -> bool:
     """Whether what was asked for by name is a language model."""
     if application == "encoder":
         application = family.transformer.native_application
-    if isinstance(application, TwoStream):
-        return True
-    return isinstance(application, str) and application in LANGUAGE_MODELS
+    if isinstance(application, Mask):
+        return application.has_query_stream
+    return application in LANGUAGE_MODELS
 
 
 def _configure(

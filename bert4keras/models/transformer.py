@@ -26,7 +26,7 @@ from ..positions import Learned, Position
 from .block import block, post_norm
 from .context import Context
 from .pretraining_heads import PretrainingHeads, language_model, pooler
-from .two_stream import NonEmptyMask, TwoStream, query_stream
+from .two_stream import NonEmptyMask, run_query_stream
 
 
 class Transformer:
@@ -134,7 +134,7 @@ class Transformer:
             names.append("segment_ids")
         if config.custom_position_ids:
             names.append("position_ids")
-        names += [need for need in self.mask.needs if need not in names]
+        names += [name for name in self.mask.input_names if name not in names]
         inputs = {name: self.input(name) for name in names}
         if config.layer_norm_cond and self.condition is None:
             inputs["condition"] = self.input("condition", (config.layer_norm_cond,), "float32")
@@ -157,8 +157,8 @@ class Transformer:
         x = self.mask_padding(self.apply_embeddings(context), context)
         context.hidden_states.append(x)
         x = self.apply_main_layers(x, context)
-        if isinstance(self.mask, TwoStream):
-            x = query_stream(self, context)
+        if self.mask.has_query_stream:
+            x = run_query_stream(self, context)
         return self.apply_final_layers(x[:, -1:] if context.last else x, context)
 
     def prepare(self, context: Context) -> None:
@@ -177,7 +177,7 @@ class Transformer:
     def attention_mask(self, context: Context, strategy: Mask, name: str = "Attention-Mask") -> Any:
         """What `strategy` and the padding let the rows of this pass see, bool (B, 1, T|1, S)."""
 
-        rows = {} if context.rows is None else {"rows": context.rows}
+        rows = {} if context.rows is None else {"query_index": context.rows}
 
         def mask(**arguments: Any) -> Any:
             return self.apply(
@@ -192,7 +192,7 @@ class Transformer:
 
         if not context.strict:
             return mask()
-        return self.apply([mask(strict=True), mask()], NonEmptyMask, name=f"{name}-Query")
+        return self.apply([mask(query_stream=True), mask()], NonEmptyMask, name=f"{name}-Query")
 
     def mask_padding(self, x: Any, context: Context) -> Any:
         """The embeddings (B, T, D) with a Keras mask, which all layers behind them carry.
@@ -200,7 +200,7 @@ class Transformer:
         A decoding step does without: nothing in it reads the mask.
         """
         pad_token_id, inputs = self.config.pad_token_id, context.inputs
-        if pad_token_id is None or context.cache is not None or "valid" in inputs:
+        if pad_token_id is None or context.cache is not None or "padding_mask" in inputs:
             return x
         options = {"pad_token_id": pad_token_id, "start_token": self.start_token}
         return self.apply([x, inputs["token_ids"]], PaddingMask, name="Padding-Mask", **options)

@@ -18,7 +18,7 @@ from keras import ops
 from .._serialization import serializable
 from ..config import ConfigError
 from ..layers import GatedAttentionUnit
-from ..masks import And, Mask, get_mask
+from ..masks import Mask, get_mask
 
 
 @serializable
@@ -41,6 +41,8 @@ class TwoStream(Mask):
     Source: Yang et al., XLNet, 2019 (arXiv:1906.08237), section 2.3.
     """
 
+    has_query_stream = True
+
     query_token_id: int
     order: Mask | str = "permutation"
 
@@ -50,41 +52,34 @@ class TwoStream(Mask):
             raise ConfigError(
                 f"TwoStream takes the id of a token such as [MASK], not {self.query_token_id!r}."
             )
-        if not has_order(self.order):
+        if not self.order.has_order:
             raise ConfigError(
                 f"TwoStream: {self.order!r} puts the positions in no order, so that a prediction "
                 'would see its own answer. Give one that does, such as "permutation" or "lm".'
             )
 
     @property
-    def needs(self) -> tuple[str, ...]:
-        return self.order.needs
+    def input_names(self) -> tuple[str, ...]:
+        return self.order.input_names
 
     def ranks(self, inputs):
         return self.order.ranks(inputs)
 
-    def allowed(self, q_pos, k_pos, inputs):
-        return self.order.allowed(q_pos, k_pos, inputs)
+    def allowed(self, query_index, key_index, inputs):
+        return self.order.allowed(query_index, key_index, inputs)
 
     @property
-    def restarts(self) -> bool:
-        return self.order.restarts
+    def restarts_positions(self) -> bool:
+        return self.order.restarts_positions
 
-    def counted(self, inputs):
-        return self.order.counted(inputs)
+    def position_mask(self, inputs):
+        return self.order.position_mask(inputs)
 
-    def visible(self, inputs, rows, columns, strict=False):
-        return self.order.visible(inputs, rows, columns, strict)
-
-
-def has_order(strategy: Mask) -> bool:
-    """Whether a strategy, or a part of it, ranks the positions."""
-    if isinstance(strategy, And):
-        return has_order(strategy.left) or has_order(strategy.right)
-    return type(strategy).ranks is not Mask.ranks
+    def visible(self, inputs, query_index, key_index, query_stream=False):
+        return self.order.visible(inputs, query_index, key_index, query_stream)
 
 
-def query_stream(transformer: Any, context: Any) -> Any:
+def run_query_stream(transformer: Any, context: Any) -> Any:
     """The second pass through the model.
 
     Args:

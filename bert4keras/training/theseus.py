@@ -134,7 +134,7 @@ class Theseus:
         self._new = type(old)(
             dataclasses.replace(old.config, num_hidden_layers=num_hidden_layers),
             old.mask,
-            old.outputs,
+            old.pretraining_heads,
             PREFIX + old.prefix,
             {PREFIX + name: layer for name, layer in self._shared.items()},
         )
@@ -168,7 +168,9 @@ class Theseus:
             `checkpoints.save` writes; twice the same where the predecessor was a `Backbone`.
         """
         old = self.backbone.transformer
-        backbone = Backbone(type(old)(self._new.config, old.mask, old.outputs, old.prefix))
+        backbone = Backbone(
+            type(old)(self._new.config, old.mask, old.pretraining_heads, old.prefix)
+        )
         backbone.transformer.model = backbone
         for name, layer in backbone.transformer.layers.items():
             layer.set_weights(self._new.layers[PREFIX + name].get_weights())

@@ -46,9 +46,10 @@ def logits(model, ids: list[int], start: int, every: bool = False) -> np.ndarray
         every: of the token after each of them, (S, V), not after the last, (V,).
     """
     new = [0] * start + [1] * (len(ids) - start)
+    segments = "segment_ids" in model.transformer.mask.input_names
     known = {
         "Input-Token": ids,
-        "Input-Segment": new if "segment_ids" in model.transformer.mask.needs else [0] * len(ids),
+        "Input-Segment": new if segments else [0] * len(ids),
         "Input-Prefix": [1 - n for n in new],
         "Input-Rank": np.cumsum(new),
     }

@@ -22,8 +22,8 @@ class Dilated(Mask):
 
     step: int = 2
 
-    def allowed(self, q_pos, k_pos, inputs):
-        return ((k_pos[None, :] - q_pos[:, None]) % self.step == 0)[None]
+    def allowed(self, query_index, key_index, inputs):
+        return ((key_index[None, :] - query_index[:, None]) % self.step == 0)[None]
 
 
 @keras.saving.register_keras_serializable(package="third_party")
@@ -31,7 +31,7 @@ class Dilated(Mask):
 class ByTurn(Mask):
     """A dialogue: a turn sees itself and the turns before it."""
 
-    needs = ("turn_ids",)
+    input_names = ("turn_ids",)
 
     def ranks(self, inputs):
         return inputs["turn_ids"]

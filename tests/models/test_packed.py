@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from bert4keras.data import branch, pack
+from bert4keras.data import pack, pack_candidates
 from bert4keras.generation.prompts import lay_out
-from bert4keras.masks import LM, Branches, Packed, Window
+from bert4keras.masks import LM, Packed, SharedPrefix, Window
 from bert4keras.models import FAMILIES
 from helpers.family_models import SINGLE, build, call
 
@@ -25,9 +25,9 @@ FAR = 64  # a window that hides nothing here
 
 
 def inputs_of(model, token_ids, segment_ids, groups=None):
-    """Inputs in the order of the model; `groups` are document or branch ids."""
+    """Inputs in the order of the model; `groups` are document or candidate ids."""
     arrays = {"token_ids": token_ids, "segment_ids": segment_ids}
-    arrays |= {"document_ids": groups, "branch_ids": groups}
+    arrays |= {"document_ids": groups, "candidate_ids": groups}
     return [arrays[name] for name in model.transformer.get_inputs()]
 
 
@@ -70,15 +70,15 @@ def test_a_packed_text_is_read_as_if_it_were_alone(family):
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "nezha", "roformer", "t5.1.1_encoder"])
-def test_a_branch_is_read_as_if_it_were_the_only_one(family):
-    trunk, branches = TEXTS[3], TEXTS[1:3]
-    model, _ = pair(family, Branches())
-    row = branch(trunk, branches)
+def test_a_candidate_is_read_as_if_it_were_the_only_one(family):
+    prefix, candidates = TEXTS[3], TEXTS[1:3]
+    model, _ = pair(family, SharedPrefix())
+    row = pack_candidates(prefix, candidates)
     (together,) = read(model, *(part[None] for part in row[:3]))
-    for start, ids in zip(row.starts, branches, strict=True):
-        only = branch(trunk, [ids])
+    for start, ids in zip(row.starts, candidates, strict=True):
+        only = pack_candidates(prefix, [ids])
         (alone,) = read(model, *(part[None] for part in only[:3]))
-        found = np.concatenate([together[: len(trunk)], together[start : start + len(ids)]])
+        found = np.concatenate([together[: len(prefix)], together[start : start + len(ids)]])
         np.testing.assert_allclose(found, alone, atol=2e-5)
 
 

@@ -61,8 +61,8 @@ def test_validity_replaces_the_padding_id():
     left[:, :3] = 1
     valid = np.ones_like(left)
     valid[:, :3] = 0
-    hidden = step_all(transformer, {**named, "token_ids": left, "valid": valid}, 3)
+    hidden = step_all(transformer, {**named, "token_ids": left, "padding_mask": valid}, 3)
     left[:, :3] = 2
-    again = step_all(transformer, {**named, "token_ids": left, "valid": valid}, 3)
+    again = step_all(transformer, {**named, "token_ids": left, "padding_mask": valid}, 3)
     np.testing.assert_allclose(hidden[:, 3:], again[:, 3:], atol=1e-6)
     assert np.abs(step_all(transformer, {**named, "token_ids": left}, 3) - hidden).max() > 1e-2

@@ -80,14 +80,16 @@ def copy_weights(source, target):
 # Who sees whom
 
 
-@pytest.mark.parametrize("strict", [False, True])
-def test_row_i_sees_as_many_positions_as_its_rank_says(strict):
+@pytest.mark.parametrize("query_stream", [False, True])
+def test_row_i_sees_as_many_positions_as_its_rank_says(query_stream):
     rank = np.array([[3, 0, 4, 1, 5, 2]], "int32")
     inputs = {"token_ids": ops.ones((1, 6), "int32"), "rank": ops.convert_to_tensor(rank)}
     layer = AttentionMask(TwoStream(MASK_ID))
-    seen = ops.convert_to_numpy(layer(inputs, strict=strict))[0, 0]
-    np.testing.assert_array_equal(seen.sum(axis=1), rank[0] + (not strict))
-    expected = rank[0][None] < rank[0][:, None] if strict else rank[0][None] <= rank[0][:, None]
+    seen = ops.convert_to_numpy(layer(inputs, query_stream=query_stream))[0, 0]
+    np.testing.assert_array_equal(seen.sum(axis=1), rank[0] + (not query_stream))
+    expected = (
+        rank[0][None] < rank[0][:, None] if query_stream else rank[0][None] <= rank[0][:, None]
+    )
     np.testing.assert_array_equal(seen, expected)
 
 
@@ -146,12 +148,12 @@ def test_a_leak_would_be_noticed():
 class Doubled(Mask):
     """Both streams behind one another in one sequence; `query` is 1 in the second."""
 
-    needs = ("rank", "query")
+    input_names = ("rank", "query")
 
-    def allowed(self, q_pos, k_pos, inputs):
+    def allowed(self, query_index, key_index, inputs):
         rank, query = inputs["rank"], inputs["query"]
-        q_rank = ops.take(rank, q_pos, axis=1)[:, :, None]
-        queries = ops.take(query, q_pos, axis=1)[:, :, None]
+        q_rank = ops.take(rank, query_index, axis=1)[:, :, None]
+        queries = ops.take(query, query_index, axis=1)[:, :, None]
         limit = ops.maximum(q_rank - queries, 0)
         return ops.logical_and(query[:, None] == 0, rank[:, None] <= limit)
 

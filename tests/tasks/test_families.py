@@ -126,7 +126,7 @@ def entity_linker() -> Row:
     return Row(
         lambda bert, t: tasks.EntityLinker.build(bert, base, description=8, tokenizer=t),
         [(SHORT, [(4, 8, "1")]), (LONG, [(13, 18, "2")])],
-        options={"application": "branches"},
+        options={"application": "shared_prefix"},
         without=("gau_alpha",),
     )
 

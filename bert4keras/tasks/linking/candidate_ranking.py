@@ -1,4 +1,4 @@
-"""Candidate ranking: a score for each branch of a text."""
+"""Candidate ranking: a score for each candidate continuation of a text."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from ..finite import as_scores
 class CandidateRanking(EndsMask, keras.layers.Layer):
     """Scores of the candidates that follow a text in one row, for a softmax over them.
 
-    The encoder reads the text once and after it every candidate, each as a branch that sees the
-    text and itself (`application="branches"`). With x_k the vector of the first token of
+    The encoder reads the text once and after it every candidate, each of which sees the
+    text and itself (`application="shared_prefix"`). With x_k the vector of the first token of
     candidate k and f_k what else is known of it, such as the logarithm of how often the name means
     it,
 
@@ -43,8 +43,8 @@ class CandidateRanking(EndsMask, keras.layers.Layer):
     Raises:
         ValueError: units below 1, a dropout rate outside [0, 1], inputs of another number or rank.
 
-    Source: the branches are ours; ranking pairs of text and entity by an encoder that reads both is
-    that of Wu et al., Scalable Zero-shot Entity Linking, 2020 (arXiv:1911.03814).
+    Source: the shared prefix is ours; ranking pairs of text and entity by an encoder that reads
+    both is that of Wu et al., Scalable Zero-shot Entity Linking, 2020 (arXiv:1911.03814).
     """
 
     def __init__(self, units: int | None = None, dropout_rate: float = 0.1, **kwargs):

@@ -1,4 +1,4 @@
-"""Entity linking by an encoder that reads candidates as branches of one row."""
+"""Entity linking by an encoder that scores all candidates of a mention in one row."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 
-from ...data import DataGenerator, branch
+from ...data import DataGenerator, pack_candidates
 from ...masks import input_layer_name
 from ...tokenizers.base import TokenizerBase
 from ..base import Encoded, TaskError, register_task
@@ -22,8 +22,8 @@ from .linker import LinkedMention, Linker, softmax
 from .mentions import Mention
 from .samples import Document
 
-BRANCHES, STARTS, FEATURES = (
-    input_layer_name("branch_ids"),
+CANDIDATES, STARTS, FEATURES = (
+    input_layer_name("candidate_ids"),
     "Candidate-Starts",
     "Candidate-Features",
 )
@@ -62,11 +62,11 @@ class EntityLinker(Linker):
     """Linker of the names in a text to the entities of a knowledge base.
 
     Names are found by the longest match, or given. For each of them the encoder reads the text
-    around it once, and after it all candidates, each as a branch that sees the text and itself
-    (`application="branches"`); an empty branch stands for "none of these" (NIL).
+    around it once, and after it all candidates, each of which sees the text and itself
+    (`application="shared_prefix"`); an empty candidate stands for "none of these" (NIL).
 
     Args:
-        tokenizer, model: of `Task`; the model's output are scores (B, K) of the K branches. Its
+        tokenizer, model: of `Task`; the model's output are scores (B, K) of the K candidates. Its
             inputs are those of the encoder, `Candidate-Starts` (B, K) and, if it wants them,
             `Candidate-Features` (B, K, 2).
         knowledge_base: the entities.
@@ -88,7 +88,7 @@ class EntityLinker(Linker):
         [LinkedMention(start=11, end=17, text='Torrin', entity='83', score=0.98, ...)]
     """
 
-    extra_inputs: ClassVar = {BRANCHES: 0, STARTS: 0, FEATURES: 0.0}
+    extra_inputs: ClassVar = {CANDIDATES: 0, STARTS: 0, FEATURES: 0.0}
     loss = staticmethod(CandidateRanking.loss)
 
     def __init__(
@@ -105,10 +105,11 @@ class EntityLinker(Linker):
         super().__init__(tokenizer, model, knowledge_base, threshold, maxlen)
         if isinstance(model.output, (list, tuple, dict)) or len(model.output.shape) != 2:
             raise TaskError("the model's output must be scores of the candidates, (B, K).")
-        if not {BRANCHES, STARTS} <= set(self.encoder.inputs):
+        if not {CANDIDATES, STARTS} <= set(self.encoder.inputs):
             raise TaskError(
-                f"the model has the inputs {', '.join(self.encoder.inputs)}, and needs {BRANCHES} "
-                f"and {STARTS}: an encoder with application='branches' and a CandidateRanking."
+                f"the model has the inputs {', '.join(self.encoder.inputs)}, and needs "
+                f"{CANDIDATES} and {STARTS}: an encoder with application='shared_prefix' and a "
+                "CandidateRanking."
             )
         if description < 3 or self.maxlen - description < 8:
             raise TaskError(
@@ -138,7 +139,7 @@ class EntityLinker(Linker):
 
         Args:
             checkpoint: a directory, `hf://org/name`, a named checkpoint, or a `Backbone` built
-                with `application="branches"`, for which `tokenizer` is given.
+                with `application="shared_prefix"`, for which `tokenizer` is given.
             knowledge_base, description, nil, negatives, threshold, maxlen: as of the class.
             tokenizer: in place of the checkpoint's own.
             dropout: rate before the ranking.
@@ -147,7 +148,7 @@ class EntityLinker(Linker):
         from ..pretrained import open_encoder
 
         tokenizer, bert = open_encoder(
-            checkpoint, tokenizer, {"application": "branches", **options}
+            checkpoint, tokenizer, {"application": "shared_prefix", **options}
         )
         starts = keras.Input((None,), dtype="int32", name=STARTS)
         features = keras.Input((None, 2), name=FEATURES)
@@ -209,7 +210,7 @@ class EntityLinker(Linker):
     def _row(self, ranking: Ranking, chosen: Sequence[int]) -> tuple[Any, ...]:
         """Inputs of the model for some candidates, after NIL if there is such a thing."""
         texts = [self._text(None)] if self.nil else []
-        row = branch(ranking.context, [*texts, *(ranking.texts[k] for k in chosen)])
+        row = pack_candidates(ranking.context, [*texts, *(ranking.texts[k] for k in chosen)])
         features = ranking.features[list(chosen)]
         if self.nil:
             features = np.concatenate([np.zeros((1, 2), "float32"), features])
@@ -217,7 +218,7 @@ class EntityLinker(Linker):
             row.token_ids,
             row.segment_ids,
             **{
-                BRANCHES.replace("-", "_"): row.branch_ids,
+                CANDIDATES.replace("-", "_"): row.candidate_ids,
                 STARTS.replace("-", "_"): row.starts,
                 FEATURES.replace("-", "_"): features,
             },

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from bert4keras.data import DataGenerator, branch
+from bert4keras.data import DataGenerator, pack_candidates
 from bert4keras.tasks.linking import CandidateRanking
 from helpers import tiny
 from helpers.fresh_process import fresh_outputs, outputs
@@ -19,7 +19,11 @@ X = RNG.normal(size=(3, 7, 4)).astype("float32")
 STARTS = np.array([[3, 5, 6], [2, 0, 0], [0, 0, 0]], "int32")
 FEATURES = RNG.normal(size=(3, 3, 2)).astype("float32")
 # A text of three tokens; one of a single token with one candidate; one with four candidates.
-ROWS = [branch([2, 7, 3], [[8, 3], [9], [4, 5, 6]]), branch([5], [[6]]), branch([2, 3], [[4]] * 4)]
+ROWS = [
+    pack_candidates([2, 7, 3], [[8, 3], [9], [4, 5, 6]]),
+    pack_candidates([5], [[6]]),
+    pack_candidates([2, 3], [[4]] * 4),
+]
 
 
 def value(tensor) -> np.ndarray:
@@ -43,7 +47,7 @@ def built(features: bool = True, **options):
 def ranker(features: int = 2, length: int = 16, **sizes):
     """A head on a tiny encoder, and the model of both."""
     sizes = {"max_position": length, **sizes}
-    bert = tiny.build(sizes, application="branches")
+    bert = tiny.build(sizes, application="shared_prefix")
     starts = keras.Input((None,), dtype="int32")
     more = [keras.Input((None, features))] if features else []
     head = CandidateRanking(name="head")
@@ -144,7 +148,7 @@ def test_candidates_do_not_see_one_another():
     candidates = [[8, 3], [9], [4, 5, 6]]
     texts = [([2, 7, 3], candidates), ([2, 11, 3], candidates)]
     texts += [([2, 7, 3], [tokens]) for tokens in candidates]
-    together, other, *alone = predict(model, batch([branch(*text) for text in texts], 0))
+    together, other, *alone = predict(model, batch([pack_candidates(*text) for text in texts], 0))
     np.testing.assert_allclose([row[0] for row in alone], together, atol=1e-4)
     assert (np.array(alone)[:, 1:] < -1e8).all()
     assert np.abs(other - together).min() > 1e-3
@@ -152,7 +156,7 @@ def test_candidates_do_not_see_one_another():
 
 def test_one_candidate_and_one_token():
     head, model = ranker()
-    inputs = batch([branch([5], [[6]])])
+    inputs = batch([pack_candidates([5], [[6]])])
     scores = predict(model, inputs)
     assert scores.shape == (1, 1)
     assert head.decode(scores) == [(0, 1.0)]
@@ -160,12 +164,12 @@ def test_one_candidate_and_one_token():
     assert model.evaluate(inputs, np.array([0]), verbose=0) == pytest.approx(0, abs=1e-6)
 
 
-def test_branches_share_positions_and_none_may_pass_the_last():
-    """A row of many branches is longer than the model; each with the text before it is not."""
+def test_candidates_share_positions_and_none_may_pass_the_last():
+    """A row of many candidates is longer than the model; each with the text before it is not."""
     _, model = ranker(length=8)
-    assert np.isfinite(predict(model, batch([branch([2] * 4, [[3] * 4] * 3)]))).all()
+    assert np.isfinite(predict(model, batch([pack_candidates([2] * 4, [[3] * 4] * 3)]))).all()
     with pytest.raises(ValueError, match=r"token at \(0, 8\) is number 8 .* has 8 positions"):
-        predict(model, batch([branch([2] * 5, [[3] * 4])]))
+        predict(model, batch([pack_candidates([2] * 5, [[3] * 4])]))
 
 
 def test_a_new_process_loads_and_predicts_the_same(tmp_path):
@@ -230,7 +234,7 @@ def test_learns_eight_texts_by_heart():
     for number in range(8):
         text = rng.integers(4, 20, 3).tolist()
         count = 4 if number == 6 else 3
-        rows.append(branch(text, [[1], *rng.integers(4, 20, (count - 1, 2)).tolist()]))
+        rows.append(pack_candidates(text, [[1], *rng.integers(4, 20, (count - 1, 2)).tolist()]))
     changes = {"hidden_size": 32, "num_hidden_layers": 1, "initializer_range": 0.2}
     head, model = ranker(0, **changes)
     inputs = batch(rows, 0)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from bert4keras import tasks
-from bert4keras.data import branch
+from bert4keras.data import pack_candidates
 from bert4keras.models import build_transformer_model
 from bert4keras.tasks import EntityLinker, TaskError
 from bert4keras.tasks.linking import (
@@ -109,7 +109,7 @@ def test_scores_by_hand(linker):
     context = [cls, ids["film"], sep, sep, *words, sep]
     entities = [tokenizer.encode(e.text, maxlen=10)[0] for e in (BASE["1"], BASE["2"])]
     assert entities[0][-1] == sep
-    row = branch(context, [[cls, sep], *entities])
+    row = pack_candidates(context, [[cls, sep], *entities])
     features = np.array([[0, 0], [0, 1], [0, 0]], "float32")  # the name of the first is "film"
     inputs = [*(np.array([part]) for part in (*row[:3], row.starts)), features[None]]
     scores = keras.ops.convert_to_numpy(linker.model.predict_on_batch(inputs))[0].astype("float64")
@@ -272,13 +272,13 @@ def test_models_that_do_not_fit(checkpoint, linker):
     with pytest.raises(TaskError, match=r"must be scores of the candidates, \(B, K\)"):
         EntityLinker(linker.tokenizer, keras.Model(bert.inputs, bert.output), BASE)
     pooled = keras.Model(bert.inputs, keras.layers.GlobalAveragePooling1D()(bert.output))
-    with pytest.raises(TaskError, match="needs Input-Branch and Candidate-Starts"):
+    with pytest.raises(TaskError, match="needs Input-Candidate and Candidate-Starts"):
         EntityLinker(linker.tokenizer, pooled, BASE)
 
 
 def test_a_model_of_ones_own_and_adversarial_training(checkpoint):
     """A head without features; FGM around the model."""
-    bert = build_transformer_model(checkpoint, application="branches")
+    bert = build_transformer_model(checkpoint, application="shared_prefix")
     starts = keras.Input((None,), dtype="int32", name="Candidate-Starts")
     model = keras.Model([*bert.inputs, starts], CandidateRanking(4)([bert.output, starts]))
     tokenizer = Tokenizer.from_pretrained(checkpoint)
@@ -327,7 +327,7 @@ def test_families(family, checkpoint):
         names = {"token_start": "<s>", "token_pad": "<pad>", "token_end": "</s>"}
         tokenizer = Tokenizer(tokens, token_unk="<unk>", token_mask=None, **names)
         sizes |= {"vocab_size": len(tokens), "pad_token_id": 1}
-    bert = family_models.build(family, "branches", sizes)
+    bert = family_models.build(family, "shared_prefix", sizes)
     task = EntityLinker.build(
         bert, BASE, tokenizer=tokenizer, description=8, maxlen=24, dropout=0.0
     )
