@@ -6,18 +6,18 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from .cutting import TextCutter
+from .core import TokenizerCore
 from .errors import TokenizerError
-from .frame import Frame
 from .ids import TokenIds
-from .texts import Span, check_texts, paused_gc
+from .offsets import Offset, check_texts, paused_gc
+from .template import SpecialTokensTemplate
 from .vocabulary import is_chinese_or_english
 
 _SPECIALS = ("pad", "unk", "mask", "start", "end")
 
 
-class TokenizerBase(TextCutter):
-    """Everything but the cutting of a text, which a subclass does in `_cut_texts`.
+class TokenizerBase(TokenizerCore):
+    """Everything but the cutting of a text, which a subclass does in `_tokenize_texts`.
 
     "[SEP]", "</s>" or "<mask>" written in a text is ordinary text; special tokens are given as
     tokens (`encode` takes a list) or ids, or found in texts with `special=True`. Added tokens
@@ -71,8 +71,8 @@ class TokenizerBase(TextCutter):
             )
         self._control = {getattr(self, f"token_{name}") for name in _SPECIALS} - {None}
         self._ends = self.vocab.get(token_start), self.vocab.get(token_end)
-        self._frames: dict[str, Frame] = {}
-        self._frame(pattern)
+        self._templates: dict[str, SpecialTokensTemplate] = {}
+        self._template(pattern)
         self._always: set[str] = set()  # tokens that surgery must not take away
         # The files that it was made from, and the arguments that they stand for.
         self._files: tuple[dict[str, bytes], dict] | None = None
@@ -233,14 +233,14 @@ class TokenizerBase(TextCutter):
             (token_ids, segment_ids), lists of int of equal length; `token_ids.pad_token_id` tells
             `DataGenerator` how to pad them.
         """
-        frame = self._frame(pattern)
+        template = self._template(pattern)
         if first is None:
             raise TypeError("A text must be str or a list of tokens, got NoneType.")
-        first = self._part_ids(first, frame, special)
-        second = None if second is None else self._part_ids(second, frame, special)
-        size = frame.size(first, second)
-        joined = frame.join(first, second, self._ends, maxlen, truncate_from)
-        self._notices.truncation([size], maxlen, truncate)
+        first = self._part_ids(first, template, special)
+        second = None if second is None else self._part_ids(second, template, special)
+        size = template.size(first, second)
+        joined = template.join(first, second, self._ends, maxlen, truncate_from)
+        self._warn_once.truncated([size], maxlen, truncate)
         return self._numbered(*joined)
 
     def encode_batch(
@@ -267,26 +267,26 @@ class TokenizerBase(TextCutter):
             own text (the segment id tells which, where segment ids differ); (0, 0) for special
             tokens.
         """
-        frame = self._frame(pattern)
+        template = self._template(pattern)
         firsts = check_texts(firsts)
         seconds = None if seconds is None else check_texts(seconds)
         if seconds is not None and len(seconds) != len(firsts):
             raise ValueError(f"{len(firsts)} first texts, but {len(seconds)} second texts.")
         with paused_gc():
-            cut = self._cut(firsts, return_offsets, special)
-            other: list = [None] * len(cut)
+            encodings = self._tokenize(firsts, return_offsets, special)
+            other: list = [None] * len(encodings)
             if seconds is not None:
-                other = self._cut(seconds, return_offsets, special)
+                other = self._tokenize(seconds, return_offsets, special)
             columns, sizes = [], []
             # Ids, then offsets: framed and cut in the same way.
             for k, ends in enumerate((self._ends, ((0, 0), (0, 0)))[: 1 + return_offsets]):
                 columns.append([])
-                for a, b in zip(cut, other, strict=True):
-                    a = frame.wrap(a[k], *ends)
-                    b = None if b is None else frame.wrap(b[k], *ends)
-                    sizes.append(frame.size(a, b))
-                    columns[k].append(frame.join(a, b, ends, maxlen, truncate_from))
-            self._notices.truncation(sizes[: len(cut)], maxlen, truncate)
+                for a, b in zip(encodings, other, strict=True):
+                    a = template.wrap(a[k], *ends)
+                    b = None if b is None else template.wrap(b[k], *ends)
+                    sizes.append(template.size(a, b))
+                    columns[k].append(template.join(a, b, ends, maxlen, truncate_from))
+            self._warn_once.truncated(sizes[: len(encodings)], maxlen, truncate)
             numbered = [self._numbered(*joined) for joined in columns[0]]
             result = [ids for ids, _ in numbered], [segments for _, segments in numbered]
             return (*result, [spans for spans, _ in columns[1]]) if return_offsets else result
@@ -303,7 +303,7 @@ class TokenizerBase(TextCutter):
         What the vocabulary cannot make comes back as it is written (lower-cased by an uncased
         tokenizer); its id is that of the unknown token.
         """
-        ids, spans = self._cut_one(text, special)
+        ids, spans = self._tokenize_one(text, special)
         tokens = [self._token(i, text, span) for i, span in zip(ids, spans, strict=True)]
         return self._one(tokens, self.token_start, self.token_end, maxlen, truncate)
 
@@ -313,13 +313,13 @@ class TokenizerBase(TextCutter):
         maxlen: int | None = None,
         truncate: bool | None = None,
         special: bool = False,
-    ) -> list[Span]:
+    ) -> list[Offset]:
         """Where each token of `tokenize` with the same arguments stands in the text.
 
         Returns:
             (start, end) pairs in characters; (0, 0) for special tokens.
         """
-        spans = list(self._cut_one(text, special)[1])
+        spans = list(self._tokenize_one(text, special)[1])
         return self._one(spans, (0, 0), (0, 0), maxlen, truncate)
 
     def rematch(self, text: str, tokens: Sequence[str], special: bool = False) -> list[list[int]]:
@@ -333,11 +333,11 @@ class TokenizerBase(TextCutter):
         Returns:
             A list of character indices per token; empty for special tokens.
         """
-        frame = self._frame(None)
-        head = frame.head and bool(tokens) and tokens[0] == self.token_start
-        tail = frame.tail and len(tokens) > head and tokens[-1] == self.token_end
+        template = self._template(None)
+        head = template.head and bool(tokens) and tokens[0] == self.token_start
+        tail = template.tail and len(tokens) > head and tokens[-1] == self.token_end
         inner = list(tokens[head : len(tokens) - tail])
-        ids, spans = self._cut_one(text, special)
+        ids, spans = self._tokenize_one(text, special)
         pairs = zip(ids[: len(inner)], spans, strict=False)
         own = [self._token(i, text, span) for i, span in pairs]
         if own != inner:
@@ -372,19 +372,19 @@ class TokenizerBase(TextCutter):
         """Text of tokens, none of which is special."""
         raise NotImplementedError
 
-    def _frame(self, pattern: str | None) -> Frame:
+    def _template(self, pattern: str | None) -> SpecialTokensTemplate:
         pattern = self.pattern if pattern is None else pattern
-        if pattern not in self._frames:
+        if pattern not in self._templates:
             has = (self.token_start is not None, self.token_end is not None)
-            self._frames[pattern] = Frame.parse(pattern, *has)
-        return self._frames[pattern]
+            self._templates[pattern] = SpecialTokensTemplate.parse(pattern, *has)
+        return self._templates[pattern]
 
     def _one(self, items: list, start, end, maxlen: int | None, truncate: bool | None) -> list:
-        frame = self._frame(None)
-        items = frame.wrap(items, start, end)
+        template = self._template(None)
+        items = template.wrap(items, start, end)
         size = len(items)
-        joined = frame.join(items, None, (start, end), maxlen)[0]
-        self._notices.truncation([size], maxlen, truncate)
+        joined = template.join(items, None, (start, end), maxlen)[0]
+        self._warn_once.truncated([size], maxlen, truncate)
         return joined
 
     def _numbered(self, ids: list[int], size: int) -> tuple[list[int], list[int]]:
@@ -392,9 +392,11 @@ class TokenizerBase(TextCutter):
         segments = [first] * size + [second] * (len(ids) - size)
         return TokenIds(ids, self.vocab.get(self.token_pad)), segments
 
-    def _part_ids(self, part: str | Sequence[str], frame: Frame, special: bool) -> list[int]:
+    def _part_ids(
+        self, part: str | Sequence[str], template: SpecialTokensTemplate, special: bool
+    ) -> list[int]:
         if isinstance(part, str):
-            return frame.wrap(self._cut([part], False, special)[0][0], *self._ends)
+            return template.wrap(self._tokenize([part], False, special)[0][0], *self._ends)
         if not isinstance(part, (list, tuple)) or not all(isinstance(t, str) for t in part):
             raise TypeError(f"A text must be str or a list of tokens, got {type(part).__name__}.")
         return self.tokens_to_ids(part)

@@ -11,15 +11,15 @@ from typing import Any
 from .._json import parse_json, read_json
 from .added import AddedToken, number_added
 from .errors import TokenizerError, TokenizerFilesWarning
-from .reading import read_file
+from .read_file import read_file
 from .saving import CONFIG, FILES
 from .schema import (
     TEXT,
     TOKEN_KEYS,
     check_config,
-    check_ids,
     check_ours,
     check_tokenizer_json,
+    check_vocab_ids,
     require,
 )
 
@@ -189,7 +189,7 @@ def _of_config(files: TokenizerFiles, control: set[str]) -> Iterable[tuple[str, 
         yield CONFIG, AddedToken.make(token, id=int(i))
     name = "added_tokens.json"
     added = files.json(name)
-    check_ids(files.path(name), added)
+    check_vocab_ids(files.path(name), added)
     for token, i in sorted(added.items(), key=lambda item: item[1]):
         is_special = token in special
         yield name, AddedToken(token, i, normalized=not is_special, special=is_special)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .errors import TokenizerError, rust_errors
-from .frame import Frame
 from .rust_pipeline import parse_rust
+from .template import SpecialTokensTemplate
 
 if TYPE_CHECKING:
     from .base import TokenizerBase
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _TEXT = "*"
 
 
-def read_frame(
+def read_template(
     post_processor: Mapping[str, Any] | None, vocab: Mapping[str, int] | None = None
 ) -> dict[str, Any]:
     """Return the arguments of `TokenizerBase` that put the special tokens of a post-processor.
@@ -48,7 +48,7 @@ def read_frame(
     between = [names.get(token, "?") for token in pair.tokens[first + 1 : second]]
     pattern = "".join(["S" * len(head), _TEXT, *between, _TEXT, "E" * len(tail)])
     try:
-        Frame.parse(pattern)
+        SpecialTokensTemplate.parse(pattern)
     except ValueError:
         raise _unsupported(pair) from None
     if single.tokens != [*head, _TEXT, *tail]:
@@ -68,21 +68,21 @@ def read_frame(
     return {**options, **{name: tokens[0] for name, tokens in names.items() if tokens}}
 
 
-def write_frame(tokenizer: TokenizerBase) -> dict[str, Any]:
+def write_template(tokenizer: TokenizerBase) -> dict[str, Any]:
     """Return the post-processor that frames texts as a tokenizer does."""
-    frame, vocab = tokenizer._frame(None), tokenizer.vocab
+    template, vocab = tokenizer._template(None), tokenizer.vocab
     first, second = tokenizer.segments
     tokens = {"S": tokenizer.token_start, "E": tokenizer.token_end}
 
     def special(letter: str, segment: int) -> dict[str, Any]:
         return {"SpecialToken": {"id": tokens[letter], "type_id": segment}}
 
-    single = [special("S", first)] if frame.head else []
+    single = [special("S", first)] if template.head else []
     single += [{"Sequence": {"id": "A", "type_id": first}}]
-    single += [special("E", first)] if frame.tail else []
-    pair = [*single, *([special(frame.lead, second)] if frame.lead else [])]
+    single += [special("E", first)] if template.tail else []
+    pair = [*single, *([special(template.lead, second)] if template.lead else [])]
     pair += [{"Sequence": {"id": "B", "type_id": second}}]
-    pair += [special("E", second)] if frame.tail else []
+    pair += [special("E", second)] if template.tail else []
     used = {item["SpecialToken"]["id"] for item in pair if "SpecialToken" in item}
     return {
         "type": "TemplateProcessing",

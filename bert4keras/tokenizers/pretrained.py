@@ -19,16 +19,16 @@ from .families import (
     find_family,
     is_generic_class,
 )
-from .post_processor import read_frame
+from .post_processor import read_template
 from .saving import CONFIG, MODEL_FILES, arguments, dump
-from .schema import check_ids
+from .schema import check_vocab_ids
 from .sentencepiece import SpTokenizer
 from .subword import (
     SubwordTokenizer,
     added_of,
+    algorithm_of,
     byte_pair_content,
-    check_kind,
-    model_kind,
+    check_algorithm,
     model_vocab,
 )
 from .wordpiece import Tokenizer
@@ -104,17 +104,17 @@ def _load(files: TokenizerFiles, family: str | None, ours, options) -> Tokenizer
     content = files.tokenizer_json
     if family is None:
         check_class(files, "pre_tokenize" in options)
-    kind = None if content is None else model_kind(content)
+    kind = None if content is None else algorithm_of(content)
     if kind == "WordPiece" or (content is None and files.has("vocab.txt")):
         return Tokenizer(**{**word_piece_options(files, options), **ours, **options})
     if content is not None:
-        check_kind(content, files.path("tokenizer.json"))
+        check_algorithm(content, files.path("tokenizer.json"))
         _compare_byte_pairs(files, content)
         content = _with_prefix_space(files, content)
         added = read_added(files, added_of(content), model_vocab(content))
         content = {**content, "added_tokens": [token.as_json() for token in added]}
-        frame = read_frame(content.get("post_processor"))
-        return SubwordTokenizer(content, **{**read_names(files), **frame, **ours, **options})
+        template = read_template(content.get("post_processor"))
+        return SubwordTokenizer(content, **{**read_names(files), **template, **ours, **options})
     if files.has("vocab.json") or files.has("merges.txt"):
         return _load_byte_pair(files, family, {**ours, **options})
     models = [name for name in MODEL_FILES if files.has(name)]
@@ -138,7 +138,7 @@ def _load_byte_pair(files: TokenizerFiles, family, options) -> SubwordTokenizer:
             )
     path = files.path("vocab.json")
     vocab = files.json("vocab.json")
-    check_ids(path, vocab)
+    check_vocab_ids(path, vocab)
     if any(token.endswith("</w>") for token in vocab):
         raise TokenizerError(
             f"{path} marks ends of words with </w>, so it is not byte-level BPE and not "
@@ -156,15 +156,15 @@ def _load_byte_pair(files: TokenizerFiles, family, options) -> SubwordTokenizer:
     mask = [AddedToken("<mask>", lstrip=True, special=True)] if "<mask>" in vocab else []
     mask = mask if family == "roberta" else []
     content["added_tokens"] = [token.as_json() for token in read_added(files, mask, vocab)]
-    frame = dict(FRAMES[family])
+    template = dict(FRAMES[family])
     if config.get("add_eos_token"):
         raise TokenizerError(
             f"add_eos_token of {files.path('tokenizer_config.json')} is not supported beside "
             "vocab.json; take a tokenizer.json of the same checkpoint."
         )
     if config.get("add_bos_token"):
-        frame["pattern"] = "S*S*"
-    return SubwordTokenizer(content, **{**frame, **read_names(files), **options})
+        template["pattern"] = "S*S*"
+    return SubwordTokenizer(content, **{**template, **read_names(files), **options})
 
 
 def _read_merges(files: TokenizerFiles, vocab: Mapping[str, int]) -> list[str]:
@@ -183,7 +183,7 @@ def _read_merges(files: TokenizerFiles, vocab: Mapping[str, int]) -> list[str]:
 
 def _compare_byte_pairs(files: TokenizerFiles, content: Mapping) -> None:
     """Raise TokenizerError where vocab.json is not the vocabulary of tokenizer.json."""
-    vocab = files.json("vocab.json") if model_kind(content) == "BPE" else {}
+    vocab = files.json("vocab.json") if algorithm_of(content) == "BPE" else {}
     known = {**model_vocab(content), **{t.content: t.id for t in added_of(content)}}
     for token, i in vocab.items():
         if known.get(token, i) != i:

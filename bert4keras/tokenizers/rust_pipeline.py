@@ -11,7 +11,7 @@ import tokenizers as rust
 
 from .added import AddedToken
 from .errors import TokenizerError, rust_errors
-from .texts import without_surrogates
+from .offsets import without_surrogates
 
 # A name that no text can be cut into: noncharacters around what nobody can guess.
 _HIDDEN = f"\U0010ffff{secrets.token_hex(8)}\U0010fffe"
@@ -48,23 +48,23 @@ class RustPipeline:
         with rust_errors("A text cannot be normalized"):
             return text if normalizer is None else normalizer.normalize_str(text)
 
-    def cut(self, texts: Sequence[str], offsets: bool, special: bool = False):
+    def encode(self, texts: Sequence[str], offsets: bool, special: bool = False):
         """(ids, spans) of each text; spans empty without `offsets`."""
         tokenizer, renumber = self._get(special)
         texts = [without_surrogates(text) for text in texts]
-        cut = [
+        encodings = [
             (encoding.ids, encoding.offsets if offsets else [])
             for encoding in encode_all(tokenizer, texts, offsets)
         ]
         if renumber:
-            cut = [([renumber.get(i, i) for i in ids], spans) for ids, spans in cut]
-        return cut
+            encodings = [([renumber.get(i, i) for i in ids], spans) for ids, spans in encodings]
+        return encodings
 
     def describe(self, tokenizer) -> dict[str, Any]:
         """A tokenizer.json with the special tokens and the frame of a `TokenizerBase`."""
-        from .post_processor import write_frame
+        from .post_processor import write_template
 
-        return {**self._with_control(), "post_processor": write_frame(tokenizer)}
+        return {**self._with_control(), "post_processor": write_template(tokenizer)}
 
     def _get(self, special: bool) -> tuple[rust.Tokenizer, dict[int, int]]:
         if special not in self._built:

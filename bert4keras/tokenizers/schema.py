@@ -8,10 +8,10 @@ from typing import Any
 
 from .added import FLAGS
 from .errors import TokenizerError
-from .frame import PATTERN
+from .template import PATTERN
 
 MAX_IDS = 10_000_000  # the largest published vocabularies have about a million
-KINDS = ("BPE", "Unigram", "WordPiece")
+ALGORITHMS = ("BPE", "Unigram", "WordPiece")
 Check = tuple[Callable[[Any], bool], str]
 
 
@@ -125,7 +125,7 @@ def check_config(where: str | os.PathLike, config: Mapping[str, Any]) -> None:
         _check_flags(where, f"added_tokens_decoder.{i}", token)
 
 
-def check_ids(where: str | os.PathLike, vocab: Mapping[str, Any]) -> None:
+def check_vocab_ids(where: str | os.PathLike, vocab: Mapping[str, Any]) -> None:
     """Check a vocab.json or added_tokens.json: an object token -> id."""
     wrong = next((token for token, i in vocab.items() if not ID[0](i)), None)
     if wrong is not None:
@@ -152,16 +152,16 @@ def check_tokenizer_json(content: Mapping[str, Any], where: str | os.PathLike) -
     model = content.get("model")
     require(where, "model", model, OBJECT)
     require(where, "model.type", model.get("type"), TEXT, optional=True)
-    if model.get("type") not in (None, *KINDS):
+    if model.get("type") not in (None, *ALGORITHMS):
         raise TokenizerError(
-            f"{where} holds a {model['type']} model, which is not supported; {', '.join(KINDS)} "
-            "are."
+            f"{where} holds a {model['type']} model, which is not supported. Supported: "
+            f"{', '.join(ALGORITHMS)}."
         )
     vocab = model.get("vocab")
     is_list: Check = (lambda value: isinstance(value, list), "a list of pairs [token, score]")
     if model.get("type", "Unigram" if isinstance(vocab, list) else None) != "Unigram":
         require(where, "model.vocab", vocab, (_is_object, "an object token -> id"))
-        check_ids(where, vocab)
+        check_vocab_ids(where, vocab)
     else:
         is_pair: Check = (_is_scored_piece, "a pair [token, score]")
         require(where, "model.vocab", vocab, is_list)

@@ -11,11 +11,11 @@ from typing import Any
 
 from .added import AddedToken, AddedTokenFinder
 from .base import TokenizerBase
-from .cutting import Cut
+from .core import Encoding
 from .errors import TokenizerError, TokenizerNotFoundError, rust_errors
-from .reading import read_file
+from .offsets import Offset, tidy_spans, without_surrogates
+from .read_file import read_file
 from .sentencepiece_file import hide_pieces, keep_pieces
-from .texts import Span, tidy_spans, without_surrogates
 from .vocabulary import check_keep_tokens
 
 _UNIT = re.compile("``|''|.", re.DOTALL)
@@ -100,14 +100,16 @@ class SpTokenizer(TokenizerBase):
         self.do_lower_case = do_lower_case
         self._prepares = do_lower_case, strip_accents, plain_quotes
 
-    def _cut_texts(self, texts: list[str], offsets: bool, special: bool = False) -> list[Cut]:
-        cut: list[Cut] = [([], []) for _ in texts]
+    def _tokenize_texts(
+        self, texts: list[str], offsets: bool, special: bool = False
+    ) -> list[Encoding]:
+        encodings: list[Encoding] = [([], []) for _ in texts]
         stretches = []  # (number of the text, start, end, id of an added token or None)
         for n, text in enumerate(texts):
             found = self._finders[special].split(text)
             stretches.extend((n, start, end, i) for start, end, i in found)
         parts = [texts[n][start:end] for n, start, end, i in stretches if i is None]
-        pieces = iter(self._cut_stretches(parts, offsets))
+        pieces = iter(self._tokenize_parts(parts, offsets))
         for n, start, end, i in stretches:
             if i is None:
                 ids, spans = next(pieces)
@@ -115,11 +117,11 @@ class SpTokenizer(TokenizerBase):
                 inner = texts[n][start:end]
                 start += len(inner) - len(inner.lstrip())
                 ids, spans = [i], [(0, len(inner.strip()))] if offsets else []
-            cut[n][0].extend(ids)
-            cut[n][1].extend((start + a, start + b) for a, b in spans)
-        return cut
+            encodings[n][0].extend(ids)
+            encodings[n][1].extend((start + a, start + b) for a, b in spans)
+        return encodings
 
-    def _cut_stretches(self, texts: list[str], offsets: bool):
+    def _tokenize_parts(self, texts: list[str], offsets: bool):
         prepared = [without_surrogates(text) for text in texts]
         origins: list = [None] * len(texts)
         if any(self._prepares):
@@ -129,7 +131,7 @@ class SpTokenizer(TokenizerBase):
             with rust_errors("A text cannot be tokenized"):
                 found = self._model.encode(prepared)
             return [([self._ids[i] for i in ids], []) for ids in found]
-        cut = []
+        encodings = []
         with rust_errors("A text cannot be tokenized"):
             found = self._model.encode(prepared, out_type="offset_mapping")
         for text, ready, origin, encoding in zip(texts, prepared, origins, found, strict=True):
@@ -137,10 +139,10 @@ class SpTokenizer(TokenizerBase):
             spans = self._filled(ready, ids, encoding["offsets"])
             if origin is not None:
                 spans = [_back(origin, a, b, len(text)) for a, b in spans]
-            cut.append((ids, tidy_spans(text, ids, spans, self._blank_id)))
-        return cut
+            encodings.append((ids, tidy_spans(text, ids, spans, self._blank_id)))
+        return encodings
 
-    def _filled(self, text: str, ids: list[int], spans: list[Span]) -> list[Span]:
+    def _filled(self, text: str, ids: list[int], spans: list[Offset]) -> list[Offset]:
         """The library gives a character that becomes several ("ﬁ") to the last token of them.
 
         The others come with an empty span, or with the blank in front of it alone.
@@ -205,7 +207,9 @@ def _is_technical(model, i: int) -> bool:
     return model.is_control(i) or model.is_unknown(i) or model.is_byte(i)
 
 
-def _prepare(text: str, lower: bool, accents: bool, quotes: bool) -> tuple[str, list[Span] | None]:
+def _prepare(
+    text: str, lower: bool, accents: bool, quotes: bool
+) -> tuple[str, list[Offset] | None]:
     """The text as ALBERT prepares it, and where each of its characters comes from.
 
     None in the place of the latter: all characters stay where they are.
@@ -213,7 +217,7 @@ def _prepare(text: str, lower: bool, accents: bool, quotes: bool) -> tuple[str, 
     if text.isascii() and not (quotes and ("``" in text or "''" in text)):
         return (text.lower() if lower else text), None
     chars: list[str] = []
-    origins: list[Span] = []
+    origins: list[Offset] = []
     for match in _UNIT.finditer(text) if quotes else re.finditer(".", text, re.DOTALL):
         unit = match[0] if len(match[0]) == 1 else '"'
         if accents:
@@ -226,7 +230,7 @@ def _prepare(text: str, lower: bool, accents: bool, quotes: bool) -> tuple[str, 
     return joined.lower() if lower else joined, origins
 
 
-def _back(origins: list[Span], start: int, end: int, size: int) -> Span:
+def _back(origins: list[Offset], start: int, end: int, size: int) -> Offset:
     """A span of the prepared text as one of the original."""
     if start == end:
         at = origins[start][0] if start < len(origins) else size

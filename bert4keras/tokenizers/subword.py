@@ -9,14 +9,14 @@ from typing import Any
 from .._json import parse_json
 from .added import AddedToken, number_added
 from .base import TokenizerBase
-from .cutting import Cut
+from .core import Encoding
 from .errors import TokenizerError, rust_errors
-from .post_processor import read_frame
-from .reading import read_file
+from .offsets import tidy_spans
+from .post_processor import read_template
+from .read_file import read_file
 from .rust_pipeline import RustPipeline
 from .saving import dump
 from .schema import check_tokenizer_json
-from .texts import tidy_spans
 from .vocabulary import check_keep_tokens
 
 # The usual names, for a tokenizer.json that does not come with a tokenizer_config.json.
@@ -62,13 +62,13 @@ class SubwordTokenizer(TokenizerBase):
         )
         where = "This tokenizer.json" if is_content else source
         check_tokenizer_json(content, where)
-        check_kind(content, where)
+        check_algorithm(content, where)
         added = [AddedToken.make(token) for token in (*added_of(content), *added_tokens)]
         vocab, added = number_added(model_vocab(content), added)
         content["added_tokens"] = [token.as_json() for token in added]
         options = {
             **_guess(content, vocab),
-            **read_frame(content.get("post_processor"), vocab),
+            **read_template(content.get("post_processor"), vocab),
             **options,
         }
         if keep_tokens is not None:
@@ -79,11 +79,13 @@ class SubwordTokenizer(TokenizerBase):
         self._always = {token["content"] for token in content["added_tokens"]}
         self._blank_id = vocab.get("▁")
 
-    def _cut_texts(self, texts: list[str], offsets: bool, special: bool = False) -> list[Cut]:
-        cut = self._pipeline.cut(texts, offsets, special)
+    def _tokenize_texts(
+        self, texts: list[str], offsets: bool, special: bool = False
+    ) -> list[Encoding]:
+        encodings = self._pipeline.encode(texts, offsets, special)
         if not offsets:
-            return cut
-        pairs = zip(texts, cut, strict=True)
+            return encodings
+        pairs = zip(texts, encodings, strict=True)
         return [(ids, tidy_spans(text, ids, spans, self._blank_id)) for text, (ids, spans) in pairs]
 
     def _describe(self) -> tuple[dict[str, bytes], dict[str, Any]]:
@@ -117,7 +119,7 @@ def byte_pair_content(
     }
 
 
-def model_kind(content: Mapping[str, Any]) -> str | None:
+def algorithm_of(content: Mapping[str, Any]) -> str | None:
     """BPE, Unigram, WordPiece or another kind of model that a tokenizer.json holds."""
     model = content.get("model") or {}
     if "type" not in model:  # written before 2020
@@ -126,12 +128,12 @@ def model_kind(content: Mapping[str, Any]) -> str | None:
     return model["type"]
 
 
-def check_kind(content: Mapping[str, Any], where: str | os.PathLike) -> None:
+def check_algorithm(content: Mapping[str, Any], where: str | os.PathLike) -> None:
     """Raise TokenizerError unless a tokenizer.json holds a BPE or a Unigram model."""
-    if model_kind(content) not in ("BPE", "Unigram"):
+    if algorithm_of(content) not in ("BPE", "Unigram"):
         raise TokenizerError(
-            f"{where} holds a {model_kind(content)} model, which is not supported; BPE and Unigram "
-            "are, and WordPiece by Tokenizer.from_pretrained."
+            f"{where} holds a {algorithm_of(content)} model, which is not supported. BPE and "
+            "Unigram are supported, and WordPiece by Tokenizer.from_pretrained."
         )
     if content["model"].get("dropout"):
         raise TokenizerError(
@@ -171,7 +173,7 @@ def _restrict(
 ) -> tuple[dict[str, int], dict[str, Any]]:
     """The vocabulary and the content with the kept tokens alone."""
     model = content["model"]
-    if model_kind(content) != "Unigram":
+    if algorithm_of(content) != "Unigram":
         raise TokenizerError(
             "keep_tokens needs a Unigram or WordPiece vocabulary: the merges of BPE build tokens "
             "out of others, so none can be taken away."

@@ -10,7 +10,7 @@ from pathlib import Path
 from .._files import replace_file
 from .characters import is_cjk, is_punctuation
 from .errors import TokenizerError, TokenizerNotFoundError
-from .reading import read_file
+from .read_file import read_file
 
 _COUNTED = re.compile(r"(\S+)[ \t]+\d+")
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -44,7 +44,7 @@ def load_vocab(
         TokenizerError: it is no vocabulary; a line that is empty, occurs twice, or has blanks
             around its token is named by its number.
     """
-    token_dict = parse_vocab(read_lines(Path(path), encoding), path)
+    token_dict = parse_vocab(read_vocab_lines(Path(path), encoding), path)
     if not simplified:
         return token_dict
     if startswith is None:
@@ -113,7 +113,7 @@ def fits_on_line(token: str) -> bool:
     )
 
 
-def read_lines(path: Path, encoding: str = "utf-8") -> list[str]:
+def read_vocab_lines(path: Path, encoding: str = "utf-8") -> list[str]:
     """Return the lines of a vocabulary file, without the empty ones at its end."""
     if path.is_dir():
         raise TokenizerError(
@@ -121,11 +121,11 @@ def read_lines(path: Path, encoding: str = "utf-8") -> list[str]:
         )
     if not path.exists():
         raise TokenizerNotFoundError(f"There is no vocabulary file {path}.")
-    return parse_lines(read_file(path), path, encoding)
+    return parse_vocab_lines(read_file(path), path, encoding)
 
 
-def parse_lines(data: bytes, path: str | os.PathLike, encoding: str = "utf-8") -> list[str]:
-    """As `read_lines`, for the content of a file."""
+def parse_vocab_lines(data: bytes, path: str | os.PathLike, encoding: str = "utf-8") -> list[str]:
+    """As `read_vocab_lines`, for the content of a file."""
     if encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
         encoding = "utf-8-sig"
     try:

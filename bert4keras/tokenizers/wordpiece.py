@@ -12,15 +12,15 @@ import tokenizers as rust
 from ..data.text import lowercase_and_normalize
 from .added import AddedToken, number_added
 from .base import TokenizerBase
-from .cutting import Cut
+from .core import Encoding
 from .detokenize import detokenize
 from .errors import TokenizerError
+from .offsets import tidy_spans, without_surrogates
 from .rust_pipeline import RustPipeline, encode_all
 from .saving import dump
-from .texts import tidy_spans, without_surrogates
 from .vocabulary import check_keep_tokens, fits_on_line, load_vocab
 
-PREFIX = "##"
+WORDPIECE_PREFIX = "##"
 MAX_WORD = 10_000  # characters; WordPiece takes time in the square of a word's length
 
 
@@ -59,7 +59,7 @@ class Tokenizer(TokenizerBase):
         split_cjk: bool = True,
         keep_tokens: Sequence[int] | None = None,
         added_tokens: Sequence[str | Mapping[str, Any] | AddedToken] = (),
-        prefix: str = PREFIX,
+        prefix: str = WORDPIECE_PREFIX,
         pipeline: Mapping[str, Any] | None = None,
         **options,
     ):
@@ -103,12 +103,14 @@ class Tokenizer(TokenizerBase):
             self._rust_plain.pre_tokenizer = rust.pre_tokenizers.BertPreTokenizer()
         self.do_lower_case = do_lower_case if self._is_bert else self._surface("A") == "a"
 
-    def _cut_texts(self, texts: list[str], offsets: bool, special: bool = False) -> list[Cut]:
+    def _tokenize_texts(
+        self, texts: list[str], offsets: bool, special: bool = False
+    ) -> list[Encoding]:
         if special or self._rust_plain is None:
-            cut = self._pipeline.cut(texts, offsets, special)
+            encodings = self._pipeline.encode(texts, offsets, special)
             if not offsets:
-                return cut
-            pairs = zip(texts, cut, strict=True)
+                return encodings
+            pairs = zip(texts, encodings, strict=True)
             return [(ids, tidy_spans(text, ids, spans, None)) for text, (ids, spans) in pairs]
         # Printable ASCII needs no cleaning but lower-casing, and Rust is half as fast again
         # without it.
@@ -118,13 +120,13 @@ class Tokenizer(TokenizerBase):
             without_surrogates(text) if not easy else (text.lower() if self.do_lower_case else text)
             for text, easy in zip(texts, plain, strict=True)
         ]
-        cut: list = [None] * len(texts)
+        encodings: list[Any] = [None] * len(texts)
         for rust_tokenizer, kind in ((self._rust_plain, True), (self._rust, False)):
             places = [i for i, easy in enumerate(plain) if easy is kind]
-            encodings = encode_all(rust_tokenizer, [ready[i] for i in places], offsets)
-            for i, encoding in zip(places, encodings, strict=True):
-                cut[i] = encoding.ids, encoding.offsets if offsets else []
-        return cut
+            found = encode_all(rust_tokenizer, [ready[i] for i in places], offsets)
+            for i, encoding in zip(places, found, strict=True):
+                encodings[i] = encoding.ids, encoding.offsets if offsets else []
+        return encodings
 
     def _word_id(self, word: str) -> int | None:
         if not self._is_bert:
@@ -156,9 +158,11 @@ class Tokenizer(TokenizerBase):
         return files, config
 
     def _join(self, tokens: list[str]) -> str:
-        if self._prefix != PREFIX:
+        if self._prefix != WORDPIECE_PREFIX:
             tokens = [
-                PREFIX + token[len(self._prefix) :] if token.startswith(self._prefix) else token
+                WORDPIECE_PREFIX + token[len(self._prefix) :]
+                if token.startswith(self._prefix)
+                else token
                 for token in tokens
             ]
         return detokenize(tokens)

@@ -9,10 +9,10 @@ from typing import Any
 from .directory import TokenizerFiles, read_added, read_names
 from .errors import TokenizerError
 from .families import is_generic_class
-from .post_processor import read_frame
+from .post_processor import read_template
 from .saving import CONFIG
 from .subword import added_of, model_vocab
-from .vocabulary import parse_lines, parse_vocab
+from .vocabulary import parse_vocab, parse_vocab_lines
 
 # Keys of tokenizer_config.json -> (our argument, key of BERT's normalizer).
 _SETTINGS = {
@@ -34,7 +34,7 @@ def word_piece_options(files: TokenizerFiles, given: Mapping[str, Any]) -> dict[
     if content is None:
         path = files.path("vocab.txt")
         options: dict[str, Any] = {
-            "token_dict": parse_vocab(parse_lines(files.loaded["vocab.txt"], path), path)
+            "token_dict": parse_vocab(parse_vocab_lines(files.loaded["vocab.txt"], path), path)
         }
     else:
         _compare_vocabularies(files, content)
@@ -82,7 +82,7 @@ def _from_tokenizer_json(
         options["pipeline"] = pipeline
     if content.get("post_processor") or is_generic_class(files.class_name, fast=True):
         vocab = {**options["token_dict"], **{t.content: t.id for t in added_of(content)}}
-        options.update(read_frame(content.get("post_processor"), vocab))
+        options.update(read_template(content.get("post_processor"), vocab))
     return options
 
 
@@ -140,7 +140,7 @@ def _compare_vocabularies(files: TokenizerFiles, content: Mapping[str, Any]) -> 
     if not files.has("vocab.txt"):
         return
     path = files.path("vocab.txt")
-    listed = {line: n for n, line in enumerate(parse_lines(files.loaded["vocab.txt"], path))}
+    listed = {line: n for n, line in enumerate(parse_vocab_lines(files.loaded["vocab.txt"], path))}
     known = {**model_vocab(content), **{t.content: t.id for t in added_of(content)}}
     for token, n in listed.items():
         if known.get(token) != n:

@@ -9,7 +9,7 @@ from .errors import TokenizerError
 
 # JSON of this size takes below 2 GB when read, whatever it holds; the largest published
 # tokenizer.json has 35 MB.
-MAX_BYTES = 64 << 20
+MAX_FILE_BYTES = 64 << 20
 
 
 def read_file(path: str | os.PathLike) -> bytes:
@@ -23,8 +23,8 @@ def read_file(path: str | os.PathLike) -> bytes:
     path = require_regular_file(path, TokenizerError)
     try:
         size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise TokenizerError(f"{path} has {size:,} bytes; up to {MAX_BYTES:,} are read.")
+        if size > MAX_FILE_BYTES:
+            raise TokenizerError(f"{path} has {size:,} bytes; up to {MAX_FILE_BYTES:,} are read.")
         return path.read_bytes()
     except OSError as error:
         raise TokenizerError(f"{path} cannot be read: {error.strerror or error}.") from error

@@ -12,7 +12,7 @@ PATTERN = re.compile(r"(S?)\*(E?)([SE]?)\*\2")
 
 
 @dataclass(frozen=True)
-class Frame:
+class SpecialTokensTemplate:
     """Where the start and the end token stand.
 
     Attributes:
@@ -25,7 +25,9 @@ class Frame:
     lead: str
 
     @classmethod
-    def parse(cls, pattern: str, has_start: bool = True, has_end: bool = True) -> Frame:
+    def parse(
+        cls, pattern: str, has_start: bool = True, has_end: bool = True
+    ) -> SpecialTokensTemplate:
         """Read a pattern of a pair: * is a text, S the start token, E the end token.
 
         "S*E*E" is BERT's, "S*EE*E" RoBERTa's, "*E*E" T5's, "**" puts nothing.
@@ -60,7 +62,7 @@ class Frame:
         maxlen: int | None = None,
         truncate_from: str | int = "right",
     ) -> tuple[list, int]:
-        """Cut wrapped texts to `maxlen` items together, and join them.
+        """Truncate wrapped texts to `maxlen` items together, and join them.
 
         Args:
             first, second: wrapped items of the texts; they are changed.

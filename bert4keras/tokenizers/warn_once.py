@@ -8,20 +8,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .errors import TruncationWarning, UnknownTokensWarning
-from .texts import Span
+from .offsets import Offset
 
 _PACKAGE = str(Path(__file__).parents[1])
 _SHARE = 0.5  # of the letters and digits of a text
 _FEW = 4  # unknown words or characters that may be chance
 
 
-class Notices:
+class WarnOnce:
     """The warnings of a tokenizer, each given once."""
 
     def __init__(self) -> None:
         self._given: set[type[Warning]] = set()
 
-    def truncation(self, lengths: Sequence[int], maxlen: int | None, truncate: bool | None) -> None:
+    def truncated(self, lengths: Sequence[int], maxlen: int | None, truncate: bool | None) -> None:
         """Say that texts are cut.
 
         Args:
@@ -53,7 +53,7 @@ class Notices:
             stacklevel=_caller_level(),
         )
 
-    def unknown(self, text: str, ids: Sequence[int], spans: Sequence[Span], unk_id: int) -> None:
+    def unknown(self, text: str, ids: Sequence[int], spans: Sequence[Offset], unk_id: int) -> None:
         """Say that most of a text is unknown, if it is.
 
         Args:
@@ -79,7 +79,7 @@ class Notices:
             stacklevel=_caller_level(),
         )
 
-    def wants_unknown(self, ids: Sequence[int], unk_id: int | None) -> bool:
+    def may_be_unknown(self, ids: Sequence[int], unk_id: int | None) -> bool:
         """Whether `unknown` may have something to say, at the cost of counting."""
         if unk_id is None or UnknownTokensWarning in self._given:
             return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bert4keras.tokenizers import Tokenizer
-from bert4keras.tokenizers.frame import Frame
+from bert4keras.tokenizers.template import SpecialTokensTemplate
 
 pytestmark = pytest.mark.spread
 
@@ -46,9 +46,13 @@ def test_patterns(pattern, one, two):
 @pytest.mark.parametrize("pattern", ["SE", "*", "S*E", "E*S*S", "S*EEE*E", "s*e*e", None])
 def test_patterns_that_are_none(pattern):
     with pytest.raises(ValueError, match="A pattern is a pair of texts"):
-        Frame.parse(pattern)
+        SpecialTokensTemplate.parse(pattern)
 
 
 def test_tokens_that_do_not_exist_are_left_out():
-    assert Frame.parse("S*ES*E", has_start=False) == Frame(head=False, tail=True, lead="")
-    assert Frame.parse("S*EE*E", has_end=False) == Frame(head=True, tail=False, lead="")
+    assert SpecialTokensTemplate.parse("S*ES*E", has_start=False) == SpecialTokensTemplate(
+        head=False, tail=True, lead=""
+    )
+    assert SpecialTokensTemplate.parse("S*EE*E", has_end=False) == SpecialTokensTemplate(
+        head=True, tail=False, lead=""
+    )

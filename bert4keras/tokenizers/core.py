@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Mapping
 
 from .added import AddedToken
 from .errors import TokenizerError
-from .notices import Notices
-from .texts import Span, check_texts, find_words
+from .offsets import Offset, check_texts, find_words
+from .warn_once import WarnOnce
 
-Cut = tuple[list[int], list[Span]]
+Encoding = tuple[list[int], list[Offset]]
 
 
-class TextCutter:
-    """Cuts texts into ids: what every tokenizer does around its own `_cut_texts`.
+class TokenizerCore:
+    """Cuts texts into ids: what every tokenizer does around its own `_tokenize_texts`.
 
     Args:
         vocab: dict token -> id.
@@ -50,10 +50,12 @@ class TextCutter:
         self._added: list[AddedToken] = []  # those that are found in texts
         self._added_ids: set[int] = set()
         self._control: set[str] = set()  # special tokens, which are plain text in a text
-        self._notices = Notices()
-        self._last: tuple[tuple[str, bool] | None, Cut] = (None, ([], []))
+        self._warn_once = WarnOnce()
+        self._last: tuple[tuple[str, bool] | None, Encoding] = (None, ([], []))
 
-    def _cut_texts(self, texts: list[str], offsets: bool, special: bool = False) -> list[Cut]:
+    def _tokenize_texts(
+        self, texts: list[str], offsets: bool, special: bool = False
+    ) -> list[Encoding]:
         """(ids, offsets) of each text, without a frame; offsets empty unless asked for.
 
         Args:
@@ -76,42 +78,44 @@ class TextCutter:
         """How an unknown piece of a text is shown as a token."""
         return text
 
-    def _cut_one(self, text: str, special: bool = False) -> Cut:
-        """As `_cut`; remembers the last text, since tokenize is usually followed by rematch."""
+    def _tokenize_one(self, text: str, special: bool = False) -> Encoding:
+        """As `_tokenize`, cached for the last text: `rematch` usually follows `tokenize`."""
         if self._last[0] != (text, special) or not isinstance(text, str):
-            cut = self._cut(check_texts([text]), offsets=True, special=special)[0]
-            self._last = (text, special), cut
+            encodings = self._tokenize(check_texts([text]), offsets=True, special=special)[0]
+            self._last = (text, special), encodings
         return self._last[1]
 
-    def _cut(self, texts: list[str], offsets: bool, special: bool = False) -> list[Cut]:
-        """`_cut_texts` with `pre_tokenize` before it and `token_translate` behind it."""
+    def _tokenize(self, texts: list[str], offsets: bool, special: bool = False) -> list[Encoding]:
+        """`_tokenize_texts` with `pre_tokenize` before it and `token_translate` behind it."""
         spans_too = offsets or bool(self._translate)
         if self._pre_tokenize is not None:
-            cut = self._cut_by_words(texts, special)
+            encodings = self._tokenize_words(texts, special)
         else:
-            cut = self._cut_texts(texts, spans_too, special)
+            encodings = self._tokenize_texts(texts, spans_too, special)
         if self._unk_id is not None:
-            self._notice_unknown(texts, cut, special, spans_too)
+            self._warn_of_unknown(texts, encodings, special, spans_too)
         if self._translate:
-            for text, (ids, spans) in zip(texts, cut, strict=True):
+            for text, (ids, spans) in zip(texts, encodings, strict=True):
                 for k, i in enumerate(ids):
                     token = self._token(i, text, spans[k])
                     if token in self._translate:
                         ids[k] = self.vocab[self._translate[token]]
-        return cut
+        return encodings
 
-    def _notice_unknown(self, texts: list[str], cut: list[Cut], special: bool, spans_too: bool):
-        for text, (ids, spans) in zip(texts, cut, strict=True):
-            if self._notices.wants_unknown(ids, self._unk_id):
+    def _warn_of_unknown(
+        self, texts: list[str], encodings: list[Encoding], special: bool, spans_too: bool
+    ):
+        for text, (ids, spans) in zip(texts, encodings, strict=True):
+            if self._warn_once.may_be_unknown(ids, self._unk_id):
                 if not spans_too and not spans:
-                    ids, spans = self._cut_texts([text], True, special)[0]
-                self._notices.unknown(text, ids, spans, self._unk_id)
+                    ids, spans = self._tokenize_texts([text], True, special)[0]
+                self._warn_once.unknown(text, ids, spans, self._unk_id)
 
-    def _cut_by_words(self, texts: list[str], special: bool) -> list[Cut]:
+    def _tokenize_words(self, texts: list[str], special: bool) -> list[Encoding]:
         """The words of `pre_tokenize` that are in the vocabulary, and the pieces of the rest."""
-        words: list[tuple[int, Span, str | int]] = []  # number of the text, place, word or id
+        words: list[tuple[int, Offset, str | int]] = []  # number of the text, place, word or id
         for n, text in enumerate(texts):
-            for start, end, added in self._part_at_added(text, special):
+            for start, end, added in self._split_at_added(text, special):
                 if added is not None:
                     words.append((n, (start, end), added))
                     continue
@@ -119,15 +123,15 @@ class TextCutter:
                     i = self._word_id(word)
                     words.append((n, (start + a, start + b), word if i is None else i))
         rest = [word for *_, word in words if isinstance(word, str)]
-        pieces = iter(self._cut_texts(rest, True, special))
-        cut: list[Cut] = [([], []) for _ in texts]
+        pieces = iter(self._tokenize_texts(rest, True, special))
+        encodings: list[Encoding] = [([], []) for _ in texts]
         for n, (start, end), word in words:
             ids, spans = next(pieces) if isinstance(word, str) else ([word], [(0, end - start)])
-            cut[n][0].extend(ids)
-            cut[n][1].extend((start + a, start + b) for a, b in spans)
-        return cut
+            encodings[n][0].extend(ids)
+            encodings[n][1].extend((start + a, start + b) for a, b in spans)
+        return encodings
 
-    def _part_at_added(self, text: str, special: bool) -> list[tuple[int, int, int | None]]:
+    def _split_at_added(self, text: str, special: bool) -> list[tuple[int, int, int | None]]:
         """(start, end, id or None) of the added tokens in a text and of what is between them."""
         found = set(self._added_ids)
         if special:
@@ -135,7 +139,7 @@ class TextCutter:
         if not found:
             return [(0, len(text), None)]
         parts, position = [], 0
-        for i, (start, end) in zip(*self._cut_texts([text], True, special)[0], strict=True):
+        for i, (start, end) in zip(*self._tokenize_texts([text], True, special)[0], strict=True):
             if i in found:
                 if start > position:
                     parts.append((position, start, None))
@@ -143,9 +147,9 @@ class TextCutter:
                 position = end
         return [*parts, (position, len(text), None)] if position < len(text) else parts
 
-    def _token(self, i: int, text: str, span: Span) -> str:
+    def _token(self, i: int, text: str, span: Offset) -> str:
         if i != self._unk_id:
             return self._tokens[i]
         surface = self._surface(text[span[0] : span[1]])
-        # Cut in the same way as the text was, an unknown piece must stay an unknown one.
+        # Tokenized in the same way as the text was, an unknown piece must stay an unknown one.
         return self.token_unk if not surface or surface in self.vocab else surface
