@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from .files import LineFile, open
 from .generator import DataGenerator
+from .line_file import LineFile, open
 from .masking import join_words, mask_tokens, word_pieces
-from .packing import Packed, pack
+from .packing import PackedRows, pack
 from .padding import sequence_padding, truncate_sequences
 from .permutation import ordered_inputs, permute_tokens, random_ranks
 from .shared_prefix import PackedCandidates, pack_candidates
@@ -34,8 +34,8 @@ __all__ = [
     "DataFileError",
     "DataGenerator",
     "LineFile",
-    "Packed",
     "PackedCandidates",
+    "PackedRows",
     "is_header",
     "is_string",
     "join_words",

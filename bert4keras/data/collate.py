@@ -10,15 +10,15 @@ import numpy as np
 from .padding import round_up, sequence_padding
 
 
-def tuples(structure: Any) -> Any:
-    """Turn the lists of a batch into tuples, at any depth; arrays and dicts stay.
+def lists_to_tuples(structure: Any) -> Any:
+    """Turn the lists of a batch into lists_to_tuples, at any depth; arrays and dicts stay.
 
     TensorFlow takes a list in a batch for something to be made into one tensor.
     """
     if isinstance(structure, (list, tuple)):
-        return tuple(tuples(item) for item in structure)
+        return tuple(lists_to_tuples(item) for item in structure)
     if isinstance(structure, dict):
-        return {key: tuples(value) for key, value in structure.items()}
+        return {key: lists_to_tuples(value) for key, value in structure.items()}
     return structure
 
 
@@ -44,12 +44,12 @@ class Collator:
         self._smallest: list[np.ndarray] | None = None
         self._largest: list[np.ndarray] | None = None
 
-    def pack(self, sample: Any) -> Any:
+    def to_arrays(self, sample: Any) -> Any:
         """Turn the leaves of a sample into arrays of int32, float32 or bool."""
         if isinstance(sample, dict):
-            return {key: self.pack(value) for key, value in sample.items()}
+            return {key: self.to_arrays(value) for key, value in sample.items()}
         if isinstance(sample, tuple) or (isinstance(sample, list) and not _is_row(sample)):
-            return tuple(self.pack(value) for value in sample)
+            return tuple(self.to_arrays(value) for value in sample)
         array = np.asarray(sample)
         if array.dtype.kind in "iu" or (isinstance(sample, list) and not sample):
             return array.astype("int32")
@@ -60,12 +60,12 @@ class Collator:
             "encode() has to turn text into ids."
         )
 
-    def learn(self, samples: Sequence[Any]) -> None:
+    def learn_padding(self, samples: Sequence[Any]) -> None:
         """Ask samples, as encoded, for the padding of their ids; the first one tells."""
         if self.known is None and len(samples):
-            self.known = known_padding(samples[0])
+            self.known = known_pad_ids(samples[0])
 
-    def note_labels(self, labels: Any) -> None:
+    def note_negative_labels(self, labels: Any) -> None:
         """Note which integers below 0 the labels of a sample have by themselves."""
         leaves = flatten_sample(labels)
         self._negative += [frozenset()] * (len(leaves) - len(self._negative))
@@ -78,7 +78,7 @@ class Collator:
         values = self.values(batch)
         return [v if self.varying(k).any() else None for k, v in enumerate(values)]
 
-    def label_marks(self, batch: Any) -> list[tuple[int | None, frozenset[int]]]:
+    def ignored_labels(self, batch: Any) -> list[tuple[int | None, frozenset[int]]]:
         """Of each array of labels its padding, if below 0, and its own integers below 0."""
         if not is_sample(batch):
             return []
@@ -180,12 +180,12 @@ def is_sample(sample: Any) -> bool:
     return isinstance(sample, tuple) and 2 <= len(sample) <= 3
 
 
-def known_padding(sample: Any) -> list[int | None]:
+def known_pad_ids(sample: Any) -> list[int | None]:
     """What each leaf of a sample, as encoded, says of its own padding, as `TokenIds` does."""
     if isinstance(sample, dict):
-        return [pad for value in sample.values() for pad in known_padding(value)]
+        return [pad for value in sample.values() for pad in known_pad_ids(value)]
     if isinstance(sample, tuple) or (isinstance(sample, list) and not _is_row(sample)):
-        return [pad for value in sample for pad in known_padding(value)]
+        return [pad for value in sample for pad in known_pad_ids(value)]
     return [getattr(sample, "pad_token_id", None)]
 
 
@@ -203,7 +203,7 @@ def input_values(inputs: Any, given: Any) -> list[int]:
     """
     count = len(flatten_sample(inputs))
     names = list(inputs) if isinstance(inputs, dict) else None
-    if (pad := padding_id(given)) is not None:
+    if (pad := pad_token_id_of(given)) is not None:
         named = [k for k, name in enumerate(names or ()) if "Token" in str(name)] or [0]
         return [pad if k == named[0] else 0 for k in range(count)]
     if isinstance(given, dict) and names is not None and set(given) <= set(names):
@@ -219,7 +219,7 @@ def input_values(inputs: Any, given: Any) -> list[int]:
     return list(values)
 
 
-def padding_id(owner: Any) -> int | None:
+def pad_token_id_of(owner: Any) -> int | None:
     """The padding id that a tokenizer, a model or its config knows; None where there is none."""
     for source in (owner, getattr(owner, "config", None)):
         for name in ("token_pad_id", "pad_token_id"):

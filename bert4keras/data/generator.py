@@ -13,11 +13,16 @@ import keras
 import numpy as np
 
 from .._compat import trainer_call
+from .batch_checks import checked_batch, labels_of
 from .bucketing import choose_buckets, epoch_batches, plain_batches
-from .collate import Collator, flatten_sample, tuples, unflatten_sample
-from .compiled import checked_batch, labels_of
-from .open_axes import asked_for_shapes, sizes, varied_start, vary_first
-from .order import Order, check_resumed, check_whole_epochs
+from .collate import Collator, flatten_sample, lists_to_tuples, unflatten_sample
+from .dynamic_shapes import (
+    is_shape_probe,
+    put_other_length_second,
+    put_other_shape_second,
+    sample_shapes,
+)
+from .epoch_order import EpochOrder, check_resumed, check_whole_epochs
 from .padding import round_up
 
 
@@ -32,7 +37,7 @@ class DataGenerator(keras.utils.PyDataset):
        sorted into batches of similar length and padded to a few lengths. With `shuffle` set,
        the object itself goes into `model.fit(generator)`.
     2. Override `__iter__(self, random=False)`, loop over `self.sample(random)`, which yields
-       (is_end, sample), and yield whole batches `(inputs, labels)`, as tuples or lists.
+       (is_end, sample), and yield whole batches `(inputs, labels)`, as lists_to_tuples or lists.
 
     Both work with `model.fit(g.forfit(), steps_per_epoch=len(g))`,
     `model.predict(g.fortest(), steps=len(g))` and `g.as_tf()`.
@@ -97,7 +102,7 @@ class DataGenerator(keras.utils.PyDataset):
         self.buffer_size = buffer_size or 1000 * batch_size
         self.steps = math.ceil(len(data) / batch_size) if hasattr(data, "__len__") else None
         self.shuffle, self.pool, self.cache = shuffle, pool, cache
-        self.order = Order(seed)
+        self.order = EpochOrder(seed)
         if encode is not None:
             self.encode = encode
         if encode_batch is not None:
@@ -205,8 +210,8 @@ class DataGenerator(keras.utils.PyDataset):
         skipped, self.order.skipped = self.order.skipped, 0
         while True:
             empty = True
-            batches = (tuples(batch) for batch in self.__iter__(random))
-            batches = varied_start(batches, self._axes_that_vary)
+            batches = (lists_to_tuples(batch) for batch in self.__iter__(random))
+            batches = put_other_shape_second(batches, self._axes_that_vary)
             for batch in itertools.islice(batches, skipped, None):
                 empty, call = False, trainer_call()
                 settled = settled or check_resumed(call, began_at)
@@ -228,7 +233,7 @@ class DataGenerator(keras.utils.PyDataset):
             empty = True
             for batch in self._to_predict(sort):
                 empty = False
-                batch = self._checked(tuples(batch), trainer_call())
+                batch = self._checked(lists_to_tuples(batch), trainer_call())
                 yield (batch[0] if isinstance(batch, tuple) else batch,)
             if empty:
                 raise ValueError("DataGenerator got no batches: the data is empty or used up.")
@@ -250,7 +255,7 @@ class DataGenerator(keras.utils.PyDataset):
         """
         import tensorflow as tf
 
-        first = [tuples(batch) for batch in itertools.islice(self.__iter__(False), 8)]
+        first = [lists_to_tuples(batch) for batch in itertools.islice(self.__iter__(False), 8)]
         specs = [
             tf.TensorSpec(self._open_shape(k, leaves), np.asarray(leaves[0]).dtype)
             for k, leaves in enumerate(
@@ -259,7 +264,8 @@ class DataGenerator(keras.utils.PyDataset):
         ]
         signature = unflatten_sample(first[0], iter(specs))
         dataset = tf.data.Dataset.from_generator(
-            lambda: (tuples(batch) for batch in self.__iter__(random)), output_signature=signature
+            lambda: (lists_to_tuples(batch) for batch in self.__iter__(random)),
+            output_signature=signature,
         )
         if self.steps is not None:
             dataset = dataset.apply(tf.data.experimental.assert_cardinality(self.steps))
@@ -312,13 +318,13 @@ class DataGenerator(keras.utils.PyDataset):
 
     def _encode_all(self, samples: list) -> list:
         encoded = list(self.encode_batch(samples))
-        self._collate.learn(encoded)
-        encoded = [self._collate.pack(sample) for sample in encoded]
+        self._collate.learn_padding(encoded)
+        encoded = [self._collate.to_arrays(sample) for sample in encoded]
         if len(encoded) != len(samples):
             raise ValueError(f"encode_batch returned {len(encoded)} of {len(samples)} samples.")
         for sample in encoded:
             self._collate.observe(flatten_sample(sample))
-            self._collate.note_labels(labels_of(sample))
+            self._collate.note_negative_labels(labels_of(sample))
         return encoded
 
     def _checked(self, batch: Any, call: Any) -> Any:
@@ -328,7 +334,7 @@ class DataGenerator(keras.utils.PyDataset):
     def _shuffled(self, epoch: int) -> list[np.ndarray]:
         batches = epoch_batches(self._lengths, self.batch_size, self.pool, self.order.random(epoch))
         # Keras on TensorFlow takes the shapes of the first two batches for those of all.
-        return vary_first(batches, self._padded_length)
+        return put_other_length_second(batches, self._padded_length)
 
     def _to_predict(self, sort: bool) -> Iterator:
         """Batches in the order of the data or of the lengths, the second padded as needed."""
@@ -347,9 +353,9 @@ class DataGenerator(keras.utils.PyDataset):
 
     def _extra(self, first: np.ndarray, second: np.ndarray) -> int:
         """The least padding of the second batch with which Keras sees what varies in the data."""
-        if not asked_for_shapes():
+        if not is_shape_probe():
             return 0
-        taken = sizes(self._batch(first)) - sizes(self._batch(second))
+        taken = sample_shapes(self._batch(first)) - sample_shapes(self._batch(second))
         if np.count_nonzero(taken) >= self._axes_that_vary():
             return 0
         return next(n for n in itertools.count(1) if n not in taken)

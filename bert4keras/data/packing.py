@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 
-class Packed(NamedTuple):
+class PackedRows(NamedTuple):
     """Rows of `pack`; the first three have shape (R, maxlen), the last two (samples,).
 
     `document_ids` tell the texts of a row apart (1, 2, ...; 0 is padding): a model built with
@@ -25,7 +25,7 @@ class Packed(NamedTuple):
 
 def pack(
     samples: Sequence[tuple[Sequence[int], Sequence[int]]], maxlen: int, pad_token_id: int | None
-) -> Packed:
+) -> PackedRows:
     """Put texts together into rows of `maxlen` tokens.
 
     Best-fit decreasing: the longest text first, each into the fullest row that still has room;
@@ -53,7 +53,7 @@ def pack(
         place = row, slice(start, start + len(ids))
         token_ids[place], segment_ids[place] = ids, segments
         document_ids[place] = document
-    return Packed(token_ids, segment_ids, document_ids, rows, starts)
+    return PackedRows(token_ids, segment_ids, document_ids, rows, starts)
 
 
 def _place(lengths: np.ndarray, maxlen: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..tokenizers.texts import Span
+from ..tokenizers.spans import Span
 from .finite import as_scores
 from .labelled_span import LabelledSpan
 

@@ -10,7 +10,7 @@ from typing import Any
 import tokenizers as rust
 
 from .errors import TokenizerError, rust_errors
-from .offsets import without_surrogates
+from .spans import without_surrogates
 
 FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from .core import TokenizerCore
 from .errors import TokenizerError
 from .ids import TokenIds
-from .offsets import Offset, check_texts, paused_gc
+from .spans import Span, check_texts, paused_gc
 from .template import SpecialTokensTemplate
 from .vocabulary import is_chinese_or_english
 
@@ -313,7 +313,7 @@ class TokenizerBase(TokenizerCore):
         maxlen: int | None = None,
         truncate: bool | None = None,
         special: bool = False,
-    ) -> list[Offset]:
+    ) -> list[Span]:
         """Where each token of `tokenize` with the same arguments stands in the text.
 
         Returns:

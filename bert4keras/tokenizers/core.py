@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 
 from .added import AddedToken
 from .errors import TokenizerError
-from .offsets import Offset, check_texts, find_words
+from .spans import Span, check_texts, find_words
 from .warn_once import WarnOnce
 
-Encoding = tuple[list[int], list[Offset]]
+Encoding = tuple[list[int], list[Span]]
 
 
 class TokenizerCore:
@@ -113,7 +113,7 @@ class TokenizerCore:
 
     def _tokenize_words(self, texts: list[str], special: bool) -> list[Encoding]:
         """The words of `pre_tokenize` that are in the vocabulary, and the pieces of the rest."""
-        words: list[tuple[int, Offset, str | int]] = []  # number of the text, place, word or id
+        words: list[tuple[int, Span, str | int]] = []  # number of the text, place, word or id
         for n, text in enumerate(texts):
             for start, end, added in self._split_at_added(text, special):
                 if added is not None:
@@ -147,7 +147,7 @@ class TokenizerCore:
                 position = end
         return [*parts, (position, len(text), None)] if position < len(text) else parts
 
-    def _token(self, i: int, text: str, span: Offset) -> str:
+    def _token(self, i: int, text: str, span: Span) -> str:
         if i != self._unk_id:
             return self._tokens[i]
         surface = self._surface(text[span[0] : span[1]])

@@ -11,7 +11,7 @@ import tokenizers as rust
 
 from .added import AddedToken
 from .errors import TokenizerError, rust_errors
-from .offsets import without_surrogates
+from .spans import without_surrogates
 
 # A name that no text can be cut into: noncharacters around what nobody can guess.
 _HIDDEN = f"\U0010ffff{secrets.token_hex(8)}\U0010fffe"

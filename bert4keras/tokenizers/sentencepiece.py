@@ -13,9 +13,9 @@ from .added import AddedToken, AddedTokenFinder
 from .base import TokenizerBase
 from .core import Encoding
 from .errors import TokenizerError, TokenizerNotFoundError, rust_errors
-from .offsets import Offset, tidy_spans, without_surrogates
 from .read_file import read_file
 from .sentencepiece_file import hide_pieces, keep_pieces
+from .spans import Span, tidy_spans, without_surrogates
 from .vocabulary import check_keep_tokens
 
 _UNIT = re.compile("``|''|.", re.DOTALL)
@@ -142,7 +142,7 @@ class SpTokenizer(TokenizerBase):
             encodings.append((ids, tidy_spans(text, ids, spans, self._blank_id)))
         return encodings
 
-    def _filled(self, text: str, ids: list[int], spans: list[Offset]) -> list[Offset]:
+    def _filled(self, text: str, ids: list[int], spans: list[Span]) -> list[Span]:
         """The library gives a character that becomes several ("ﬁ") to the last token of them.
 
         The others come with an empty span, or with the blank in front of it alone.
@@ -207,9 +207,7 @@ def _is_technical(model, i: int) -> bool:
     return model.is_control(i) or model.is_unknown(i) or model.is_byte(i)
 
 
-def _prepare(
-    text: str, lower: bool, accents: bool, quotes: bool
-) -> tuple[str, list[Offset] | None]:
+def _prepare(text: str, lower: bool, accents: bool, quotes: bool) -> tuple[str, list[Span] | None]:
     """The text as ALBERT prepares it, and where each of its characters comes from.
 
     None in the place of the latter: all characters stay where they are.
@@ -217,7 +215,7 @@ def _prepare(
     if text.isascii() and not (quotes and ("``" in text or "''" in text)):
         return (text.lower() if lower else text), None
     chars: list[str] = []
-    origins: list[Offset] = []
+    origins: list[Span] = []
     for match in _UNIT.finditer(text) if quotes else re.finditer(".", text, re.DOTALL):
         unit = match[0] if len(match[0]) == 1 else '"'
         if accents:
@@ -230,7 +228,7 @@ def _prepare(
     return joined.lower() if lower else joined, origins
 
 
-def _back(origins: list[Offset], start: int, end: int, size: int) -> Offset:
+def _back(origins: list[Span], start: int, end: int, size: int) -> Span:
     """A span of the prepared text as one of the original."""
     if start == end:
         at = origins[start][0] if start < len(origins) else size

@@ -11,12 +11,12 @@ from .added import AddedToken, number_added
 from .base import TokenizerBase
 from .core import Encoding
 from .errors import TokenizerError, rust_errors
-from .offsets import tidy_spans
 from .post_processor import read_template
 from .read_file import read_file
 from .rust_pipeline import RustPipeline
 from .saving import dump
 from .schema import check_tokenizer_json
+from .spans import tidy_spans
 from .vocabulary import check_keep_tokens
 
 # The usual names, for a tokenizer.json that does not come with a tokenizer_config.json.

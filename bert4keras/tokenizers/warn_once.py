@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .errors import TruncationWarning, UnknownTokensWarning
-from .offsets import Offset
+from .spans import Span
 
 _PACKAGE = str(Path(__file__).parents[1])
 _SHARE = 0.5  # of the letters and digits of a text
@@ -53,7 +53,7 @@ class WarnOnce:
             stacklevel=_caller_level(),
         )
 
-    def unknown(self, text: str, ids: Sequence[int], spans: Sequence[Offset], unk_id: int) -> None:
+    def unknown(self, text: str, ids: Sequence[int], spans: Sequence[Span], unk_id: int) -> None:
         """Say that most of a text is unknown, if it is.
 
         Args:

@@ -15,9 +15,9 @@ from .base import TokenizerBase
 from .core import Encoding
 from .detokenize import detokenize
 from .errors import TokenizerError
-from .offsets import tidy_spans, without_surrogates
 from .rust_pipeline import RustPipeline, encode_all
 from .saving import dump
+from .spans import tidy_spans, without_surrogates
 from .vocabulary import check_keep_tokens, fits_on_line, load_vocab
 
 WORDPIECE_PREFIX = "##"

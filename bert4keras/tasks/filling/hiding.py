@@ -11,7 +11,7 @@ import numpy as np
 from ...data.masking import IGNORED, mask_tokens
 from ...tokenizers.base import TokenizerBase
 from ...tokenizers.characters import is_cjk
-from ...tokenizers.offsets import find_words
+from ...tokenizers.spans import find_words
 
 Segment = Callable[[str], Iterable[str]]
 _WORD = re.compile(r"[^\W_]+")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...tokenizers.base import TokenizerBase
-from ...tokenizers.texts import Span
+from ...tokenizers.spans import Span
 from ..base import TaskError
 
 

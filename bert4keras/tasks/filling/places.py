@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from ...tokenizers.texts import Span
+from ...tokenizers.spans import Span
 from ..base import Encoded
 from ..windows import TextWindow
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ...tokenizers import Tokenizer
 from ...tokenizers.base import TokenizerBase
-from ...tokenizers.texts import Span
+from ...tokenizers.spans import Span
 
 MASK = "[MASK]"  # understood in texts whatever the tokenizer calls it
 BLANKS = ("▁", "Ġ")  # marks of SentencePiece and of byte-level BPE for a blank before a token

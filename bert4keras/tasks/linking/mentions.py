@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...tokenizers.texts import Span
+from ...tokenizers.spans import Span
 from ..alignment import align_entities
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...tokenizers.texts import Span
+from ...tokenizers.spans import Span
 from ..alignment import align_entities
 from ..finite import as_scores
 from ..span_matrix import Offsets, checked, span

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ...tokenizers.characters import is_cjk, is_punctuation
-from ...tokenizers.texts import Span
+from ...tokenizers.spans import Span
 from ..alignment import Alignment, align_entities, first_tokens
 from ..windows import TextWindow
 

@@ -7,7 +7,7 @@ import gc
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-Offset = tuple[int, int]
+Span = tuple[int, int]
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -27,7 +27,7 @@ def check_texts(texts: Sequence[str], name: str = "text") -> list[str]:
     return texts
 
 
-def find_words(segment: Callable[[str], Iterable[str]], text: str) -> list[tuple[Offset, str]]:
+def find_words(segment: Callable[[str], Iterable[str]], text: str) -> list[tuple[Span, str]]:
     """Where the words of a segmenter stand in the text.
 
     Args:
@@ -39,7 +39,7 @@ def find_words(segment: Callable[[str], Iterable[str]], text: str) -> list[tuple
     Returns:
         ((start, end), word) for each word, in characters.
     """
-    places: list[tuple[Offset, str]] = []
+    places: list[tuple[Span, str]] = []
     position = 0
     for word in segment(text):
         start = text.find(word, position)
@@ -66,8 +66,8 @@ def _stands_at(word: str, text: str, position: int) -> bool:
 
 
 def tidy_spans(
-    text: str, ids: Iterable[int], spans: Iterable[Offset], blank_id: int | None
-) -> list[Offset]:
+    text: str, ids: Iterable[int], spans: Iterable[Span], blank_id: int | None
+) -> list[Span]:
     """Spans without the blanks around a word.
 
     Args:

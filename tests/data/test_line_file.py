@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bert4keras.data import files
+from bert4keras.data import line_file
 from bert4keras.data import open as open_file
 
 
@@ -32,7 +32,7 @@ def test_lines_equal_the_bytes(tmp_path_factory, lines, ends):
 
 
 def test_lines_across_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "_BLOCK", 3)
+    monkeypatch.setattr(line_file, "_BLOCK", 3)
     (tmp_path / "text.txt").write_bytes(b"ab\nc\n\nlong line\r\nend")
     with open_file(tmp_path / "text.txt", indexable=True) as file:
         assert list(file) == file[:] == ["ab\n", "c\n", "\n", "long line\r\n", "end"]

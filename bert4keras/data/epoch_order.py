@@ -9,7 +9,7 @@ import numpy as np
 from .._compat import TrainerCall, keep_order, trainer_call
 
 
-class Order:
+class EpochOrder:
     """Counts epochs, also in a `fit` that does not begin at epoch 0, and draws their orders.
 
     Within a `fit`, an epoch has the number that it has there. Another `fit` in the same process

@@ -15,7 +15,7 @@ from .collate import Collator, flatten_sample, is_sample, unflatten_sample
 _PADDING: weakref.WeakKeyDictionary[keras.Model, list] = weakref.WeakKeyDictionary()
 
 
-class Marks(NamedTuple):
+class IgnoredLabels(NamedTuple):
     """Mark of "no label here" in the labels of an output.
 
     Attributes:
@@ -51,16 +51,20 @@ def checked_batch(call: TrainerCall | None, batch: Any, collator: Collator | Non
     if call.name == "predict" or getattr(call.model, "reads_unlabelled", False):
         return batch
     labels = labels_of(batch)
-    marks = [Marks(*m) for m in collator.label_marks(batch)] if collator else marks_of(labels)
-    batch, marks = plain_labels(call, batch, marks)
-    check_labels(call, labels, marks)
+    all_ignored = (
+        [IgnoredLabels(*m) for m in collator.ignored_labels(batch)]
+        if collator
+        else ignored_in(labels)
+    )
+    batch, all_ignored = plain_labels(call, batch, all_ignored)
+    check_no_ignored_labels(call, labels, all_ignored)
     check_class_weight(call, labels)
     return batch
 
 
 def plain_labels(
-    call: TrainerCall, batch: Any, marks: Sequence[Marks]
-) -> tuple[Any, Sequence[Marks]]:
+    call: TrainerCall, batch: Any, all_ignored: Sequence[IgnoredLabels]
+) -> tuple[Any, Sequence[IgnoredLabels]]:
     """Put 0 for the padding of labels where Keras' own losses and metrics leave it out by the mask.
 
     They would read -1 as a class. It is replaced where the model's output carries a Keras mask,
@@ -68,32 +72,34 @@ def plain_labels(
     padding of the token ids: then loss and accuracy are those of the real tokens.
 
     Returns:
-        The batch and the marks, changed where labels were.
+        The batch and `all_ignored`, changed where labels were.
     """
-    real = real_tokens(call, batch)
+    real = real_token_mask(call, batch)
     outputs = list(getattr(call.model, "outputs", None) or [])
     if real is None or not outputs or not all(keras_mask(output) is not None for output in outputs):
-        return batch, marks
-    readers = [item for group in _compiled_by_output(call, batch[1], len(marks)) for item in group]
+        return batch, all_ignored
+    readers = [
+        item for group in _compiled_by_output(call, batch[1], len(all_ignored)) for item in group
+    ]
     if not readers or not all(_is_keras_own(item, module) for item, module in readers):
-        return batch, marks
-    leaves, changed = flatten_sample(batch[1]), list(marks)
-    for place, (leaf, mark) in enumerate(zip(leaves, marks, strict=True)):
-        if mark.padding is None or mark.negative or leaf.shape[:2] != real.shape:
+        return batch, all_ignored
+    leaves, changed = flatten_sample(batch[1]), list(all_ignored)
+    for place, (leaf, ignored) in enumerate(zip(leaves, all_ignored, strict=True)):
+        if ignored.padding is None or ignored.negative or leaf.shape[:2] != real.shape:
             continue
-        padded = (leaf == mark.padding).reshape(*real.shape, -1)
+        padded = (leaf == ignored.padding).reshape(*real.shape, -1)
         if np.array_equal(padded.all(-1), ~real) and np.array_equal(padded.any(-1), ~real):
-            leaves[place] = np.where(leaf == mark.padding, 0, leaf).astype(leaf.dtype)
-            changed[place] = Marks(None, frozenset())
+            leaves[place] = np.where(leaf == ignored.padding, 0, leaf).astype(leaf.dtype)
+            changed[place] = IgnoredLabels(None, frozenset())
     labels = unflatten_sample(batch[1], iter(leaves))
     return (batch[0], labels, *batch[2:]), changed
 
 
-def real_tokens(call: TrainerCall, batch: Any) -> np.ndarray | None:
+def real_token_mask(call: TrainerCall, batch: Any) -> np.ndarray | None:
     """Real tokens of a batch, as the model sees them, bool (B, T); None: it does not say."""
     if not is_sample(batch):
         return None
-    wanted, inputs = padding_of(call.model), batch[0]
+    wanted, inputs = model_padding(call.model), batch[0]
     known = [(k, pad) for k, pad in enumerate(wanted) if pad is not None]
     leaves = flatten_sample(inputs)
     if len(known) != 1 or isinstance(inputs, dict) or len(leaves) != len(wanted):
@@ -102,7 +108,7 @@ def real_tokens(call: TrainerCall, batch: Any) -> np.ndarray | None:
     return np.asarray(leaves[place]) != pad
 
 
-def padding_of(model: keras.Model) -> list[int | None]:
+def model_padding(model: keras.Model) -> list[int | None]:
     """`padding_ids` of a model, kept for the next batch."""
     wanted = _PADDING.get(model)
     if wanted is None:
@@ -122,7 +128,7 @@ def check_token_padding(call: TrainerCall, batch: Any, padded: Sequence[int | No
     Raises:
         ValueError: padding that the model takes for text.
     """
-    wanted = padding_of(call.model)
+    wanted = model_padding(call.model)
     inputs = batch[0] if isinstance(batch, tuple) else batch
     names = [tensor.name for tensor in call.model.inputs] if wanted else []
     by_name = dict(zip(names, wanted, strict=True))
@@ -149,29 +155,33 @@ def check_token_padding(call: TrainerCall, batch: Any, padded: Sequence[int | No
             )
 
 
-def check_labels(call: TrainerCall, labels: Any, marks: Sequence[Marks]) -> None:
+def check_no_ignored_labels(
+    call: TrainerCall, labels: Any, all_ignored: Sequence[IgnoredLabels]
+) -> None:
     """Refuse labels below 0 for losses and metrics of Keras that take them for labels.
 
     Args:
         call: a `fit` or `evaluate`.
         labels: of a batch, in their structure.
-        marks: of each array of them.
+        all_ignored: of each array of labels.
 
     Raises:
         ValueError: names these losses and metrics, and what to use in their place.
     """
-    if not any(mark.numbers for mark in marks):
+    if not any(ignored.numbers for ignored in all_ignored):
         return
     outputs = list(getattr(call.model, "outputs", None) or [])
     masked = bool(outputs) and all(keras_mask(output) is not None for output in outputs)
     found = [
         item
-        for mark, group in zip(marks, _compiled_by_output(call, labels, len(marks)), strict=True)
+        for ignored, group in zip(
+            all_ignored, _compiled_by_output(call, labels, len(all_ignored)), strict=True
+        )
         for item, module in group
-        if _misreads(item, mark, masked, module)
+        if _misreads(item, ignored, masked, module)
     ]
     if found:
-        numbers = sorted(set().union(*(mark.numbers for mark in marks)))
+        numbers = sorted(set().union(*(ignored.numbers for ignored in all_ignored)))
         raise ValueError(
             f"labels of {', '.join(map(str, numbers))} say that a position has no label (padding, "
             f"for one), but Keras' own {', '.join(dict.fromkeys(map(_name, found)))} would count "
@@ -197,12 +207,14 @@ def check_class_weight(call: TrainerCall, labels: Any) -> None:
             )
 
 
-def marks_of(labels: Any) -> list[Marks]:
-    """`Marks` of the labels of a batch that somebody else padded."""
-    return [Marks(None, negatives(np.asarray(leaf))) for leaf in flatten_sample(labels)]
+def ignored_in(labels: Any) -> list[IgnoredLabels]:
+    """`IgnoredLabels` of the labels of a batch that somebody else padded."""
+    return [
+        IgnoredLabels(None, negative_values(np.asarray(leaf))) for leaf in flatten_sample(labels)
+    ]
 
 
-def negatives(leaf: np.ndarray) -> frozenset[int]:
+def negative_values(leaf: np.ndarray) -> frozenset[int]:
     """The integers below 0 in an array."""
     if leaf.dtype.kind != "i":
         return frozenset()
@@ -247,7 +259,7 @@ def _of_output(given: Any, names: list[str], name: str | None) -> list:
     return [item for item in keras.tree.flatten(given) if item is not None]
 
 
-def _misreads(item: Any, mark: Marks, masked: bool, module: Any) -> bool:
+def _misreads(item: Any, ignored: IgnoredLabels, masked: bool, module: Any) -> bool:
     """Tell whether a loss or metric counts what is marked as no label."""
     if isinstance(item, str) and item in ("accuracy", "acc", "crossentropy", "ce"):
         resolved = item
@@ -256,14 +268,14 @@ def _misreads(item: Any, mark: Marks, masked: bool, module: Any) -> bool:
         own = getattr(resolved, "fn", None) or getattr(resolved, "_fn", None) or resolved
         if not _is_keras_own(item, module) or isinstance(own, keras.metrics.Mean):
             return False
-    ignored = getattr(resolved, "ignore_class", None)
-    if ignored is not None and mark.numbers <= {ignored}:
+    ignore_class = getattr(resolved, "ignore_class", None)
+    if ignore_class is not None and ignored.numbers <= {ignore_class}:
         return False
     name = _name(resolved).lower()
     if module is keras.losses and "sparse" in name:
-        return bool(mark.numbers)
+        return bool(ignored.numbers)
     counted = any(part in name for part in ("entropy", "accuracy", "acc", "ce", "focal"))
-    return (mark.padding is not None and not masked) or (counted and bool(mark.negative))
+    return (ignored.padding is not None and not masked) or (counted and bool(ignored.negative))
 
 
 def _name(item: Any) -> str:
