@@ -58,7 +58,7 @@ WRONG = ["x", [1], {}, True, 1.5, math.nan, math.inf, -(10**400), b"3"]
 )
 def test_wrong_values_name_file_key_value_and_what_is_allowed(tmp_path, key, value, allowed):
     path = tmp_path / "config.json"
-    shown = _json.shown(value)
+    shown = _json.short_repr(value)
     message = rf"config `{key}` must be {allowed}.*, not {shown[:20].replace('[', '.')}"
     values = {**tiny.SIZES, key: value}
     if not isinstance(value, float) or math.isfinite(value):
@@ -189,11 +189,11 @@ class TestReading:
             read_json("a\0b")
 
     def test_values_shown(self):
-        assert _json.shown("x" * 1000) == "'" + "x" * 76 + "..."
+        assert _json.short_repr("x" * 1000) == "'" + "x" * 76 + "..."
         loop = []
         loop.append(loop)
-        assert _json.shown(10**5000) == "a int"
-        assert _json.shown(loop) == "[[...]]"
+        assert _json.short_repr(10**5000) == "a int"
+        assert _json.short_repr(loop) == "[[...]]"
 
 
 CHANGES = {

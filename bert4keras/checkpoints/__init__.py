@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from .convert import Conversion, convert
 from .errors import CheckpointError
-from .inventory import Inventory, take_inventory
 from .presets import PRESETS, fetch
-from .readers import Reader, open_checkpoint
+from .readers import CheckpointReader, open_checkpoint
 from .table import IDENTITY, TRANSPOSE, Ignored, Rename, WeightMap, WeightTable, slice_of
 from .tables import TABLES, register_tables
+from .tensor_match import TensorMatch, match_tensors
 from .transfer import Report, load, save
 from .writers import replacing, write_safetensors, write_tensorflow
 
@@ -18,23 +18,23 @@ __all__ = [
     "TABLES",
     "TRANSPOSE",
     "CheckpointError",
+    "CheckpointReader",
     "Conversion",
     "Ignored",
-    "Inventory",
-    "Reader",
     "Rename",
     "Report",
+    "TensorMatch",
     "WeightMap",
     "WeightTable",
     "convert",
     "fetch",
     "load",
+    "match_tensors",
     "open_checkpoint",
     "register_tables",
     "replacing",
     "save",
     "slice_of",
-    "take_inventory",
     "write_safetensors",
     "write_tensorflow",
 ]

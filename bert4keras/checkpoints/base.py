@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 
-class Reader:
+class CheckpointReader:
     """An open checkpoint. Use as a context manager, or call `close`.
 
     Attributes:
@@ -44,7 +44,7 @@ class Reader:
     def close(self) -> None:
         """Give the file handles back."""
 
-    def __enter__(self) -> Reader:
+    def __enter__(self) -> CheckpointReader:
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -15,11 +15,11 @@ from .._json import read_json
 from .directories import CONFIGS, model_directory
 from .errors import CheckpointError
 from .hub import TOKENIZER, is_address, resolve
-from .inventory import Inventory, row_label, take_inventory
-from .lazy import Lazy, fused
-from .readers import Reader, open_checkpoint
+from .lazy_tensor import LazyTensor, fused
+from .readers import CheckpointReader, open_checkpoint
 from .table import TensorTransform, WeightMap, WeightTable
 from .tables import TABLES
+from .tensor_match import TensorMatch, match_tensors, row_label
 from .transfer import LAYOUTS, table_for, write_checkpoint
 
 TOKENIZER_FILES = {
@@ -91,10 +91,10 @@ def convert(
     beside = _directory_of(source)
     config = _read_config(beside)
     with open_checkpoint(source) as reader:
-        family, inventory = _family(reader, config)
-        rows = (row for name in inventory.names for row in inventory.table.of_tensor(name))
+        family, match = _family(reader, config)
+        rows = (row for name in match.names for row in match.table.of_tensor(name))
         target = table_for(format, TABLES[family], [row.weight for row in rows])
-        tensors, origin = _translate(reader, inventory, target)
+        tensors, origin = _translate(reader, match, target)
         config = _adapted(config, family, format, tensors)
         tokenizer = _files(beside, folder, TOKENIZER_FILES[format])
         bar = tqdm(
@@ -103,7 +103,7 @@ def convert(
         with bar:
             tensors = {name: _ticking(tensor, bar) for name, tensor in tensors.items()}
             files = write_checkpoint(destination, target, tensors, config, shard_size, tokenizer)
-    return Conversion(tuple(files), origin, inventory.ignored, inventory.unexpected)
+    return Conversion(tuple(files), origin, match.ignored, match.unexpected)
 
 
 def _refuse_existing(destination: Path, explicit: bool, overwrite: bool) -> None:
@@ -119,7 +119,7 @@ def _refuse_existing(destination: Path, explicit: bool, overwrite: bool) -> None
         raise CheckpointError(f"{taken} exists; pass --force (overwrite=True) to replace it")
 
 
-def _family(reader: Reader, config: Mapping | None) -> tuple[str, Inventory]:
+def _family(reader: CheckpointReader, config: Mapping | None) -> tuple[str, TensorMatch]:
     """The family that the config names, else the one whose tables know most tensors."""
     named = (config or {}).get("model_type")
     candidates = {named: TABLES[named]} if isinstance(named, str) and named in TABLES else TABLES
@@ -127,18 +127,18 @@ def _family(reader: Reader, config: Mapping | None) -> tuple[str, Inventory]:
     for family, group in candidates.items():
         for table in group:
             tables.setdefault(table, family)  # several may share one; the first is the plain one
-    inventory = take_inventory(reader, tuple(tables))
-    return tables[inventory.table], inventory
+    match = match_tensors(reader, tuple(tables))
+    return tables[match.table], match
 
 
 def _translate(
-    reader: Reader, inventory: Inventory, target: WeightTable
-) -> tuple[dict[str, Lazy], dict[str, str]]:
+    reader: CheckpointReader, match: TensorMatch, target: WeightTable
+) -> tuple[dict[str, LazyTensor], dict[str, str]]:
     """Every known tensor, unread, under the names and in the layout of another table."""
-    pieces: dict[str, list[tuple[TensorTransform, Lazy]]] = {}
+    pieces: dict[str, list[tuple[TensorTransform, LazyTensor]]] = {}
     origin = {}
-    for canonical, stored in inventory.names.items():
-        for row in inventory.table.of_tensor(canonical):
+    for canonical, stored in match.names.items():
+        for row in match.table.of_tensor(canonical):
             theirs = target.of_weight(row.weight)
             if theirs is None:
                 raise CheckpointError(f"{target.name} has no name for {row_label(row, stored)}")
@@ -148,16 +148,16 @@ def _translate(
     return {name: fused(name, parts) for name, parts in pieces.items()}, origin
 
 
-def _weight(reader: Reader, row: WeightMap, stored: str) -> Lazy:
+def _weight(reader: CheckpointReader, row: WeightMap, stored: str) -> LazyTensor:
     """What a row makes of a stored tensor."""
-    tensor = Lazy(reader.shape(stored), reader.dtype(stored), lambda: reader.read(stored))
+    tensor = LazyTensor(reader.shape(stored), reader.dtype(stored), lambda: reader.read(stored))
     try:
         return tensor.through(row.transform.forward)
     except ValueError as error:
         raise CheckpointError(f"{reader.source}: {row_label(row, stored)}: {error}") from error
 
 
-def _ticking(tensor: Lazy, bar: tqdm) -> Lazy:
+def _ticking(tensor: LazyTensor, bar: tqdm) -> LazyTensor:
     """The tensor, which moves the bar when it is made."""
 
     def make() -> np.ndarray:
@@ -179,7 +179,7 @@ def _bytes(size: int | str | None) -> int | None:
 
 
 def _directory_of(source: Any) -> Path | None:
-    if isinstance(source, Mapping | Reader):
+    if isinstance(source, Mapping | CheckpointReader):
         return None
     path = Path(source)
     return model_directory(path) if path.is_dir() else path.parent

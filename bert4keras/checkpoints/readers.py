@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from .._json import require_regular_file
-from .base import Reader, wide, widened
+from .base import CheckpointReader, wide, widened
 from .directories import indexed_files, model_directory
 from .errors import CheckpointError, require_finite
 from .hub import resolve
@@ -35,7 +35,7 @@ PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle")
 KERAS_SUFFIXES = (".h5", ".hdf5", ".keras")
 
 
-def open_checkpoint(source: Any) -> Reader:
+def open_checkpoint(source: Any) -> CheckpointReader:
     """Open a checkpoint of any accepted kind.
 
     Args:
@@ -44,12 +44,12 @@ def open_checkpoint(source: Any) -> Reader:
             to arrays.
 
     Returns:
-        A `Reader`.
+        A `CheckpointReader`.
 
     Raises:
         CheckpointError: nothing there, several candidates, a refused kind, or a damaged file.
     """
-    if isinstance(source, Reader):
+    if isinstance(source, CheckpointReader):
         return source
     if isinstance(source, Mapping):
         return DictReader(source)
@@ -61,7 +61,7 @@ def open_checkpoint(source: Any) -> Reader:
     return _open_file(_find_in(model_directory(path)) if path.is_dir() else path)
 
 
-def _open_file(path: Path) -> Reader:
+def _open_file(path: Path) -> CheckpointReader:
     _refuse(path)
     if path.name.endswith(".index.json"):
         return ShardedReader(path)
@@ -142,7 +142,7 @@ def _same_weights(file: Path, index: Path) -> bool:
         )
 
 
-class DictReader(Reader):
+class DictReader(CheckpointReader):
     """Arrays in memory, by name."""
 
     source = "dict of arrays"
@@ -176,7 +176,7 @@ class DictReader(Reader):
         return array
 
 
-class TensorFlowReader(Reader):
+class TensorFlowReader(CheckpointReader):
     """A TensorFlow checkpoint, given by its prefix.
 
     Tensors have the names of variables. An object-based checkpoint (TF2) keeps them by Python

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .._json import require_regular_file
-from .base import Reader, wide, widened
+from .base import CheckpointReader, wide, widened
 from .directories import indexed_files
 from .errors import (
     CRC_KEY,
@@ -43,7 +43,7 @@ DTYPES = {
 }
 
 
-class SafetensorsReader(Reader):
+class SafetensorsReader(CheckpointReader):
     """One `.safetensors` file, open until `close`."""
 
     def __init__(self, path: str | Path):
@@ -136,7 +136,7 @@ def _checksums(source: str, metadata: Mapping[str, str], header: Mapping) -> dic
     return checksums
 
 
-class ShardedReader(Reader):
+class ShardedReader(CheckpointReader):
     """Several `.safetensors` files under one `.index.json`."""
 
     def __init__(self, path: str | Path):

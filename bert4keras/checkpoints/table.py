@@ -208,7 +208,7 @@ WRAPPERS = ("module", "model", "_orig_mod", "base_model", "0", "auto_model")
 MOST_WRAPPERS = 8
 LONGEST_NAME = 500  # characters; a name of a million would be searched for minutes
 # Components added anywhere in a name, by the same programs; `base_layer` is left by PEFT where it
-# has merged an adapter (one that is not merged: see `inventory`).
+# has merged an adapter (one that is not merged: see `tensor_match`).
 INSERTED = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "base_layer")
 
 

@@ -11,22 +11,22 @@ from typing import Any
 
 import numpy as np
 
+from .assignment import FLOATS, Assignment, assign_tensors, dtype_of, known_weights, prefix_of
 from .errors import CheckpointError
-from .inventory import (
-    Inventory,
-    guess_family,
-    matches,
-    row_label,
-    some,
-    take_inventory,
-)
-from .lazy import Lazy, fused
-from .plan import FLOATS, Assignment, dtype_of, known_weights, plan, prefix_of
-from .readers import Reader, open_checkpoint
+from .lazy_tensor import LazyTensor, fused
+from .readers import CheckpointReader, open_checkpoint
 from .resize import fit_weight
 from .table import TensorTransform, WeightTable
 from .tables import all_tables
-from .vocabulary import Surgery
+from .tensor_match import (
+    TensorMatch,
+    guess_family,
+    match_tensors,
+    matches,
+    row_label,
+    some,
+)
+from .vocabulary_edit import VocabularyEdit
 from .writers import (
     put_json,
     put_safetensors,
@@ -113,26 +113,30 @@ def load(
     Raises:
         CheckpointError: unreadable source, missing or mis-shaped weights, token ids out of range.
     """
-    surgery = Surgery.of(keep_tokens, compound_tokens)
+    edit = VocabularyEdit.of(keep_tokens, compound_tokens)
     ignore = (ignore,) if isinstance(ignore, str) else tuple(ignore)
     with open_checkpoint(source) as reader:
         names = reader.names
-        inventory = take_inventory(reader, all_tables() if tables is None else tuple(tables))
-        variables, untouched = known_weights(model, inventory.table)
-        steps, missing = plan(reader, inventory, variables, surgery, ignore, autoresize_weights)
-        _check_copies(reader, inventory, {step.stored for step in steps})
-        bar = progress_bar(steps, "loading", progress)
-        reshaped = tuple(step.row.weight for step in bar if _assign(step, reader, surgery))
-    used = {step.stored for step in steps}
+        match = match_tensors(reader, all_tables() if tables is None else tuple(tables))
+        variables, untouched = known_weights(model, match.table)
+        assignments, missing = assign_tensors(
+            reader, match, variables, edit, ignore, autoresize_weights
+        )
+        _check_copies(reader, match, {assignment.stored for assignment in assignments})
+        bar = progress_bar(assignments, "loading", progress)
+        reshaped = tuple(
+            assignment.row.weight for assignment in bar if _assign(assignment, reader, edit)
+        )
+    used = {assignment.stored for assignment in assignments}
     report = Report(
         source=reader.source,
-        table=inventory.table.name,
-        loaded={step.row.weight: step.stored for step in steps},
+        table=match.table.name,
+        loaded={assignment.row.weight: assignment.stored for assignment in assignments},
         missing=missing,
-        unexpected=inventory.unexpected,
+        unexpected=match.unexpected,
         reshaped=reshaped,
-        unused=tuple(name for name in inventory.names.values() if name not in used),
-        ignored=inventory.ignored,
+        unused=tuple(name for name in match.names.values() if name not in used),
+        ignored=match.ignored,
         untouched=untouched,
     )
     if report.unexpected:
@@ -141,11 +145,11 @@ def load(
     return report
 
 
-def _check_copies(reader: Reader, inventory: Inventory, used: set[str]) -> None:
+def _check_copies(reader: CheckpointReader, match: TensorMatch, used: set[str]) -> None:
     """A tied tensor that differs from its original would be lost without a word."""
-    for stored, entry in inventory.copies.items():
-        source = inventory.names[entry.copy_of]
-        if inventory.names.get(entry.used_with) not in used:
+    for stored, entry in match.copies.items():
+        source = match.names[entry.copy_of]
+        if match.names.get(entry.used_with) not in used:
             continue
         if not np.array_equal(reader.read(stored), reader.read(source)):
             raise CheckpointError(
@@ -154,18 +158,18 @@ def _check_copies(reader: Reader, inventory: Inventory, used: set[str]) -> None:
             )
 
 
-def _assign(step: Assignment, reader: Reader, surgery: Surgery) -> bool:
+def _assign(assignment: Assignment, reader: CheckpointReader, edit: VocabularyEdit) -> bool:
     """Fill a weight; whether the tensor had to be cut, extended or resized for it."""
-    shape = tuple(step.variable.shape)
+    shape = tuple(assignment.variable.shape)
     try:
-        value = step.row.transform.forward(reader.read(step.stored))
-        cut = bool(surgery) and step.row.per_token
-        value = surgery.apply(value) if cut else value
-        fitted = fit_weight(step.row.weight, value, shape)
-        step.variable.assign(np.ascontiguousarray(fitted))
+        value = assignment.row.transform.forward(reader.read(assignment.stored))
+        cut = bool(edit) and assignment.row.per_token
+        value = edit.apply(value) if cut else value
+        fitted = fit_weight(assignment.row.weight, value, shape)
+        assignment.variable.assign(np.ascontiguousarray(fitted))
         return cut or fitted is not value
     except Exception as error:
-        label = row_label(step.row, step.stored)
+        label = row_label(assignment.row, assignment.stored)
         raise CheckpointError(f"while loading {label}: {error}") from error
 
 
@@ -211,7 +215,7 @@ def save(
             f"{table.name} has no name for {some(unknown)}. Save the encoder alone, or leave them "
             'out with ignore=["..."]. LoRA or quantized weights must be merged first.'
         )
-    pieces: dict[str, list[tuple[TensorTransform, Lazy]]] = {}
+    pieces: dict[str, list[tuple[TensorTransform, LazyTensor]]] = {}
     for variable, row in variables:
         if not matches(ignore, row.weight, variable.path):
             pieces.setdefault(row.tensor, []).append((row.transform, _lazy(variable)))
@@ -219,7 +223,7 @@ def save(
     known = getattr(model, "config", config)
     if hasattr(known, "to_json_dict"):
         constants = (entry for entry in table.ignored if entry.constant)
-        tensors |= {entry.pattern: Lazy.of(entry.constant(known)) for entry in constants}
+        tensors |= {entry.pattern: LazyTensor.of(entry.constant(known)) for entry in constants}
     if config is None and Path(path).suffix != LAYOUTS[format][0]:
         config = getattr(model, "config", None)
     return write_checkpoint(path, table, tensors, config)
@@ -245,7 +249,7 @@ def table_for(
 def write_checkpoint(
     path: str | Path,
     table: WeightTable,
-    tensors: Mapping[str, np.ndarray | Lazy],
+    tensors: Mapping[str, np.ndarray | LazyTensor],
     config: Any = None,
     max_shard_size: int | None = None,
     beside: Iterable[Path] = (),
@@ -279,7 +283,7 @@ def write_checkpoint(
     return [target.with_name(name) for name in names]
 
 
-def _lazy(variable: Any) -> Lazy:
+def _lazy(variable: Any) -> LazyTensor:
     """A weight on its way to a file: copied from its device when its turn comes."""
     import keras
 
@@ -291,7 +295,7 @@ def _lazy(variable: Any) -> Lazy:
         return keras.ops.convert_to_numpy(tensor).astype(np.float32, copy=False)
 
     # Half precisions widen without loss, and every reader knows float32.
-    return Lazy(tuple(variable.shape), np.dtype(np.float32), array)
+    return LazyTensor(tuple(variable.shape), np.dtype(np.float32), array)
 
 
 def progress_bar(items: Sequence, description: str, enabled: bool) -> Iterable:

@@ -5,8 +5,8 @@ files (a TensorFlow bundle, weights with their config), a process killed between
 leave new and old ones side by side; the index of a bundle moves last, and TensorFlow then refuses
 the tensors by their checksums rather than return wrong numbers.
 
-Tensors may be `Lazy`. A safetensors file takes one of them at a time; TensorFlow writes a shard
-from memory.
+Tensors may be lazy (`LazyTensor`). A safetensors file is written one tensor at a time, a TensorFlow
+checkpoint one data file at a time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy as np
 
 from .._files import replace_files
 from .errors import CRC_KEY, CheckpointError, crc32_start
-from .lazy import Lazy
+from .lazy_tensor import LazyTensor
 from .safetensors_reader import DTYPES
 
 # bfloat16, foreign to numpy, has its own branch.
@@ -66,7 +66,7 @@ def _is_of(checkpoint: str | None, path: Path) -> bool:
 
 def write_safetensors(
     path: str | Path,
-    tensors: Mapping[str, np.ndarray | Lazy],
+    tensors: Mapping[str, np.ndarray | LazyTensor],
     metadata: Mapping[str, str] | None = None,
     max_shard_size: int | None = None,
 ) -> list[Path]:
@@ -94,7 +94,7 @@ def write_safetensors(
 def put_safetensors(
     directory: Path,
     file_name: str,
-    tensors: Mapping[str, np.ndarray | Lazy],
+    tensors: Mapping[str, np.ndarray | LazyTensor],
     metadata: Mapping[str, str] | None = None,
     max_shard_size: int | None = None,
 ) -> list[str]:
@@ -118,7 +118,9 @@ def put_safetensors(
     return [index, *names]
 
 
-def _shards(tensors: Mapping[str, np.ndarray | Lazy], limit: int | None) -> list[dict[str, Lazy]]:
+def _shards(
+    tensors: Mapping[str, np.ndarray | LazyTensor], limit: int | None
+) -> list[dict[str, LazyTensor]]:
     """The tensors in the order of their names, divided into groups of at most `limit` bytes.
 
     A tensor larger than that is alone in its group.
@@ -127,7 +129,7 @@ def _shards(tensors: Mapping[str, np.ndarray | Lazy], limit: int | None) -> list
         raise CheckpointError(f"the size of a shard must be positive, not {limit} bytes")
     shards, size = [{}], 0
     for name in sorted(tensors):
-        tensor = Lazy.of(tensors[name])
+        tensor = LazyTensor.of(tensors[name])
         if limit is not None and shards[-1] and size + tensor.nbytes > limit:
             shards.append({})
             size = 0
@@ -136,7 +138,9 @@ def _shards(tensors: Mapping[str, np.ndarray | Lazy], limit: int | None) -> list
     return shards
 
 
-def _write_file(file: BinaryIO, tensors: Mapping[str, Lazy], notes: Mapping[str, str]) -> None:
+def _write_file(
+    file: BinaryIO, tensors: Mapping[str, LazyTensor], notes: Mapping[str, str]
+) -> None:
     """Header, then tensor by tensor; the checksums are filled in at the end."""
     # The order of the library: large items first, so that every tensor begins aligned.
     order = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
@@ -168,7 +172,7 @@ def _header(entries: Mapping, notes: Mapping[str, str], checksums: Mapping[str, 
     return len(text).to_bytes(8, "little") + text
 
 
-def _write_tensor(file: BinaryIO, name: str, tensor: Lazy) -> int:
+def _write_tensor(file: BinaryIO, name: str, tensor: LazyTensor) -> int:
     """Write the data of one tensor; returns its checksum."""
     stored = np.dtype(DTYPES[_code(name, tensor.dtype)])
     array = np.ascontiguousarray(tensor.checked(name)).reshape(-1)
@@ -181,7 +185,7 @@ def _write_tensor(file: BinaryIO, name: str, tensor: Lazy) -> int:
 
 def write_tensorflow(
     prefix: str | Path,
-    tensors: Mapping[str, np.ndarray | Lazy],
+    tensors: Mapping[str, np.ndarray | LazyTensor],
     max_shard_size: int | None = None,
 ) -> list[Path]:
     """Write a name-based TensorFlow checkpoint, `prefix.index` and its data files.
@@ -208,7 +212,7 @@ def write_tensorflow(
 def put_tensorflow(
     directory: Path,
     name: str,
-    tensors: Mapping[str, np.ndarray | Lazy],
+    tensors: Mapping[str, np.ndarray | LazyTensor],
     max_shard_size: int | None = None,
 ) -> list[str]:
     """`write_tensorflow` into a directory of `replacing`; returns the name of the prefix."""

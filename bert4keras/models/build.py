@@ -12,17 +12,17 @@ import keras
 
 from .._json import short_repr
 from ..checkpoints import load, open_checkpoint
+from ..checkpoints.assignment import check_sizes
 from ..checkpoints.directories import CONFIGS, model_directory
 from ..checkpoints.hub import resolve
-from ..checkpoints.plan import check_sizes
-from ..checkpoints.vocabulary import Surgery
+from ..checkpoints.vocabulary_edit import VocabularyEdit
 from ..config import ConfigError, TransformerConfig, errors_from, read_json
 from ..masks import Mask
 from ..registry import FAMILIES, Family, get_family
 from .agreement import check_tokenizer
 from .backbone import Backbone
 from .pretraining_heads import PretrainingHeads
-from .sizes import depths, planned_weights, require_possible
+from .sizes import depths, require_possible, weight_specs
 from .transformer import Transformer
 
 # Not of the model: "tokenizer_config.json", "generation_config.json", ...
@@ -99,9 +99,9 @@ def build_transformer_model(
     width, condition, sources = _conditioning(layer_norm_cond, additional_input_layers)
     config_overrides["layer_norm_cond"] = width
     family, config, directory = _configure(config_path, model, dropout_rate, config_overrides)
-    surgery = Surgery.of(keep_tokens, compound_tokens)
-    if surgery:
-        config = _after_surgery(config, surgery)
+    edit = VocabularyEdit.of(keep_tokens, compound_tokens)
+    if edit:
+        config = _after_edit(config, edit)
     application, config = _application(application, config)
     if with_mlm is None:
         with_mlm = _is_language_model(application, family)
@@ -113,7 +113,7 @@ def build_transformer_model(
     with contextlib.ExitStack() as stack:
         if weights is not None:
             weights = stack.enter_context(open_checkpoint(weights))
-            _compare(weights, transformer, family, surgery, ignore, autoresize_weights)
+            _compare(weights, transformer, family, edit, ignore, autoresize_weights)
         require_possible(transformer)
         backbone = transformer.model = Backbone(transformer, name=name)
         if weights is not None:
@@ -129,14 +129,14 @@ def build_transformer_model(
     return backbone if return_keras_model else transformer
 
 
-def _after_surgery(config: TransformerConfig, surgery: Surgery) -> TransformerConfig:
+def _after_edit(config: TransformerConfig, edit: VocabularyEdit) -> TransformerConfig:
     """The config of a model with another vocabulary: its size, and the new ids of its tokens."""
     size = config.vocab_size
     return dataclasses.replace(
         config,
-        vocab_size=surgery.rows(size),
-        pad_token_id=surgery.moved("pad_token_id", config.pad_token_id, size),
-        extra={key: surgery.moved(key, value, size) for key, value in config.extra.items()},
+        vocab_size=edit.rows(size),
+        pad_token_id=edit.moved("pad_token_id", config.pad_token_id, size),
+        extra={key: edit.moved(key, value, size) for key, value in config.extra.items()},
     )
 
 
@@ -166,16 +166,16 @@ def _compare(
     reader: Any,
     transformer: Transformer,
     family: Family,
-    surgery: Surgery,
+    edit: VocabularyEdit,
     ignore: str | Sequence[str],
     resize: bool,
 ) -> None:
     """Sizes of another model than the checkpoint's would take minutes, or all memory, to build."""
     patterns = (ignore,) if isinstance(ignore, str) else tuple(ignore)
-    planned = planned_weights(transformer)
+    planned = weight_specs(transformer)
     if planned:
         tables = family.tables or None
-        check_sizes(reader, planned, depths(transformer), tables, surgery, patterns, resize)
+        check_sizes(reader, planned, depths(transformer), tables, edit, patterns, resize)
 
 
 def _application(

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from .._json import short_repr
-from ..checkpoints.plan import Planned
+from ..checkpoints.assignment import WeightSpec
 from ..config import ConfigError
 from ..layers import GatedAttentionUnit, MultiHeadAttention
 from ..positions import Learned
@@ -19,7 +19,7 @@ MOST_BLOCKS = 1000  # of the deepest that was published: DeepNet, 2022 (arXiv:22
 UNKNOWN_MEMORY = 10**12  # bytes, where the system does not say
 
 
-def planned_weights(transformer: Transformer) -> list[Planned]:
+def weight_specs(transformer: Transformer) -> list[WeightSpec]:
     """The large weights of embeddings, first and last block, under the paths they will have.
 
     Of other people's families nothing is known: a stage that they override may make other weights.
@@ -30,7 +30,7 @@ def planned_weights(transformer: Transformer) -> list[Planned]:
     for stack in _stacks(transformer):
         for index in {0, stack.depth - 1}:
             found |= _block(stack, index)
-    return [Planned(path, shape) for path, shape in found.items()]
+    return [WeightSpec(path, shape) for path, shape in found.items()]
 
 
 def depths(transformer: Transformer) -> dict[str, tuple[str, int]]:
@@ -64,7 +64,7 @@ def require_possible(transformer: Transformer) -> None:
             )
     dtype = keras.config.dtype_policy().variable_dtype
     # While a weight is made, its initial value and a copy of that are there too.
-    largest = max((math.prod(weight.shape) for weight in planned_weights(transformer)), default=0)
+    largest = max((math.prod(weight.shape) for weight in weight_specs(transformer)), default=0)
     weights = count_weights(transformer) + 2 * largest
     need = weights * (2 if "16" in dtype else 8 if "64" in dtype else 4)
     if need > _memory():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bert4keras.checkpoints import TABLES, WeightTable, load, save
-from bert4keras.checkpoints.inventory import guess_family
+from bert4keras.checkpoints.tensor_match import guess_family
 from bert4keras.models import FAMILIES, build_transformer_model
 from helpers import tiny
 from helpers.named_weights import assert_same, values

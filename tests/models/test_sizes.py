@@ -9,7 +9,7 @@ import pytest
 from bert4keras.checkpoints import CheckpointError
 from bert4keras.config import ConfigError
 from bert4keras.models import FAMILIES, build_transformer_model
-from bert4keras.models.sizes import count_weights, planned_weights
+from bert4keras.models.sizes import count_weights, weight_specs
 from helpers import families, tiny
 
 pytestmark = pytest.mark.spread
@@ -24,7 +24,7 @@ def test_planned_weights_are_those_of_the_model(family):
     config = cls.from_dict({**tiny.SIZES, **changes})
     model = build_transformer_model(config, model=family, with_mlm=False, prefix="P-")
     shapes = {v.path: tuple(v.shape) for v in model.weights}
-    planned = planned_weights(model.transformer)
+    planned = weight_specs(model.transformer)
     assert len(planned) > 3
     for weight in planned:
         found = [s for path, s in shapes.items() if path.endswith(f"P-{weight.path}")]

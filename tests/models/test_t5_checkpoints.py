@@ -1,4 +1,4 @@
-"""T5's files: TensorFlow names, parts of a checkpoint, vocabulary surgery, and its json."""
+"""T5's files: TensorFlow names, parts of a checkpoint, cut vocabularies, and its json."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from .errors import CheckpointError
-from .readers import Reader
+from .readers import CheckpointReader
 from .table import LONGEST_NAME, Ignored, WeightMap, WeightTable
 from .tables import TABLES
 
@@ -16,7 +16,7 @@ ADAPTERS = ("lora_", "ia3_", "hada_w", "lokr_w", "vera_lambda", "oft_r", "module
 
 
 @dataclasses.dataclass(frozen=True)
-class Inventory:
+class TensorMatch:
     """The tensors of a checkpoint, sorted by what the table says of them.
 
     Attributes:
@@ -34,7 +34,7 @@ class Inventory:
     unexpected: tuple[str, ...]
 
 
-def take_inventory(reader: Reader, tables: Sequence[WeightTable]) -> Inventory:
+def match_tensors(reader: CheckpointReader, tables: Sequence[WeightTable]) -> TensorMatch:
     """Choose the table by the names in the checkpoint, and sort these names.
 
     Args:
@@ -42,7 +42,7 @@ def take_inventory(reader: Reader, tables: Sequence[WeightTable]) -> Inventory:
         tables: candidates, one for every format.
 
     Returns:
-        The `Inventory` under the table that knows most tensors.
+        The `TensorMatch` under the table that knows most tensors.
 
     Raises:
         CheckpointError: no table knows any tensor, two tensors are the same one, or some belong to
@@ -57,7 +57,7 @@ def take_inventory(reader: Reader, tables: Sequence[WeightTable]) -> Inventory:
             "pass a dict without these tensors."
         )
     sorted_by = [_sort(reader, table) for table in tables]
-    best = max(sorted_by, key=lambda inventory: len(inventory.names), default=None)
+    best = max(sorted_by, key=lambda match: len(match.names), default=None)
     if best is None or not best.names:
         known = "; ".join(f"{t.name}: `{t.rows[0].tensor}`" for t in tables[:MOST_SHOWN])
         raise CheckpointError(
@@ -98,7 +98,7 @@ def guess_family(names: Iterable[str]) -> str:
     return f"The names look like {likely}: {best[0]} of {len(names)} are known there"
 
 
-def _sort(reader: Reader, table: WeightTable) -> Inventory:
+def _sort(reader: CheckpointReader, table: WeightTable) -> TensorMatch:
     names, ignored, copies, unexpected = {}, {}, {}, []
     for stored in reader.names:
         canonical = table.canonical(stored)
@@ -120,7 +120,7 @@ def _sort(reader: Reader, table: WeightTable) -> Inventory:
         if entry.copy_of not in names:
             names[entry.copy_of] = stored
             del ignored[stored], copies[stored]
-    return Inventory(table, names, ignored, copies, tuple(unexpected))
+    return TensorMatch(table, names, ignored, copies, tuple(unexpected))
 
 
 def some(names: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""Vocabulary surgery while loading: keep some rows of a per-token tensor, append mixtures."""
+"""Vocabulary edit while loading: keep some rows of a per-token tensor, append mixtures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .errors import CheckpointError
 
 
 @dataclasses.dataclass(frozen=True)
-class Surgery:
+class VocabularyEdit:
     """What happens to the rows of every per-token tensor.
 
     Attributes:
@@ -24,7 +24,7 @@ class Surgery:
     compounds: tuple[tuple[np.ndarray, np.ndarray], ...]
 
     @classmethod
-    def of(cls, keep_tokens: Any = None, compound_tokens: Any = None) -> Surgery:
+    def of(cls, keep_tokens: Any = None, compound_tokens: Any = None) -> VocabularyEdit:
         """Check the user's arguments.
 
         Args:
@@ -44,7 +44,7 @@ class Surgery:
         return self.keep is not None or bool(self.compounds)
 
     def rows(self, vocab_size: int) -> int:
-        """Number of rows after the surgery on a tensor of `vocab_size` rows.
+        """Number of rows after the edit on a tensor of `vocab_size` rows.
 
         Raises:
             CheckpointError: an id that the vocabulary does not have.

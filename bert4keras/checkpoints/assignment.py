@@ -8,18 +8,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .errors import CheckpointError
-from .inventory import (
-    Inventory,
+from .readers import CheckpointReader
+from .table import WeightMap, WeightTable
+from .tables import all_tables
+from .tensor_match import (
+    TensorMatch,
     guess_family,
+    match_tensors,
     matches,
     row_label,
     some,
-    take_inventory,
 )
-from .readers import Reader
-from .table import WeightMap, WeightTable
-from .tables import all_tables
-from .vocabulary import Surgery
+from .vocabulary_edit import VocabularyEdit
 
 FLOATS = ("float64", "float32", "float16", "bfloat16")
 ANCHOR = "Embedding-Token"  # a layer that every family has
@@ -35,7 +35,7 @@ class Assignment:
 
 
 @dataclasses.dataclass(frozen=True)
-class Planned:
+class WeightSpec:
     """A weight of a model that is not built yet."""
 
     path: str
@@ -44,11 +44,11 @@ class Planned:
 
 
 def check_sizes(
-    reader: Reader,
-    weights: Iterable[Planned],
+    reader: CheckpointReader,
+    weights: Iterable[WeightSpec],
     depths: Mapping[str, tuple[str, int]],
     tables: Sequence[WeightTable] | None = None,
-    surgery: Surgery | None = None,
+    edit: VocabularyEdit | None = None,
     ignore: Sequence[str] = (),
     resize: bool = False,
 ) -> None:
@@ -60,22 +60,22 @@ def check_sizes(
         depths: option of the config -> how the paths of a block's weights begin, and how many
             blocks there are: `{"num_hidden_layers": ("Transformer-{i}-", 12)}`.
         tables, ignore, resize: as of `load`.
-        surgery: what happens to the vocabulary.
+        edit: what happens to the vocabulary.
 
     Raises:
         CheckpointError: what `load` would refuse too.
     """
-    inventory = take_inventory(reader, all_tables() if tables is None else tuple(tables))
+    match = match_tensors(reader, all_tables() if tables is None else tuple(tables))
     for option, (template, depth) in depths.items():
-        _check_depth(reader, inventory, option, template, depth, tuple(ignore))
-    found = [(weight, inventory.table.of_weight(weight.path)) for weight in weights]
+        _check_depth(reader, match, option, template, depth, tuple(ignore))
+    found = [(weight, match.table.of_weight(weight.path)) for weight in weights]
     known = [(weight, row) for weight, row in found if row is not None]
-    plan(reader, inventory, known, surgery or Surgery.of(), tuple(ignore), resize)
+    assign_tensors(reader, match, known, edit or VocabularyEdit.of(), tuple(ignore), resize)
 
 
 def _check_depth(
-    reader: Reader,
-    inventory: Inventory,
+    reader: CheckpointReader,
+    match: TensorMatch,
     option: str,
     template: str,
     depth: int,
@@ -83,13 +83,13 @@ def _check_depth(
 ) -> None:
     """Refuse more blocks than the checkpoint has, where their weights may not be missing."""
     pattern = re.compile(re.escape(template).replace(r"\{i\}", r"(\d+)"))
-    rows = [row for name in inventory.names for row in inventory.table.of_tensor(name)]
-    blocks = {int(match[1]): row for row in rows if (match := pattern.match(row.weight))}
+    rows = [row for name in match.names for row in match.table.of_tensor(name)]
+    blocks = {int(found[1]): row for row in rows if (found := pattern.match(row.weight))}
     stored = max(blocks, default=-1) + 1
     if not blocks or depth <= stored:
         return
     sample = pattern.sub(template.format(i=stored), blocks[stored - 1].weight)
-    absent = inventory.table.of_weight(sample)
+    absent = match.table.of_weight(sample)
     if absent is None or matches(ignore, absent.weight, absent.tensor):
         return
     raise CheckpointError(
@@ -137,21 +137,21 @@ def known_weights(
     return list(known.values()), tuple(unknown)
 
 
-def plan(
-    reader: Reader,
-    inventory: Inventory,
+def assign_tensors(
+    reader: CheckpointReader,
+    match: TensorMatch,
     variables: list[tuple[Any, WeightMap]],
-    surgery: Surgery,
+    edit: VocabularyEdit,
     ignore: tuple[str, ...],
     resize: bool,
 ) -> tuple[list[Assignment], tuple[str, ...]]:
     """Check every name and shape; nothing is read."""
-    steps, allowed, absent, problems = [], [], [], []
+    assignments, allowed, absent, problems = [], [], [], []
     for variable, row in variables:
-        stored = inventory.names.get(row.tensor)
-        problem = stored and _shape_problem(reader, variable, row, stored, surgery, resize)
+        stored = match.names.get(row.tensor)
+        problem = stored and _shape_problem(reader, variable, row, stored, edit, resize)
         if stored and not problem:
-            steps.append(Assignment(variable, row, stored))
+            assignments.append(Assignment(variable, row, stored))
         elif matches(ignore, row.weight, row.tensor, stored):
             allowed.append(row.weight)
         elif stored:
@@ -160,19 +160,24 @@ def plan(
             absent.append(f"`{row.weight}` (as `{row.tensor}`)")
     if absent:
         text = f"{len(absent)} weights are missing: {'; '.join(absent[:5])}"
-        if inventory.unexpected:
-            text += f". Not known instead: {some(inventory.unexpected)}"
+        if match.unexpected:
+            text += f". Not known instead: {some(match.unexpected)}"
         problems.append(f"{text}. {guess_family(reader.names)}")
     if problems:
         raise CheckpointError(
             f"{reader.source} does not fit the model. {'. '.join(problems[:5])}. "
             'Weights that may keep their initial values go into ignore=["..."].'
         )
-    return steps, tuple(allowed)
+    return assignments, tuple(allowed)
 
 
 def _shape_problem(
-    reader: Reader, variable: Any, row: WeightMap, stored: str, surgery: Surgery, resize: bool
+    reader: CheckpointReader,
+    variable: Any,
+    row: WeightMap,
+    stored: str,
+    edit: VocabularyEdit,
+    resize: bool,
 ) -> str | None:
     """Why a tensor cannot fill a weight, or None."""
     if dtype_of(variable) not in FLOATS:
@@ -183,7 +188,7 @@ def _shape_problem(
     except ValueError as error:
         return f"{row_label(row, stored)}: {error}"
     if row.per_token and shape:
-        shape = (surgery.rows(shape[0]), *shape[1:])
+        shape = (edit.rows(shape[0]), *shape[1:])
     # Rows of a vocabulary are tokens: another number of them is another vocabulary.
     fits = resize and len(shape) == len(ours) and not (row.per_token and shape[0] != ours[0])
     if shape == ours or fits:

@@ -12,7 +12,7 @@ from .table import TensorTransform, fuse
 
 
 @dataclasses.dataclass(frozen=True)
-class Lazy:
+class LazyTensor:
     """A tensor to come.
 
     Attributes:
@@ -26,7 +26,7 @@ class Lazy:
     make: Callable[[], np.ndarray]
 
     @classmethod
-    def of(cls, tensor: np.ndarray | Lazy) -> Lazy:
+    def of(cls, tensor: np.ndarray | LazyTensor) -> LazyTensor:
         """The tensor itself if it is lazy, or one that gives the array."""
         if isinstance(tensor, cls):
             return tensor
@@ -38,14 +38,14 @@ class Lazy:
         """Size in bytes."""
         return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
 
-    def through(self, change: Callable[[np.ndarray], np.ndarray]) -> Lazy:
+    def through(self, change: Callable[[np.ndarray], np.ndarray]) -> LazyTensor:
         """This tensor after a change of layout.
 
         Raises:
             ValueError: the change does not apply to such a tensor; found out without its data.
         """
         result = change(self._blank())
-        return Lazy(result.shape, result.dtype, lambda: change(self.make()))
+        return LazyTensor(result.shape, result.dtype, lambda: change(self.make()))
 
     def checked(self, name: str) -> np.ndarray:
         """Make the tensor.
@@ -66,7 +66,7 @@ class Lazy:
         return np.broadcast_to(np.zeros((), self.dtype), self.shape)
 
 
-def fused(tensor: str, parts: Sequence[tuple[TensorTransform, Lazy]]) -> Lazy:
+def fused(tensor: str, parts: Sequence[tuple[TensorTransform, LazyTensor]]) -> LazyTensor:
     """The stored tensor that some weights make up, see `fuse`.
 
     Args:
@@ -80,7 +80,7 @@ def fused(tensor: str, parts: Sequence[tuple[TensorTransform, Lazy]]) -> Lazy:
         transform, weight = parts[0]
         return weight.through(transform.inverse)  # not made contiguous: that would be a copy
     blank = fuse(tensor, [(transform, weight._blank()) for transform, weight in parts])
-    return Lazy(
+    return LazyTensor(
         blank.shape,
         blank.dtype,
         lambda: fuse(tensor, [(transform, weight.make()) for transform, weight in parts]),
