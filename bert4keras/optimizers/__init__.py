@@ -22,7 +22,7 @@ from .lamb import LAMB
 from .layerwise import layerwise_decay
 from .paths import NORMS_AND_BIASES, group_by_path
 from .schedules import PiecewiseLinear, warm_up
-from .transforms import Clip, Noise, Normalize, Transform
+from .transforms import Clip, FunctionTransform, Noise, Normalize
 from .updates import (
     Accumulate,
     LayerAdaptation,
@@ -40,6 +40,7 @@ __all__ = [
     "Clip",
     "ExtendedOptimizer",
     "Extension",
+    "FunctionTransform",
     "GradientTransform",
     "LayerAdaptation",
     "LazyEmbeddings",
@@ -48,7 +49,6 @@ __all__ = [
     "Noise",
     "Normalize",
     "PiecewiseLinear",
-    "Transform",
     "WeightDecay",
     "WithEMA",
     "apply_ema_weights",

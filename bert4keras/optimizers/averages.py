@@ -46,27 +46,27 @@ class Lookahead(Extension):
     def build(self, optimizer: Any) -> Any:
         return optimizer.variables_like("slow")
 
-    def begin(self, state: Any, step: WeightUpdate) -> None:
+    def begin(self, state: Any, update: WeightUpdate) -> None:
         # Slow weights are taken when a round begins, not when the last one ended: the same
         # numbers, but weights that are loaded in between are taken for what they are.
         def start() -> None:
             for index, slow in state.items():
-                slow.assign(step.value(index))
+                slow.assign(update.value(index))
 
-        first = step.optimizer.updates % self.steps == 0
-        assign_where(first, start, self.touched(state, step))
+        first = update.optimizer.updates % self.steps == 0
+        assign_where(first, start, self.touched(state, update))
 
-    def end(self, state: Any, step: WeightUpdate) -> None:
+    def end(self, state: Any, update: WeightUpdate) -> None:
         def sync() -> None:
             for index, slow in state.items():
-                step.assign(index, slow + self.step_size * (step.value(index) - slow))
+                update.assign(index, slow + self.step_size * (update.value(index) - slow))
 
-        last = step.optimizer.updates % self.steps == self.steps - 1
-        assign_where(last, sync, self.touched(state, step))
+        last = update.optimizer.updates % self.steps == self.steps - 1
+        assign_where(last, sync, self.touched(state, update))
 
     @staticmethod
-    def touched(state: Any, step: WeightUpdate) -> list[Any]:
-        return [*state.values(), *map(step.variable, state)]
+    def touched(state: Any, update: WeightUpdate) -> list[Any]:
+        return [*state.values(), *map(update.variable, state)]
 
 
 @serializable
@@ -104,18 +104,18 @@ class EMA(Extension):
     def build(self, optimizer: Any) -> Any:
         return optimizer.variables_like("average")
 
-    def begin(self, state: Any, step: WeightUpdate) -> None:
+    def begin(self, state: Any, update: WeightUpdate) -> None:
         def start() -> None:
             for index, average in state.items():
-                average.assign(step.value(index))
+                average.assign(update.value(index))
 
         if not self.bias_correction:
-            variables = [*state.values(), *map(step.variable, state)]
-            assign_where(step.optimizer.updates == 0, start, variables)
+            variables = [*state.values(), *map(update.variable, state)]
+            assign_where(update.optimizer.updates == 0, start, variables)
 
-    def end(self, state: Any, step: WeightUpdate) -> None:
+    def end(self, state: Any, update: WeightUpdate) -> None:
         for index, average in state.items():
-            move_towards(average, step.value(index), 1 - self.momentum)
+            move_towards(average, update.value(index), 1 - self.momentum)
 
     def scale(self, updates: int) -> float:
         """By what the stored averages are multiplied after so many updates."""

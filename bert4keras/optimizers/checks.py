@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from .extension import Extension
-from .transforms import Transform
+from .transforms import FunctionTransform
 from .updates import LayerAdaptation, WeightDecay
 
 
@@ -16,7 +16,7 @@ def as_extension(extension: Any) -> Extension:
     if isinstance(extension, Extension):
         return extension
     if callable(extension) and not isinstance(extension, type):
-        return Transform(extension)
+        return FunctionTransform(extension)
     raise TypeError(
         f"ExtendedOptimizer: {extension!r} is not an extension: give objects such as Lookahead(5), "
         "or functions (path, gradient)"

@@ -27,7 +27,8 @@ class ExtendedOptimizer(keras.optimizers.Optimizer):
     An update goes through them in an order that only the gradient transforms among them choose:
 
     1. `Accumulate` waits for the mean of some gradients; what follows happens once per update.
-    2. `Clip`, `Normalize`, `Noise`, `Transform` and bare functions `(path, gradient)`, as listed.
+    2. `Clip`, `Normalize`, `Noise`, `FunctionTransform` and bare functions `(path, gradient)`, in
+       the order of the list.
     3. `WeightDecay`, then the inner optimizer, with its own clipping.
     4. `LayerAdaptation`, `LearningRateMultipliers` and `LazyEmbeddings` scale or undo the step;
        `Lookahead` syncs.
@@ -217,19 +218,19 @@ class ExtendedOptimizer(keras.optimizers.Optimizer):
         ]
         if any(extension.reads_gradients for extension in self.extensions):
             gradients = gradients | {index: as_dense(gradients[index]) for index in usable}
-        step = WeightUpdate(self, {index: gradients[index] for index in usable})
+        update = WeightUpdate(self, {index: gradients[index] for index in usable})
         for extension, state in extended:
             if isinstance(extension, GradientTransform):
                 for index in filter(lambda i: extension.concerns(state, i), usable):
                     gradients[index] = extension.transform(
-                        state, step, self.paths[index], gradients[index]
+                        state, update, self.paths[index], gradients[index]
                     )
         for extension, state in reversed(extended):
-            extension.begin(state, step)
+            extension.begin(state, update)
         variables = [self.model_variables[index] for index in gradients]
         self.inner_optimizer.apply(list(gradients.values()), variables)
         for extension, state in extended:
-            extension.end(state, step)
+            extension.end(state, update)
 
     def _extended(self) -> list[tuple[Extension, Any]]:
         return list(zip(self.extensions, self._state.states, strict=True))

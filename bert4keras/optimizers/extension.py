@@ -38,18 +38,18 @@ class WeightUpdate:
         """The present weights as a tensor."""
         return ops.convert_to_tensor(self.variable(index))
 
-    def keep(self, indices: Sequence[int]) -> None:
+    def keep_old(self, indices: Sequence[int]) -> None:
         """Remember the present weights. Only who needs the old ones pays for a copy."""
         for index in indices:
             if index not in self._old:
                 self._old[index] = ops.copy(self.variable(index))
 
-    def old(self, index: int) -> Any:
+    def old_value(self, index: int) -> Any:
         return self._old[index]
 
-    def step_back(self, index: int, part: float) -> None:
-        """Take back a part of the update since `keep`; 1 gives the old weights exactly."""
-        variable, old = self.variable(index), self.old(index)
+    def undo(self, index: int, part: float) -> None:
+        """Take back a part of the update since `keep_old`; 1 gives the old weights exactly."""
+        variable, old = self.variable(index), self.old_value(index)
         if variable.constraint is None:
             move_towards(variable, old, part)
         else:
@@ -79,10 +79,10 @@ class Extension(Configurable):
     def build(self, optimizer: ExtendedOptimizer) -> Any:
         """Check the paths, create variables; returns what `begin` and `end` get as `state`."""
 
-    def begin(self, state: Any, step: WeightUpdate) -> None:
+    def begin(self, state: Any, update: WeightUpdate) -> None:
         """Before the update: the weights are still old."""
 
-    def end(self, state: Any, step: WeightUpdate) -> None:
+    def end(self, state: Any, update: WeightUpdate) -> None:
         """After the update, and after what the extensions inside have done."""
 
 
@@ -112,6 +112,6 @@ class GradientTransform(Extension):
     def concerns(self, state: Any, index: int) -> bool:
         return index in state
 
-    def transform(self, state: Any, step: WeightUpdate, path: str, gradient: Any) -> Any:
+    def transform(self, state: Any, update: WeightUpdate, path: str, gradient: Any) -> Any:
         """The gradient that the optimizer is to see, of the same shape."""
         raise NotImplementedError

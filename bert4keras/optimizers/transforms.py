@@ -41,7 +41,7 @@ class Clip(GradientTransform):
         if not self.norm > 0:
             raise ValueError(f"Clip: norm must be above 0, not {self.norm!r}")
 
-    def transform(self, state: Any, step: WeightUpdate, path: str, gradient: Any) -> Any:
+    def transform(self, state: Any, update: WeightUpdate, path: str, gradient: Any) -> Any:
         return gradient * (self.norm / ops.maximum(norm(gradient), self.norm))
 
 
@@ -56,7 +56,7 @@ class Normalize(GradientTransform):
     Source: https://kexue.fm/archives/6418.
     """
 
-    def transform(self, state: Any, step: WeightUpdate, path: str, gradient: Any) -> Any:
+    def transform(self, state: Any, update: WeightUpdate, path: str, gradient: Any) -> Any:
         length = norm(gradient)
         return gradient / ops.where(length > 0, length, 1.0)
 
@@ -97,8 +97,8 @@ class Noise(GradientTransform):
     def concerns(self, state: Any, index: int) -> bool:
         return super().concerns(state[0], index)
 
-    def transform(self, state: Any, step: WeightUpdate, path: str, gradient: Any) -> Any:
-        t = ops.cast(step.optimizer.updates, gradient.dtype)
+    def transform(self, state: Any, update: WeightUpdate, path: str, gradient: Any) -> Any:
+        t = ops.cast(update.optimizer.updates, gradient.dtype)
         deviation = self.stddev * ops.power(1.0 + t, -self.decay / 2)
         noise = keras.random.normal(ops.shape(gradient), dtype=gradient.dtype, seed=state[1])
         return gradient + deviation * noise
@@ -106,7 +106,7 @@ class Noise(GradientTransform):
 
 @serializable
 @dataclasses.dataclass(frozen=True)
-class Transform(GradientTransform):
+class FunctionTransform(GradientTransform):
     """Any function of a variable's path and its gradient.
 
     `ExtendedOptimizer` also takes the bare function.
@@ -121,7 +121,8 @@ class Transform(GradientTransform):
         ValueError: a function that is not registered, when it is saved.
 
     Example:
-        >>> ExtendedOptimizer("adam", [Transform(lambda path, g: -g if "adversary" in path else g)])
+        >>> reverse = FunctionTransform(lambda path, g: -g, paths="adversary")
+        >>> ExtendedOptimizer("adam", [reverse])
     """
 
     function: Callable[[str, Any], Any]
@@ -131,13 +132,15 @@ class Transform(GradientTransform):
         if isinstance(self.function, Mapping):
             object.__setattr__(self, "function", revive(self.function))
         if not callable(self.function):
-            raise TypeError(f"Transform: {self.function!r} is not a function (path, gradient)")
+            raise TypeError(
+                f"FunctionTransform: {self.function!r} is not a function (path, gradient)"
+            )
 
-    def transform(self, state: Any, step: WeightUpdate, path: str, gradient: Any) -> Any:
+    def transform(self, state: Any, update: WeightUpdate, path: str, gradient: Any) -> Any:
         changed = ops.convert_to_tensor(self.function(path, gradient))
         if tuple(changed.shape) != tuple(gradient.shape):
             raise ValueError(
-                f"Transform: the function made a gradient {tuple(changed.shape)} of "
+                f"FunctionTransform: the function made a gradient {tuple(changed.shape)} of "
                 f"{tuple(gradient.shape)} for {path!r}"
             )
         return changed
@@ -148,8 +151,8 @@ class Transform(GradientTransform):
             is None
         ):
             raise ValueError(
-                f"Transform: {self.function!r} cannot be saved; register a named function by "
-                "keras.saving.register_keras_serializable"
+                f"FunctionTransform: {self.function!r} cannot be saved; register a named function "
+                "by keras.saving.register_keras_serializable"
             )
         return {
             **super().get_config(),

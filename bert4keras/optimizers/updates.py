@@ -88,10 +88,10 @@ class WeightDecay(Extension):
             group_by_path(paths, groups, owner="WeightDecay")
         return set(range(len(paths))) - without
 
-    def begin(self, state: Any, step: WeightUpdate) -> None:
-        rate = step.optimizer.learning_rate
-        for index in sorted(state & step.gradients.keys()):
-            variable = step.variable(index)
+    def begin(self, state: Any, update: WeightUpdate) -> None:
+        rate = update.optimizer.learning_rate
+        for index in sorted(state & update.gradients.keys()):
+            variable = update.variable(index)
             variable.assign(variable * (1 - ops.cast(rate * self.rate, variable.dtype)))
 
 
@@ -125,19 +125,19 @@ class LayerAdaptation(Extension):
         without = excluded(optimizer.paths, self.exclude, "LayerAdaptation, exclude")
         return set(range(len(optimizer.paths))) - without
 
-    def begin(self, state: Any, step: WeightUpdate) -> None:
+    def begin(self, state: Any, update: WeightUpdate) -> None:
         # Behind the inner optimizer a schedule would give the rate of the next update.
-        step.notes[type(self)] = ops.convert_to_tensor(step.optimizer.learning_rate)
-        step.keep(state & step.gradients.keys())
+        update.notes[type(self)] = ops.convert_to_tensor(update.optimizer.learning_rate)
+        update.keep_old(state & update.gradients.keys())
 
-    def end(self, state: Any, step: WeightUpdate) -> None:
-        rate = step.notes[type(self)]
+    def end(self, state: Any, update: WeightUpdate) -> None:
+        rate = update.notes[type(self)]
         rate = ops.where(rate > 0, rate, 1.0)
-        for index in sorted(state & step.gradients.keys()):
-            old = step.old(index)
-            update = step.value(index) - old
-            ratio = trust_ratio(old, update / ops.cast(rate, update.dtype))
-            step.assign(index, old + ops.cast(ratio, update.dtype) * update)
+        for index in sorted(state & update.gradients.keys()):
+            old = update.old_value(index)
+            delta = update.value(index) - old
+            ratio = trust_ratio(old, delta / ops.cast(rate, delta.dtype))
+            update.assign(index, old + ops.cast(ratio, delta.dtype) * delta)
 
 
 @serializable
@@ -191,12 +191,12 @@ class LearningRateMultipliers(Extension):
                 factors[index] = factors.get(index, 1.0) * factor
         return {index: factor for index, factor in factors.items() if factor != 1}
 
-    def begin(self, state: Any, step: WeightUpdate) -> None:
-        step.keep(state.keys() & step.gradients.keys())
+    def begin(self, state: Any, update: WeightUpdate) -> None:
+        update.keep_old(state.keys() & update.gradients.keys())
 
-    def end(self, state: Any, step: WeightUpdate) -> None:
-        for index in sorted(state.keys() & step.gradients.keys()):
-            step.step_back(index, 1 - state[index])
+    def end(self, state: Any, update: WeightUpdate) -> None:
+        for index in sorted(state.keys() & update.gradients.keys()):
+            update.undo(index, 1 - state[index])
 
 
 @serializable
@@ -255,20 +255,20 @@ class LazyEmbeddings(Extension):
                     )
         return {index: slots.get(index, []) for index in sorted(found)}
 
-    def begin(self, state: Any, step: WeightUpdate) -> None:
-        step.keep(state.keys() & step.gradients.keys())
-        step.notes[type(self)] = {
+    def begin(self, state: Any, update: WeightUpdate) -> None:
+        update.keep_old(state.keys() & update.gradients.keys())
+        update.notes[type(self)] = {
             index: [ops.copy(slot) for slot in slots]
             for index, slots in state.items()
-            if index in step.gradients
+            if index in update.gradients
         }
 
-    def end(self, state: Any, step: WeightUpdate) -> None:
-        for index, old_slots in step.notes[type(self)].items():
-            gradient = step.gradients[index]
+    def end(self, state: Any, update: WeightUpdate) -> None:
+        for index, old_slots in update.notes[type(self)].items():
+            gradient = update.gradients[index]
             axes = tuple(range(1, len(gradient.shape)))
             seen = ops.any(gradient != 0, axis=axes, keepdims=True)
-            step.assign(index, ops.where(seen, step.value(index), step.old(index)))
+            update.assign(index, ops.where(seen, update.value(index), update.old_value(index)))
             for slot, old in zip(state[index], old_slots, strict=True):
                 slot.assign(ops.where(seen, ops.convert_to_tensor(slot), old))
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from keras import ops
 
 from .._serialization import serializable
-from .techniques import Technique, joint_norm, rescaled
+from .techniques import Technique, global_norm, rescaled
 
 
 @serializable
@@ -89,14 +89,14 @@ class PGD(FGM):
     def perturbation(self, step: Any, vectors: list[Any], gradients: list[Any]) -> list[Any]:
         found = self.projected(rescaled(gradients, self.alpha))
         for _ in range(self.steps - 1):
-            _, gradients, _ = step.constant_gradients(moved(vectors, found))
+            _, gradients, _ = step.value_and_detached_grads(perturbed(vectors, found))
             further = rescaled(gradients, self.alpha)
             found = self.projected([a + b for a, b in zip(found, further, strict=True)])
         return found
 
     def projected(self, tensors: list[Any]) -> list[Any]:
         """The nearest point of the ball."""
-        factor = ops.minimum(1.0, self.epsilon / ops.maximum(joint_norm(tensors), 1e-30))
+        factor = ops.minimum(1.0, self.epsilon / ops.maximum(global_norm(tensors), 1e-30))
         return [tensor * factor for tensor in tensors]
 
 
@@ -137,6 +137,6 @@ class GradientPenalty(Technique):
         return 0.5 * self.epsilon * sum(squares)
 
 
-def moved(vectors: list[Any], perturbation: list[Any]) -> list[Any]:
+def perturbed(vectors: list[Any], perturbation: list[Any]) -> list[Any]:
     """Vectors plus a perturbation in float32."""
     return [x + ops.cast(d, x.dtype) for x, d in zip(vectors, perturbation, strict=True)]

@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from .gradients import value_and_grad
-from .regularized import look_ups
+from .regularized import embedding_calls
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +139,7 @@ class _Slopes(keras.Model):
 
     def __init__(self, model: keras.Model, embedding: str, baseline: int | None):
         super().__init__(name="slopes")
-        vectors = look_ups(model, embedding)
+        vectors = embedding_calls(model, embedding)
         if len(vectors) != 1:
             raise ValueError(
                 f"{embedding!r} looks up vectors {len(vectors)} times in this model; integrated "

@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from .._serialization import serializable
-from .adversarial import moved
+from .adversarial import perturbed
 from .techniques import Objective, Technique, on_tensors, rescaled
 
 
@@ -45,7 +45,7 @@ class VAT(Technique):
     weight: float = 1.0
     from_logits: bool | None = None
 
-    role: ClassVar[str] = "virtual"
+    role: ClassVar[str] = "consistency"
     one_output: ClassVar[bool] = True
 
     def __post_init__(self):
@@ -61,8 +61,8 @@ class VAT(Technique):
             keras.random.normal(ops.shape(x), dtype="float32", seed=step.seed) for x in vectors
         ]
         for _ in range(self.iterations):
-            start = moved(vectors, rescaled(found, self.xi))
-            _, found, _ = step.constant_gradients(
+            start = perturbed(vectors, rescaled(found, self.xi))
+            _, found, _ = step.value_and_detached_grads(
                 start, lambda others: self.divergence(step, outputs, others)
             )
         return rescaled(found, self.epsilon)
@@ -99,7 +99,7 @@ class RDrop(Objective):
     def __post_init__(self):
         self.require(alpha=0)
 
-    def prepare(self, step: Any) -> None:
+    def prepare_batch(self, step: Any) -> None:
         def doubled(x):
             return ops.concatenate([x, x], axis=0)
 
@@ -113,7 +113,7 @@ class RDrop(Objective):
         between = weighted_mean(kl(p, q) + kl(q, p), step.pair_weights)
         return super().loss(step, outputs) + self.alpha / 4 * between
 
-    def visible(self, outputs: Any) -> Any:
+    def metric_outputs(self, outputs: Any) -> Any:
         return ops.split(outputs, 2, axis=0)[0]
 
 

@@ -75,7 +75,7 @@ def twice_differentiable(wanted: bool) -> Any:
     return sdpa_kernel(SDPBackend.MATH)
 
 
-def constant_gradients(
+def value_and_detached_grads(
     function: Callable[..., Any],
     tensors: Sequence[Any],
     variables: Sequence[Any],

@@ -46,7 +46,7 @@ class Mixup(Objective):
     def __post_init__(self):
         self.require(alpha=0.01)
 
-    def prepare(self, step: Any) -> None:
+    def prepare_batch(self, step: Any) -> None:
         count = ops.shape(step.inputs[0])[0]
         step.share = self.draw(step.seed)
         step.order = ops.argsort(keras.random.uniform((count,), seed=step.seed))
@@ -66,7 +66,7 @@ class Mixup(Objective):
         square = (u ** (-1 / self.alpha) - 1) * cosine**2
         return 0.5 + 0.5 * ops.sign(cosine) / ops.sqrt(1 + 1 / ops.maximum(square, 1e-30))
 
-    def change(self, step: Any, layer: Any, output: Any) -> Any:
+    def change_output(self, step: Any, layer: Any, output: Any) -> Any:
         if layer.name != (self.layer or step.embedding.name):
             return output
         return on_tensors(lambda x: self.mixed(step, x), output)

@@ -17,7 +17,7 @@ from .gradients import loss_scale, variable_values
 from .step import TrainingStep, is_lookup
 from .techniques import Technique
 
-ROLES = ("objective", "adversarial", "penalty", "virtual")
+ROLES = ("objective", "adversarial", "penalty", "consistency")
 
 
 @serializable
@@ -61,12 +61,12 @@ class RegularizedModel(SavedWhole, keras.Model):
         check_model(model)
         super().__init__(model.input, model.output, **{"name": model.name, **kwargs})
         self.techniques = check_techniques(techniques)
-        symbols = look_ups(self, embedding)
+        symbols = embedding_calls(self, embedding)
         # Kept apart: nothing that Keras would save or count as layers of this model.
-        self._apart = types.SimpleNamespace(plain=model, data=None, result=None, scope=None)
-        self._apart.lookups = keras.Model(self.inputs, symbols)
-        self._apart.embedding = self.get_layer(embedding)
-        self._apart.scopes = []
+        self._untracked = types.SimpleNamespace(plain=model, data=None, result=None, scope=None)
+        self._untracked.lookup_model = keras.Model(self.inputs, symbols)
+        self._untracked.embedding = self.get_layer(embedding)
+        self._untracked.scopes = []
         self.seed_generator = keras.random.SeedGenerator()
         for technique in self.techniques:
             self._check_technique(technique)
@@ -74,17 +74,17 @@ class RegularizedModel(SavedWhole, keras.Model):
     @property
     def plain(self) -> keras.Model:
         """The model without techniques; it has the same layers and weights."""
-        return self._apart.plain
+        return self._untracked.plain
 
     @property
     def embedding(self) -> keras.layers.Layer:
         """The layer whose looked-up vectors are perturbed."""
-        return self._apart.embedding
+        return self._untracked.embedding
 
     @property
-    def lookups(self) -> keras.Model:
+    def lookup_model(self) -> keras.Model:
         """From the inputs to what the embedding layer returns for ids."""
-        return self._apart.lookups
+        return self._untracked.lookup_model
 
     def technique(self, role: str) -> Technique | None:
         """The technique of this role, unless its numbers switch it off."""
@@ -134,7 +134,7 @@ class RegularizedModel(SavedWhole, keras.Model):
                     f"{name} differentiates the loss twice, which the loss of a "
                     f"{type(head).__name__} does not allow. FGM differentiates once."
                 )
-        if self._with_unlabelled and metrics and not kwargs.get("weighted_metrics"):
+        if self.reads_unlabelled and metrics and not kwargs.get("weighted_metrics"):
             kwargs["weighted_metrics"], metrics = metrics, None
         super().compile(optimizer, loss, *args, metrics=metrics, **kwargs)
 
@@ -146,36 +146,35 @@ class RegularizedModel(SavedWhole, keras.Model):
     @property
     def reads_unlabelled(self) -> bool:
         """Tell whether rows with a label below 0 are used: `VAT` trains on them without one."""
-        return self._with_unlabelled
-
-    @property
-    def _with_unlabelled(self) -> bool:
-        return any(technique.role == "virtual" for technique in self.techniques)
+        return any(technique.role == "consistency" for technique in self.techniques)
 
     def train_step(self, *args):
         """One step of `fit`; the data come last, after what JAX keeps outside of the model."""
         if not any(technique.active for technique in self.techniques):
             return super().train_step(*args)
-        self._apart.data, self._apart.scale = args[-1], loss_scale(self.optimizer, args[:-1])
+        self._untracked.data, self._untracked.scale = (
+            args[-1],
+            loss_scale(self.optimizer, args[:-1]),
+        )
         try:
             return super().train_step(*args)
         finally:
-            self._apart.data = self._apart.result = None
-            self._apart.scopes.clear()
+            self._untracked.data = self._untracked.result = None
+            self._untracked.scopes.clear()
 
     def call(self, inputs, training=None, mask=None):
-        if self._apart.data is None or not training:
+        if self._untracked.data is None or not training:
             return super().call(inputs, training=training, mask=mask)
-        _, y, weights = keras.utils.unpack_x_y_sample_weight(self._apart.data)
+        _, y, weights = keras.utils.unpack_x_y_sample_weight(self._untracked.data)
         with full_precision():
             step = TrainingStep(
-                self, inputs, *self._labelled(y, weights), weights, self._apart.scale
+                self, inputs, *self._labelled(y, weights), weights, self._untracked.scale
             )
-            self._apart.result, outputs = step.run()
+            self._untracked.result, outputs = step.run()
         return outputs
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        result = self._apart.result
+        result = self._untracked.result
         if result is not None and len(self.outputs) == 1:
             return result
         y, sample_weight = self._labelled(y, sample_weight)
@@ -197,7 +196,7 @@ class RegularizedModel(SavedWhole, keras.Model):
 
     def _labelled(self, y, weights):
         """Labels and weights in which rows without a label count 0 and the others for them."""
-        if not self._with_unlabelled or y is None:
+        if not self.reads_unlabelled or y is None:
             return y, weights
         known = ops.cast(y, "float32") >= 0
         share = ops.maximum(ops.mean(ops.cast(known, "float32")), 1e-9)
@@ -214,7 +213,7 @@ class RegularizedModel(SavedWhole, keras.Model):
     @property
     def losses(self):
         """In a step those of the pass that runs, else as of `keras.Model`."""
-        scope = self._apart.scope if hasattr(self, "_apart") else None
+        scope = self._untracked.scope if hasattr(self, "_untracked") else None
         if scope is None:
             return super().losses
         decayed = (v for v in self.trainable_variables if v.regularizer is not None)
@@ -238,13 +237,13 @@ class RegularizedModel(SavedWhole, keras.Model):
             ]
         scope = keras.StatelessScope(state_mapping=mapping, collect_losses=True)
         # Layers know their losses by id, which must not be given out twice in a step.
-        self._apart.scopes.append(scope)
+        self._untracked.scopes.append(scope)
         with scope:
-            self._apart.scope = scope
+            self._untracked.scope = scope
             try:
                 yield scope
             finally:
-                self._apart.scope = None
+                self._untracked.scope = None
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -295,7 +294,7 @@ def check_techniques(techniques: Any) -> tuple[Technique, ...]:
     return techniques
 
 
-def look_ups(model: keras.Model, name: str) -> list[Any]:
+def embedding_calls(model: keras.Model, name: str) -> list[Any]:
     """The symbolic outputs of the embedding layer of this name where it reads ids."""
     found = [out for layer, x, out in calls(model) if layer.name == name and is_lookup(x)]
     if not found:

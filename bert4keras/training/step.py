@@ -9,11 +9,11 @@ import keras
 from keras import ops
 
 from .._compat import flat_inputs, run_graph, with_implicit_mask, with_mask_of
-from .adversarial import moved
+from .adversarial import perturbed
 from .gradients import (
-    constant_gradients,
     random_state,
     set_random_state,
+    value_and_detached_grads,
     value_and_grad,
     variable_values,
 )
@@ -51,12 +51,14 @@ class TrainingStep:
         self.weights, self.all_weights = weights, all_weights
         self.scale, self.training = scale, training
         self.objective: Objective = model.technique("objective") or Objective()
-        self.objective.prepare(self)
+        self.objective.prepare_batch(self)
         self.random_state = random_state()
 
-    def look_up(self) -> list[Any]:
+    def embed(self) -> list[Any]:
         """The vectors of the batch, (B, T, E) each: one tensor for each time that ids are read."""
-        return list(keras.tree.flatten(self.model.lookups(self.inputs, training=self.training)))
+        return list(
+            keras.tree.flatten(self.model.lookup_model(self.inputs, training=self.training))
+        )
 
     def model_loss(self, labels: Any, outputs: Any, weights: Any) -> Any:
         """The loss that the model has been compiled with, and what its layers add."""
@@ -68,14 +70,14 @@ class TrainingStep:
         own = getattr(self.model.loss, "from_logits", False)
         return bool(own if given is None else given)
 
-    def evaluate(
+    def forward(
         self, vectors: Sequence[Any], values: list[Any] | None = None, loss: Callable | None = None
     ) -> tuple[Any, tuple[Any, list[Any]]]:
         """One pass.
 
         Args:
-            vectors: what the embedding layer returns, as from `look_up`.
-            values: what stands for the trainable variables, see `constant_gradients`.
+            vectors: what the embedding layer returns, as from `embed`.
+            values: what stands for the trainable variables, see `value_and_detached_grads`.
             loss: function of the outputs; None is the objective.
 
         Returns:
@@ -91,7 +93,7 @@ class TrainingStep:
                 output = with_implicit_mask(layer, first, pending.pop(0))
             else:
                 output = run()
-            return with_mask_of(output, self.objective.change(self, layer, output))
+            return with_mask_of(output, self.objective.change_output(self, layer, output))
 
         set_random_state(self.random_state)
         with self.model.state(values) as state:
@@ -101,19 +103,19 @@ class TrainingStep:
             new = [state.get_current_value(v) for v in self.model.non_trainable_variables]
         return ops.cast(value, "float32"), (outputs, new)
 
-    def constant_gradients(
+    def value_and_detached_grads(
         self, vectors: list[Any], loss: Callable | None = None, of_variables: bool = False
     ) -> Gradients:
-        """The result of `evaluate`, and gradients of the loss as constants.
+        """The result of `forward`, and gradients of the loss as constants.
 
         They are computed on the scaled loss, and are in float32 and without the scale.
         """
 
         def function(vectors, values):
-            value, rest = self.evaluate(vectors, values, loss)
+            value, rest = self.forward(vectors, values, loss)
             return value * self.scale, rest
 
-        found = constant_gradients(
+        found = value_and_detached_grads(
             function, vectors, self.model.trainable_variables, of_variables=of_variables
         )
         (value, rest), *gradients = found
@@ -125,24 +127,26 @@ class TrainingStep:
 
     def run(self) -> tuple[Any, Any]:
         """The loss of the step with all its techniques, and the outputs that metrics see."""
-        vectors, technique = self.look_up(), self.model.technique
-        adversarial, penalty, virtual = map(technique, ("adversarial", "penalty", "virtual"))
+        vectors, technique = self.embed(), self.model.technique
+        adversarial, penalty, consistency = map(
+            technique, ("adversarial", "penalty", "consistency")
+        )
         loss, (outputs, state), gradients = self.first_pass(vectors, adversarial, penalty)
         if adversarial is not None:
             gradients = [ops.stop_gradient(gradient) for gradient in gradients]
             move = adversarial.perturbation(self, vectors, gradients)
-            loss = loss + self.evaluate(moved(vectors, constants(move)))[0]
-        if virtual is not None:
-            move = virtual.perturbation(self, vectors, outputs)
-            others = self.evaluate(
-                moved(vectors, constants(move)),
-                loss=lambda others: virtual.divergence(self, outputs, others),
+            loss = loss + self.forward(perturbed(vectors, constants(move)))[0]
+        if consistency is not None:
+            move = consistency.perturbation(self, vectors, outputs)
+            others = self.forward(
+                perturbed(vectors, constants(move)),
+                loss=lambda others: consistency.divergence(self, outputs, others),
             )
-            loss = loss + virtual.weight * others[0]
+            loss = loss + consistency.weight * others[0]
         for variable, value in zip(self.model.non_trainable_variables, state, strict=True):
             if value is not None:
                 variable.assign(value)
-        return loss, self.objective.visible(outputs)
+        return loss, self.objective.metric_outputs(outputs)
 
     def first_pass(
         self, vectors: list[Any], adversarial: Technique | None, penalty: Technique | None
@@ -151,14 +155,16 @@ class TrainingStep:
         clean = adversarial is None or adversarial.clean
         if penalty is not None:
             (value, rest), gradients = value_and_grad(
-                lambda *vectors: self.scaled(*self.evaluate(vectors)), vectors, has_aux=True
+                lambda *vectors: self.scaled(*self.forward(vectors)), vectors, has_aux=True
             )
             gradients = self.unscaled(gradients)
             term = finite_part(penalty.penalty(gradients))
             return value / self.scale * clean + term, rest, gradients
         if adversarial is None:
-            return *self.evaluate(vectors), None
-        (value, rest), gradients, others = self.constant_gradients(vectors, of_variables=clean)
+            return *self.forward(vectors), None
+        (value, rest), gradients, others = self.value_and_detached_grads(
+            vectors, of_variables=clean
+        )
         if not clean:
             return 0.0, rest, gradients
         # Known already, the gradient of this pass is handed on by a term that is linear in vectors

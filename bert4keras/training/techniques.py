@@ -17,7 +17,7 @@ class Technique(Configurable):
     Attributes:
         role: techniques of one role exclude each other. "objective" decides what the loss of a
             batch is as a function of the looked-up vectors, "adversarial", "penalty" and
-            "virtual" add to it.
+            "consistency" add to it.
         active: False for a technique which its own numbers switch off.
         one_output: whether the model must have a single output, of class probabilities or scores.
         own_loss: whether the loss must be the compiled one alone, not one made inside the model.
@@ -43,17 +43,18 @@ class Technique(Configurable):
 
 @dataclasses.dataclass(frozen=True)
 class Objective(Technique):
-    """The loss of a batch; this one is the model's own, techniques change it.
+    """The loss of one batch: here the model's own, which subclasses change.
 
-    `prepare` sees the batch once per step, `change` what layers return, `loss` the outputs.
+    A training step calls `prepare_batch` once, and in each forward pass `change_output` after every
+    layer and `loss` at the end.
     """
 
     role: ClassVar[str] = "objective"
 
-    def prepare(self, step: Any) -> None:
+    def prepare_batch(self, step: Any) -> None:
         """Change `step.inputs`, `step.labels`, `step.weights`, before anything runs."""
 
-    def change(self, step: Any, layer: Any, output: Any) -> Any:
+    def change_output(self, step: Any, layer: Any, output: Any) -> Any:
         """What the model goes on with in place of what a layer returned."""
         return output
 
@@ -61,7 +62,7 @@ class Objective(Technique):
         """The loss, a scalar, given the model's outputs."""
         return step.model_loss(step.labels, outputs, step.weights)
 
-    def visible(self, outputs: Any) -> Any:
+    def metric_outputs(self, outputs: Any) -> Any:
         """The outputs that metrics see: one row per row of the batch that came in."""
         return outputs
 
@@ -71,7 +72,7 @@ def on_tensors(function: Any, structure: Any) -> Any:
     return keras.tree.map_structure(lambda x: None if x is None else function(x), structure)
 
 
-def joint_norm(tensors: list[Any]) -> Any:
+def global_norm(tensors: list[Any]) -> Any:
     """The Euclidean norm of all numbers of some tensors together, a float32 scalar."""
     return ops.sqrt(sum(ops.sum(ops.square(ops.cast(x, "float32"))) for x in tensors))
 
@@ -84,5 +85,5 @@ def rescaled(tensors: list[Any], norm: float) -> list[Any]:
     usable = ops.logical_and(largest > 0, ops.isfinite(largest))
     largest = ops.where(usable, largest, 1.0)
     tensors = [ops.where(usable, tensor / largest, 0.0) for tensor in tensors]
-    factor = norm / ops.maximum(joint_norm(tensors), 1e-30)
+    factor = norm / ops.maximum(global_norm(tensors), 1e-30)
     return [tensor * factor for tensor in tensors]

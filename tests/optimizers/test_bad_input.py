@@ -13,6 +13,7 @@ from bert4keras.optimizers import (
     Accumulate,
     Clip,
     ExtendedOptimizer,
+    FunctionTransform,
     GradientTransform,
     LayerAdaptation,
     LazyEmbeddings,
@@ -20,7 +21,6 @@ from bert4keras.optimizers import (
     Lookahead,
     Noise,
     Normalize,
-    Transform,
     WeightDecay,
     extend_with_lookahead,
 )
@@ -182,8 +182,8 @@ def test_moments_without_rows():
 
 
 def test_functions():
-    with pytest.raises(TypeError, match="Transform: 3 is not a function"):
-        Transform(3)
+    with pytest.raises(TypeError, match="FunctionTransform: 3 is not a function"):
+        FunctionTransform(3)
     with pytest.raises(ValueError, match=r"made a gradient \(\) of \(5, 3\) for 'Embedding-Token"):
         run(
             ExtendedOptimizer(SGD(), [lambda path, g: ops.sum(g)]),

@@ -18,12 +18,12 @@ from bert4keras.optimizers import (
     Adam,
     Clip,
     ExtendedOptimizer,
+    FunctionTransform,
     LazyEmbeddings,
     LearningRateMultipliers,
     Lookahead,
     Noise,
     PiecewiseLinear,
-    Transform,
     WeightDecay,
     warm_up,
 )
@@ -55,7 +55,7 @@ def every_extension() -> list:
         Accumulate(2),
         Clip(1.0),
         Noise(0.01),
-        Transform(halve, paths="Classifier"),
+        FunctionTransform(halve, paths="Classifier"),
         WeightDecay(0.01),
         LearningRateMultipliers({"^Embedding": 0.5}),
         LazyEmbeddings("^Embedding", moments="keep"),
@@ -114,7 +114,7 @@ def test_order_of_the_list_does_not_matter_but_of_transforms():
     orders = list(itertools.permutations(fixed))[7::8]
     expected = trained(fixed)
     assert all(furthest(trained(order), expected) == 0 for order in orders)
-    clip, large = Clip(0.5), Transform(lambda path, gradient: 10 * gradient)
+    clip, large = Clip(0.5), FunctionTransform(lambda path, gradient: 10 * gradient)
     assert furthest(trained([clip, large]), trained([large, clip])) > 0.1
 
 

@@ -19,13 +19,13 @@ from bert4keras.optimizers import (
     Adam,
     Clip,
     ExtendedOptimizer,
+    FunctionTransform,
     LayerAdaptation,
     LazyEmbeddings,
     LearningRateMultipliers,
     Lookahead,
     Normalize,
     PiecewiseLinear,
-    Transform,
     WeightDecay,
 )
 from helpers import numpy_optimizers as formulas
@@ -159,7 +159,7 @@ CASES = {
     "lookahead": (keras_adam, [Lookahead(4, 0.3)], lookahead(), lookahead(from_zero=True)),
     "clip": (keras_adam, [Clip(0.7)], transformed(clip), transformed(normalize)),
     "normalize": (keras_adam, [Normalize()], transformed(normalize), transformed(clip)),
-    "function": (keras_adam, [Transform(signs)], transformed(signs), adam()),
+    "function": (keras_adam, [FunctionTransform(signs)], transformed(signs), adam()),
     "everything": (
         lambda: keras.optimizers.Adam(PiecewiseLinear(RATE, POINTS)),
         [

@@ -42,8 +42,8 @@ def at_moved_rows(model, move: np.ndarray) -> list[np.ndarray]:
 def perturbation(technique) -> tuple[list, RegularizedModel]:
     model = RegularizedModel(small_model(rate=0.3), [technique])
     step = step_of(model)
-    vectors = step.look_up()
-    slopes = step.constant_gradients(vectors)[1]
+    vectors = step.embed()
+    slopes = step.value_and_detached_grads(vectors)[1]
     return technique.perturbation(step, vectors, slopes), model
 
 
@@ -105,11 +105,11 @@ def test_pgd_rises_at_least_as_far():
     def loss(technique):
         model = RegularizedModel(small_model(), [technique])
         step = step_of(model)
-        vectors = step.look_up()
-        move = technique.perturbation(step, vectors, step.constant_gradients(vectors)[1])
+        vectors = step.embed()
+        move = technique.perturbation(step, vectors, step.value_and_detached_grads(vectors)[1])
         assert norm(move) <= technique.epsilon * (1 + 1e-5)
         moved = [x + d for x, d in zip(vectors, move, strict=True)]
-        return float(numpy(step.evaluate(moved)[0]))
+        return float(numpy(step.forward(moved)[0]))
 
     fgm, pgd = loss(FGM(3.0)), loss(PGD(3.0, alpha=0.6, steps=12))
     assert pgd > fgm + 1e-3

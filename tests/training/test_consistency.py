@@ -31,8 +31,8 @@ def divergence(p: np.ndarray, q: np.ndarray) -> np.ndarray:
 def vat_move(technique: VAT, rate: float = 0.0):
     model = RegularizedModel(small_model(rate), [technique])
     step = step_of(model)
-    vectors = step.look_up()
-    outputs = step.evaluate(vectors)[1][0]
+    vectors = step.embed()
+    outputs = step.forward(vectors)[1][0]
     move = numpy(technique.perturbation(step, vectors, outputs)[0])
     return move, step, vectors, numpy(outputs)
 
@@ -44,12 +44,12 @@ def test_direction(rate):
     Under dropout too, where the answers to compare have the same mask."""
     epsilon = 0.5
     move, step, vectors, before = vat_move(VAT(epsilon, xi=0.5), rate)
-    np.testing.assert_array_equal(numpy(step.evaluate(vectors)[1][0]), before)  # the same mask
+    np.testing.assert_array_equal(numpy(step.forward(vectors)[1][0]), before)  # the same mask
 
     def reached(move):
         assert abs(norm([move]) - epsilon) < 1e-4
         moved = [vectors[0] + ops.convert_to_tensor(move.astype("float32"))]
-        return divergence(before, numpy(step.evaluate(moved)[1][0])).mean()
+        return divergence(before, numpy(step.forward(moved)[1][0])).mean()
 
     rng = np.random.default_rng(3)
     draws = rng.normal(size=(100, *move.shape))
@@ -113,7 +113,7 @@ def test_r_drop_by_numpy():
     technique, weights = RDrop(alpha=3.0), np.array([1.0, 0.5, 0.0, 2.0], "float32")
     for given in (None, weights):
         step = step_of(RegularizedModel(small_model(rate=0.5), [technique]), weights=given)
-        value, (outputs, _) = step.evaluate(step.look_up())
+        value, (outputs, _) = step.forward(step.embed())
         p, q = np.split(numpy(outputs), 2)
         assert np.abs(p - q).max() > 0.01  # two masks
         w = np.ones(4) if given is None else given
@@ -123,7 +123,7 @@ def test_r_drop_by_numpy():
         expected = np.mean(w * cross) + 3 / 4 * np.mean(w * both)
         np.testing.assert_allclose(numpy(value), expected, rtol=1e-5)
         assert np.mean(w * both) > 1e-3
-        np.testing.assert_array_equal(numpy(technique.visible(outputs)), p)
+        np.testing.assert_array_equal(numpy(technique.metric_outputs(outputs)), p)
 
 
 def test_r_drop_without_dropout_is_plain():

@@ -41,7 +41,7 @@ def by_hand(model, layer, share, order, labels=LABELS, weights=None):
 def test_loss_and_answers(layer, weights):
     model = RegularizedModel(small_model(), [Mixup(layer=layer)])
     step = shuffled_step(model, weights=weights)
-    value, (outputs, _) = step.evaluate(step.look_up())
+    value, (outputs, _) = step.forward(step.embed())
     share, order = float(numpy(step.share)), numpy(step.order)
     assert sorted(order) == [0, 1, 2, 3]
     loss, answers = by_hand(model, layer, share, order, weights=weights)
@@ -69,7 +69,7 @@ def test_a_tied_matrix_is_not_mixed_backwards():
     """Only what is looked up, where the embedding is the output matrix too."""
     model = RegularizedModel(tied_model(), [Mixup()])
     step = shuffled_step(model, y=IDS)
-    outputs = numpy(step.evaluate(step.look_up())[1][0])
+    outputs = numpy(step.forward(step.embed())[1][0])
     share, order = float(numpy(step.share)), numpy(step.order)
     table, w, b = model.get_weights()
     x = share * table[IDS] + (1 - share) * table[IDS][order]

@@ -13,7 +13,7 @@ from bert4keras.models import build_transformer_model
 from bert4keras.tasks.classification import MultiSampleDropout
 from bert4keras.tasks.tagging import ConditionalRandomField
 from bert4keras.training import FGM, PGD, VAT, GradientPenalty, Mixup, RDrop, RegularizedModel
-from bert4keras.training.techniques import joint_norm
+from bert4keras.training.techniques import global_norm
 from helpers.regularizing import (
     IDS,
     LABELS,
@@ -267,10 +267,10 @@ def test_an_implicit_mask_stays():
     model = RegularizedModel(plain, [FGM()])
     padded = np.array([[1, 5, 0], [7, 0, 0]], "int32")
     step = step_of(model, padded, LABELS[:2])
-    vectors = step.look_up()
-    found = numpy(step.evaluate(vectors, loss=lambda outputs: ops.mean(outputs))[1][0])
+    vectors = step.embed()
+    found = numpy(step.forward(vectors, loss=lambda outputs: ops.mean(outputs))[1][0])
     np.testing.assert_allclose(found, plain.predict(padded, verbose=0), atol=1e-6)
-    assert float(numpy(joint_norm(vectors))) > 0
+    assert float(numpy(global_norm(vectors))) > 0
 
 
 def sequential() -> keras.Model:
