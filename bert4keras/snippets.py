@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from ._absent import refuse
+from ._numpy import softmax
 
 # Resolved on first use: a worker of `parallel_apply` imports this module, but needs no Keras.
 _ELSEWHERE = {
@@ -57,13 +58,6 @@ def is_one_of(x: Any, candidates: Iterable) -> bool:
 def string_matching(text: str, keywords: Iterable[str]) -> bool:
     """Whether at least one of the keywords, which are regular expressions, occurs in the text."""
     return any(re.search(keyword, text) for keyword in keywords)
-
-
-def softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Exponentials that sum to 1 along an axis, in numpy; finite for large values."""
-    x = np.asarray(x)
-    powers = np.exp(x - x.max(axis=axis, keepdims=True))
-    return powers / powers.sum(axis=axis, keepdims=True)
 
 
 def parallel_apply(

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from ..._numpy import log_softmax
 from ...data import DataGenerator
 from ...data.masking import IGNORED
 from ...losses import SparseCategoricalCrossentropy
@@ -245,7 +246,7 @@ class FillMask(Task):
 
     def _best(self, scores: np.ndarray) -> Best:
         """The `top_k` most probable tokens by the scores (V,) of a position."""
-        logps = log_softmax(scores)
+        logps = _log_probabilities(scores)
         logps[self._excluded] = -np.inf
         some = np.argpartition(-logps, self.top_k - 1)[: self.top_k]
         order = some[np.lexsort((some, -logps[some]))]
@@ -323,7 +324,7 @@ class FillMask(Task):
         def keep(scores: np.ndarray, i: int) -> tuple[int, float, int]:
             labels = pairs[asked[i]][1]
             (at,) = np.nonzero(labels != IGNORED)
-            logps = log_softmax(scores[at])
+            logps = _log_probabilities(scores[at])
             right = int((logps.argmax(axis=-1) == labels[at]).sum())
             return right, float(logps[np.arange(len(at)), labels[at]].sum()), len(at)
 
@@ -360,8 +361,8 @@ class FillMask(Task):
         return {**super().get_config(), "top_k": self.top_k, "joint": self.joint}
 
 
-def log_softmax(scores: np.ndarray) -> np.ndarray:
-    """Log-probabilities, in float64, over the last axis.
+def _log_probabilities(scores: np.ndarray) -> np.ndarray:
+    """Return log-probabilities over the last axis, in float64.
 
     Raises:
         TaskError: scores that are no numbers.
@@ -369,5 +370,4 @@ def log_softmax(scores: np.ndarray) -> np.ndarray:
     scores = np.asarray(scores, "float64")
     if not np.isfinite(scores).all():
         raise TaskError("the model's scores are no numbers; was its training stable?")
-    scores = scores - scores.max(axis=-1, keepdims=True)
-    return scores - np.log(np.exp(scores).sum(axis=-1, keepdims=True))
+    return log_softmax(scores)

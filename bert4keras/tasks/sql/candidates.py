@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..._numpy import log_softmax
 from ..finite import as_scores
 from .labels import EncodedQuestion
 from .query import AGGREGATES, CONNECTIVES, OPERATORS, SQL, Condition
@@ -74,7 +75,7 @@ def scored_candidates(
     for start, end in spans:
         text = question[encoded.offsets[start][0] : encoded.offsets[end - 1][1]]
         slots.append(_conditions(scores, start, end, columns, text, link, width))
-    joins = _log_softmax(scores["connective"])[1:]
+    joins = log_softmax(scores["connective"])[1:]
     order = np.argsort(-joins, kind="stable")
     slots.append([(joins[i], CONNECTIVES[1 + i]) for i in order])
     if len(slots) < 4:
@@ -110,11 +111,6 @@ def best_combinations(
                 heapq.heappush(heap, (-total, following))
 
 
-def _log_softmax(scores: np.ndarray) -> np.ndarray:
-    peak = scores.max(axis=-1, keepdims=True)
-    return scores - peak - np.log(np.exp(scores - peak).sum(axis=-1, keepdims=True))
-
-
 def _shared_log_probability(
     select: np.ndarray, operator: np.ndarray, spans: Sequence[tuple[int, int]], length: int
 ) -> float:
@@ -125,7 +121,7 @@ def _shared_log_probability(
     outside = np.ones(length, bool)
     for start, end in spans:
         outside[start:end] = False
-    tags = _log_softmax(operator[1 : 1 + length])[outside, 0]
+    tags = log_softmax(operator[1 : 1 + length])[outside, 0]
     return float(tags.sum() - np.logaddexp(0, select).sum())
 
 
@@ -172,11 +168,11 @@ def _conditions(
     width: int,
 ) -> list[tuple[float, Condition]]:
     """The conditions that a value may be part of, the best first."""
-    tags = _log_softmax(scores["operator"][1 + start : 1 + end])
+    tags = log_softmax(scores["operator"][1 + start : 1 + end])
     # All tokens of a value vote for its operator, the first by its beginnings.
     by_operator = tags[0, 1::2] + tags[1:, 2::2].sum(axis=0)
     column = scores["column"][1 + start : 1 + end, :columns]
-    by_column = np.log(np.exp(_log_softmax(column)).mean(axis=0) + 1e-30)
+    by_column = np.log(np.exp(log_softmax(column)).mean(axis=0) + 1e-30)
     total = by_operator[:, None] + by_column
     preference = [int(c) for c in np.argsort(-by_column, kind="stable")]
     found: dict[Condition, float] = {}

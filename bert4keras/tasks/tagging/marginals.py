@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from ..._numpy import log_softmax
 from .memm import MaximumEntropyMarkovModel
 from .schemes import OUTSIDE, split_tag
 from .sequence_labelling import SequenceLabelling, to_numpy
@@ -133,12 +134,6 @@ def tag_chain(scores: np.ndarray, head: SequenceLabelling | None, matrix: np.nda
 def factors(logarithms: np.ndarray) -> np.ndarray:
     """exp, with a lower bound so that what is impossible everywhere leaves no 0 / 0."""
     return np.exp(np.maximum(logarithms, LOWEST))
-
-
-def log_softmax(x: np.ndarray, axis: int) -> np.ndarray:
-    """Logarithm of the softmax along an axis."""
-    x = x - x.max(axis=axis, keepdims=True)
-    return x - np.log(np.exp(x).sum(axis=axis, keepdims=True))
 
 
 def head_matrix(head: SequenceLabelling | None) -> np.ndarray | None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from ..._numpy import log_softmax
 from ..._serialization import serializable
 from .sequence_labelling import (
     SequenceLabelling,
@@ -132,8 +133,8 @@ class MaximumEntropyMarkovModel(SequenceLabelling):
             ends = packed[np.arange(len(packed)), np.maximum(lengths - 1, 0)]
             last = np.broadcast_to(matrix[:-1, -1], ends.shape)
             if self.bidirectional:
-                last = _log_softmax(ends + last, axis=1)
-            first = _log_softmax(packed[:, 0] + matrix[-1, :-1], axis=1)
+                last = log_softmax(ends + last, axis=1)
+            first = log_softmax(packed[:, 0] + matrix[-1, :-1], axis=1)
             step = partial(_local_step, rows_last(packed), matrix[:-1, :-1], self.bidirectional)
             found += best_paths(first, step, last, lengths)
         return [row[0][0] for row in found]
@@ -146,10 +147,5 @@ class MaximumEntropyMarkovModel(SequenceLabelling):
 def _local_step(steps: np.ndarray, pairs: np.ndarray, both: bool, t: int) -> np.ndarray:
     """log P of label t given the one before, plus that of the one before given t: (C, C, B)."""
     pairs = pairs[..., None]
-    forward = _log_softmax(steps[t] + pairs, axis=1)
-    return forward + _log_softmax(steps[t - 1][:, None] + pairs, axis=0) if both else forward
-
-
-def _log_softmax(x: np.ndarray, axis: int) -> np.ndarray:
-    x = x - x.max(axis=axis, keepdims=True)
-    return x - np.log(np.exp(x).sum(axis=axis, keepdims=True))
+    forward = log_softmax(steps[t] + pairs, axis=1)
+    return forward + log_softmax(steps[t - 1][:, None] + pairs, axis=0) if both else forward
