@@ -20,6 +20,7 @@ from keras import ops
 from . import _keras2
 from ._absent import absent
 from .layers.activations import gelu_tanh
+from .positions import position_angles, rotate_pairs
 
 __all__ = [
     "K",
@@ -284,8 +285,7 @@ def sinusoidal_embeddings(pos: Any, dim: int, base: float = 10000) -> Any:
     """Sines and cosines in turn, of positions (...); returns (..., dim) (arXiv:1706.03762)."""
     if dim % 2:
         raise ValueError(f"dim must be even, not {dim}.")
-    rates = ops.exp(ops.arange(0, dim, 2, dtype="float32") * (-math.log(base) / dim))
-    angles = ops.cast(pos, "float32")[..., None] * rates
+    angles = position_angles(pos, dim, base)
     both = ops.stack([ops.sin(angles), ops.cos(angles)], axis=-1)
     return ops.reshape(both, (*ops.shape(angles)[:-1], dim))
 
@@ -299,25 +299,20 @@ class Sinusoidal(keras.initializers.Initializer):
 
 
 def apply_rotary_position_embeddings(sinusoidal: Any, *tensors: Any) -> Any:
-    """Turn each pair of neighbouring features by its angle (RoFormer, arXiv:2104.09864).
+    """Rotate each pair of neighbouring features by its angle (RoFormer, arXiv:2104.09864).
 
     Args:
         sinusoidal: (B|1, T, H), from `sinusoidal_embeddings`.
         tensors: each (B, T, ..., H), of equal shapes.
 
     Returns:
-        The turned tensor, or a list of them for several.
+        The rotated tensor, or a list of them for several.
     """
     if not tensors or len({tuple(tensor.shape) for tensor in tensors}) > 1:
         raise ValueError(f"tensors of one shape are needed, not {[t.shape for t in tensors]}.")
-    angles = align(sinusoidal, [0, 1, -1], len(tensors[0].shape))
-    sin, cos = angles[..., ::2], angles[..., 1::2]
-    turned = []
-    for tensor in tensors:
-        x, y = tensor[..., ::2], tensor[..., 1::2]
-        pairs = ops.stack([x * cos - y * sin, y * cos + x * sin], axis=-1)
-        turned.append(ops.reshape(pairs, ops.shape(tensor)))
-    return turned[0] if len(turned) == 1 else turned
+    sines = align(sinusoidal, [0, 1, -1], len(tensors[0].shape))
+    rotated = [rotate_pairs(x, sines[..., ::2], sines[..., 1::2]) for x in tensors]
+    return rotated[0] if len(rotated) == 1 else rotated
 
 
 def multilabel_categorical_crossentropy(y_true: Any, y_pred: Any) -> Any:

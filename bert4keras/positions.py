@@ -1,7 +1,8 @@
-"""Where a token is: position strategies, a set of hooks that do nothing unless overridden.
+"""Position strategies: embeddings, rotations and score biases that depend on the position.
 
-Positions are always an explicit int tensor, so custom ids, left padding, packed documents and
-cached decoding steps go through the same code.
+A strategy describes the layers that it needs; the assembler (`models.Transformer`) creates and
+calls them. Position ids are always an explicit int tensor, so custom ids, left padding, packed
+documents and cached decoding steps go through the same code.
 
 Legend: B batch, T query length, S key length, N heads, H head size, E embedding size.
 """
@@ -10,76 +11,104 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import keras
 import numpy as np
 from keras import ops
 
-from ._position_ids import GivenPositions, PositionIds
+from ._position_ids import CustomPositionIds, PositionIds
 from ._serialization import Configurable, serializable
+from ._types import Tensor
+
+if TYPE_CHECKING:
+    from .config import TransformerConfig
+    from .masks import Mask
+
+
+class LayerSpec(NamedTuple):
+    """Description of a layer: its class, its name in the model, and its constructor arguments."""
+
+    layer: type[keras.layers.Layer]
+    name: str
+    options: Mapping[str, Any]
 
 
 @serializable
 @dataclasses.dataclass(frozen=True)
 class Position(Configurable):
-    """No positions at all; the base of the strategies.
+    """No position information; the base class of all strategies.
 
-    A family names one (`Transformer.position`), and the assembler calls each hook at its place.
+    A family names a strategy (`Transformer.position`). To write one, subclass (as a frozen
+    dataclass) and override `embedding`, `bias` or `rotate`. The layers of `embedding` and `bias`
+    must accept `embeddings_initializer`, which the assembler adds to their options.
+
+    Class attributes:
+        rotates: True if attention layers must call `rotate`; set where `rotate` is overridden.
     """
 
-    def ids(self, transformer: Any, inputs: Mapping[str, Any], name: str = "Position-Ids") -> Any:
-        """Positions (B|1, S), where the caller gives none.
+    rotates: ClassVar[bool] = False
 
-        Args:
-            transformer: the assembler, whose mask says where positions start anew.
-            inputs: model inputs by name, (B, S) each; those the mask needs, or `token_ids` alone.
-            name: of the layer.
-        """
-        config, strategy = transformer.config, transformer.mask
-        options = {"pad_token_id": self.padding(config), "reach": self.reach(config)}
-        if not strategy.restarts_positions or len(inputs) == 1:
-            return transformer.apply(inputs["token_ids"], PositionIds, name=name, **options)
-        inputs = {need: inputs[need] for need in ("token_ids", *strategy.input_names)}
-        options |= {"strategy": strategy, "hidden_id": config.pad_token_id}
-        return transformer.apply(inputs, PositionIds, name=name, **options)
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "rotate" in vars(cls) and "rotates" not in vars(cls):
+            cls.rotates = True
 
-    def padding(self, config: Any) -> int | None:
-        """The padding id, where it is left out of the count; None: it counts."""
-        return None
-
-    def given(self, transformer: Any, position_ids: Any) -> Any:
-        """The caller's own positions (B, S), checked where only some exist."""
-        reach = self.reach(transformer.config)
-        if reach is None:
-            return position_ids
-        highest = self.first(transformer.config) + reach
-        return transformer.apply(position_ids, GivenPositions, "Position-Given", reach=highest)
-
-    def first(self, config: Any) -> int:
-        """Position of the first token."""
+    def offset(self, config: TransformerConfig) -> int:
+        """Return the position id of the first token."""
         return 0
 
-    def reach(self, config: Any) -> int | None:
-        """How many tokens can have a position; None: any number."""
+    def max_length(self, config: TransformerConfig) -> int | None:
+        """Return the largest number of tokens that can have a position; None: no limit."""
         return None
 
-    def embed(self, transformer: Any, x: Any, positions: Any) -> Any:
-        """Add to the embeddings `x` (B, T, E); may create layers through `transformer.apply`."""
-        return x
-
-    def bias(self, transformer: Any, q_positions: Any, k_positions: Any) -> Any | None:
-        """Finite term for the attention scores, (B|1, N, T, S); computed once per forward."""
+    def padding_id(self, config: TransformerConfig) -> int | None:
+        """Return the token id that is skipped when positions are counted; None: none is."""
         return None
 
-    def rotate(self, query: Any, key: Any, positions: Any) -> tuple[Any, Any]:
-        """Turn queries and keys (B, T, N, H) by their positions (B|1, T)."""
+    def ids(self, config: TransformerConfig, mask: Mask | None = None) -> LayerSpec:
+        """Describe the layer that counts position ids (B|1, S) from token ids.
+
+        Args:
+            config: of the model.
+            mask: strategy whose `position_mask` decides which tokens count; the layer is then
+                called on a dict of `token_ids` and the mask's inputs. None: token ids only.
+        """
+        options = {"pad_token_id": self.padding_id(config), "max_length": self.max_length(config)}
+        if mask is not None:
+            options |= {"strategy": mask, "hidden_id": config.pad_token_id}
+        return LayerSpec(PositionIds, "Position-Ids", options)
+
+    def from_user(self, config: TransformerConfig) -> LayerSpec | None:
+        """Describe the layer that checks the user's own position ids; None: all ids are valid."""
+        length = self.max_length(config)
+        if length is None:
+            return None
+        limit = {"max_position": self.offset(config) + length}
+        return LayerSpec(CustomPositionIds, "Position-Given", limit)
+
+    def embedding(self, config: TransformerConfig, width: int) -> LayerSpec | None:
+        """Describe the layer whose output is added to the token embeddings.
+
+        The layer maps position ids (B|1, T) to vectors (B|1, T, E).
+
+        Args:
+            config: of the model.
+            width: E, width of the token embeddings.
+        """
+        return None
+
+    def bias(self, config: TransformerConfig) -> LayerSpec | None:
+        """Describe the layer whose output is added to the attention scores of every block.
+
+        The layer maps the position ids of queries (B|1, T) and keys (B|1, S) to finite numbers
+        (B|1, N, T, S). It is called once per forward pass.
+        """
+        return None
+
+    def rotate(self, query: Tensor, key: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Rotate queries and keys (B, T, N, H) according to their position ids (B|1, T)."""
         return query, key
-
-    @property
-    def rotates(self) -> bool:
-        """Whether attention layers must be given the positions."""
-        return type(self).rotate is not Position.rotate
 
 
 @serializable
@@ -87,47 +116,68 @@ class Position(Configurable):
 class Learned(Position):
     """A trained vector per position, added to the token embedding (BERT).
 
-    With `hierarchical_position` in the config the table reaches further, see `PositionEmbedding`.
+    With `hierarchical_position` in the config there are more positions, see `PositionEmbedding`.
     """
 
-    def reach(self, config):
+    def max_length(self, config):
         rows = config.max_position
-        return (rows**2 if config.hierarchical_position else rows) - self.first(config)
+        return (rows**2 if config.hierarchical_position else rows) - self.offset(config)
 
-    def embed(self, transformer, x, positions):
-        config = transformer.config
-        vectors = transformer.apply(
-            positions,
-            PositionEmbedding,
-            name="Embedding-Position",
-            input_dim=config.max_position,
-            output_dim=transformer.embedding_width,
-            hierarchical=config.hierarchical_position,
-            embeddings_initializer=transformer.initializer,
-        )
-        return transformer.apply([x, vectors], keras.layers.Add, name="Embedding-Position-Add")
+    def embedding(self, config, width):
+        options = {
+            "input_dim": config.max_position,
+            "output_dim": width,
+            "hierarchical": config.hierarchical_position,
+        }
+        return LayerSpec(PositionEmbedding, "Embedding-Position", options)
 
 
 @serializable
 @dataclasses.dataclass(frozen=True)
 class LearnedFromPadding(Learned):
-    """`Learned`, where the first token has the position after the padding id (RoBERTa)."""
+    """`Learned` with position ids that start after the padding id (RoBERTa)."""
 
-    def first(self, config):
+    def offset(self, config):
         return config.pad_token_id + 1
 
-    def padding(self, config):
+    def padding_id(self, config):
         return config.pad_token_id
+
+
+def frequencies(size: int, base: float = 10000.0) -> np.ndarray:
+    """Angles per position `base ** (-2i / size)`, float64 (size / 2,)."""
+    return base ** (-np.arange(0, size, 2, dtype="float64") / size)
+
+
+def position_angles(positions: Tensor, size: int, base: float = 10000.0) -> Tensor:
+    """Return position times frequency, float32: (...) to (..., size / 2)."""
+    # In float32 under every policy: a half cannot tell position 4097 from 4098.
+    return ops.cast(positions, "float32")[..., None] * ops.cast(frequencies(size, base), "float32")
+
+
+def rotate_pairs(x: Tensor, sine: Tensor, cosine: Tensor, interleaved: bool = True) -> Tensor:
+    """Rotate pairs of features, the last axis of x (..., H), by angles (..., H / 2).
+
+    Args:
+        x: vectors.
+        sine, cosine: of the angles; they broadcast over the other axes of `x`.
+        interleaved: pair feature 2i with 2i + 1; else pair i with i + H/2.
+    """
+    left, right = (x[..., ::2], x[..., 1::2]) if interleaved else ops.split(x, 2, axis=-1)
+    rotated = (left * cosine - right * sine, left * sine + right * cosine)
+    if interleaved:
+        return ops.reshape(ops.stack(rotated, axis=-1), ops.shape(x))
+    return ops.concatenate(rotated, axis=-1)
 
 
 @serializable
 @dataclasses.dataclass(frozen=True)
 class Rotary(Position):
-    """Queries and keys turned by an angle that grows with the position (RoPE).
+    """Rotary position embedding (RoPE): queries and keys rotated by position times frequency.
 
     Attributes:
-        base: the slowest angle is about 1 / base per position.
-        interleaved: pair coordinate 2i with 2i + 1 (the author's form); else i with i + H/2.
+        base: the lowest frequency is about 1 / base per position.
+        interleaved: pair feature 2i with 2i + 1 (the original form); else pair i with i + H/2.
 
     Source: Su et al., RoFormer, 2021 (arXiv:2104.09864).
     """
@@ -136,29 +186,18 @@ class Rotary(Position):
     interleaved: bool = True
 
     def rotate(self, query, key, positions):
-        size = query.shape[-1]
-        speeds = self.base ** (-np.arange(0, size, 2, dtype="float64") / size)
-        # Angles in float32: a half cannot tell position 4097 from 4098.
-        angles = ops.cast(positions, "float32")[..., None] * ops.cast(speeds, "float32")
+        angles = position_angles(positions, query.shape[-1], self.base)
         sine, cosine = (ops.cast(f(angles), query.dtype)[:, :, None, :] for f in (ops.sin, ops.cos))
-        return self.turn(query, sine, cosine), self.turn(key, sine, cosine)
-
-    def turn(self, x, sine, cosine):
-        """Rotate the pairs of coordinates of (B, T, N, H) by angles (B|1, T, 1, H/2)."""
-        left, right = (x[..., ::2], x[..., 1::2]) if self.interleaved else ops.split(x, 2, axis=-1)
-        turned = (left * cosine - right * sine, left * sine + right * cosine)
-        if self.interleaved:
-            return ops.reshape(ops.stack(turned, axis=-1), ops.shape(x))
-        return ops.concatenate(turned, axis=-1)
+        query, key = (rotate_pairs(x, sine, cosine, self.interleaved) for x in (query, key))
+        return query, key
 
 
 def sinusoids(count: int, size: int) -> np.ndarray:
-    """Sines and cosines of positions, alternating: float32 (count, size).
+    """Sinusoidal position vectors, sines and cosines alternating: float32 (count, size).
 
     Source: Vaswani et al., Attention Is All You Need, 2017 (arXiv:1706.03762).
     """
-    speeds = 10000.0 ** (-np.arange(0, size, 2) / size)
-    angles = np.arange(count)[:, None] * speeds
+    angles = np.arange(count)[:, None] * frequencies(size)
     return (
         np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(count, size).astype("float32")
     )
@@ -166,16 +205,17 @@ def sinusoids(count: int, size: int) -> np.ndarray:
 
 @serializable
 class PositionEmbedding(keras.layers.Embedding):
-    """Embedding of positions, which can reach further than its table.
+    """Embedding of position ids, optionally extended beyond its table.
 
     Args:
-        hierarchical: a in (0, 1), not 1/2. Position `i n + j`, for a table of n rows, is then read
-            as `a u[i] + (1 - a) u[j]` with `u = (p - a p[0]) / (1 - a)`: the first n positions
-            stay as they were trained, and n * n can be told apart. None: only the n of the table.
+        hierarchical: a number a in (0, 1) except 1/2. With a table p of n rows, position `i n + j`
+            has the vector `a u[i] + (1 - a) u[j]` with `u = (p - a p[0]) / (1 - a)`. So the first n
+            positions keep their trained vectors, and n * n positions have different ones. None:
+            only the n positions of the table.
         input_dim, output_dim, **kwargs: of `keras.layers.Embedding`.
 
     Call arguments:
-        inputs: int tensor (B|1, T), positions from 0.
+        inputs: position ids (B|1, T), int, from 0.
 
     Source: hierarchical: https://kexue.fm/archives/7947.
     """
@@ -184,7 +224,7 @@ class PositionEmbedding(keras.layers.Embedding):
         super().__init__(input_dim, output_dim, **kwargs)
         if hierarchical is not None and not (0 < hierarchical < 1 and hierarchical != 0.5):
             raise ValueError(
-                f"hierarchical_position must lie in (0, 1) and not be 0.5, not {hierarchical!r}."
+                f"hierarchical_position is {hierarchical!r}; it must be in (0, 1) and not 0.5."
             )
         self.hierarchical = hierarchical
 
@@ -205,39 +245,38 @@ class PositionEmbedding(keras.layers.Embedding):
 @serializable
 @dataclasses.dataclass(frozen=True)
 class T5Buckets(Position):
-    """A trained term of the attention scores, by head and bucket of distances; one for all blocks.
+    """T5's relative positions: a trained score bias per head and bucket of distances.
 
-    The number of buckets and the largest distance come from the config
-    (`relative_attention_num_buckets`, `relative_attention_max_distance`).
+    All blocks share it. The config must have `relative_attention_num_buckets` and
+    `relative_attention_max_distance`.
 
     Attributes:
-        bidirectional: keys after the query have buckets of their own; else all share one.
+        bidirectional: keys after the query have their own buckets; else they all share one.
 
     Source: Raffel et al., Exploring the Limits of Transfer Learning, 2019 (arXiv:1910.10683).
     """
 
     bidirectional: bool = True
 
-    def bias(self, transformer, q_positions, k_positions):
-        config = transformer.config
-        return transformer.apply(
-            [q_positions, k_positions],
-            BucketEmbedding,
-            name="Embedding-Relative-Position",
-            input_dim=config.relative_attention_num_buckets,
-            output_dim=config.num_attention_heads,
-            max_distance=config.relative_attention_max_distance,
-            bidirectional=self.bidirectional,
-            embeddings_initializer=transformer.initializer,
-        )
+    def bias(self, config):
+        options = {
+            "input_dim": config.relative_attention_num_buckets,
+            "output_dim": config.num_attention_heads,
+            "max_distance": config.relative_attention_max_distance,
+            "bidirectional": self.bidirectional,
+        }
+        return LayerSpec(BucketEmbedding, "Embedding-Relative-Position", options)
 
 
 def distance_buckets(count: int, max_distance: int, bidirectional: bool) -> np.ndarray:
-    """Buckets of the distances `key - query` from `-max_distance` to `max_distance`, int32.
+    """Return the buckets of the distances `key - query` from `-max_distance` to `max_distance`.
 
-    Half of the buckets of a direction hold one distance each, the others grow geometrically; what
-    lies farther than `max_distance` belongs to the last one. In whole numbers, so that no backend
-    rounds a border to the other side.
+    Half of the buckets of a direction hold one distance each; the others grow geometrically, and
+    the last one also holds all larger distances. Computed in whole numbers, so that no backend
+    rounds a border differently.
+
+    Returns:
+        int32 (2 max_distance + 1,).
     """
     distances = np.arange(-max_distance, max_distance + 1)
     size = count // 2 if bidirectional else count
@@ -262,20 +301,20 @@ def distance_buckets(count: int, max_distance: int, bidirectional: bool) -> np.n
 
 @serializable
 class BucketEmbedding(keras.layers.Embedding):
-    """A trained number per head for every bucket of distances between a query and a key.
+    """Embedding of distances between queries and keys: a trained number per head and bucket.
 
     Args:
         input_dim: number of buckets.
-        output_dim: number of heads, N.
-        max_distance: where the last bucket starts, see `distance_buckets`.
+        output_dim: N, number of heads.
+        max_distance: distance that is in the last bucket, as all larger ones are.
         bidirectional: see `T5Buckets`.
         **kwargs: of `keras.layers.Embedding`.
 
     Call arguments:
-        inputs: positions of the queries (B|1, T) and of the keys (B|1, S), int.
+        inputs: position ids of the queries (B|1, T) and of the keys (B|1, S), int.
 
     Returns:
-        (B|1, N, T, S), to be added to attention scores.
+        Bias (B|1, N, T, S) of the attention scores.
     """
 
     def __init__(
@@ -294,8 +333,8 @@ class BucketEmbedding(keras.layers.Embedding):
     def call(self, inputs):
         queries, keys = inputs
         distances = keys[:, None, :] - queries[:, :, None]
-        reach = self.max_distance
-        buckets = ops.take(self.buckets, ops.clip(distances, -reach, reach) + reach, axis=0)
+        limit = self.max_distance
+        buckets = ops.take(self.buckets, ops.clip(distances, -limit, limit) + limit, axis=0)
         return ops.transpose(super().call(buckets), (0, 3, 1, 2))
 
     def compute_output_spec(self, inputs):

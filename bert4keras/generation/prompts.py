@@ -100,8 +100,8 @@ def lay_out(
     """
     config, lengths = transformer.config, np.array([len(row) for row in prompts])
     _check(transformer, prompts, int(lengths.max()) + limit)
-    columns, reach = round_up(int(lengths.max())), transformer.position.reach(config)
-    columns = columns if reach is None else min(columns, reach)
+    columns, longest = round_up(int(lengths.max())), transformer.position.max_length(config)
+    columns = columns if longest is None else min(columns, longest)
     length = columns + round_up(limit)
     valid = np.arange(length)[None] >= (columns - lengths)[:, None]
     new = np.broadcast_to(np.arange(length) >= columns, valid.shape)
@@ -134,7 +134,7 @@ def lay_out(
 
 def _positions(transformer: Any, inputs: Mapping[str, Any], valid: np.ndarray) -> np.ndarray:
     """Position of each token among those of its text, (B, T); of padding, the first one."""
-    mask, first = transformer.mask, transformer.position.first(transformer.config)
+    mask, offset = transformer.mask, transformer.position.offset(transformer.config)
     number = valid.cumsum(1)
     if mask.restarts_positions and set(mask.input_names) <= set(inputs):
         for name in mask.input_names:
@@ -146,7 +146,7 @@ def _positions(transformer: Any, inputs: Mapping[str, Any], valid: np.ndarray) -
         counted = ops.convert_to_numpy(mask.position_mask(inputs))
         counted = counted & np.tri(valid.shape[1], dtype=bool)
         number = (counted & valid[:, None, :]).sum(-1)
-    return (np.maximum(number - 1, 0) + first).astype("int32")
+    return (np.maximum(number - 1, 0) + offset).astype("int32")
 
 
 def _check(transformer: Any, prompts: list[list[int]], longest: int) -> None:
@@ -159,9 +159,9 @@ def _check(transformer: Any, prompts: list[list[int]], longest: int) -> None:
                 f"{config.vocab_size} tokens. Tokenizer and model do not belong together, or "
                 "`keep_tokens` was given to only one of them."
             )
-    reach = transformer.position.reach(config)
-    if reach is not None and longest > reach:
+    limit = transformer.position.max_length(config)
+    if limit is not None and longest > limit:
         raise ValueError(
-            f"prompts and {longest} tokens in all are more than the model's {reach} positions. "
+            f"prompts and {longest} tokens in all are more than the model's {limit} positions. "
             "Shorten the prompts (tokenizer.encode(text, maxlen=...)) or ask for fewer new tokens."
         )

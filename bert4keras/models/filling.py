@@ -10,7 +10,6 @@ import numpy as np
 
 from ..data.permutation import check_ranks, ordered_inputs, random_ranks, target_positions
 from ..masks import Permutation
-from ..positions import Learned
 from .two_stream import TwoStream
 
 ORDERS = ("left", "right", "random")
@@ -88,7 +87,9 @@ def _reading(model: Any) -> int | None:
     if isinstance(mask, TwoStream) and isinstance(mask.order, Permutation):
         return None
     targets = config.custom_position_ids and config.hierarchical_position
-    if isinstance(mask, Permutation) and targets and type(transformer.position) is Learned:
+    position = transformer.position
+    counted = position.max_length(config) is not None and position.offset(config) == 0
+    if isinstance(mask, Permutation) and targets and counted:
         return config.max_position
     raise ValueError(
         "fill_gaps needs a model that knows which position to predict: two streams, with "

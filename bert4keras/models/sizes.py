@@ -12,7 +12,6 @@ from .._json import short_repr
 from ..checkpoints.assignment import WeightSpec
 from ..config import ConfigError
 from ..layers import GatedAttentionUnit, MultiHeadAttention
-from ..positions import Learned
 from .transformer import Transformer
 
 MOST_BLOCKS = 1000  # of the deepest that was published: DeepNet, 2022 (arXiv:2203.00555)
@@ -121,8 +120,9 @@ def _path(transformer: Transformer, name: str) -> str:
 def _embeddings(transformer: Transformer) -> dict[str, tuple[int, ...]]:
     config, width = transformer.config, transformer.embedding_width
     found = {"Token": (config.vocab_size, config.embedding_size)}
-    if isinstance(transformer.position, Learned):
-        found["Position"] = (config.max_position, width)
+    position = transformer.position.embedding(config, width)
+    if position is not None:
+        found["Position"] = (position.options["input_dim"], width)
     if config.segment_vocab_size and not config.shared_segment_embeddings:
         found["Segment"] = (config.segment_vocab_size, width)
     return {

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from .._types import Tensor
 from ..config import TransformerConfig
 from ..layers import (
     AttentionMask,
@@ -22,7 +23,7 @@ from ..layers import (
     TokenEmbedding,
 )
 from ..masks import Mask, get_mask, input_layer_name
-from ..positions import Learned, Position
+from ..positions import LayerSpec, Learned, Position
 from .block import block, post_norm
 from .context import Context
 from .pretraining_heads import PretrainingHeads, language_model, pooler
@@ -114,6 +115,10 @@ class Transformer:
             self.layers[name] = layer(name=name, **options)
         return self.layers[name](inputs, **(arguments or {}))
 
+    def apply_spec(self, inputs: Any, spec: LayerSpec, **options: Any) -> Any:
+        """Call the layer that `spec` describes, see `apply`; `options` are added to its own."""
+        return self.apply(inputs, spec.layer, spec.name, **spec.options, **options)
+
     def full_name(self, name: str) -> str:
         """Name of a layer in the model."""
         return f"{self.prefix}{name}"
@@ -165,14 +170,36 @@ class Transformer:
         """Work out what every block shares: mask, positions, position bias and condition."""
         inputs, rows = context.inputs, context.rows
         context.mask = self.attention_mask(context, self.mask)
-        context.key_positions = keys = (
-            self.position.given(self, inputs["position_ids"])
-            if "position_ids" in inputs
-            else self.position.ids(self, inputs)
-        )
+        context.key_positions = keys = self.position_ids(inputs)
         context.positions = keys if rows is None else ops.take(keys, rows, axis=1)
-        context.bias = self.position.bias(self, context.positions, keys)
+        context.bias = self.position_bias(context.positions, keys)
         context.condition = inputs.get("condition", self.condition)
+
+    def position_ids(self, inputs: Mapping[str, Tensor], name: str | None = None) -> Tensor:
+        """Position ids (B|1, S): the user's own, or counted from the token ids.
+
+        Args:
+            inputs: model inputs by name, (B, S) each.
+            name: of the layer that counts; None: as of `Position.ids`.
+        """
+        position, mask, config = self.position, self.mask, self.config
+        if "position_ids" in inputs:
+            check, ids = position.from_user(config), inputs["position_ids"]
+            return ids if check is None else self.apply_spec(ids, check)
+        if mask.restarts_positions and set(mask.input_names) <= set(inputs):
+            tokens = {key: inputs[key] for key in ("token_ids", *mask.input_names)}
+            spec = position.ids(config, mask)
+        else:
+            tokens, spec = inputs["token_ids"], position.ids(config)
+        return self.apply_spec(tokens, spec._replace(name=name or spec.name))
+
+    def position_bias(self, positions: Tensor, key_positions: Tensor) -> Tensor | None:
+        """Bias (B|1, N, T, S) that the position strategy adds to attention scores, if any."""
+        spec = self.position.bias(self.config)
+        if spec is None:
+            return None
+        ids = [positions, key_positions]
+        return self.apply_spec(ids, spec, embeddings_initializer=self.initializer)
 
     def attention_mask(self, context: Context, strategy: Mask, name: str = "Attention-Mask") -> Any:
         """What `strategy` and the padding let the rows of this pass see, bool (B, 1, T|1, S)."""
@@ -235,8 +262,13 @@ class Transformer:
         return self.config.embedding_size
 
     def embed_positions(self, x: Any, context: Context) -> Any:
-        """Add what the position strategy adds to the embeddings `x` (B, T, E)."""
-        return self.position.embed(self, x, context.positions)
+        """Add the position embedding, if the family has one, to the embeddings x (B, T, E)."""
+        spec = self.position.embedding(self.config, self.embedding_width)
+        if spec is None:
+            return x
+        initializer = {"embeddings_initializer": self.initializer}
+        vectors = self.apply_spec(context.positions, spec, **initializer)
+        return self.apply([x, vectors], keras.layers.Add, name="Embedding-Position-Add")
 
     def norm_embeddings(self, x: Any, context: Context) -> Any:
         """Norm and dropout of the summed embeddings."""

@@ -75,11 +75,11 @@ class EncoderFacts:
                 f"not give; a task feeds {' and '.join(known)}. Override `encode` to give others."
             )
         fixed = {t.name for t in model.inputs if len(t.shape) < 2 or t.shape[1] is not None}
-        reach = [layer.reach for layer in model.layers if isinstance(layer, PositionIds)]
+        lengths = [layer.max_length for layer in model.layers if isinstance(layer, PositionIds)]
         return cls(
             tuple(names),
             padded[0].pad_token_id,
-            min(filter(None, reach), default=None),
+            min(filter(None, lengths), default=None),
             masks[0].strategy if masks else Mask(),
             others,
             frozenset(fixed & set(others)),

@@ -19,7 +19,7 @@ from bert4keras.layers import (
     VocabularyBias,
     get_activation,
 )
-from bert4keras.positions import GivenPositions, PositionIds
+from bert4keras.positions import CustomPositionIds, PositionIds
 from helpers import numpy_bert
 
 RNG = np.random.default_rng(5)
@@ -158,11 +158,11 @@ def test_token_embedding_refuses_foreign_ids(wrong):
 
 
 def test_positions_that_a_table_lacks_are_refused():
-    ids = PositionIds(reach=4)
+    ids = PositionIds(max_length=4)
     assert ids(np.ones((2, 4), "int32")).shape == (1, 4)
     with pytest.raises(ValueError, match=r"5 tokens is longer than the model's 4.*maxlen=4"):
         ids(np.ones((1, 5), "int32"))
-    given = GivenPositions(reach=4)
+    given = CustomPositionIds(max_position=4)
     positions = np.array([[0, 1, 2, 3, 1, 2]], "int32")  # a longer row, of positions that exist
     np.testing.assert_array_equal(value(given(positions)), positions)
     with pytest.raises(ValueError, match=r"position 4 at \(0, 2\) is outside the model's 4 posit"):

@@ -287,11 +287,8 @@ class T5Decoder(T5Stack):
             pad_token_id=self.config.pad_token_id,
         )
         if self.config.cross_position_bias:
-            keys = source.get("position_ids")
-            if keys is None:
-                tokens = {"token_ids": source["token_ids"]}
-                keys = self.position.ids(self, tokens, name="Cross-Position-Ids")
-            cross.bias = self.position.bias(self, context.positions, keys)
+            keys = self.position_ids(source, name="Cross-Position-Ids")
+            cross.bias = self.position_bias(context.positions, keys)
 
     def apply_language_model(self, x, context):
         config, scale = self.config, self.config.scale_decoder_outputs
