@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
+from .._folding import half_width
+
 
 def is_string(value: Any) -> bool:
     """Whether the value is a str."""
@@ -20,10 +22,7 @@ def lowercase_and_normalize(text: str) -> str:
 
 def strQ2B(text: str) -> str:
     """Full-width characters (ＡＢＣ，) to their half-width forms (ABC,)."""
-    return text.translate(_HALF_WIDTH)
-
-
-_HALF_WIDTH = {0x3000: 0x20} | {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+    return half_width(text)
 
 
 def text_segmentate(

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ..._folding import fold_spelling
 from ...data import DataFileError, is_header, read_json_rows, read_table
 
 PROBLEMS = ("single_label", "multi_label", "regression")
@@ -211,7 +212,7 @@ def _check_spelling(path: str | os.PathLike, samples: Sequence[LabelledText], pr
     seen: dict[str, str] = {}
     for sample in samples if problem == "multi_label" else ():
         for label in sample.label:
-            known = seen.setdefault("".join(label.casefold().split()), label)
+            known = seen.setdefault(fold_spelling(label), label)
             if known != label:
                 reason = f"the label {label!r} is also written {known!r}; use one of them"
                 raise DataFileError.at(path, None, reason)

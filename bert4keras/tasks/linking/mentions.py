@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..._folding import fold_by_character
 from ...tokenizers.spans import Span
 from ..alignment import align_entities
 
@@ -54,7 +55,7 @@ class AliasTrie:
             for name in names:
                 if not name.strip():
                     raise ValueError(f"Entity {entity!r} has an empty name; leave it out.")
-                self._entities[_folded(name.strip())][entity] = None
+                self._entities[fold_by_character(name.strip())][entity] = None
         if not self._entities:
             raise ValueError("There is no name to look for: the aliases are empty.")
         self._root: dict = {}
@@ -65,15 +66,15 @@ class AliasTrie:
         return len(self._entities)
 
     def __contains__(self, name: str) -> bool:
-        return _folded(name.strip()) in self._entities
+        return fold_by_character(name.strip()) in self._entities
 
     def candidates(self, name: str) -> tuple[str, ...]:
         """Ids of the entities that bear a name, in the order in which they were given."""
-        return tuple(self._entities.get(_folded(name.strip()), ()))
+        return tuple(self._entities.get(fold_by_character(name.strip()), ()))
 
     def find(self, text: str) -> list[Mention]:
         """The names in a text from left to right: at each place the longest that fits."""
-        folded, found, start = _folded(text), [], 0
+        folded, found, start = fold_by_character(text), [], 0
         while start < len(folded):
             end = self._longest(folded, start)
             if end:
@@ -104,7 +105,7 @@ class AliasTrie:
         for text, gold in zip(texts, spans, strict=True):
             gold = {tuple(span) for span in gold}
             for mention in self.find(text):
-                name = _folded(text[mention.start : mention.end])
+                name = fold_by_character(text[mention.start : mention.end])
                 (right if mention[:2] in gold else wrong)[name] += 1
         dropped = sorted(n for n in wrong if (wrong[n] + 1) / (right[n] + 1) >= ratio)
         for name in dropped:
@@ -159,19 +160,6 @@ def name_boundary_flags(spans: Iterable[Span], offsets: Sequence[Span]) -> np.nd
 
 
 _END = ""  # the key of a node where a name ends; no character is empty
-
-
-def _folded(text: str) -> str:
-    """Lower case and half width, character by character, so that places stay what they are."""
-    return "".join(_fold(char) for char in text)
-
-
-def _fold(char: str) -> str:
-    if 0xFF01 <= ord(char) <= 0xFF5E:
-        char = chr(ord(char) - 0xFEE0)
-    # One character for one: `casefold` makes two of some, of "ß" say, and even `lower` of "İ".
-    choices = (" ",) if char == "\u3000" else (char.casefold(), char.lower(), char)
-    return next(choice for choice in choices if len(choice) == 1)
 
 
 def _joined(left: str, right: str) -> bool:

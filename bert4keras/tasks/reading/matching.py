@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..._folding import lower_by_character
 from .windows import PassageWindow
 
 FEATURES = 6  # of each character, see `match_features`
@@ -47,7 +48,7 @@ def match_features(question: str, passage: str, others: Sequence[str] = ()) -> n
         its runs of two, within 10 characters before and behind; the share of the other passages in
         which a run of two around it occurs.
     """
-    question, passage, *others = (_lower(text) for text in (question, passage, *others))
+    question, passage, *others = (lower_by_character(text) for text in (question, passage, *others))
     found = np.zeros((len(passage), 6), "float32")
     for n in (1, 2, 3):
         runs = {question[i : i + n] for i in range(len(question) - n + 1)}
@@ -85,8 +86,3 @@ def token_features(window: PassageWindow, features: np.ndarray) -> np.ndarray:
         if end > start:
             found[place] = features[start:end].max(axis=0)
     return found
-
-
-def _lower(text: str) -> str:
-    """`lower` character by character: as a whole it makes two of some."""
-    return "".join(char.lower()[0] for char in text)

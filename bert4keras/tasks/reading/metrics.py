@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ...data.text import longest_common_substring, strQ2B
+from ..._folding import half_width
+from ...data.text import longest_common_substring
 from ..words import paired
 
 Score = Callable[[str, Sequence[str]], float]
@@ -62,7 +63,7 @@ def cmrc_segment(text: str, tokenize: Callable[[str], Sequence[str]] | None = No
 
 def webqa_normalize(text: str) -> str:
     """A text without case, width (ＡＢ is ab), punctuation, symbols and blanks."""
-    text = strQ2B(text).lower()
+    text = half_width(text).lower()
     return "".join(c for c in text if unicodedata.category(c)[0] not in "PSZC")
 
 

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ..._folding import fold_spelling
 from ...data import DataFileError, read_json_rows
 
 Strings = tuple[str, str, str]
@@ -52,7 +53,7 @@ def read_relations(
                 f"{json.dumps(row, ensure_ascii=False)[:100]}"
             ) from None
         for _, predicate, _ in samples[-1].triples if check_spelling else ():
-            known = spellings.setdefault("".join(predicate.casefold().split()), predicate)
+            known = spellings.setdefault(fold_spelling(predicate), predicate)
             if known != predicate:
                 raise DataFileError(
                     f"{where}: the predicate {predicate!r} is also written {known!r}; use one of "

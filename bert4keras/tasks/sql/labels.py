@@ -16,12 +16,12 @@ so that two next to each other stay two, and a column may be asked for with seve
 from __future__ import annotations
 
 import itertools
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..._folding import nfkc_by_character
 from .numbers import plain_number
 from .query import AGGREGATES, CONNECTIVES, OPERATORS, SQL, canonical_value
 from .value_linking import edit_distance
@@ -159,7 +159,7 @@ def _places(sql, question, encoded, max_distance) -> list[tuple[int, int]]:
     """Runs of tokens [start, end) of all values, which do not overlap."""
     found = []
     for cond in sql.conds:
-        text = _folded(cond.value.strip())
+        text = nfkc_by_character(cond.value.strip())
         spans = _exact(text, question, encoded.offsets)
         spans = spans or _closest(text, question, encoded.offsets, max_distance)
         if not spans:
@@ -178,7 +178,7 @@ def _exact(text: str, question: str, offsets) -> list[tuple[int, int]]:
     """All runs of whole tokens that say the text, left to right."""
     starts = {span[0]: i for i, span in reversed(list(enumerate(offsets)))}
     ends = {span[1]: i + 1 for i, span in enumerate(offsets)}
-    folded = _folded(question)
+    folded = nfkc_by_character(question)
     places, place = [], folded.find(text) if text else -1
     while place >= 0:
         if place in starts and place + len(text) in ends:
@@ -224,9 +224,3 @@ def _disjoint(choices: Sequence[Sequence[tuple[int, int]]]) -> list | None:
         return None
 
     return rest_of(0, ())
-
-
-def _folded(text: str) -> str:
-    """A text with case and width of its characters made equal, character by character."""
-    forms = ((unicodedata.normalize("NFKC", char).lower(), char) for char in text)
-    return "".join(form if len(form) == 1 else char for form, char in forms)

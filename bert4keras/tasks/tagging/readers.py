@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ..._folding import fold_spelling
 from ...data import DataFileError, read_json_rows, read_lines, read_text
 from ..labelled_span import LabelledSpan
 from .columns import read_columns
@@ -163,7 +164,7 @@ def _check_spelling(path: str | Path, labels: Iterable[str]) -> None:
     """Refuse labels that differ in case or blanks only: they are one, misspelt."""
     seen: dict[str, str] = {}
     for label in labels:
-        known = seen.setdefault("".join(label.casefold().split()), label)
+        known = seen.setdefault(fold_spelling(label), label)
         if known != label:
             reason = f"the label {label!r} is also written {known!r}; use one of them"
             raise DataFileError.at(path, None, reason)

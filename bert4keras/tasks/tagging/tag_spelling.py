@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..._folding import fold_spelling
 from .schemes import OUTSIDE, SCHEMES
 
 # Letters of other schemes for those of BIOES: Last, Unit (BILOU) and Whole (BMEWO).
@@ -106,6 +107,6 @@ def _check_letters(tags, parts) -> None:
 def _check_types(tags, parts) -> None:
     seen: dict[str, str] = {}
     for tag, (_, label) in zip(tags, parts, strict=True):
-        known = seen.setdefault("".join(label.casefold().split()), label)
+        known = seen.setdefault(fold_spelling(label), label)
         if known != label:
             raise TagError(tag, f"the type of {tag!r} is written {known!r} elsewhere; use one")
