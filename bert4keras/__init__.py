@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 
 # Imported for what they register with Keras, so that `keras.models.load_model` reads our models.
-from . import families, layers, losses, models, optimizers, tasks, training  # noqa: F401
+from . import layers, losses, models, optimizers, tasks, training  # noqa: F401
 
 __version__ = "1.0.0.dev0"
 

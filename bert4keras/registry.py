@@ -1,15 +1,66 @@
-"""Families by name: which builder and which checkpoint tables belong to a `model_type`."""
+"""Model families by name, each imported when it is first asked for.
+
+A family is a `Transformer` subclass, the tables of its checkpoints and facts about its tokenizer.
+Those of the package are listed in `families.MODULES`; any other is added by `register_model`. This
+module imports none of them, so `checkpoints` and `tokenizers` look families up here without
+depending on model code.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+import importlib
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from typing import TYPE_CHECKING, TypeVar
 
-from .checkpoints import TABLES, WeightTable, register_tables
+from .families import MODULES
 
 if TYPE_CHECKING:
+    from .checkpoints import WeightTable
     from .models.transformer import Transformer
+
+Value = TypeVar("Value")
+_MODULE_OF = {name: module for module, names in MODULES.items() for name in names.split()}
+_ORDER = {name: place for place, name in enumerate(_MODULE_OF)}
+
+
+def _import_family(name: str) -> None:
+    """Import the module of one of the package's own families, which registers it."""
+    if name in _MODULE_OF:
+        importlib.import_module(f"{__package__}.families.{_MODULE_OF[name]}")
+
+
+class FamilyMapping(MutableMapping[str, Value]):
+    """Values by family name; looking up a name imports its family, iterating imports all.
+
+    The order is that of `families.MODULES`, then that of registration.
+    """
+
+    def __init__(self) -> None:
+        self._values: dict[str, Value] = {}
+
+    def __getitem__(self, name: str) -> Value:
+        _import_family(name)
+        return self._values[name]
+
+    def __setitem__(self, name: str, value: Value) -> None:
+        _import_family(name)  # so that the import does not undo what is set here
+        self._values[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        del self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        for name in _MODULE_OF:
+            _import_family(name)
+        return iter(self.imported())
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def imported(self) -> list[str]:
+        """Return the names of the families that have been imported, in order."""
+        return sorted(self._values, key=lambda name: _ORDER.get(name, len(_ORDER)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +72,8 @@ class Family:
     tables: tuple[WeightTable, ...]
 
 
-FAMILIES: dict[str, Family] = {}
+FAMILIES: FamilyMapping[Family] = FamilyMapping()
+TABLES: FamilyMapping[tuple[WeightTable, ...]] = FamilyMapping()
 
 
 def register_model(
@@ -48,13 +100,14 @@ def register_model(
 
 
 def get_family(model: str | type[Transformer]) -> Family:
-    """The family of a name, or of a `Transformer` class.
+    """Return the family of a name, or of a `Transformer` class.
 
     Raises:
         ValueError: an unknown name; says what is known and how to add one.
     """
     if isinstance(model, type) and hasattr(model, "config_class"):
-        known = [family for family in FAMILIES.values() if family.transformer is model]
+        known = [FAMILIES[name] for name in FAMILIES.imported()]
+        known = [family for family in known if family.transformer is model]
         return known[0] if known else Family(model.__name__, model, ())
     if model not in FAMILIES:
         raise ValueError(
@@ -62,3 +115,18 @@ def get_family(model: str | type[Transformer]) -> Family:
             "with @bert4keras.models.register_model(name, tables=...) on a Transformer subclass."
         )
     return FAMILIES[model]
+
+
+def register_tables(family: str, tables: Iterable[WeightTable]) -> None:
+    """Make tables known to `load`, `save` and `convert` when none are passed.
+
+    Args:
+        family: `model_type` of the family; registering it again replaces its tables.
+        tables: one `WeightTable` for every checkpoint format.
+    """
+    TABLES[family] = tuple(tables)
+
+
+def all_tables() -> tuple[WeightTable, ...]:
+    """Return every registered table once, in the order of the families."""
+    return tuple(dict.fromkeys(table for tables in TABLES.values() for table in tables))

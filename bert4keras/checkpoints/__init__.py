@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from ..registry import TABLES, register_tables
 from .convert import Conversion, convert
 from .errors import CheckpointError
 from .presets import PRESETS, fetch
 from .readers import CheckpointReader, open_checkpoint
 from .table import IDENTITY, TRANSPOSE, Ignored, Rename, WeightMap, WeightTable, slice_of
-from .tables import TABLES, register_tables
 from .tensor_match import TensorMatch, match_tensors
 from .transfer import Report, load, save
 from .writers import replacing, write_safetensors, write_tensorflow

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ..registry import all_tables
 from .errors import CheckpointError
 from .readers import CheckpointReader
 from .table import WeightMap, WeightTable
-from .tables import all_tables
 from .tensor_match import (
     TensorMatch,
     guess_family,

@@ -12,13 +12,13 @@ import numpy as np
 from tqdm import tqdm
 
 from .._json import read_json
+from ..registry import TABLES
 from .directories import CONFIGS, model_directory
 from .errors import CheckpointError
 from .hub import TOKENIZER, is_address, resolve
 from .lazy_tensor import LazyTensor, fused
 from .readers import CheckpointReader, open_checkpoint
 from .table import TensorTransform, WeightMap, WeightTable
-from .tables import TABLES
 from .tensor_match import TensorMatch, match_tensors, row_label
 from .transfer import LAYOUTS, table_for, write_checkpoint
 

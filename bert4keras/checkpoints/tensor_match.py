@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
+from ..registry import TABLES
 from .errors import CheckpointError
 from .readers import CheckpointReader
 from .table import LONGEST_NAME, Ignored, WeightMap, WeightTable
-from .tables import TABLES
 
 MOST_SHOWN = 5
 ADAPTERS = ("lora_", "ia3_", "hada_w", "lokr_w", "vera_lambda", "oft_r", "modules_to_save")

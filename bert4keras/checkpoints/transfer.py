@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from ..registry import all_tables
 from .assignment import FLOATS, Assignment, assign_tensors, dtype_of, known_weights, prefix_of
 from .errors import CheckpointError
 from .lazy_tensor import LazyTensor, fused
 from .readers import CheckpointReader, open_checkpoint
 from .resize import fit_weight
 from .table import TensorTransform, WeightTable
-from .tables import all_tables
 from .tensor_match import (
     TensorMatch,
     guess_family,

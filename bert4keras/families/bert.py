@@ -2,11 +2,88 @@
 
 from __future__ import annotations
 
+from ..checkpoints.entries import NORM, TRAINING_STATE, rows, tied
+from ..checkpoints.table import TRANSPOSE, Ignored, Rename, WeightMap, WeightTable
 from ..models.transformer import Transformer
 from ..registry import register_model
 
+_EMBEDDINGS = (
+    WeightMap("Embedding-Token/embeddings", "bert/embeddings/word_embeddings", per_token=True),
+    WeightMap("Embedding-Segment/embeddings", "bert/embeddings/token_type_embeddings"),
+    WeightMap("Embedding-Position/embeddings", "bert/embeddings/position_embeddings"),
+    *rows("Embedding-Norm", "bert/embeddings/LayerNorm", NORM),
+    *rows("Embedding-Mapping", "bert/encoder/embedding_hidden_mapping_in"),
+)
 
-@register_model("bert", "roberta_as_bert", "minilm")
+_OURS, _THEIRS = "Transformer-{i}", "bert/encoder/layer_{i}"
+_ATTENTION = f"{_OURS}-MultiHeadSelfAttention"
+_BLOCK = (
+    *rows(f"{_ATTENTION}/query", f"{_THEIRS}/attention/self/query"),
+    *rows(f"{_ATTENTION}/key", f"{_THEIRS}/attention/self/key"),
+    *rows(f"{_ATTENTION}/value", f"{_THEIRS}/attention/self/value"),
+    *rows(f"{_ATTENTION}/output", f"{_THEIRS}/attention/output/dense"),
+    *rows(f"{_ATTENTION}-Norm", f"{_THEIRS}/attention/output/LayerNorm", NORM),
+    *rows(f"{_OURS}-FeedForward/inner", f"{_THEIRS}/intermediate/dense"),
+    *rows(f"{_OURS}-FeedForward/output", f"{_THEIRS}/output/dense"),
+    *rows(f"{_OURS}-FeedForward-Norm", f"{_THEIRS}/output/LayerNorm", NORM),
+)
+
+_HEADS = (
+    *rows("Pooler-Dense", "bert/pooler/dense"),
+    WeightMap("NSP-Proba/kernel", "cls/seq_relationship/output_weights", TRANSPOSE),
+    WeightMap("NSP-Proba/bias", "cls/seq_relationship/output_bias"),
+    *rows("MLM-Dense", "cls/predictions/transform/dense"),
+    *rows("MLM-Norm", "cls/predictions/transform/LayerNorm", NORM),
+    WeightMap("MLM-Bias/bias", "cls/predictions/output_bias", per_token=True),
+)
+
+GOOGLE = WeightTable(
+    "BERT, Google names", _EMBEDDINGS + _BLOCK + _HEADS, TRAINING_STATE, format="google"
+)
+
+TO_HUGGINGFACE = (
+    Rename(r"/kernel$", "/weight", TRANSPOSE),  # torch keeps (out, in)
+    Rename(r"/gamma$", "/weight"),
+    Rename(r"/beta$", "/bias"),
+    Rename(r"_embeddings$", r"\g<0>/weight"),
+    Rename(r"/output_weights$", "/weight"),
+    Rename(r"/output_bias$", "/bias"),
+    Rename(r"/layer_\{i\}/", "/layer/{i}/"),
+    Rename(r"/", "."),
+)
+
+
+def huggingface_ignored(root: str) -> tuple[Ignored, ...]:
+    """What a BERT-like checkpoint of Hugging Face holds besides weights."""
+    return (
+        Ignored(f"{root}.embeddings.position_ids", "constant 0, 1, 2, ..."),
+        Ignored(f"{root}.embeddings.token_type_ids", "constant 0, 0, 0, ..."),
+        tied(
+            "cls.predictions.decoder.weight",
+            f"{root}.embeddings.word_embeddings.weight",
+            "cls.predictions.bias",
+            "tied copy of the word embeddings",
+        ),
+        tied(
+            "cls.predictions.decoder.bias",
+            "cls.predictions.bias",
+            "cls.predictions.bias",
+            "tied copy of the output bias",
+        ),
+    )
+
+
+HUGGINGFACE = GOOGLE.renamed(
+    "BERT, Hugging Face names",
+    TO_HUGGINGFACE,
+    format="huggingface",
+    ignored=huggingface_ignored("bert"),
+)
+
+TABLES = (HUGGINGFACE, GOOGLE)
+
+
+@register_model("bert", "roberta_as_bert", "minilm", tables=TABLES)
 class BERT(Transformer):
     """Post-norm encoder with learned positions and segments: the base assembler, unchanged.
 

@@ -8,10 +8,12 @@ from typing import Any, ClassVar
 import keras
 
 from .._schema import Only, Size
+from ..checkpoints.table import Rename, WeightMap
 from ..config import TransformerConfig
 from ..layers import SegmentEmbedding
 from ..models.transformer import Transformer
 from ..registry import register_model
+from . import bert
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +35,18 @@ class ERNIEConfig(TransformerConfig):
     private_fields: ClassVar = TransformerConfig.private_fields | {"task_ids_input"}
 
 
-@register_model("ernie")
+HUGGINGFACE = bert.HUGGINGFACE.renamed(
+    "ERNIE, Hugging Face names",
+    (Rename(r"^bert\.", "ernie."),),
+    root="ernie",
+    roots=(),
+    ignored=bert.huggingface_ignored("ernie"),
+).extended(WeightMap("Embedding-Task/embeddings", "ernie.embeddings.task_type_embeddings.weight"))
+
+TABLES = (HUGGINGFACE,)
+
+
+@register_model("ernie", tables=TABLES)
 class ERNIE(Transformer):
     """ERNIE 2.0 and 3.0 encoders; 1.0 is BERT with relu.
 

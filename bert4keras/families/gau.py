@@ -8,10 +8,12 @@ from typing import Annotated, ClassVar
 import keras
 
 from .._schema import Activation, Only, Positive, Size, one_of
+from ..checkpoints.table import WeightMap
 from ..layers import GatedAttentionUnit
 from ..layers.gated_attention import NORMALIZATIONS
 from ..models.block import attention
 from ..registry import register_model
+from . import roformer
 from .roformer import RoFormerConfig, RoFormerV2, RoFormerV2Config
 
 
@@ -34,7 +36,22 @@ class GAUConfig(RoFormerConfig):
     unsupported: ClassVar = {**RoFormerV2Config.unsupported, "scaling_factor": Only("n")}
 
 
-@register_model("gau_alpha", "gau-alpha")
+_OURS, _THEIRS = "Transformer-{i}-GatedAttentionUnit", "GAU_alpha/encoder/layer_{i}/gau"
+GOOGLE = (
+    roformer.V2_GOOGLE.without("Transformer-*")
+    .renamed("GAU-alpha, TensorFlow names", ())
+    .extended(
+        WeightMap(f"{_OURS}/inner/kernel", f"{_THEIRS}/i_dense/kernel"),
+        WeightMap(f"{_OURS}/output/kernel", f"{_THEIRS}/o_dense/kernel"),
+        WeightMap(f"{_OURS}/query_gain", f"{_THEIRS}/q_scaleoffset/gamma"),
+        WeightMap(f"{_OURS}/key_gain", f"{_THEIRS}/k_scaleoffset/gamma"),
+    )
+)
+
+TABLES = (GOOGLE,)
+
+
+@register_model("gau_alpha", "gau-alpha", tables=TABLES)
 class GAUAlpha(RoFormerV2):
     """One wide gated head per block and no feed-forward part; `num_attention_heads` is not used.
 

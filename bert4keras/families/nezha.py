@@ -11,6 +11,7 @@ from ..layers import RelativeAttention
 from ..models.transformer import Transformer
 from ..positions import Position
 from ..registry import register_model
+from .roformer import GOOGLE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +27,10 @@ class NEZHAConfig(TransformerConfig):
     unsupported: ClassVar = {"use_relative_position": Only(True)}
 
 
-@register_model("nezha")
+TABLES = (GOOGLE.renamed("NEZHA, Google names", ()),)
+
+
+@register_model("nezha", tables=TABLES)
 class NEZHA(Transformer):
     """NEZHA.
 

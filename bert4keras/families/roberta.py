@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 
 from .._schema import Count, Positive, Size, TokenId
+from ..checkpoints.entries import tied
+from ..checkpoints.table import Rename
 from ..config import TransformerConfig
 from ..models.transformer import Transformer
 from ..positions import LearnedFromPadding
 from ..registry import register_model
+from . import bert
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +24,33 @@ class RoBERTaConfig(TransformerConfig):
     pad_token_id: TokenId = 1
 
 
-@register_model("roberta", "xlm-roberta", "camembert")
+HUGGINGFACE = bert.GOOGLE.without("NSP-Proba/*", "Embedding-Mapping/*").renamed(
+    "RoBERTa, Hugging Face names",
+    (
+        Rename(r"^bert/", "roberta/"),
+        Rename(r"^cls/predictions/transform/LayerNorm", "lm_head/layer_norm"),
+        Rename(r"^cls/predictions/(transform/)?", "lm_head/"),
+        *bert.TO_HUGGINGFACE,
+    ),
+    format="huggingface",
+    root="roberta",
+    roots=(),
+    ignored=(
+        *bert.huggingface_ignored("roberta")[:2],
+        tied(
+            "lm_head.decoder.weight",
+            "roberta.embeddings.word_embeddings.weight",
+            "lm_head.bias",
+            "tied copy of the word embeddings",
+        ),
+        tied("lm_head.decoder.bias", "lm_head.bias", "lm_head.bias", "tied copy of the bias"),
+    ),
+)
+
+TABLES = (HUGGINGFACE,)
+
+
+@register_model("roberta", "xlm-roberta", "camembert", tables=TABLES)
 class RoBERTa(Transformer):
     """RoBERTa as its authors and Hugging Face have it.
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import keras
+import numpy as np
 
 from .._schema import Only, Positive
+from ..checkpoints.table import Ignored, Rename
 from ..config import ConfigError, TransformerConfig
 from ..layers import UnscaledRMSNormalization
 from ..models.pretraining_heads import dense, vocabulary_scores
 from ..models.transformer import Transformer
 from ..positions import Rotary
 from ..registry import register_model
+from . import bert
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +30,45 @@ class RoFormerConfig(TransformerConfig):
         self.require_even_keys()
 
 
-@register_model("roformer")
+GOOGLE = bert.GOOGLE.without("Embedding-Position/*").renamed("RoFormer, Google names", ())
+
+
+def _sines_then_cosines(config: Any) -> np.ndarray:
+    size = config.attention_head_size
+    angles = np.arange(config.max_position)[:, None] / 10000 ** (np.arange(0, size, 2) / size)
+    return np.concatenate([np.sin(angles), np.cos(angles)], axis=1).astype("float32")
+
+
+HUGGINGFACE = GOOGLE.renamed(
+    "RoFormer, Hugging Face names",
+    (
+        Rename(r"^bert/encoder/embedding_hidden_mapping_in", "roformer/embeddings_project"),
+        Rename(r"^bert/", "roformer/"),
+        *bert.TO_HUGGINGFACE,
+    ),
+    format="huggingface",
+    root="roformer",
+    roots=(),
+    ignored=(
+        *bert.huggingface_ignored("roformer"),
+        Ignored(
+            "roformer.encoder.embed_positions.weight",
+            "constant sines of the positions",
+            constant=_sines_then_cosines,
+        ),
+    ),
+)
+
+# No biases, no gains; the head is the embedding table alone.
+V2_GOOGLE = GOOGLE.without("*/bias", "*/gamma", "*/beta", "Pooler-*", "NSP-*", "MLM-*").renamed(
+    "RoFormerV2, Google names", ()
+)
+
+TABLES = (HUGGINGFACE, GOOGLE)
+V2_TABLES = (V2_GOOGLE,)
+
+
+@register_model("roformer", tables=TABLES)
 class RoFormer(Transformer):
     """BERT with rotary position embeddings.
 
@@ -52,7 +93,7 @@ class RoFormerV2Config(RoFormerConfig):
     }
 
 
-@register_model("roformer_v2")
+@register_model("roformer_v2", tables=V2_TABLES)
 class RoFormerV2(RoFormer):
     """RoFormer without biases, and with norms that only divide by the root mean square.
 

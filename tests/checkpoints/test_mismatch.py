@@ -17,7 +17,7 @@ from bert4keras.checkpoints import (
     register_tables,
     save,
 )
-from bert4keras.checkpoints.tables.bert import HUGGINGFACE
+from bert4keras.families.bert import HUGGINGFACE
 from helpers.named_weights import Bag, arrays_of, assert_same, bag, values
 
 pytestmark = pytest.mark.spread

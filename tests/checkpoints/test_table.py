@@ -18,7 +18,7 @@ from bert4keras.checkpoints import (
     slice_of,
 )
 from bert4keras.checkpoints.table import fuse
-from bert4keras.checkpoints.tables.bert import GOOGLE, HUGGINGFACE, TABLES
+from bert4keras.families.bert import GOOGLE, HUGGINGFACE, TABLES
 from helpers.named_weights import Sizes, weight_shapes
 
 pytestmark = pytest.mark.spread

@@ -21,7 +21,7 @@ from bert4keras.checkpoints import (
     slice_of,
     write_safetensors,
 )
-from bert4keras.checkpoints.tables import all_tables
+from bert4keras.registry import all_tables
 from helpers.named_weights import (
     Bag,
     Sizes,

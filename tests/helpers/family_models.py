@@ -12,7 +12,7 @@ from helpers import tiny
 SINGLE = sorted(
     {
         family.transformer: name
-        for name, family in reversed(FAMILIES.items())
+        for name, family in reversed(list(FAMILIES.items()))
         if not name.startswith(("t5", "mt5"))
     }.values()
 )

@@ -14,7 +14,7 @@ from helpers import families, tiny
 
 pytestmark = pytest.mark.spread
 
-CLASSES = sorted({f.transformer: name for name, f in reversed(FAMILIES.items())}.values())
+CLASSES = sorted({f.transformer: name for name, f in reversed(list(FAMILIES.items()))}.values())
 
 
 @pytest.mark.parametrize("family", CLASSES)

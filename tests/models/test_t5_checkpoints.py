@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from bert4keras.checkpoints import convert, save
-from bert4keras.checkpoints.tables import t5 as tables
+from bert4keras.families.t5 import weights as tables
 from bert4keras.models import FAMILIES as REGISTERED
 from bert4keras.models import build_transformer_model
 from helpers.families import FAMILIES, TOLERANCE, TOLERANCES, build, gap, reference

@@ -23,7 +23,8 @@ from ...models.block import pre_norm
 from ...models.pretraining_heads import vocabulary_scores
 from ...models.transformer import Context, Transformer
 from ...positions import T5Buckets
-from ...registry import register_model
+from ...registry import register_model, register_tables
+from .weights import MT5_TABLES, TABLES
 
 GATED = "gated-"
 MOST_BUCKETS, FARTHEST = 256, 8192  # published are 32 and 128; more would take minutes to divide
@@ -199,6 +200,10 @@ class T511Config(T5Config):
     @classmethod
     def normalized(cls, values):
         return {**super().normalized(values), "tie_word_embeddings": False}
+
+
+register_tables("t5", TABLES)
+register_tables("mt5", MT5_TABLES)
 
 
 class T5Stack(Transformer):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..table import TRANSPOSE, Ignored, Rename, WeightMap, WeightTable
-from .common import TRAINING_STATE, tied
+from ...checkpoints.entries import TRAINING_STATE, tied
+from ...checkpoints.table import TRANSPOSE, Ignored, Rename, WeightMap, WeightTable
 
 _CROSS_BIAS = "relative positions of the cross-attention, which no T5 uses"
 

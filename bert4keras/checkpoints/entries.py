@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..table import IDENTITY, Ignored, TensorTransform, WeightMap
+from .table import IDENTITY, Ignored, TensorTransform, WeightMap
 
 DENSE = ("kernel", "bias")
 NORM = ("gamma", "beta")
