@@ -17,7 +17,7 @@ FIXTURES = ROOT / "tests" / "fixtures"
 LABELS = ["negative", "positive"]
 # Without layers and models, which follow below: a family is one file or one folder.
 CORE = ["config", "masks", "positions", "layers/attention", "layers/feed_forward"]
-CORE += ["models/context", "models/block", "models/transformer", "models/backbone", "models/bert"]
+CORE += ["models/context", "models/block", "models/transformer", "models/backbone", "families/bert"]
 
 Called = set[tuple[str, int]]  # (file, first line) of functions
 
