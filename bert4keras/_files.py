@@ -29,7 +29,7 @@ LOCK = "lock"
 
 
 @contextmanager
-def replace_file(path: str | os.PathLike) -> Iterator[Path]:
+def atomic_file(path: str | os.PathLike) -> Iterator[Path]:
     """Write one file under the yielded path; on leaving, it replaces `path`.
 
     Args:
@@ -40,17 +40,17 @@ def replace_file(path: str | os.PathLike) -> Iterator[Path]:
             intact.
     """
     path = Path(path)
-    with replace_files(path.parent, path.name, shown=path) as staging:
+    with atomic_files(path.parent, path.name, named_path=path) as staging:
         yield staging / path.name
 
 
 @contextmanager
-def replace_files(
+def atomic_files(
     directory: str | os.PathLike,
     owner: str,
     outdated: Callable[[Path], bool] = lambda path: False,
     last: Callable[[Path], bool] = lambda path: False,
-    shown: str | os.PathLike | None = None,
+    named_path: str | os.PathLike | None = None,
 ) -> Iterator[Path]:
     """Write files in the yielded directory; on leaving, all move to `directory`, or none.
 
@@ -59,7 +59,7 @@ def replace_files(
         owner: name of what is written, by which the next save of it finds what a killed one left.
         outdated: whether an old file of `directory` that has no successor is removed.
         last: whether a file moves after the others, which move in the order of their names.
-        shown: the path that the message of a failure names; by default `directory`.
+        named_path: the path that the message of a failure names; by default `directory`.
 
     Raises:
         OSError: a file could not be written; the old ones are intact.
@@ -67,7 +67,7 @@ def replace_files(
     directory = Path(directory)
     absent = [path for path in (directory, *directory.parents) if not path.exists()]
     try:
-        with _errors_name(directory if shown is None else shown):
+        with _errors_name(directory if named_path is None else named_path):
             directory.mkdir(parents=True, exist_ok=True)
             with _staging(directory, owner) as staging:
                 yield staging / "new"
@@ -88,7 +88,7 @@ def replace_files(
 
 
 @contextmanager
-def replace_directory(path: str | os.PathLike) -> Iterator[Path]:
+def atomic_directory(path: str | os.PathLike) -> Iterator[Path]:
     """Write the files of a directory under the yielded path; on leaving, it becomes `path`.
 
     What was there goes as a whole. A process that is killed in the moment between the two names
@@ -120,7 +120,7 @@ def replace_directory(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def recover_directory(path: Path) -> None:
-    """Put back a directory that a killed `replace_directory` has moved aside."""
+    """Put back a directory that a killed `atomic_directory` has moved aside."""
     if path.exists() or not path.parent.is_dir():
         return
     for staging in path.parent.glob(_prefix(path.name) + "*"):
@@ -139,7 +139,7 @@ def flush_directory(directory: Path) -> None:
 
 
 @contextmanager
-def _errors_name(shown: str | os.PathLike) -> Iterator[None]:
+def _errors_name(named_path: str | os.PathLike) -> Iterator[None]:
     """Have an OSError name the path that the caller knows, not the hidden one."""
     try:
         yield
@@ -148,8 +148,8 @@ def _errors_name(shown: str | os.PathLike) -> Iterator[None]:
             raise
         if error.errno is None:
             text = re.sub(re.escape(PREFIX) + r"[^/\\]*[/\\](new[/\\])?", "", str(error))
-            raise OSError(f"could not write {shown}: {text}") from error
-        raise OSError(error.errno, os.strerror(error.errno), os.fspath(shown)) from error
+            raise OSError(f"could not write {named_path}: {text}") from error
+        raise OSError(error.errno, os.strerror(error.errno), os.fspath(named_path)) from error
 
 
 @contextmanager

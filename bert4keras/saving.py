@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from ._files import replace_file
+from ._files import atomic_file
 
 
 def save_model(model: keras.Model, filepath: str | os.PathLike, overwrite: bool = True) -> None:
@@ -43,7 +43,7 @@ def save_model(model: keras.Model, filepath: str | os.PathLike, overwrite: bool 
     if optimizer is not None and not optimizer.built:
         # Keras builds it when the file is read, and then misses its variables there.
         optimizer.build(model.trainable_variables)
-    with replace_file(filepath) as new:
+    with atomic_file(filepath) as new:
         keras.saving.save_model(model, new)
 
 
@@ -58,7 +58,7 @@ def save_weights(model: keras.Model, filepath: str | os.PathLike) -> None:
     """
     if not str(filepath).endswith(".weights.h5"):
         raise ValueError(f"save_weights writes '.weights.h5' files, not {os.fspath(filepath)!r}.")
-    with replace_file(filepath) as new:
+    with atomic_file(filepath) as new:
         model.save_weights(new)
 
 

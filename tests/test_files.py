@@ -12,18 +12,18 @@ import pytest
 from bert4keras import _files
 from bert4keras._files import (
     PREFIX,
+    atomic_directory,
+    atomic_file,
+    atomic_files,
     recover_directory,
-    replace_directory,
-    replace_file,
-    replace_files,
 )
 
 pytestmark = pytest.mark.spread
 
 HANGS = """
 import sys, time
-from bert4keras._files import replace_file
-with replace_file(sys.argv[1]) as new:
+from bert4keras._files import atomic_file
+with atomic_file(sys.argv[1]) as new:
     new.write_text("half")
     print("writing", flush=True)
     time.sleep(600)
@@ -31,7 +31,7 @@ with replace_file(sys.argv[1]) as new:
 
 
 def write(path, text="new"):
-    with replace_file(path) as new:
+    with atomic_file(path) as new:
         new.write_text(text)
 
 
@@ -163,7 +163,7 @@ def test_a_failure_names_the_destination(tmp_path, error, message):
     path = tmp_path / "made" / "file"
 
     def fail():
-        with replace_file(path) as new:
+        with atomic_file(path) as new:
             fill = lambda value: str(value).replace("{hidden}", str(new))  # noqa: E731
             arguments = [value if isinstance(value, int) else fill(value) for value in error.args]
             if error.filename:
@@ -189,14 +189,14 @@ def test_destinations_that_cannot_be(tmp_path):
 def test_several_files(tmp_path):
     for name in ("a1", "a2", "b"):
         (tmp_path / name).write_text("old")
-    with replace_files(tmp_path, "a", outdated=lambda path: path.name[0] == "a") as new:
+    with atomic_files(tmp_path, "a", outdated=lambda path: path.name[0] == "a") as new:
         (new / "a1").write_text("new")
     texts = {path.name: path.read_text() for path in tmp_path.iterdir()}
     assert texts == {"a1": "new", "b": "old"}
 
 
 def fill(path, text, *names):
-    with replace_directory(path) as new:
+    with atomic_directory(path) as new:
         for name in names:
             (new / name).parent.mkdir(exist_ok=True)
             (new / name).write_text(text)
@@ -235,12 +235,12 @@ def test_a_directory_that_cannot_take_its_place_leaves_the_old_one(tmp_path, mon
 
 KILLED = """
 import os, sys
-from bert4keras._files import replace_directory
+from bert4keras._files import atomic_directory
 rename = os.rename
 def stop(source, target):
     rename(source, target)
     os._exit(1)
-with replace_directory(sys.argv[1]) as new:
+with atomic_directory(sys.argv[1]) as new:
     (new / "a").write_text("new")
     os.rename = stop
 """

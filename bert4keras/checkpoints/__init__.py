@@ -9,8 +9,8 @@ from .presets import PRESETS, fetch
 from .readers import CheckpointReader, open_checkpoint
 from .table import IDENTITY, TRANSPOSE, Ignored, Rename, WeightMap, WeightTable, slice_of
 from .tensor_match import TensorMatch, match_tensors
-from .transfer import Report, load, save
-from .writers import replacing, write_safetensors, write_tensorflow
+from .transfer import LoadReport, load, save
+from .writers import write_safetensors, write_tensorflow
 
 __all__ = [
     "IDENTITY",
@@ -21,8 +21,8 @@ __all__ = [
     "CheckpointReader",
     "Conversion",
     "Ignored",
+    "LoadReport",
     "Rename",
-    "Report",
     "TensorMatch",
     "WeightMap",
     "WeightTable",
@@ -32,7 +32,6 @@ __all__ = [
     "match_tensors",
     "open_checkpoint",
     "register_tables",
-    "replacing",
     "save",
     "slice_of",
     "write_safetensors",

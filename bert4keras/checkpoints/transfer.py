@@ -28,10 +28,10 @@ from .tensor_match import (
 )
 from .vocabulary_edit import VocabularyEdit
 from .writers import (
+    atomic_checkpoint,
     put_json,
     put_safetensors,
     put_tensorflow,
-    replacing,
     writing,
 )
 
@@ -45,7 +45,7 @@ LAYOUTS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Report:
+class LoadReport:
     """What became of every weight of the model and every tensor of the checkpoint.
 
     Attributes:
@@ -89,7 +89,7 @@ def load(
     tables: Sequence[WeightTable] | None = None,
     progress: bool = False,
     autoresize_weights: bool = False,
-) -> Report:
+) -> LoadReport:
     """Fill the weights of a model from a checkpoint, by name; frozen layers too.
 
     Names and shapes are checked before anything is assigned. Then one tensor at a time is read;
@@ -108,7 +108,7 @@ def load(
         autoresize_weights: fit weights of other sizes, but for the vocabulary; see `fit_weight`.
 
     Returns:
-        A `Report`; `print(report)` shows it as a small table.
+        A `LoadReport`; `print(report)` shows it as a small table.
 
     Raises:
         CheckpointError: unreadable source, missing or mis-shaped weights, token ids out of range.
@@ -128,7 +128,7 @@ def load(
             assignment.row.weight for assignment in bar if _assign(assignment, reader, edit)
         )
     used = {assignment.stored for assignment in assignments}
-    report = Report(
+    report = LoadReport(
         source=reader.source,
         table=match.table.name,
         loaded={assignment.row.weight: assignment.stored for assignment in assignments},
@@ -273,7 +273,7 @@ def write_checkpoint(
     rename = table.stored_name(tensors)
     tensors = {rename(name): tensor for name, tensor in tensors.items()}
     put = put_safetensors if table.format == "huggingface" else put_tensorflow
-    with writing(target), replacing(target.parent, target.name) as staging:
+    with writing(target), atomic_checkpoint(target.parent, target.name) as staging:
         names = put(staging, target.name, tensors, max_shard_size=max_shard_size)
         if config is not None:
             values = config.to_json_dict() if hasattr(config, "to_json_dict") else config

@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from .._files import replace_files
+from .._files import atomic_files
 from .errors import CRC_KEY, CheckpointError, crc32_start
 from .lazy_tensor import LazyTensor
 from .safetensors_reader import DTYPES
@@ -33,7 +33,7 @@ TENSORFLOW_SHARD = 10**9  # bytes in memory while TensorFlow writes, unless the 
 
 
 @contextmanager
-def replacing(directory: str | Path, checkpoint: str | None = None) -> Iterator[Path]:
+def atomic_checkpoint(directory: str | Path, checkpoint: str | None = None) -> Iterator[Path]:
     """Write files in the yielded directory; on leaving, all move to `directory`, or none.
 
     They move in the order of their names, the index of a bundle last.
@@ -48,7 +48,7 @@ def replacing(directory: str | Path, checkpoint: str | None = None) -> Iterator[
     """
     outdated = partial(_is_of, checkpoint)
     last = lambda path: path.suffix == ".index"  # noqa: E731
-    with replace_files(directory, checkpoint or "files", outdated, last) as staging:
+    with atomic_files(directory, checkpoint or "files", outdated, last) as staging:
         yield staging
 
 
@@ -86,7 +86,7 @@ def write_safetensors(
         CheckpointError: the file could not be written; the old one is intact.
     """
     path = Path(path)
-    with writing(path), replacing(path.parent, path.name) as staging:
+    with writing(path), atomic_checkpoint(path.parent, path.name) as staging:
         names = put_safetensors(staging, path.name, tensors, metadata, max_shard_size)
     return [path.with_name(name) for name in names]
 
@@ -98,7 +98,7 @@ def put_safetensors(
     metadata: Mapping[str, str] | None = None,
     max_shard_size: int | None = None,
 ) -> list[str]:
-    """`write_safetensors` into a directory of `replacing`; returns the names of the files."""
+    """Write safetensors files into a directory of `atomic_checkpoint`; return their names."""
     notes = {"format": "pt", **(metadata or {})}
     shards = _shards(tensors, max_shard_size)
     names, index = [file_name], f"{file_name}.index.json"
@@ -204,7 +204,7 @@ def write_tensorflow(
             intact.
     """
     prefix = Path(prefix)
-    with writing(prefix), replacing(prefix.parent, prefix.name) as staging:
+    with writing(prefix), atomic_checkpoint(prefix.parent, prefix.name) as staging:
         put_tensorflow(staging, prefix.name, tensors, max_shard_size)
     return [prefix]
 
@@ -215,7 +215,7 @@ def put_tensorflow(
     tensors: Mapping[str, np.ndarray | LazyTensor],
     max_shard_size: int | None = None,
 ) -> list[str]:
-    """`write_tensorflow` into a directory of `replacing`; returns the name of the prefix."""
+    """Write a TensorFlow checkpoint into a directory of `atomic_checkpoint`; return its prefix."""
     try:
         import tensorflow as tf
     except ImportError as error:
@@ -269,6 +269,6 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def put_json(path: Path, values: Mapping) -> None:
-    """Write a json object into a directory of `replacing`."""
+    """Write a json object into a directory of `atomic_checkpoint`."""
     text = json.dumps(dict(values), indent=2, ensure_ascii=False, sort_keys=True)
     path.write_text(text + "\n", encoding="utf-8")

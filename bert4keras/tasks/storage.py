@@ -15,7 +15,7 @@ from typing import Any
 
 import keras
 
-from .._files import recover_directory, replace_directory
+from .._files import atomic_directory, recover_directory
 from .._json import read_json, require_regular_file, short_repr
 from ..checkpoints.directories import model_directory
 from ..checkpoints.hub import is_address
@@ -48,7 +48,7 @@ def save_task(task: Task, directory: str | Path, card: str | None = None) -> Non
         raise TaskError(
             f"the options of {type(task).__name__} are no JSON values: {error}."
         ) from None
-    with replace_directory(directory) as staging:
+    with atomic_directory(directory) as staging:
         task.tokenizer.save(staging)
         save_model(task.model, staging / MODEL)
         task.save_assets(staging)

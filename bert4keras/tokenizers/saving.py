@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .._files import replace_files
+from .._files import atomic_files
 from .errors import TokenizerError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def save_tokenizer(tokenizer: TokenizerBase, directory: str | os.PathLike) -> No
     directory = Path(directory)
     if directory.exists() and not directory.is_dir():
         raise TokenizerError(f"{directory} is not a directory, so no tokenizer is saved there.")
-    with replace_files(directory, CONFIG, outdated=lambda path: path.name in FILES) as staging:
+    with atomic_files(directory, CONFIG, outdated=lambda path: path.name in FILES) as staging:
         for name, data in files.items():
             (staging / name).write_bytes(data)
 

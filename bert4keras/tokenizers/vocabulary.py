@@ -7,7 +7,7 @@ import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from .._files import replace_file
+from .._files import atomic_file
 from .characters import is_cjk, is_punctuation
 from .errors import TokenizerError, TokenizerNotFoundError
 from .read_file import read_file
@@ -78,7 +78,7 @@ def save_vocab(
         raise TokenizerError(
             f"Cannot write {path}: tokens that do not fit on a line: {broken[:5]}."
         )
-    with replace_file(path) as new, open(new, "w", encoding=encoding, newline="\n") as file:
+    with atomic_file(path) as new, open(new, "w", encoding=encoding, newline="\n") as file:
         file.writelines(f"{token}\n" for token in tokens)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from .._compat import resume_at, seed_states
-from .._files import replace_file
+from .._files import atomic_file
 from ..data import DataGenerator
 from ..saving import save_weights
 
@@ -100,7 +100,7 @@ class BackupAndRestore(keras.callbacks.Callback):
             "dropout": [ops.convert_to_numpy(s).tolist() for s in seed_states(self.model)],
             **self._data(),
         }
-        with replace_file(self.directory / "backup.json") as new:  # from now on it counts
+        with atomic_file(self.directory / "backup.json") as new:  # from now on it counts
             new.write_text(json.dumps(state), encoding="utf-8")
         for path in self.directory.glob("epoch-*.weights.h5"):
             if path.name != weights:

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from .._files import replace_file
+from .._files import atomic_file
 
 NOTE = "bert4keras.evaluator"  # attribute of a weight file: whose weights these are
 
@@ -162,7 +162,7 @@ class Evaluator(keras.callbacks.Callback):
         if self.restore_best:
             self._weights = self.model.get_weights()
         if self.filepath is not None:
-            with replace_file(self.filepath) as new:
+            with atomic_file(self.filepath) as new:
                 self.model.save_weights(new)
                 note = {"best": self.best, "epoch": self.best_epoch, "monitor": monitor}
                 _write_note(new, {**note, "mode": self.mode})
@@ -177,7 +177,7 @@ class Evaluator(keras.callbacks.Callback):
             "best_epoch": self.best_epoch,
             "results": [{"epoch": epoch, **results} for epoch, results in rows],
         }
-        with replace_file(self._results_path()) as new:
+        with atomic_file(self._results_path()) as new:
             new.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
 
 

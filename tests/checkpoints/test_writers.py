@@ -15,10 +15,10 @@ import pytest
 from bert4keras.checkpoints import (
     CheckpointError,
     open_checkpoint,
-    replacing,
     write_safetensors,
     write_tensorflow,
 )
+from bert4keras.checkpoints.writers import atomic_checkpoint
 
 pytestmark = pytest.mark.spread
 
@@ -87,7 +87,7 @@ def test_a_file_system_without_hard_links(tmp_path, monkeypatch):
     write_file(tmp_path, OLD)
     before = contents(tmp_path)
     monkeypatch.setattr(os, "link", fails)
-    with replacing(tmp_path) as staging:
+    with atomic_checkpoint(tmp_path) as staging:
         for name in ("model.safetensors", "config.json"):
             (staging / name).write_text("new")
     assert contents(tmp_path) == dict.fromkeys(["config.json", "model.safetensors"], b"new")
@@ -99,7 +99,7 @@ def test_interrupted_by_the_user(tmp_path):
     before = contents(tmp_path)
 
     def interrupted():
-        with replacing(tmp_path) as staging:
+        with atomic_checkpoint(tmp_path) as staging:
             write_file(staging, NEW)
             raise KeyboardInterrupt
 

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ..._files import replace_file
+from ..._files import atomic_file
 
 ROWS = 8192  # vectors of a corpus that are worked on at a time
 LONGEST = 1000  # bytes of a header, and of a text
@@ -136,5 +136,5 @@ def parts(vectors: np.ndarray) -> Iterator[np.ndarray]:
 
 def save_arrays(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None:
     """Write an `.npz` file, replacing an old one atomically."""
-    with replace_file(path) as new, open(new, "wb") as file:
+    with atomic_file(path) as new, open(new, "wb") as file:
         np.savez(file, **arrays)

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..._files import replace_directory
+from ..._files import atomic_directory
 from ..._json import short_repr
 from ...checkpoints import save, write_safetensors
 from ...registry import get_family
@@ -51,7 +51,7 @@ def replaced(
         )
     if directory.exists() and not (directory / known).is_file() and any(directory.iterdir()):
         raise TaskError(f"{directory} exists and holds something else; it is not replaced.")
-    with replace_directory(directory) as staging:
+    with atomic_directory(directory) as staging:
         yield staging
 
 
