@@ -45,7 +45,7 @@ _CONTROLS = re.compile(
 )
 
 
-def visible(text: str) -> str:
+def escape_control_characters(text: str) -> str:
     """The text with control characters written out, as in "\\x1b": for printing foreign text.
 
     Control characters (C0, C1) would steer a terminal, and those of direction (bidi) would show a
@@ -59,7 +59,7 @@ def entities_to_ansi(
 ) -> str:
     """The text for a terminal, entities on a coloured ground with their type behind them.
 
-    Control characters of text and labels are written out, see `visible`.
+    Control characters of text and labels are written out, see `escape_control_characters`.
 
     Args:
         text: the text.
@@ -71,22 +71,22 @@ def entities_to_ansi(
     Raises:
         ValueError: an entity that is empty or not within the text; names it.
     """
-    found = _checked(text, entities)
+    found = _sorted_pieces(text, entities)
     colour = _colours(found, labels)
     ground = lambda label: f"\x1b[30;48;5;{colour[label][0]}m"  # noqa: E731
 
     def close(label: str, around: str | None) -> str:
         again = "" if around is None else ground(around)
-        return f"\x1b[3m/{_name(label)}\x1b[0m{again}"
+        return f"\x1b[3m/{_label_text(label)}\x1b[0m{again}"
 
-    return _draw(text, found, lambda label, _: ground(label), close, visible)
+    return _draw(text, found, lambda label, _: ground(label), close, escape_control_characters)
 
 
 def entities_to_html(
     text: str, entities: Iterable[tuple[int, int, str]], labels: Sequence[str] | None = None
 ) -> str:
     """The text as a piece of HTML, all of it escaped; arguments as for `entities_to_ansi`."""
-    found = _checked(text, entities)
+    found = _sorted_pieces(text, entities)
     colour = _colours(found, labels)
 
     def begin(label: str, around: str | None) -> str:
@@ -94,7 +94,7 @@ def entities_to_html(
         return f'<mark style="{style}">'
 
     def close(label: str, around: str | None) -> str:
-        return f"<sub>{html.escape(_name(label))}</sub></mark>"
+        return f"<sub>{html.escape(_label_text(label))}</sub></mark>"
 
     return f"<span>{_draw(text, found, begin, close, _escaped)}</span>"
 
@@ -102,7 +102,7 @@ def entities_to_html(
 def weights_to_ansi(text: str, weights: Iterable[tuple[int, int, float]]) -> str:
     """The text for a terminal: on red ground what has a positive weight, on blue a negative one.
 
-    Control characters of the text are written out, see `visible`.
+    Control characters of the text are written out, see `escape_control_characters`.
 
     Args:
         text: the text.
@@ -112,7 +112,7 @@ def weights_to_ansi(text: str, weights: Iterable[tuple[int, int, float]]) -> str
     Raises:
         ValueError: a piece that is empty or not within the text, or a weight that is not finite.
     """
-    pieces = _finite(_checked(text, weights))
+    pieces = _check_finite(_sorted_pieces(text, weights))
     limit = _largest_weight(weight for *_, weight in pieces)
 
     def ground(weight: float | None) -> str:
@@ -124,12 +124,12 @@ def weights_to_ansi(text: str, weights: Iterable[tuple[int, int, float]]) -> str
     def close(weight: float, around: float | None) -> str:
         return f"\x1b[0m{ground(around)}" if ground(weight) else ""
 
-    return _draw(text, pieces, lambda weight, _: ground(weight), close, visible)
+    return _draw(text, pieces, lambda weight, _: ground(weight), close, escape_control_characters)
 
 
 def weights_to_html(text: str, weights: Iterable[tuple[int, int, float]]) -> str:
     """The text as a piece of HTML, coloured as by `weights_to_ansi`; weights show as tooltips."""
-    pieces = _finite(_checked(text, weights))
+    pieces = _check_finite(_sorted_pieces(text, weights))
     limit = _largest_weight(weight for *_, weight in pieces)
 
     def begin(weight: float, around: float | None) -> str:
@@ -216,7 +216,7 @@ def plot_history(history: Mapping[str, Sequence[float]] | Any, axes: Any = None)
     return axes
 
 
-def _checked(text: str, entities: Iterable[tuple[int, int, Any]]) -> list[_Piece]:
+def _sorted_pieces(text: str, entities: Iterable[tuple[int, int, Any]]) -> list[_Piece]:
     """Entities from the outermost to the innermost, in reading order."""
     found = [_Piece(*entity) for entity in entities]
     for entity in found:
@@ -231,7 +231,7 @@ def _checked(text: str, entities: Iterable[tuple[int, int, Any]]) -> list[_Piece
     return sorted(found, key=lambda entity: (entity.start, -entity.end))
 
 
-def _finite(pieces: list[_Piece]) -> list[_Piece]:
+def _check_finite(pieces: list[_Piece]) -> list[_Piece]:
     for start, end, weight in pieces:
         if not math.isfinite(weight):
             raise ValueError(f"The weight of characters {start} to {end} is {weight}, not finite.")
@@ -247,13 +247,13 @@ def _largest_weight(weights: Iterable[float]) -> float:
     return max((abs(weight) for weight in weights), default=0.0) or 1.0
 
 
-def _name(label: str) -> str:
+def _label_text(label: str) -> str:
     """A label in one line."""
-    return visible(str(label)).replace("\n", "\\n").replace("\t", "\\t")
+    return escape_control_characters(str(label)).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def _escaped(text: str) -> str:
-    return html.escape(visible(text))
+    return html.escape(escape_control_characters(text))
 
 
 def _draw(text: str, pieces: list[_Piece], begin, close, escape) -> str:

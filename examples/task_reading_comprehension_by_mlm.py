@@ -18,7 +18,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from bert4keras.data import DataGenerator, parse_json, read_text, split
+from bert4keras.data import DataGenerator, parse_json_text, read_text, split
 from bert4keras.optimizers import warm_up
 from bert4keras.tasks import FillMask, from_scratch
 from bert4keras.tasks.filling import most_probable_span
@@ -50,7 +50,7 @@ keras.utils.set_random_seed(options.seed)
 
 def read(path):
     """(question, passage, its first answer or "") of each question of a file of SQuAD."""
-    paragraphs = [a["paragraphs"] for a in parse_json(read_text(path), path)["data"]]
+    paragraphs = [a["paragraphs"] for a in parse_json_text(read_text(path), path)["data"]]
     for paragraph in itertools.chain(*paragraphs):
         for qa in paragraph["qas"]:
             answers = [answer["text"] for answer in qa.get("answers", ())]

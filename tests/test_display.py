@@ -14,11 +14,11 @@ import pytest
 from bert4keras.display import (
     entities_to_ansi,
     entities_to_html,
+    escape_control_characters,
     plot_attention,
     plot_history,
     plot_transitions,
     plot_weights,
-    visible,
     weights_to_ansi,
     weights_to_html,
 )
@@ -176,7 +176,7 @@ SHOWN = r"a\x1b[2J\x9b2J\x1b]0;x\x07\r\x00\u202eb\u2066\ud800\x7f" + "\tc\nd"
 def test_control_characters_are_written_out():
     """None reaches the terminal, from the text, an entity or a label."""
     size = len(HOSTILE)
-    assert visible(HOSTILE) == SHOWN
+    assert escape_control_characters(HOSTILE) == SHOWN
     for entities in ([], [(0, size, "A\x1b\nB")], [(3, size, "A\x1b\nB")]):
         drawn = plain(entities_to_ansi(HOSTILE, entities))
         assert drawn == SHOWN + (r"/A\x1b\nB" if entities else "")

@@ -23,7 +23,7 @@ from .text import (
 from .text_files import (
     DataFileError,
     is_header,
-    parse_json,
+    parse_json_text,
     read_json_rows,
     read_lines,
     read_table,
@@ -47,7 +47,7 @@ __all__ = [
     "ordered_inputs",
     "pack",
     "pack_candidates",
-    "parse_json",
+    "parse_json_text",
     "permute_tokens",
     "random_ranks",
     "read_json_rows",

@@ -97,7 +97,7 @@ def read_lines(path: str | os.PathLike, encoding: str | None = None) -> list[str
     return read_text(path, encoding).removesuffix("\n").split("\n")
 
 
-def parse_json(text: str, path: str | os.PathLike, line: int = 1) -> Any:
+def parse_json_text(text: str, path: str | os.PathLike, line: int = 1) -> Any:
     """The value of a JSON text; what `json.loads` would take in silence is refused, too.
 
     Args:
@@ -134,15 +134,15 @@ def read_json_rows(
         Pairs of "FILE, line 3" (of an array "FILE, row 3") and the object.
 
     Raises:
-        DataFileError: as `read_text` and `parse_json`, or a row that is no object.
+        DataFileError: as `read_text` and `parse_json_text`, or a row that is no object.
     """
     text = read_text(path, encoding)
     if text.lstrip().startswith("["):
-        values = parse_json(text, path)
+        values = parse_json_text(text, path)
         rows = [(f"{os.fspath(path)}, row {n}", row) for n, row in enumerate(values, 1)]
     else:
         rows = [
-            (f"{os.fspath(path)}, line {n}", parse_json(line, path, n))
+            (f"{os.fspath(path)}, line {n}", parse_json_text(line, path, n))
             for n, line in enumerate(text.split("\n"), 1)
             if line.strip()
         ]

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from ..data.padding import round_up
 from .loop import Search, arrays, check_logits
 from .processors import Processor
-from .prompts import id_lists, lay_out, right_aligned, round_up
+from .prompts import BUCKET, id_lists, lay_out, right_aligned
 from .strategies import BeamSearch, EndToken, Greedy, Strategy
 
 MOST_SEARCHES = 16  # compiled for one model and kept
@@ -204,7 +205,7 @@ def stream(
 
 def _source(lists: list[list[int]], pad: int) -> dict[str, np.ndarray]:
     """What an encoder reads, padded at the right end."""
-    columns = round_up(max(map(len, lists)))
+    columns = round_up(max(map(len, lists)), multiple_of=BUCKET)
     mirrored = right_aligned([row[::-1] for row in lists], columns, pad)[:, ::-1]
     lengths = np.array([len(row) for row in lists])[:, None]
     valid = (np.arange(columns)[None] < lengths).astype("int32")

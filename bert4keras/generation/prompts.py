@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from ..data.padding import round_up
+
 BUCKET = 32  # columns; so that few shapes are ever compiled
 
 
@@ -63,11 +65,6 @@ def _stripped(row: np.ndarray, pad_token_id: int | None) -> list[int]:
     return row[real[0] : real[-1] + 1].tolist() if len(real) else []
 
 
-def round_up(size: int, bucket: int = BUCKET) -> int:
-    """The next multiple of `bucket`."""
-    return -(-size // bucket) * bucket
-
-
 def right_aligned(rows: Sequence[Sequence[int]], columns: int, fill: int = 0) -> np.ndarray:
     """(B, P) int32 with each row at the right end."""
     out = np.full((len(rows), columns), fill, "int32")
@@ -100,9 +97,12 @@ def lay_out(
     """
     config, lengths = transformer.config, np.array([len(row) for row in prompts])
     _check(transformer, prompts, int(lengths.max()) + limit)
-    columns, longest = round_up(int(lengths.max())), transformer.position.max_length(config)
+    columns, longest = (
+        round_up(int(lengths.max()), multiple_of=BUCKET),
+        transformer.position.max_length(config),
+    )
     columns = columns if longest is None else min(columns, longest)
-    length = columns + round_up(limit)
+    length = columns + round_up(limit, multiple_of=BUCKET)
     valid = np.arange(length)[None] >= (columns - lengths)[:, None]
     new = np.broadcast_to(np.arange(length) >= columns, valid.shape)
     tokens = np.zeros((len(prompts), length), "int32")

@@ -16,7 +16,7 @@ from bert4keras.data import (
     DataFileError,
     LineFile,
     is_header,
-    parse_json,
+    parse_json_text,
     read_json_rows,
     read_lines,
     read_table,
@@ -150,8 +150,8 @@ def test_a_file_that_unpacks_to_too_much_takes_no_memory(tmp_path, monkeypatch, 
 )
 def test_what_is_no_json(text, message):
     with pytest.raises(DataFileError, match=f"f, line .*{message}"):
-        parse_json(text, "f", 7)
-    assert parse_json('{"a": ["\\ud83d\\ude00", 1.5]}', "f") == {"a": ["😀", 1.5]}
+        parse_json_text(text, "f", 7)
+    assert parse_json_text('{"a": ["\\ud83d\\ude00", 1.5]}', "f") == {"a": ["😀", 1.5]}
 
 
 @pytest.mark.parametrize(
@@ -252,5 +252,5 @@ def test_files_for_random_access(tmp_path):
 def test_json_with_many_equal_keys_takes_no_time(tmp_path):
     keys = ", ".join(f'"{i}": 1' for i in range(100_000))
     with pytest.raises(DataFileError, match="'7' occurs twice"):
-        parse_json(f'{{{keys}, "7": 1}}', "f")
+        parse_json_text(f'{{{keys}, "7": 1}}', "f")
     assert len(json.loads(f"{{{keys}}}")) == 100_000

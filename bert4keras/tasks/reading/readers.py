@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ...data import DataFileError, parse_json, read_json_rows, read_table, read_text
+from ...data import DataFileError, parse_json_text, read_json_rows, read_table, read_text
 from .samples import Answer, Question, places
 
 Sample = tuple[Question, tuple[Answer, ...]]
@@ -51,7 +51,7 @@ def read_squad(path: str | os.PathLike, encoding: str | None = None) -> list[Sam
 
     Args, Raises: as of `read_questions`.
     """
-    content = parse_json(read_text(path, encoding), path)
+    content = parse_json_text(read_text(path, encoding), path)
     found, where = [], "the whole"
     try:
         for i, article in enumerate(content["data"]):

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from ...data import DataGenerator
+from ...data.padding import round_up
 from ...tokenizers.base import TokenizerBase
 from ..base import Encoded, Task, TaskError, register_task
 from ..pretrained import open_encoder
@@ -244,7 +245,9 @@ class RelationExtractor(Task):
         pairs = linker_pairs(triples, self.predicates)
         heads = 2 + 2 * len(self.predicates)
         needed = sparse_pairs(pairs, heads).shape[1]
-        return sparse_pairs(pairs, heads, -(-needed // 8) * 8)  # few shapes, to compile few times
+        return sparse_pairs(
+            pairs, heads, round_up(needed, multiple_of=8)
+        )  # few shapes, to compile few times
 
     def training_row(
         self, encoded: Encoded, label: Any, window: int
