@@ -97,10 +97,8 @@ def lay_out(
     """
     config, lengths = transformer.config, np.array([len(row) for row in prompts])
     _check(transformer, prompts, int(lengths.max()) + limit)
-    columns, longest = (
-        round_up(int(lengths.max()), multiple_of=BUCKET),
-        transformer.position.max_length(config),
-    )
+    columns = round_up(int(lengths.max()), multiple_of=BUCKET)
+    longest = transformer.position.max_length(config)
     columns = columns if longest is None else min(columns, longest)
     length = columns + round_up(limit, multiple_of=BUCKET)
     valid = np.arange(length)[None] >= (columns - lengths)[:, None]

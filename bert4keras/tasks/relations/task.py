@@ -245,9 +245,8 @@ class RelationExtractor(Task):
         pairs = linker_pairs(triples, self.predicates)
         heads = 2 + 2 * len(self.predicates)
         needed = sparse_pairs(pairs, heads).shape[1]
-        return sparse_pairs(
-            pairs, heads, round_up(needed, multiple_of=8)
-        )  # few shapes, to compile few times
+        # Few shapes, so that few are compiled.
+        return sparse_pairs(pairs, heads, round_up(needed, multiple_of=8))
 
     def training_row(
         self, encoded: Encoded, label: Any, window: int
