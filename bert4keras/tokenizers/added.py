@@ -1,4 +1,4 @@
-"""Tokens that are found in a text as they are, before it is cut into words."""
+"""Added tokens: found in a text as they are, before it is split into words."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class AddedToken:
 
     Attributes:
         content: the token.
-        id: None: that of the vocabulary, or the next free one.
-        single_word: it is not found inside of a word.
-        lstrip, rstrip: blanks before, and after it belong to it.
-        normalized: it is searched for in the normalized (e.g. lower-cased) text.
-        special: it marks structure, not text.
+        id: None means the id that the vocabulary gives it, or the next free one.
+        single_word: True: it is not found inside a word.
+        lstrip, rstrip: True: blanks before, or after, it belong to it.
+        normalized: True: it is searched for in the normalized (e.g. lower-cased) text.
+        special: True: it marks structure, not text.
     """
 
     content: str
@@ -38,11 +38,11 @@ class AddedToken:
 
     @classmethod
     def make(cls, token: str | Mapping[str, Any] | AddedToken, **changes) -> AddedToken:
-        """Return a token given as a string, as a dict of the attributes, or as it is.
+        """Make an added token from a string, or from a dict of the attributes.
 
         Args:
-            token: what is given.
-            **changes: attributes (`id`, `special`, ...) that differ from what is given.
+            token: string, dict, or an `AddedToken`, which is returned unchanged.
+            **changes: attributes (`id`, `special`, ...) that replace those of `token`.
         """
         if isinstance(token, AddedToken):
             return token
@@ -51,7 +51,7 @@ class AddedToken:
         return cls(**{**{k: known[k] for k in names if k in known}, **changes})
 
     def as_json(self) -> dict[str, Any]:
-        """Return an entry of the list `added_tokens` of a tokenizer.json."""
+        """Return the entry for the list `added_tokens` of a tokenizer.json."""
         return asdict(self)
 
     @property
@@ -66,7 +66,10 @@ def number_added(
     """Give every added token an id.
 
     Returns:
-        The vocabulary with the added tokens, and these with their ids.
+        The vocabulary with the added tokens, and the added tokens with their ids.
+
+    Raises:
+        TokenizerError: a token has another id in the vocabulary.
     """
     vocab, numbered = dict(vocab), []
     highest = max(vocab.values(), default=-1)
@@ -87,11 +90,11 @@ def number_added(
 
 
 class AddedTokenFinder:
-    """Parts texts at added tokens, as the Rust library does, for tokenizers without it.
+    """Splitter of texts at added tokens, as in the Rust library, for tokenizers without it.
 
     Args:
         added: the tokens, with ids.
-        lowercase: whether tokens with `normalized` are searched for in lower-cased text.
+        lowercase: True: tokens with `normalized` are searched for in lower-cased text.
     """
 
     def __init__(self, added: Iterable[AddedToken], lowercase: bool = False):
@@ -107,7 +110,7 @@ class AddedTokenFinder:
             self._rust = rust.Tokenizer.from_str(json.dumps(content)) if added else None
 
     def split(self, text: str) -> list[tuple[int, int, int | None]]:
-        """Return (start, end, id of an added token or None) of the parts of a text, in order."""
+        """Split a text into parts: (start, end, id of an added token or None)."""
         if self._rust is None:
             return [(0, len(text), None)]
         with rust_errors("A text cannot be searched for added tokens"):

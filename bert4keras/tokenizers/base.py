@@ -1,47 +1,45 @@
-"""What every tokenizer shares: vocabulary, special tokens, pairs, offsets and truncation."""
+"""Base of the tokenizers: vocabulary, special tokens, pairs, offsets and truncation."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from .core import TokenizerCore
 from .errors import TokenizerError
 from .ids import TokenIds
 from .spans import Span, check_texts, paused_gc
+from .special_tokens import SpecialTokens
 from .template import SpecialTokensTemplate
 from .vocabulary import is_chinese_or_english
 
-_SPECIALS = ("pad", "unk", "mask", "start", "end")
 
+class TokenizerBase(TokenizerCore, SpecialTokens):
+    """Base class of the tokenizers; a subclass splits texts into tokens in `_tokenize_texts`.
 
-class TokenizerBase(TokenizerCore):
-    """Everything but the cutting of a text, which a subclass does in `_tokenize_texts`.
-
-    "[SEP]", "</s>" or "<mask>" written in a text is ordinary text; special tokens are given as
-    tokens (`encode` takes a list) or ids, or found in texts with `special=True`. Added tokens
-    besides them are always found.
+    "[SEP]", "</s>" or "<mask>" written in a text is ordinary text. To use special tokens, give
+    `encode` a list of tokens, or `special=True`, which finds them in texts. Other added tokens are
+    always found.
 
     Args:
         vocab: dict token -> id.
         token_start, token_end, token_pad, token_unk, token_mask: names of the special tokens;
             None for one that does not exist.
-        pattern: where start (S) and end (E) tokens stand around a pair of texts (*):
-            "S*E*E" is BERT's [CLS] a [SEP] b [SEP], "S*EE*E" RoBERTa's, "*E*E" T5's, "**" none.
+        pattern: template of a pair of texts (*) with start (S) and end (E) tokens: "S*E*E" is
+            BERT's [CLS] a [SEP] b [SEP], "S*EE*E" RoBERTa's, "*E*E" T5's, "**" adds no token.
         segments: segment ids of the first and of the second text. Models that have only one
             segment (RoBERTa, XLM-R) or none (T5, GPT-2) get (0, 0).
-        pre_tokenize: function text -> list of consecutive words of it (blanks may be left
-            out), e.g. a Chinese word segmenter. Each is cut up by itself; with WordPiece, a
+        pre_tokenize: function text -> list of its consecutive words (blanks may be left out),
+            e.g. a Chinese word segmenter. Each word is tokenized separately; with WordPiece, a
             word in the vocabulary is one token (WoBERT).
-        token_translate: dict token -> token, applied to what was cut; undone by `decode`.
+        token_translate: dict token -> token that replaces it; `decode` reverses it.
 
     Attributes:
         vocab: dict token -> id.
         token_pad, token_unk, token_mask, token_start, token_end: the special tokens.
-        token_pad_id, token_unk_id, ...: their ids; asking for one which the vocabulary lacks
-            raises ValueError (`pad_token_id`, `unk_token_id`, ... are None then). The names of
-            old scripts (`_token_end_id`, `_vocab_size`, `_token_dict`) work too.
+        token_pad_id, pad_token_id, ...: their ids, see `SpecialTokens`.
     """
 
     def __init__(
@@ -69,89 +67,49 @@ class TokenizerBase(TokenizerCore):
                 "Other names are given as token_unk=, token_start=, token_end= (None: no such "
                 "token)."
             )
-        self._control = {getattr(self, f"token_{name}") for name in _SPECIALS} - {None}
+        self._special = self.special_tokens
         self._ends = self.vocab.get(token_start), self.vocab.get(token_end)
         self._templates: dict[str, SpecialTokensTemplate] = {}
         self._template(pattern)
-        self._always: set[str] = set()  # tokens that surgery must not take away
-        # The files that it was made from, and the arguments that they stand for.
-        self._files: tuple[dict[str, bytes], dict] | None = None
-
-    def __getattr__(self, name: str):
-        known = self.__dict__
-        plain = name.removeprefix("_")
-        special = plain.removeprefix("token_").removesuffix("_id")
-        if plain == f"token_{special}_id" and special in _SPECIALS and "vocab" in known:
-            token = known[f"token_{special}"]
-            if token not in known["vocab"]:
-                raise ValueError(
-                    f"The vocabulary has no {token or f'{special} token'}, so it has no {plain}."
-                )
-            return known["vocab"][token]
-        if name in ("_token_dict", "_vocab_size") and "vocab" in known:
-            return known["vocab"] if name == "_token_dict" else self.vocab_size
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-
-    @property
-    def pad_token_id(self) -> int | None:
-        """Id of the padding token, as `DataGenerator(pad_value=)` needs it; None: there is none."""
-        return self.vocab.get(self.token_pad)
-
-    @property
-    def unk_token_id(self) -> int | None:
-        """Id of the unknown token; None: there is none."""
-        return self.vocab.get(self.token_unk)
-
-    @property
-    def cls_token_id(self) -> int | None:
-        """Id of the token at the start of a text; None: there is none."""
-        return self.vocab.get(self.token_start)
-
-    @property
-    def sep_token_id(self) -> int | None:
-        """Id of the token at the end of a text; None: there is none."""
-        return self.vocab.get(self.token_end)
-
-    @property
-    def mask_token_id(self) -> int | None:
-        """Id of the mask token; None: there is none."""
-        return self.vocab.get(self.token_mask)
+        self._protected: set[str] = set()  # tokens that `select_tokens` always keeps
+        # Content of the files that it was loaded from, and the arguments that they describe.
+        self._files: tuple[dict[str, bytes], dict[str, Any]] | None = None
 
     @staticmethod
     def from_pretrained(directory: str | os.PathLike, **options) -> TokenizerBase:
-        """Make the tokenizer of a checkpoint directory, of the class that its files call for.
+        """Load the tokenizer of a checkpoint directory.
 
         Args:
             directory: a directory, or `hf://org/name[@revision]`, which holds tokenizer.json,
                 vocab.txt, vocab.json with merges.txt, or a SentencePiece model (spiece.model,
-                sentencepiece.bpe.model, spm.model). Case
-                handling, special tokens and the frame of pairs are read from these,
-                tokenizer_config.json, special_tokens_map.json and config.json.
-            options: override what was read; see the class. `family` ("roberta", "t5", ...)
-                names the frame and the special tokens where the files do not tell them.
+                sentencepiece.bpe.model, spm.model). Case handling, special tokens and the
+                template of pairs are read from these, tokenizer_config.json,
+                special_tokens_map.json and config.json.
+            options: arguments of the class that replace those of the files. `family` ("roberta",
+                "t5", ...) gives template and special tokens that the files do not.
 
         Returns:
             A `Tokenizer` (WordPiece), `SubwordTokenizer` or `SpTokenizer`.
 
         Raises:
-            TokenizerNotFoundError: a FileNotFoundError: there is none of these files.
-            TokenizerError: a ValueError: the files are broken, contradict each other, or describe
-                a tokenizer that is not supported.
+            TokenizerNotFoundError: none of these files exists; a FileNotFoundError.
+            TokenizerError: the files are broken, contradict each other, or describe a tokenizer
+                that is not supported; a ValueError.
         """
         from .pretrained import load_tokenizer
 
         return load_tokenizer(directory, **options)
 
     def save(self, directory: str | os.PathLike) -> None:
-        """Write the files from which `from_pretrained` makes the same tokenizer.
+        """Write files from which `from_pretrained` loads the same tokenizer.
 
-        A tokenizer that `from_pretrained` made without options leaves its files byte for byte;
-        any other one is described in Hugging Face's tokenizer.json and tokenizer_config.json (or
-        a SentencePiece model and the latter). A function `pre_tokenize` is noted: loading asks
-        for it. Tokenizer files of another kind in the directory are removed.
+        If `from_pretrained` made it without options, its files are copied byte for byte. Any
+        other tokenizer is written as Hugging Face's tokenizer.json (or a SentencePiece model) and
+        tokenizer_config.json. A function `pre_tokenize` cannot be written; loading requires it as
+        an argument. Other tokenizer files in the directory are removed.
 
         Args:
-            directory: made if absent; each file is replaced atomically.
+            directory: created if absent; each file is replaced atomically.
 
         Raises:
             TokenizerError: the tokenizer cannot be written.
@@ -162,18 +120,18 @@ class TokenizerBase(TokenizerCore):
 
     @property
     def vocab_size(self) -> int:
-        """Rows that an embedding needs: the largest id + 1."""
+        """Number of rows that an embedding needs: the largest id + 1."""
         return max(self._tokens) + 1
 
     def token_to_id(self, token: str) -> int:
-        """The id of a token; that of the unknown token if the vocabulary does not have it."""
+        """Return the id of a token; of one outside the vocabulary, the unknown token's id."""
         i = self.vocab.get(token, self._unk_id)
         if i is None:
             raise ValueError(f"{token!r} is not in the vocabulary, which has no unknown token.")
         return i
 
     def id_to_token(self, i: int) -> str:
-        """The token of an id."""
+        """Return the token of an id."""
         try:
             return self._tokens[int(i)]
         except KeyError:
@@ -182,25 +140,29 @@ class TokenizerBase(TokenizerCore):
             ) from None
 
     def tokens_to_ids(self, tokens: Iterable[str]) -> list[int]:
-        """The ids of tokens."""
+        """Return the ids of tokens."""
         return [self.token_to_id(token) for token in tokens]
 
     def ids_to_tokens(self, ids: Iterable[int]) -> list[str]:
-        """The tokens of ids."""
+        """Return the tokens of ids."""
         return [self.id_to_token(i) for i in ids]
 
     def select_tokens(self, keep: Callable[[str], bool] = is_chinese_or_english) -> list[int]:
-        """Ids of the special tokens and of the tokens that are worth keeping.
+        """Select the ids to keep when a vocabulary is reduced; special tokens are always kept.
 
-        For a small model of one or two languages out of a multilingual one: the list belongs
-        into `from_pretrained(directory, keep_tokens=...)` and
-        `build_transformer_model(..., keep_tokens=...)`.
+        It makes a small model for one or two languages from a multilingual one. Give the list to
+        `from_pretrained(directory, keep_tokens=...)` and to
+        `build_transformer_model(..., keep_tokens=...)`: row n of the new embedding is row
+        `keep_tokens[n]` of the old one, and n is the new id of that token.
 
         Args:
-            keep: function token (without the mark "▁" of a blank) -> whether it is kept; by
-                default pieces of Chinese characters, ASCII and punctuation alone.
+            keep: function token (without the blank mark "▁") -> bool; by default, tokens that
+                consist only of Chinese characters, ASCII and punctuation are kept.
+
+        Returns:
+            Old ids, increasing.
         """
-        always = {getattr(self, f"token_{name}") for name in _SPECIALS} | self._always
+        always = self.special_tokens | self._protected
         return [
             i
             for i, token in sorted(self._tokens.items())
@@ -217,21 +179,23 @@ class TokenizerBase(TokenizerCore):
         truncate: bool | None = None,
         special: bool = False,
     ) -> tuple[list[int], list[int]]:
-        """Ids of a text or of a pair of texts.
+        """Encode a text or a pair of texts.
 
         Args:
-            first, second: text, or a list of tokens used as it is (with its special tokens).
-            maxlen: total number of ids allowed; items are taken away from the longer text.
+            first, second: text, or a list of tokens that is used unchanged (with its special
+                tokens).
+            maxlen: largest total number of ids. Tokens are removed from the longer text, one at a
+                time, until the pair fits; see `truncate_sequences`.
             pattern: as in the class, for this call: "S*ES*E" is [CLS] a [SEP] [CLS] b [SEP].
-            truncate_from: "right", "left", or the index at which items are taken away.
-            truncate: what is done about a text that is longer than `maxlen`. None: it is cut, with
-                a `TruncationWarning` once per tokenizer; True: cut in silence; False: ValueError.
-            special: whether special tokens written in a text ("[MASK]") become special tokens,
-                as in Hugging Face's tokenizers, instead of plain text.
+            truncate_from: "right", "left", or the index at which tokens are removed.
+            truncate: None: truncate, with a `TruncationWarning` once per tokenizer; True: truncate
+                without a warning; False: raise ValueError if the text is longer than `maxlen`.
+            special: True: special tokens written in a text ("[MASK]") become special tokens, as
+                in Hugging Face's tokenizers; False: they are plain text.
 
         Returns:
-            (token_ids, segment_ids), lists of int of equal length; `token_ids.pad_token_id` tells
-            `DataGenerator` how to pad them.
+            (token_ids, segment_ids), lists of int of equal length; `DataGenerator` pads them with
+            `token_ids.pad_token_id`.
         """
         template = self._template(pattern)
         if first is None:
@@ -254,18 +218,18 @@ class TokenizerBase(TokenizerCore):
         truncate: bool | None = None,
         special: bool = False,
     ) -> tuple[list, ...]:
-        """`encode` for many texts at once, on all cores.
+        """Encode many texts or pairs at once, on all cores.
 
         Args:
             firsts, seconds: lists of texts, of equal length.
             maxlen, pattern, truncate_from, truncate, special: as in `encode`.
-            return_offsets: also return where each token stands in its own text.
+            return_offsets: also return the character offsets of the tokens.
 
         Returns:
             (token_ids, segment_ids): lists with one list of int per text or pair. With
-            `return_offsets` a third list of (start, end) pairs, in characters of the token's
-            own text (the segment id tells which, where segment ids differ); (0, 0) for special
-            tokens.
+            `return_offsets` also a list of (start, end) per token: characters [start, end) of the
+            text that the token is from (the segment id tells which, if segment ids differ);
+            (0, 0) for special tokens.
         """
         template = self._template(pattern)
         firsts = check_texts(firsts)
@@ -278,7 +242,7 @@ class TokenizerBase(TokenizerCore):
             if seconds is not None:
                 other = self._tokenize(seconds, return_offsets, special)
             columns, sizes = [], []
-            # Ids, then offsets: framed and cut in the same way.
+            # Offsets pass through the same template and truncation as the ids.
             for k, ends in enumerate((self._ends, ((0, 0), (0, 0)))[: 1 + return_offsets]):
                 columns.append([])
                 for a, b in zip(encodings, other, strict=True):
@@ -298,10 +262,10 @@ class TokenizerBase(TokenizerCore):
         truncate: bool | None = None,
         special: bool = False,
     ) -> list[str]:
-        """Tokens of a text, special tokens of the frame included; arguments as in `encode`.
+        """Split a text into tokens, with start and end token; arguments as in `encode`.
 
-        What the vocabulary cannot make comes back as it is written (lower-cased by an uncased
-        tokenizer); its id is that of the unknown token.
+        Unknown words are returned as they are written (lower-cased by an uncased tokenizer);
+        their id is that of the unknown token.
         """
         ids, spans = self._tokenize_one(text, special)
         tokens = [self._token(i, text, span) for i, span in zip(ids, spans, strict=True)]
@@ -314,24 +278,27 @@ class TokenizerBase(TokenizerCore):
         truncate: bool | None = None,
         special: bool = False,
     ) -> list[Span]:
-        """Where each token of `tokenize` with the same arguments stands in the text.
+        """Return the character offsets of the tokens of `tokenize` with the same arguments.
 
         Returns:
-            (start, end) pairs in characters; (0, 0) for special tokens.
+            (start, end) per token; (0, 0) for special tokens.
         """
         spans = list(self._tokenize_one(text, special)[1])
         return self._one(spans, (0, 0), (0, 0), maxlen, truncate)
 
     def rematch(self, text: str, tokens: Sequence[str], special: bool = False) -> list[list[int]]:
-        """The characters of the text that each token stands for.
+        """Map tokens to characters of their text.
 
         Args:
             text: the original text.
-            tokens: `tokenize(text)`, whole or truncated on the right, special tokens optional.
-            special: as it was given to `tokenize`.
+            tokens: `tokenize(text)`, or its beginning; special tokens are optional.
+            special: the value that `tokenize` got.
 
         Returns:
             A list of character indices per token; empty for special tokens.
+
+        Raises:
+            ValueError: `tokens` are not those of this text.
         """
         template = self._template(None)
         head = template.head and bool(tokens) and tokens[0] == self.token_start
@@ -352,14 +319,14 @@ class TokenizerBase(TokenizerCore):
         return [[]] * head + characters + [[]] * tail
 
     def decode(self, ids: Iterable[int], tokens: Sequence[str] | None = None) -> str:
-        """Readable text of ids; special and unused tokens are left out.
+        """Turn ids into readable text, without special and unused tokens.
 
         Args:
             ids: token ids.
-            tokens: use these tokens instead, e.g. from `tokenize`, which keeps unknown words.
+            tokens: tokens to use instead of ids, e.g. from `tokenize`, which keeps unknown words.
         """
         tokens = self.ids_to_tokens(ids) if tokens is None else tokens
-        special = {getattr(self, f"token_{name}") for name in _SPECIALS}
+        special = self.special_tokens
         return self._join(
             [
                 self._translate_back.get(token, token)
@@ -369,7 +336,7 @@ class TokenizerBase(TokenizerCore):
         )
 
     def _join(self, tokens: list[str]) -> str:
-        """Text of tokens, none of which is special."""
+        """Join tokens, none of them special, into text."""
         raise NotImplementedError
 
     def _template(self, pattern: str | None) -> SpecialTokensTemplate:

@@ -17,13 +17,13 @@ _CJK_RANGES = (
 
 
 def is_cjk(char: str) -> bool:
-    """Whether BERT splits text around this character as a Chinese one."""
+    """Return whether BERT splits text around this character, as around Chinese ones."""
     code = ord(char)
     return any(low <= code <= high for low, high in _CJK_RANGES)
 
 
 def is_punctuation(char: str) -> bool:
-    """Whether BERT makes this character a word of its own; every ASCII symbol counts."""
+    """Return whether BERT makes this character a separate word; every ASCII symbol counts."""
     code = ord(char)
     if code < 128:
         return 33 <= code <= 126 and not char.isalnum()

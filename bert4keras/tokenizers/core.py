@@ -1,4 +1,4 @@
-"""From texts to ids and offsets without special tokens: words, pieces, translations."""
+"""Texts to ids and offsets, before special tokens: `pre_tokenize`, subwords, `token_translate`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from .errors import TokenizerError
 from .spans import Span, check_texts, find_words
 from .warn_once import WarnOnce
 
+# Ids of one text, and the character offsets of each; empty offsets if nobody asked for them.
 Encoding = tuple[list[int], list[Span]]
 
 
 class TokenizerCore:
-    """Cuts texts into ids: what every tokenizer does around its own `_tokenize_texts`.
+    """Base of all tokenizers: the steps around a subclass's `_tokenize_texts`.
 
     Args:
         vocab: dict token -> id.
@@ -45,37 +46,37 @@ class TokenizerCore:
         absent = [token for token in self._translate.values() if token not in self.vocab]
         if absent:
             raise TokenizerError(
-                f"token_translate leads to tokens not in the vocabulary: {absent}."
+                f"token_translate has tokens that are not in the vocabulary: {absent}."
             )
-        self._added: list[AddedToken] = []  # those that are found in texts
+        self._added: list[AddedToken] = []  # found in texts without special=True
         self._added_ids: set[int] = set()
-        self._control: set[str] = set()  # special tokens, which are plain text in a text
+        self._special: set[str] = set()  # plain text, unless a call says special=True
         self._warn_once = WarnOnce()
         self._last: tuple[tuple[str, bool] | None, Encoding] = (None, ([], []))
 
     def _tokenize_texts(
         self, texts: list[str], offsets: bool, special: bool = False
     ) -> list[Encoding]:
-        """(ids, offsets) of each text, without a frame; offsets empty unless asked for.
+        """Tokenize texts without adding special tokens; to be overridden.
 
         Args:
             texts: the texts.
-            offsets: whether they are wanted.
-            special: whether special tokens are found in the texts.
+            offsets: False: the offsets may be empty lists, which is faster.
+            special: True: special tokens written in the texts are found.
         """
         raise NotImplementedError
 
     def _find_added(self, added: Iterable[AddedToken]) -> None:
-        """Note the added tokens that are found in texts."""
-        self._added = [token for token in added if token.content not in self._control]
+        """Set the added tokens that are found in texts: those that are not special."""
+        self._added = [token for token in added if token.content not in self._special]
         self._added_ids = {token.id for token in self._added}
 
     def _word_id(self, word: str) -> int | None:
-        """The id of a word of `pre_tokenize` that is a token as a whole."""
+        """Return the id of a word of `pre_tokenize` that is one token, else None."""
         return None
 
     def _surface(self, text: str) -> str:
-        """How an unknown piece of a text is shown as a token."""
+        """Return the token that `tokenize` shows for an unknown piece of a text."""
         return text
 
     def _tokenize_one(self, text: str, special: bool = False) -> Encoding:
@@ -86,7 +87,7 @@ class TokenizerCore:
         return self._last[1]
 
     def _tokenize(self, texts: list[str], offsets: bool, special: bool = False) -> list[Encoding]:
-        """`_tokenize_texts` with `pre_tokenize` before it and `token_translate` behind it."""
+        """Apply `pre_tokenize`, `_tokenize_texts` and `token_translate`."""
         spans_too = offsets or bool(self._translate)
         if self._pre_tokenize is not None:
             encodings = self._tokenize_words(texts, special)
@@ -112,8 +113,12 @@ class TokenizerCore:
                 self._warn_once.unknown(text, ids, spans, self._unk_id)
 
     def _tokenize_words(self, texts: list[str], special: bool) -> list[Encoding]:
-        """The words of `pre_tokenize` that are in the vocabulary, and the pieces of the rest."""
-        words: list[tuple[int, Span, str | int]] = []  # number of the text, place, word or id
+        """Tokenize the words of `pre_tokenize`, each separately.
+
+        All words of all texts that are no tokens go through one call of `_tokenize_texts`; its
+        results are put back in order, their offsets shifted by the start of the word.
+        """
+        words: list[tuple[int, Span, str | int]] = []  # index of the text, span, word or id
         for n, text in enumerate(texts):
             for start, end, added in self._split_at_added(text, special):
                 if added is not None:
@@ -132,10 +137,10 @@ class TokenizerCore:
         return encodings
 
     def _split_at_added(self, text: str, special: bool) -> list[tuple[int, int, int | None]]:
-        """(start, end, id or None) of the added tokens in a text and of what is between them."""
+        """Split a text at its added tokens: (start, end, id of the added token or None)."""
         found = set(self._added_ids)
         if special:
-            found |= {self.vocab.get(token) for token in self._control - {self.token_unk}}
+            found |= {self.vocab.get(token) for token in self._special - {self.token_unk}}
         if not found:
             return [(0, len(text), None)]
         parts, position = [], 0

@@ -1,4 +1,4 @@
-"""From tokens back to readable text."""
+"""Tokens back to readable text."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ _NO_SPACE_BEFORE = set(")]}>,.;:!?%/-_~^*+=\\”’»…")
 def detokenize(tokens: Iterable[str]) -> str:
     """Join WordPiece tokens into text.
 
-    A piece "##x" is glued to the word before it, Chinese text has no blanks, English words have
-    one, and punctuation sits where a reader expects it. Blanks that the tokenizer did not keep
-    cannot be restored exactly: "3.5" and "can't" are recognised, "a - b" becomes "a-b".
+    A piece "##x" is joined to the word before it. There is no blank between Chinese characters,
+    one between English words, and punctuation gets the usual blanks. The tokenizer does not keep
+    blanks, so they cannot be restored exactly: "3.5" and "can't" are recognised, "a - b" becomes
+    "a-b".
 
     Args:
         tokens: WordPiece tokens without special ones.
@@ -40,7 +41,7 @@ def detokenize(tokens: Iterable[str]) -> str:
 
 
 def _glue(word: str, following: str, text: str, quotes: dict[str, bool]) -> tuple[bool, bool]:
-    """Whether no blank belongs before, and after, this word."""
+    """Return whether this word is joined to the text before it, and to the next word."""
     if _is_wide(word[0]) or _is_wide(word[-1]):
         return True, True
     if word == "'" and following in _CONTRACTIONS and text[-1:].isalpha():
@@ -54,5 +55,5 @@ def _glue(word: str, following: str, text: str, quotes: dict[str, bool]) -> tupl
 
 
 def _is_wide(char: str) -> bool:
-    """A Chinese character or a punctuation mark as wide as one."""
+    """Return whether a character is Chinese, or a full-width punctuation mark."""
     return is_cjk(char) or (is_punctuation(char) and unicodedata.east_asian_width(char) in "WF")

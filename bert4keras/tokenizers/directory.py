@@ -1,4 +1,4 @@
-"""The files of a tokenizer in a directory, read once, and what they say together."""
+"""Files of a tokenizer in a directory: content, special tokens and added tokens."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .schema import (
     require,
 )
 
-# Hugging Face's names of a special token, the first that is given counts -> our argument.
+# Argument -> Hugging Face's keys for this special token; the first that is given is used.
 _SPECIAL_NAMES = {
     "token_start": ("cls_token", "bos_token"),
     "token_end": ("sep_token", "eos_token"),
@@ -34,15 +34,15 @@ _SPECIAL_NAMES = {
 
 
 class TokenizerFiles:
-    """The files of a directory that a tokenizer is made from.
+    """Files of a directory from which a tokenizer is made, each read once.
 
     Args:
         directory: the directory.
 
     Attributes:
-        loaded: name -> content of those that exist, except for the config.json of the model.
-        family_from_model: name of a class that the files of the tokenizer should name, but only
-            config.json or the caller did.
+        loaded: name -> content of the existing files, except for the model's config.json.
+        family_from_model: class of the tokenizer if its own files do not name it, but config.json
+            or the caller does.
     """
 
     def __init__(self, directory: Path):
@@ -52,15 +52,15 @@ class TokenizerFiles:
         self.family_from_model: str | None = None
 
     def path(self, name: str) -> Path:
-        """The path of a file."""
+        """Return the path of a file."""
         return self.directory / name
 
     def has(self, name: str) -> bool:
-        """Whether there is such a file."""
+        """Return whether the directory has this file."""
         return name in self.loaded
 
     def text(self, name: str) -> str:
-        """The content of a text file."""
+        """Return the content of a text file."""
         try:
             text = self.loaded[name].decode("utf-8-sig")
         except UnicodeDecodeError as error:
@@ -70,14 +70,14 @@ class TokenizerFiles:
         return text.replace("\r\n", "\n").replace("\r", "\n")
 
     def json(self, name: str) -> dict[str, Any]:
-        """The content of a JSON file; empty if there is none."""
+        """Return the content of a JSON file; an empty dict if it does not exist."""
         if name not in self.loaded:
             return {}
         return parse_json(self.loaded[name], self.path(name), TokenizerError)
 
     @cached_property
     def tokenizer_json(self) -> dict[str, Any] | None:
-        """The content of tokenizer.json, checked; None: there is none."""
+        """Checked content of tokenizer.json; None if there is no such file."""
         if not self.has("tokenizer.json"):
             return None
         content = self.json("tokenizer.json")
@@ -86,14 +86,14 @@ class TokenizerFiles:
 
     @cached_property
     def tokenizer_config(self) -> dict[str, Any]:
-        """The content of tokenizer_config.json, checked, without nulls."""
+        """Checked content of tokenizer_config.json, without nulls."""
         config = self.json(CONFIG)
         check_config(self.path(CONFIG), config)
         return {key: value for key, value in config.items() if value is not None}
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """What special_tokens_map.json and tokenizer_config.json say; the latter counts more."""
+        """Settings of special_tokens_map.json, replaced by those of tokenizer_config.json."""
         name = "special_tokens_map.json"
         mapping = self.json(name)
         check_config(self.path(name), mapping)
@@ -101,7 +101,7 @@ class TokenizerFiles:
 
     @cached_property
     def model_type(self) -> str | None:
-        """The type of the model, from config.json."""
+        """Type of the model in config.json."""
         path = self.path("config.json")
         config = read_json(path, TokenizerError) if path.exists() else {}
         require(path, "model_type", config.get("model_type"), TEXT, optional=True)
@@ -109,23 +109,23 @@ class TokenizerFiles:
 
     @property
     def class_name(self) -> str | None:
-        """The class of transformers that the files name."""
+        """Class of transformers that the files name."""
         return self.tokenizer_config.get("tokenizer_class")
 
     @property
     def ours(self) -> dict[str, Any]:
-        """Arguments that `Tokenizer.save` wrote."""
+        """Arguments that `TokenizerBase.save` wrote."""
         ours = dict(self.tokenizer_config.get("bert4keras", {}))
         check_ours(self.path(CONFIG), ours)
         return ours
 
     def tell(self, message: str) -> None:
-        """Warn of files that contradict each other."""
+        """Warn that files contradict each other."""
         warnings.warn(f"{self.directory}: {message}", TokenizerFilesWarning, stacklevel=6)
 
 
 def read_names(files: TokenizerFiles, only_first: bool = False) -> dict[str, str]:
-    """Return the arguments of `TokenizerBase` that name the special tokens."""
+    """Return the special tokens of the files as arguments of `TokenizerBase`."""
     options: dict[str, str] = {}
     for ours, theirs in _SPECIAL_NAMES.items():
         for name in theirs[: 1 if only_first else None]:
@@ -141,13 +141,13 @@ def read_added(
 ) -> list[AddedToken]:
     """Return the added tokens of all files, with their ids and flags.
 
-    As in transformers: tokenizer.json counts most, then added_tokens_decoder, or without it
-    added_tokens.json, and at last what is only named as a special token.
+    The priority is that of transformers: tokenizer.json, then added_tokens_decoder or, without
+    it, added_tokens.json, then tokens that are only listed as special tokens.
 
     Args:
         files: the files.
-        known: tokens of tokenizer.json.
-        vocab: of the model, token -> id.
+        known: added tokens of tokenizer.json.
+        vocab: vocabulary of the model, token -> id.
 
     Raises:
         TokenizerError: two files give a token different ids.
@@ -169,13 +169,13 @@ def read_added(
         if token.content not in control and source == CONFIG and old.flags != token.flags:
             files.tell(
                 f"tokenizer.json and {source} give {token.content!r} different flags; those of the "
-                "former are used, as transformers does."
+                "former are used, as in transformers."
             )
     return number_added(vocab, found.values())[1]
 
 
 def _of_config(files: TokenizerFiles, control: set[str]) -> Iterable[tuple[str, AddedToken]]:
-    """(file, token) of the added tokens of all files besides tokenizer.json."""
+    """Yield (file, token) for the added tokens of all files except tokenizer.json."""
     listed = []
     for key in ("additional_special_tokens", "extra_special_tokens"):
         tokens = files.config.get(key) or []

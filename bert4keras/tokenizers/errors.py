@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 
 class TokenizerError(ValueError):
-    """Files or arguments that make no tokenizer, or a text that one cannot tokenize.
+    """Invalid tokenizer files or arguments, or a text that cannot be tokenized.
 
     The message names the file, the key, the value, and what is allowed.
     """
@@ -18,23 +18,23 @@ class TokenizerNotFoundError(TokenizerError, FileNotFoundError):
 
 
 class TokenizerFilesWarning(UserWarning):
-    """Two files of a tokenizer contradict each other; the message says which one is used."""
+    """Contradiction between two files of a tokenizer; the message says which one is used."""
 
 
 class TruncationWarning(UserWarning):
-    """Texts were cut to `maxlen` by a call that did not say `truncate=True`."""
+    """Truncation of texts to `maxlen` by a call without `truncate=True`."""
 
 
 class UnknownTokensWarning(UserWarning):
-    """Most characters of a text are unknown to the vocabulary."""
+    """Text whose letters are mostly unknown to the vocabulary."""
 
 
 @contextlib.contextmanager
 def rust_errors(doing: str) -> Iterator[None]:
-    """Raise what goes wrong in a library of another language as `TokenizerError`.
+    """Turn errors of a library written in Rust or C++ into `TokenizerError`.
 
-    A panic of Rust arrives as a `PanicException`, which is no `Exception`: a caller's
-    `except Exception` would miss it.
+    A Rust panic becomes a `PanicException`, which is no subclass of `Exception`: a caller's
+    `except Exception` would not catch it.
 
     Args:
         doing: start of the message.

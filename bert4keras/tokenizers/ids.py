@@ -1,4 +1,4 @@
-"""Token ids that know how they are padded."""
+"""Token ids that carry the id of the padding token."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 
 class TokenIds(list):
-    """A list of token ids, and the id that pads them; slices and sums are such lists too.
+    """List of token ids with the padding id of their tokenizer; slices and sums keep it.
 
     Args:
         ids: token ids.
-        pad_token_id: of the tokenizer that made them; None: it has none.
+        pad_token_id: padding id of the tokenizer that made them; None if it has none.
     """
 
     def __init__(self, ids: Iterable[int] = (), pad_token_id: int | None = None):

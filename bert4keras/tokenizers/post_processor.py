@@ -1,9 +1,11 @@
-"""The post-processor of a tokenizer.json and the frame of a text or a pair, from one another."""
+"""Conversion between the post-processor of a tokenizer.json and a template of a pair."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+import tokenizers as rust
 
 from .errors import TokenizerError, rust_errors
 from .rust_pipeline import parse_rust
@@ -18,17 +20,17 @@ _TEXT = "*"
 def read_template(
     post_processor: Mapping[str, Any] | None, vocab: Mapping[str, int] | None = None
 ) -> dict[str, Any]:
-    """Return the arguments of `TokenizerBase` that put the special tokens of a post-processor.
+    """Return the arguments of `TokenizerBase` that add the special tokens of a post-processor.
 
-    There are many kinds of post-processors; what one does is read off from what it makes of a
-    text and of a pair of one-word texts.
+    There are many types of post-processors. Instead of reading their settings, this runs one on a
+    single text and on a pair of texts, each with one token, and reads the template from the result.
 
     Args:
-        post_processor: the part of a tokenizer.json.
+        post_processor: part of a tokenizer.json.
         vocab: token -> id, which the post-processor must agree with.
 
     Raises:
-        TokenizerError: it does what no frame does, or has other ids than the vocabulary.
+        TokenizerError: no template gives the same result, or the ids differ from the vocabulary.
     """
     content = {
         "version": "1.0",
@@ -37,8 +39,8 @@ def read_template(
         "model": {"type": "WordLevel", "vocab": {_TEXT: 0}, "unk_token": _TEXT},
     }
     with rust_errors("The post_processor of tokenizer.json cannot be used"):
-        rust = parse_rust(content)
-        single, pair = rust.encode(_TEXT), rust.encode(_TEXT, _TEXT)
+        tokenizer = parse_rust(content)
+        single, pair = tokenizer.encode(_TEXT), tokenizer.encode(_TEXT, _TEXT)
     texts = [i for i, text in enumerate(pair.sequence_ids) if text is not None]
     if [pair.sequence_ids[i] for i in texts] != [0, 1]:
         raise _unsupported(pair)
@@ -69,7 +71,7 @@ def read_template(
 
 
 def write_template(tokenizer: TokenizerBase) -> dict[str, Any]:
-    """Return the post-processor that frames texts as a tokenizer does."""
+    """Return the post-processor that adds the special tokens of a tokenizer."""
     template, vocab = tokenizer._template(None), tokenizer.vocab
     first, second = tokenizer.segments
     tokens = {"S": tokenizer.token_start, "E": tokenizer.token_end}
@@ -94,18 +96,18 @@ def write_template(tokenizer: TokenizerBase) -> dict[str, Any]:
     }
 
 
-def _check_segments(encoding, segments: tuple[int, int], size: int) -> None:
-    """Raise TokenizerError unless segments are numbered as `TokenizerBase.encode` does."""
+def _check_segments(encoding: rust.Encoding, segments: tuple[int, int], size: int) -> None:
+    """Raise TokenizerError unless segment ids are those of `TokenizerBase.encode`."""
     expected = [segments[0]] * size + [segments[1]] * (len(encoding.ids) - size)
     if encoding.type_ids != expected:
         raise TokenizerError(
-            "tokenizer.json numbers segments in a way that is not supported: "
-            f"{' '.join(encoding.tokens)} has {encoding.type_ids}, where {expected} is possible."
+            "The segment ids of tokenizer.json are not supported: "
+            f"{' '.join(encoding.tokens)} has {encoding.type_ids}, only {expected} is possible."
         )
 
 
-def _unsupported(encoding) -> TokenizerError:
+def _unsupported(encoding: rust.Encoding) -> TokenizerError:
     return TokenizerError(
-        "tokenizer.json puts special tokens in a way that is not supported: "
+        "The special tokens that tokenizer.json adds are not supported: "
         f"{' '.join(encoding.tokens)}, where * is a text."
     )

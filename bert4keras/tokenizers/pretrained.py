@@ -1,10 +1,11 @@
-"""The tokenizer of a checkpoint directory, from the files that are found there."""
+"""Loading of the tokenizer of a checkpoint directory."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ..checkpoints.hub import resolve
 from .added import AddedToken
@@ -34,14 +35,14 @@ from .subword import (
 from .wordpiece import Tokenizer
 from .wordpiece_files import word_piece_options
 
-# File name -> the one family that uses it, if there is only one.
+# File name -> family, for names that only one family uses.
 _FAMILIES = {"sentencepiece.bpe.model": "xlm-roberta", "spm.model": "deberta-v2"}
 
 
 def load_tokenizer(
     directory: str | os.PathLike, family: str | None = None, **options
 ) -> TokenizerBase:
-    """See `TokenizerBase.from_pretrained`."""
+    """Load a tokenizer; see `TokenizerBase.from_pretrained`."""
     directory = resolve(directory, weights=False)
     if not directory.is_dir():
         raise TokenizerNotFoundError(
@@ -53,14 +54,14 @@ def load_tokenizer(
     ours = files.ours
     if ours.pop("pre_tokenize", False) and "pre_tokenize" not in options:
         raise TokenizerError(
-            f"{directory} was saved from a tokenizer with a function pre_tokenize, which no file "
-            "can hold: from_pretrained(directory, pre_tokenize=...)."
+            f"{directory} was saved from a tokenizer with a function pre_tokenize, which cannot "
+            "be saved. Give it again: from_pretrained(directory, pre_tokenize=...)."
         )
     tokenizer = _load(files, family, ours, options)
     _compare_case(files, tokenizer)
     if not options:
         loaded = dict(files.loaded)
-        if files.family_from_model:  # whose config.json is no file of the tokenizer
+        if files.family_from_model:  # `save` does not copy the config.json of the model
             known = {**files.tokenizer_config, "tokenizer_class": files.family_from_model}
             loaded[CONFIG] = dump(known)
         tokenizer._files = loaded, arguments(tokenizer)
@@ -68,12 +69,12 @@ def load_tokenizer(
 
 
 def _compare_case(files: TokenizerFiles, tokenizer: TokenizerBase) -> None:
-    """Say so where tokenizer.json lower-cases texts and tokenizer_config.json does not want it."""
+    """Warn if tokenizer.json and tokenizer_config.json differ in lower-casing."""
     wanted = files.tokenizer_config.get("do_lower_case")
     if files.tokenizer_json is None or wanted is None or isinstance(tokenizer, SpTokenizer):
         return
     if (tokenizer._pipeline.content.get("normalizer") or {}).get("type") == "BertNormalizer":
-        return  # which takes the setting over, or has told of it
+        return  # `word_piece_options` has applied the setting, or has warned
     lowers = "a" in tokenizer._pipeline.normalize("A")
     if lowers != wanted:
         files.tell(
@@ -82,8 +83,8 @@ def _compare_case(files: TokenizerFiles, tokenizer: TokenizerBase) -> None:
         )
 
 
-def _with_prefix_space(files: TokenizerFiles, content: dict) -> dict:
-    """A tokenizer.json with the `add_prefix_space` that transformers' class would use."""
+def _with_prefix_space(files: TokenizerFiles, content: dict[str, Any]) -> dict[str, Any]:
+    """Apply `add_prefix_space` of tokenizer_config.json if transformers does, too."""
     wanted = files.tokenizer_config.get("add_prefix_space")
     step = content.get("pre_tokenizer") or {}
     if step.get("type") != "ByteLevel" or wanted in (None, step.get("add_prefix_space")):
@@ -91,14 +92,24 @@ def _with_prefix_space(files: TokenizerFiles, content: dict) -> dict:
     is_fast = is_generic_class(files.class_name, fast=True)
     files.tell(
         f"add_prefix_space is {wanted} in {CONFIG}, but {step.get('add_prefix_space')} in "
-        f"tokenizer.json. The {'latter' if is_fast else 'former'} is used, as transformers does."
+        f"tokenizer.json. The {'latter' if is_fast else 'former'} is used, as in transformers."
     )
     return (
         content if is_fast else {**content, "pre_tokenizer": {**step, "add_prefix_space": wanted}}
     )
 
 
-def _load(files: TokenizerFiles, family: str | None, ours, options) -> TokenizerBase:
+def _load(
+    files: TokenizerFiles, family: str | None, ours: Mapping[str, Any], options: Mapping[str, Any]
+) -> TokenizerBase:
+    """Load a tokenizer from the first of its files: tokenizer.json, vocab.txt, vocab.json, model.
+
+    Args:
+        files: files of the directory.
+        family: family that the caller named.
+        ours: arguments that `TokenizerBase.save` wrote.
+        options: arguments of the caller, which replace all others.
+    """
     if ours.get("class") == "SpTokenizer":
         return _load_own_sentencepiece(files, ours, options)
     content = files.tokenizer_json
@@ -128,7 +139,9 @@ def _load(files: TokenizerFiles, family: str | None, ours, options) -> Tokenizer
     )
 
 
-def _load_byte_pair(files: TokenizerFiles, family, options) -> SubwordTokenizer:
+def _load_byte_pair(
+    files: TokenizerFiles, family: str | None, options: Mapping[str, Any]
+) -> SubwordTokenizer:
     names = "vocab.json", "merges.txt"
     for name, other in (names, names[::-1]):
         if not files.has(name):
@@ -142,25 +155,25 @@ def _load_byte_pair(files: TokenizerFiles, family, options) -> SubwordTokenizer:
     if any(token.endswith("</w>") for token in vocab):
         raise TokenizerError(
             f"{path} marks ends of words with </w>, so it is not byte-level BPE and not "
-            "supported; take a tokenizer.json of the same checkpoint."
+            "supported. Use a tokenizer.json of the same checkpoint."
         )
     guess = "roberta" if "<mask>" in vocab else "gpt2" if "<|endoftext|>" in vocab else None
     family = _family(family, files, guess, path)
     if family not in ("roberta", "gpt2"):
-        raise TokenizerError(f"{path} is of byte-level BPE, which {family} has not.")
+        raise TokenizerError(f"{path} is of byte-level BPE, which {family} does not use.")
     config = files.config
     content = byte_pair_content(
         vocab, _read_merges(files, vocab), bool(config.get("add_prefix_space"))
     )
-    # transformers has blanks before this token belong to it.
+    # As in transformers, blanks before this token belong to it.
     mask = [AddedToken("<mask>", lstrip=True, special=True)] if "<mask>" in vocab else []
     mask = mask if family == "roberta" else []
     content["added_tokens"] = [token.as_json() for token in read_added(files, mask, vocab)]
     template = dict(FRAMES[family])
     if config.get("add_eos_token"):
         raise TokenizerError(
-            f"add_eos_token of {files.path('tokenizer_config.json')} is not supported beside "
-            "vocab.json; take a tokenizer.json of the same checkpoint."
+            f"add_eos_token of {files.path('tokenizer_config.json')} is not supported with "
+            "vocab.json. Use a tokenizer.json of the same checkpoint."
         )
     if config.get("add_bos_token"):
         template["pattern"] = "S*S*"
@@ -175,14 +188,14 @@ def _read_merges(files: TokenizerFiles, vocab: Mapping[str, int]) -> list[str]:
         if len(pair) != 2 or not {*pair, "".join(pair)} <= vocab.keys():
             raise TokenizerError(
                 f"{files.path('merges.txt')} does not belong to the vocab.json beside it: it "
-                f"merges {line!r}, which are not two tokens of that vocabulary whose union is one "
-                "too."
+                f"merges {line!r}, but that vocabulary lacks one of the two tokens or their "
+                "concatenation."
             )
     return merges
 
 
-def _compare_byte_pairs(files: TokenizerFiles, content: Mapping) -> None:
-    """Raise TokenizerError where vocab.json is not the vocabulary of tokenizer.json."""
+def _compare_byte_pairs(files: TokenizerFiles, content: Mapping[str, Any]) -> None:
+    """Raise TokenizerError unless vocab.json agrees with tokenizer.json."""
     vocab = files.json("vocab.json") if algorithm_of(content) == "BPE" else {}
     known = {**model_vocab(content), **{t.content: t.id for t in added_of(content)}}
     for token, i in vocab.items():
@@ -193,24 +206,30 @@ def _compare_byte_pairs(files: TokenizerFiles, content: Mapping) -> None:
             )
 
 
-def _load_own_sentencepiece(files: TokenizerFiles, ours, options) -> SpTokenizer:
+def _load_own_sentencepiece(
+    files: TokenizerFiles, ours: Mapping[str, Any], options: Mapping[str, Any]
+) -> SpTokenizer:
+    """Load an `SpTokenizer` from the files that `TokenizerBase.save` wrote."""
     ours = {name: value for name, value in ours.items() if name != "class"}
     path = files.path("sentencepiece.model")
     try:
         return SpTokenizer(path, **{**ours, **options})
     except TypeError as error:
         raise TokenizerError(
-            f"{files.path('tokenizer_config.json')}: bert4keras does not hold the arguments of "
+            f"{files.path('tokenizer_config.json')}: bert4keras does not have the arguments of "
             f"SpTokenizer: {error}."
         ) from error
 
 
-def _load_sentencepiece(files: TokenizerFiles, name: str, family, options) -> SpTokenizer:
+def _load_sentencepiece(
+    files: TokenizerFiles, name: str, family: str | None, options: Mapping[str, Any]
+) -> SpTokenizer:
+    """Load a SentencePiece model with the ids of its family, and compare those of the files."""
     path = files.path(name)
     config = files.config
     family = _family(family, files, _FAMILIES.get(name), path)
     if family not in LAYOUTS:
-        raise TokenizerError(f"{path} is a SentencePiece model, which {family} has not.")
+        raise TokenizerError(f"{path} is a SentencePiece model, which {family} does not use.")
     layout = dict(LAYOUTS[family])
     _refuse_settings(files)
     if family == "t5" and config.get("extra_ids") is not None:
@@ -229,15 +248,15 @@ def _load_sentencepiece(files: TokenizerFiles, name: str, family, options) -> Sp
     if wrong and not {"keep_tokens", "first_tokens", "last_tokens"} & options.keys():
         token = wrong[0].content
         raise TokenizerError(
-            f"{files.directory} says that {token!r} has the id {wrong[0].id}, but by the layout "
-            f"of {family} it is {made.vocab.get(token)}. Give the right family=, or the layout: "
+            f"{files.directory} gives {token!r} the id {wrong[0].id}, but in the layout of "
+            f"{family} it is {made.vocab.get(token)}. Give the right family=, or the layout: "
             "first_tokens=, last_tokens=."
         )
     return made
 
 
 def _refuse_settings(files: TokenizerFiles) -> None:
-    """Raise TokenizerError for what only a tokenizer.json of the same checkpoint would do."""
+    """Raise TokenizerError for settings that only a tokenizer.json can describe."""
     config = files.config
     unsupported = {"split_by_punct": True, "remove_space": False, "legacy": False}
     wrong = [key for key, value in unsupported.items() if config.get(key) is value]
@@ -245,15 +264,23 @@ def _refuse_settings(files: TokenizerFiles) -> None:
     if wrong:
         raise TokenizerError(
             f"{wrong[0]}: {config[wrong[0]]!r} of {files.path('tokenizer_config.json')} is not "
-            "supported; take a tokenizer.json of the same checkpoint."
+            "supported. Use a tokenizer.json of the same checkpoint."
         )
 
 
 def _family(given: str | None, files: TokenizerFiles, guess: str | None, path: Path) -> str:
+    """Return the family: given, or of the class, else of config.json, else guessed.
+
+    Args:
+        given: family that the caller named.
+        files: files of the directory.
+        guess: family that the files suggest, used if nothing names one.
+        path: the file that needs a family, for messages.
+    """
     named = [given] if given else [files.class_name, files.model_type]
     named = [name for name in named if name and (given or not is_generic_class(name))]
     found = [find_family(name) for name in named if find_family(name)]
-    if found[:2] == ["t5", "mt5"]:  # which has the class of T5, but no sentinels
+    if found[:2] == ["t5", "mt5"]:  # mT5 has the class of T5, but no sentinels
         found = ["mt5"]
     if found and (given or found[0] != find_family(files.class_name or "")):
         files.family_from_model = CLASSES[found[0]]

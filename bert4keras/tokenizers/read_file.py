@@ -1,4 +1,4 @@
-"""The content of a file that others wrote."""
+"""Reading of a file that others wrote."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import os
 from .._json import require_regular_file
 from .errors import TokenizerError
 
-# JSON of this size takes below 2 GB when read, whatever it holds; the largest published
-# tokenizer.json has 35 MB.
+# Parsed JSON of this size takes less than 2 GB. The largest published tokenizer.json has 35 MB.
 MAX_FILE_BYTES = 64 << 20
 
 
@@ -16,15 +15,15 @@ def read_file(path: str | os.PathLike) -> bytes:
     """Return the content of a regular file.
 
     Raises:
-        FileNotFoundError: there is none.
-        TokenizerError: it is no regular file (a directory, a pipe, a device), too large, or
+        FileNotFoundError: no such file.
+        TokenizerError: the file is not regular (a directory, a pipe, a device), too large, or
             cannot be read.
     """
     path = require_regular_file(path, TokenizerError)
     try:
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
-            raise TokenizerError(f"{path} has {size:,} bytes; up to {MAX_FILE_BYTES:,} are read.")
+            raise TokenizerError(f"{path} has {size:,} bytes, more than {MAX_FILE_BYTES:,}.")
         return path.read_bytes()
     except OSError as error:
         raise TokenizerError(f"{path} cannot be read: {error.strerror or error}.") from error

@@ -1,4 +1,4 @@
-"""Files of a tokenizer, from which `from_pretrained` makes it again."""
+"""Writing of the files from which `from_pretrained` loads a tokenizer."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 CONFIG = "tokenizer_config.json"
 MODEL_FILES = ("sentencepiece.bpe.model", "spm.model", "spiece.model", "sentencepiece.model")
-# All that `from_pretrained` looks at, except for the config.json of the model.
+# All files that `from_pretrained` reads, except for the config.json of the model.
 FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", *MODEL_FILES, CONFIG)
 FILES += ("special_tokens_map.json", "added_tokens.json")
-# Names of Hugging Face for our special tokens.
+# Argument of `TokenizerBase` -> key of Hugging Face.
 _NAMES = {
     "token_start": "cls_token",
     "token_end": "sep_token",
@@ -30,20 +30,20 @@ _NAMES = {
 
 
 def save_tokenizer(tokenizer: TokenizerBase, directory: str | os.PathLike) -> None:
-    """See `TokenizerBase.save`."""
+    """Save a tokenizer; see `TokenizerBase.save`."""
     files, known = tokenizer._files or ({}, None)
-    if known != arguments(tokenizer):  # changed since then, or made by hand
+    if known != arguments(tokenizer):  # changed since loading, or not loaded from files
         files = _describe(tokenizer)
     directory = Path(directory)
     if directory.exists() and not directory.is_dir():
-        raise TokenizerError(f"{directory} is not a directory, so no tokenizer is saved there.")
+        raise TokenizerError(f"{directory} is not a directory, so no tokenizer can be saved there.")
     with atomic_files(directory, CONFIG, outdated=lambda path: path.name in FILES) as staging:
         for name, data in files.items():
             (staging / name).write_bytes(data)
 
 
 def arguments(tokenizer: TokenizerBase) -> dict[str, Any]:
-    """The arguments of `TokenizerBase` that make the tokenizer, as JSON holds them."""
+    """Return the arguments of `TokenizerBase` that make the tokenizer, as JSON values."""
     ours: dict[str, Any] = {
         "pattern": tokenizer.pattern,
         "segments": list(tokenizer.segments),
@@ -52,12 +52,12 @@ def arguments(tokenizer: TokenizerBase) -> dict[str, Any]:
     if tokenizer._translate:
         ours["token_translate"] = tokenizer._translate
     if tokenizer._pre_tokenize is not None:
-        ours["pre_tokenize"] = True  # a function, which loading asks for
+        ours["pre_tokenize"] = True  # the function itself must be given when loading
     return ours
 
 
 def _describe(tokenizer: TokenizerBase) -> dict[str, bytes]:
-    """The files of a tokenizer that was not read from files as it is."""
+    """Return new files for a tokenizer that differs from its files, or has none."""
     files, config = tokenizer._describe()
     ours = {**arguments(tokenizer), **config.pop("bert4keras", {})}
     names = {theirs: getattr(tokenizer, ours) for ours, theirs in _NAMES.items()}
@@ -66,7 +66,7 @@ def _describe(tokenizer: TokenizerBase) -> dict[str, bytes]:
 
 
 def dump(content: Mapping[str, Any]) -> bytes:
-    """A JSON document."""
+    """Serialize to JSON."""
     try:
         return (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode("utf-8")
     except (TypeError, UnicodeEncodeError) as error:

@@ -1,4 +1,4 @@
-"""What the JSON files of a tokenizer may hold, checked before it is used."""
+"""Checks of the JSON files of a tokenizer before they are used."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .template import PATTERN
 
 MAX_IDS = 10_000_000  # the largest published vocabularies have about a million
 ALGORITHMS = ("BPE", "Unigram", "WordPiece")
-Check = tuple[Callable[[Any], bool], str]
+Check = tuple[Callable[[Any], bool], str]  # test of a value, and what it allows, in words
 
 
 def _is_bool(value) -> bool:
@@ -85,7 +85,7 @@ _CONFIG: dict[str, Check] = {
     **dict.fromkeys(("sp_model_kwargs", "added_tokens_decoder", "auto_map", "bert4keras"), OBJECT),
 }
 _NAME: Check = (lambda value: value is None or isinstance(value, str), "a string or null")
-# Arguments under the key "bert4keras", of every tokenizer and of one of SentencePiece.
+# Arguments under the key "bert4keras": of every tokenizer, and of an `SpTokenizer`.
 _OURS: dict[str, Check] = {
     "class": (lambda value: value == "SpTokenizer", "SpTokenizer"),
     "pattern": (_is_pattern, "a pattern of a pair of texts such as S*E*E"),
@@ -105,7 +105,7 @@ _OURS_SP: dict[str, Check] = {
 def require(
     where: str | os.PathLike, key: str, value: Any, check: Check, optional: bool = False
 ) -> None:
-    """Raise TokenizerError that names file, key, value and what is allowed, unless it is."""
+    """Raise TokenizerError naming file, key, value and what is allowed, unless it is allowed."""
     accepts, allowed = check
     if (optional and value is None) or accepts(value):
         return
@@ -126,14 +126,14 @@ def check_config(where: str | os.PathLike, config: Mapping[str, Any]) -> None:
 
 
 def check_vocab_ids(where: str | os.PathLike, vocab: Mapping[str, Any]) -> None:
-    """Check a vocab.json or added_tokens.json: an object token -> id."""
+    """Check a vocab.json or added_tokens.json, an object token -> id."""
     wrong = next((token for token, i in vocab.items() if not ID[0](i)), None)
     if wrong is not None:
         require(where, f"the id of {wrong!r}", vocab[wrong], ID)
 
 
 def check_ours(where: str | os.PathLike, ours: Mapping[str, Any]) -> None:
-    """Check what `Tokenizer.save` wrote under the key "bert4keras"."""
+    """Check the arguments that `TokenizerBase.save` wrote under the key "bert4keras"."""
     known = {**_OURS, **(_OURS_SP if ours.get("class") == "SpTokenizer" else {})}
     wrong = [name for name in ours if name not in known]
     if wrong:
@@ -148,7 +148,7 @@ def check_ours(where: str | os.PathLike, ours: Mapping[str, Any]) -> None:
 
 
 def check_tokenizer_json(content: Mapping[str, Any], where: str | os.PathLike) -> None:
-    """Check the parts of a tokenizer.json that are read here; the Rust library checks the rest."""
+    """Check the parts of a tokenizer.json that this package reads; Rust checks the rest."""
     model = content.get("model")
     require(where, "model", model, OBJECT)
     require(where, "model.type", model.get("type"), TEXT, optional=True)
@@ -169,7 +169,7 @@ def check_tokenizer_json(content: Mapping[str, Any], where: str | os.PathLike) -
         unk: Check = (_is_int(0, len(vocab) - 1), "null or the number of an entry of model.vocab")
         require(where, "model.unk_id", model.get("unk_id"), unk, optional=True)
     if not vocab:
-        raise TokenizerError(f"{where}: model.vocab is empty; it must have a token.")
+        raise TokenizerError(f"{where}: model.vocab is empty. It must have at least one token.")
     _check_model_options(model, where)
     added = content.get("added_tokens")
     a_list: Check = (lambda value: isinstance(value, list), "a list")

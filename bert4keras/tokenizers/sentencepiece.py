@@ -1,4 +1,4 @@
-"""Tokenizers of SentencePiece model files, on the `sentencepiece` library."""
+"""Tokenizers of SentencePiece model files, based on the `sentencepiece` library."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ _UNIT = re.compile("``|''|.", re.DOTALL)
 
 
 class SpTokenizer(TokenizerBase):
-    """The tokenizer of a SentencePiece model (spiece.model, sentencepiece.bpe.model, spm.model).
+    """Tokenizer of a SentencePiece model (spiece.model, sentencepiece.bpe.model, spm.model).
 
-    Ids are exactly those of the `sentencepiece` library, an optional dependency. A blank in
-    front of a word belongs to its token ("▁the") but not to the token's offsets; a token that
-    stands for no character has an empty span.
+    Ids are exactly those of the `sentencepiece` library, an optional dependency. The blank before
+    a word is part of its token ("▁the"), but not of the token's span; a token without a character
+    of the text has an empty span.
 
     Args:
         sp_model_path: the model file.
-        first_tokens: tokens in front of the pieces of the model, which move there or are added;
-            XLM-R's ids begin with <s> <pad> </s> <unk>.
-        last_tokens: tokens behind the pieces, unless the model has them; XLM-R's ids end with
-            <mask>, T5's with <extra_id_99> ... <extra_id_0>. Added tokens which are not special
-            ones, as these sentinels, are found in texts.
-        keep_tokens: ids of the tokens to keep, numbered anew in this order; texts are cut as by
-            a model that has only these pieces.
-        added_tokens: more last tokens, or first or last ones as dicts with the flags of
+        first_tokens: tokens with the ids 0, 1, ...: pieces of the model, which move there, or
+            additional tokens. XLM-R's ids begin with <s> <pad> </s> <unk>.
+        last_tokens: tokens whose ids follow those of the pieces, unless they are pieces. XLM-R's
+            ids end with <mask>, T5's with <extra_id_99> ... <extra_id_0>. Added tokens that are
+            not special, such as these sentinels, are found in texts.
+        keep_tokens: ids of the tokens to keep; their order gives the new ids. Texts are tokenized
+            as by a model that has only these pieces.
+        added_tokens: more last tokens; also first or last tokens, as dicts with the flags of
             `AddedToken`.
-        do_lower_case, strip_accents, plain_quotes: what ALBERT does before: lower-case, take
-            off accents (compatibility forms are decomposed), write `` and '' as ".
+        do_lower_case, strip_accents, plain_quotes: the preprocessing of ALBERT: lower-case, strip
+            accents (NFKD, without combining characters), replace `` and '' by ".
         token_pad, token_unk: by default those of the model.
         options: see `TokenizerBase`.
 
@@ -75,7 +75,7 @@ class SpTokenizer(TokenizerBase):
             raise TokenizerError(f"keep_tokens must keep the unknown token {unknown}.")
         super().__init__({token: i for i, token in enumerate(tokens)}, **options)
         kept = {i for i, piece in enumerate(pieces) if piece in self.vocab}
-        named = {i for i, p in enumerate(pieces) if p in self._control and not model.is_unknown(i)}
+        named = {i for i, p in enumerate(pieces) if p in self._special and not model.is_unknown(i)}
         hidden = {i for i in named if not model.is_control(i)}
         if len(kept) < len(pieces) or hidden:
             with rust_errors(f"{sp_model_path} cannot be made smaller"):
@@ -85,8 +85,8 @@ class SpTokenizer(TokenizerBase):
         self._ids = [self.vocab[piece] for i, piece in enumerate(pieces) if i in kept]
         self._blank_id = self.vocab.get("▁")
         added = set(tokens) - set(pieces)
-        self._always = added | {p for i, p in enumerate(pieces) if _is_technical(model, i)}
-        found = sorted((added | self._control) & self.vocab.keys(), key=self.vocab.__getitem__)
+        self._protected = added | {p for i, p in enumerate(pieces) if _is_technical(model, i)}
+        found = sorted((added | self._special) & self.vocab.keys(), key=self.vocab.__getitem__)
         flags = {t: flags.get(t, AddedToken(t, special=True)) for t in found}
         self._all_added = all_added = [
             AddedToken(t, self.vocab[t], **token.flags) for t, token in flags.items()
@@ -104,7 +104,7 @@ class SpTokenizer(TokenizerBase):
         self, texts: list[str], offsets: bool, special: bool = False
     ) -> list[Encoding]:
         encodings: list[Encoding] = [([], []) for _ in texts]
-        stretches = []  # (number of the text, start, end, id of an added token or None)
+        stretches = []  # (index of the text, start, end, id of an added token or None)
         for n, text in enumerate(texts):
             found = self._finders[special].split(text)
             stretches.extend((n, start, end, i) for start, end, i in found)
@@ -143,9 +143,10 @@ class SpTokenizer(TokenizerBase):
         return encodings
 
     def _filled(self, text: str, ids: list[int], spans: list[Span]) -> list[Span]:
-        """The library gives a character that becomes several ("ﬁ") to the last token of them.
+        """Give every token of a character that was normalized to several ("ﬁ") its span.
 
-        The others come with an empty span, or with the blank in front of it alone.
+        The library gives it only to the last token. The spans of the other tokens are empty, or
+        have only the blank before the character.
         """
         filled = []
         for i, (start, end) in zip(ids, spans, strict=True):
@@ -174,7 +175,7 @@ class SpTokenizer(TokenizerBase):
             "strip_accents": accents,
             "plain_quotes": quotes,
         }
-        # No class of transformers, which would number the pieces in another way.
+        # Not a class of transformers: it would number the pieces differently.
         config = {"tokenizer_class": "SpTokenizer", "bert4keras": ours}
         return {"sentencepiece.model": self._model.serialized_model_proto()}, config
 
@@ -208,9 +209,11 @@ def _is_technical(model, i: int) -> bool:
 
 
 def _prepare(text: str, lower: bool, accents: bool, quotes: bool) -> tuple[str, list[Span] | None]:
-    """The text as ALBERT prepares it, and where each of its characters comes from.
+    """Apply ALBERT's preprocessing, and keep track of offsets.
 
-    None in the place of the latter: all characters stay where they are.
+    Returns:
+        The new text, and for each of its characters the span of the old text that it is from;
+        None instead of the spans if no character has moved.
     """
     if text.isascii() and not (quotes and ("``" in text or "''" in text)):
         return (text.lower() if lower else text), None
@@ -229,7 +232,7 @@ def _prepare(text: str, lower: bool, accents: bool, quotes: bool) -> tuple[str, 
 
 
 def _back(origins: list[Span], start: int, end: int, size: int) -> Span:
-    """A span of the prepared text as one of the original."""
+    """Map a span of the preprocessed text to the original text."""
     if start == end:
         at = origins[start][0] if start < len(origins) else size
         return at, at

@@ -1,4 +1,4 @@
-"""The file of a SentencePiece model: a protocol buffer whose field 1 is repeated, a piece each."""
+"""Editing of SentencePiece model files: protocol buffers with one field 1 per piece."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Container, Iterator
 _PIECES = 1
 _FIXED_SIZES = {1: 8, 5: 4}  # wire type -> bytes
 _VARINT, _LENGTH = 0, 2
-_CONTROL = bytes([3 << 3 | _VARINT, 3])  # of a piece: field 3, its type, is CONTROL
+_CONTROL = bytes([3 << 3 | _VARINT, 3])  # field 3 of a piece, its type: CONTROL
 
 
 def keep_pieces(model: bytes, kept: Container[int]) -> bytes:
-    """A model with some pieces alone, otherwise equal; they keep order, scores and types.
+    """Remove all other pieces from a model; the kept ones keep order, scores and types.
 
     Args:
         model: content of the model file.
@@ -26,7 +26,7 @@ def keep_pieces(model: bytes, kept: Container[int]) -> bytes:
 
 
 def hide_pieces(model: bytes, hidden: Container[int]) -> bytes:
-    """A model that makes no text into some pieces: they become control symbols.
+    """Make pieces control symbols, which no text is tokenized into.
 
     Args:
         model: content of the model file.
@@ -38,7 +38,7 @@ def hide_pieces(model: bytes, hidden: Container[int]) -> bytes:
         if field == _PIECES and index in hidden:
             head = _varint(model, start)[1]  # behind the tag
             size, inner = _varint(model, head)
-            # Of a field that occurs twice the last value counts.
+            # If a field occurs twice, the last value is used.
             parts.append(model[start:head] + _as_varint(size + len(_CONTROL)))
             parts.append(model[inner:end] + _CONTROL)
         else:
@@ -47,7 +47,7 @@ def hide_pieces(model: bytes, hidden: Container[int]) -> bytes:
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """(number, start, end) of each field of a message, tags included."""
+    """Yield (number, start, end) of each field of a message, including its tag."""
     position = 0
     while position < len(data):
         start = position
@@ -64,6 +64,7 @@ def _fields(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _varint(data: bytes, position: int) -> tuple[int, int]:
+    """Decode the integer at a position; return it and the position behind it."""
     value = shift = 0
     while True:
         byte = data[position]

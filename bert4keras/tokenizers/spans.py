@@ -1,4 +1,4 @@
-"""Texts and stretches of them: checks, words, spans."""
+"""Character spans of texts: words of a segmenter, spans without blanks, checks of texts."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import gc
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-Span = tuple[int, int]
+Span = tuple[int, int]  # characters [start, end) of a text
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def without_surrogates(text: str) -> str:
-    """The text with U+FFFD, one character too, for lone surrogates: UTF-8 has no such thing."""
+    """Replace lone surrogates, which UTF-8 cannot encode, by U+FFFD; the length stays equal."""
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 def check_texts(texts: Sequence[str], name: str = "text") -> list[str]:
-    """Raise TypeError unless all are str; return them as a list."""
+    """Return texts as a list; TypeError if one is not a str."""
     if isinstance(texts, (str, bytes)):
         raise TypeError(f"Expected a list of {name}s, got one {type(texts).__name__}.")
     texts = list(texts)
@@ -28,37 +28,41 @@ def check_texts(texts: Sequence[str], name: str = "text") -> list[str]:
 
 
 def find_words(segment: Callable[[str], Iterable[str]], text: str) -> list[tuple[Span, str]]:
-    """Where the words of a segmenter stand in the text.
+    """Find the words of a segmenter in their text.
 
     Args:
-        segment: function text -> consecutive words of it; blanks may be left out. A list of
-            words that together have the length of the text may also have other characters in
-            the place of blanks, as CPM's "▂" for a blank.
+        segment: function text -> its consecutive words; blanks may be left out, or replaced by
+            one other character each (CPM's segmenter writes "▂" for a blank).
         text: the text.
 
     Returns:
         ((start, end), word) for each word, in characters.
+
+    Raises:
+        ValueError: the words are not those of the text, or do not reach its end.
     """
     places: list[tuple[Span, str]] = []
     position = 0
     for word in segment(text):
         start = text.find(word, position)
         if start < 0 or text[position:start].strip():
-            start = position if _stands_at(word, text, position) else -1
+            start = position if _matches_at(word, text, position) else -1
         if start < 0:
             raise ValueError(
-                f"pre_tokenize returned {word!r}, which does not follow at character "
-                f"{position} of its text; it must return consecutive words of the text."
+                f"pre_tokenize returned {word!r}, which is not the next word at character "
+                f"{position} of its text. It must return consecutive words of the text."
             )
         position = start + len(word)
         places.append(((start, position), word))
     if text[position:].strip():
-        raise ValueError(f"pre_tokenize left out the end of its text from {position} on.")
+        raise ValueError(
+            f"pre_tokenize left out the end of its text, from character {position} on."
+        )
     return places
 
 
-def _stands_at(word: str, text: str, position: int) -> bool:
-    """Whether the word is what the text has here, but for what stands for a blank."""
+def _matches_at(word: str, text: str, position: int) -> bool:
+    """Return whether the text has the word here; a blank of the text matches any character."""
     here = text[position : position + len(word)]
     return len(here) == len(word) > 0 and all(
         a == b or b.isspace() for a, b in zip(word, here, strict=True)
@@ -68,12 +72,12 @@ def _stands_at(word: str, text: str, position: int) -> bool:
 def tidy_spans(
     text: str, ids: Iterable[int], spans: Iterable[Span], blank_id: int | None
 ) -> list[Span]:
-    """Spans without the blanks around a word.
+    """Remove the blanks around words from the spans of tokens.
 
     Args:
         text: the text.
-        ids, spans: of its tokens.
-        blank_id: the token "▁", which stands for a blank, or for none at the start of a text.
+        ids, spans: ids and spans of its tokens.
+        blank_id: id of the token "▁", which is one blank, or an empty span at the start of a text.
     """
     tidy = []
     for i, (start, end) in zip(ids, spans, strict=True):
@@ -90,7 +94,7 @@ def tidy_spans(
 
 @contextlib.contextmanager
 def paused_gc() -> Iterator[None]:
-    """Search for no cycles while millions of small lists are made: it takes half of the time."""
+    """Pause the garbage collector: with millions of small lists it takes half of the time."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""Byte-level BPE and Unigram tokenizers, on the Rust `tokenizers` library."""
+"""Byte-level BPE and Unigram tokenizers, based on the Rust `tokenizers` library."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .schema import check_tokenizer_json
 from .spans import tidy_spans
 from .vocabulary import check_keep_tokens
 
-# The usual names, for a tokenizer.json that does not come with a tokenizer_config.json.
+# Usual names of the special tokens, for a tokenizer.json without a tokenizer_config.json.
 _USUAL = {
     "token_start": ("[CLS]", "<s>", "<|endoftext|>"),
     "token_end": ("[SEP]", "</s>", "<|endoftext|>"),
@@ -30,20 +30,20 @@ _USUAL = {
 
 
 class SubwordTokenizer(TokenizerBase):
-    """A tokenizer.json with a BPE model (GPT-2, RoBERTa, ModernBERT) or a Unigram model (T5,
-    XLM-R, ALBERT, DeBERTa).
+    """BPE tokenizer (GPT-2, RoBERTa, ModernBERT) or Unigram tokenizer (T5, XLM-R, ALBERT,
+    DeBERTa) of a tokenizer.json.
 
-    A blank in front of a word belongs to its token ("Ġthe", "▁the") but not to the token's
-    offsets. Each of the tokens that make up one character of several bytes has the span of that
-    character; a token that stands for no character has an empty span. Added tokens besides the
-    five special ones, such as T5's "<extra_id_0>", are found in texts.
+    The blank before a word is part of its token ("Ġthe", "▁the"), but not of the token's span. If
+    a character of several bytes has several tokens, each has the span of the character; a token
+    without a character of the text has an empty span. Added tokens other than the five special
+    ones, such as T5's "<extra_id_0>", are found in texts.
 
     Args:
         source: path of a tokenizer.json, or its content.
-        keep_tokens: ids of the tokens to keep, numbered anew in this order (Unigram only).
+        keep_tokens: ids of the tokens to keep; their order gives the new ids (Unigram only).
         added_tokens: more added tokens: strings, or dicts with the keys of `AddedToken`.
-        options: see `TokenizerBase`. The frame of a pair is read from the post-processor, and
-            special tokens that are not named are those with one of the usual names.
+        options: see `TokenizerBase`. The template of a pair is read from the post-processor;
+            special tokens that are not given are those with one of the usual names.
 
     References: Sennrich et al., subword units (arXiv:1508.07909); Radford et al., GPT-2 (2019),
         for bytes; Kudo, subword regularization (arXiv:1804.10959), for Unigram.
@@ -74,9 +74,9 @@ class SubwordTokenizer(TokenizerBase):
         if keep_tokens is not None:
             vocab, content = _restrict(content, vocab, keep_tokens)
         super().__init__(vocab, **options)
-        self._pipeline = RustPipeline(content, self.vocab, self._control)
+        self._pipeline = RustPipeline(content, self.vocab, self._special)
         self._find_added(AddedToken.make(token) for token in content["added_tokens"])
-        self._always = {token["content"] for token in content["added_tokens"]}
+        self._protected = {token["content"] for token in content["added_tokens"]}
         self._blank_id = vocab.get("▁")
 
     def _tokenize_texts(
@@ -101,12 +101,12 @@ class SubwordTokenizer(TokenizerBase):
 def byte_pair_content(
     vocab: Mapping[str, int], merges: Sequence[str], add_prefix_space: bool = False
 ) -> dict[str, Any]:
-    """A tokenizer.json of byte-level BPE.
+    """Return the tokenizer.json of byte-level BPE.
 
     Args:
         vocab: dict token -> id.
-        merges: "left right", the most important first.
-        add_prefix_space: whether a text begins as if a blank stood before it.
+        merges: "left right", the one to apply first at the beginning.
+        add_prefix_space: True: a text is tokenized as if it began with a blank.
     """
     byte_level = {"type": "ByteLevel", "trim_offsets": False, "use_regex": True}
     byte_level["add_prefix_space"] = add_prefix_space
@@ -120,7 +120,7 @@ def byte_pair_content(
 
 
 def algorithm_of(content: Mapping[str, Any]) -> str | None:
-    """BPE, Unigram, WordPiece or another kind of model that a tokenizer.json holds."""
+    """Return the algorithm of a tokenizer.json: "BPE", "Unigram", "WordPiece" or another one."""
     model = content.get("model") or {}
     if "type" not in model:  # written before 2020
         marks = {"merges": "BPE", "unk_id": "Unigram", "max_input_chars_per_word": "WordPiece"}
@@ -137,13 +137,13 @@ def check_algorithm(content: Mapping[str, Any], where: str | os.PathLike) -> Non
         )
     if content["model"].get("dropout"):
         raise TokenizerError(
-            f"{where}: dropout {content['model']['dropout']!r} of its BPE model cuts a text in "
-            "another way each time, which is not supported; make it null."
+            f"{where}: dropout {content['model']['dropout']!r} of its BPE model makes the "
+            "tokens of a text random, which is not supported; set it to null."
         )
 
 
 def model_vocab(content: Mapping[str, Any]) -> dict[str, int]:
-    """The vocabulary of the model of a tokenizer.json."""
+    """Return the vocabulary of a tokenizer.json, without added tokens."""
     vocab = content["model"]["vocab"]
     if isinstance(vocab, Mapping):
         return dict(vocab)
@@ -151,11 +151,12 @@ def model_vocab(content: Mapping[str, Any]) -> dict[str, int]:
 
 
 def added_of(content: Mapping[str, Any]) -> list[AddedToken]:
-    """The added tokens of a tokenizer.json, with the ids that it gives them."""
+    """Return the added tokens of a tokenizer.json, with its ids."""
     return [AddedToken.make(token) for token in content.get("added_tokens") or ()]
 
 
 def _guess(content: Mapping[str, Any], vocab: Mapping[str, int]) -> dict[str, str | None]:
+    """Return the special tokens with usual names; the unknown token is the model's."""
     guess = {
         name: next((token for token in tokens if token in vocab), None)
         for name, tokens in _USUAL.items()
@@ -171,12 +172,19 @@ def _guess(content: Mapping[str, Any], vocab: Mapping[str, int]) -> dict[str, st
 def _restrict(
     content: dict[str, Any], vocab: Mapping[str, int], keep_tokens: Sequence[int]
 ) -> tuple[dict[str, int], dict[str, Any]]:
-    """The vocabulary and the content with the kept tokens alone."""
+    """Reduce a Unigram vocabulary to the kept tokens, which are numbered in the order given.
+
+    Scores stay, so a text is tokenized into the best sequence of kept tokens. An added token that
+    is no piece of the model gets the score 0; it is never used to tokenize, only found.
+
+    Returns:
+        Vocabulary and content of the reduced tokenizer.json.
+    """
     model = content["model"]
     if algorithm_of(content) != "Unigram":
         raise TokenizerError(
-            "keep_tokens needs a Unigram or WordPiece vocabulary: the merges of BPE build tokens "
-            "out of others, so none can be taken away."
+            "keep_tokens needs a Unigram or WordPiece vocabulary. The merges of BPE build tokens "
+            "from other tokens, so none can be removed."
         )
     tokens = {i: token for token, i in vocab.items()}
     kept = {tokens[i]: n for n, i in enumerate(check_keep_tokens(keep_tokens, tokens))}

@@ -1,4 +1,4 @@
-"""Special tokens around a text and around a pair, as data."""
+"""Template of the special tokens around a text and around a pair of texts."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ PATTERN = re.compile(r"(S?)\*(E?)([SE]?)\*\2")
 
 @dataclass(frozen=True)
 class SpecialTokensTemplate:
-    """Where the start and the end token stand.
+    """Places of the start and the end token.
 
     Attributes:
-        head, tail: whether the start token stands before a text, the end token behind it.
-        lead: what stands before the second text of a pair: "S", "E" or nothing.
+        head, tail: True: a start token precedes, an end token follows each text.
+        lead: the token before the second text of a pair, in place of its head: "S", "E" or "".
     """
 
     head: bool
@@ -28,30 +28,30 @@ class SpecialTokensTemplate:
     def parse(
         cls, pattern: str, has_start: bool = True, has_end: bool = True
     ) -> SpecialTokensTemplate:
-        """Read a pattern of a pair: * is a text, S the start token, E the end token.
+        """Parse the pattern of a pair: * is a text, S the start token, E the end token.
 
-        "S*E*E" is BERT's, "S*EE*E" RoBERTa's, "*E*E" T5's, "**" puts nothing.
+        "S*E*E" is BERT's, "S*EE*E" RoBERTa's, "*E*E" T5's, "**" adds no token.
 
         Args:
             pattern: the pattern.
-            has_start, has_end: whether there are such tokens; one that is not there is left out.
+            has_start, has_end: False: the tokenizer has no such token, so it is left out.
         """
         match = PATTERN.fullmatch(pattern) if isinstance(pattern, str) else None
         if match is None:
             raise ValueError(
                 "A pattern is a pair of texts (*) with start (S) and end (E) tokens: S*E*E, "
-                f"S*ES*E, S*EE*E, *E*E, or ** for none; not {pattern!r}."
+                f"S*ES*E, S*EE*E, *E*E, or ** without any; not {pattern!r}."
             )
         head, tail, lead = match.groups()
         known = {"S": has_start, "E": has_end, "": True}
         return cls(bool(head) and has_start, bool(tail) and has_end, lead if known[lead] else "")
 
     def wrap(self, items: list, start: Any, end: Any) -> list:
-        """The items of one text between their start and end."""
+        """Put start and end around the items of one text."""
         return [*([start] if self.head else ()), *items, *([end] if self.tail else ())]
 
     def size(self, first: list, second: list | None) -> int:
-        """How many items `join` makes of wrapped texts without a `maxlen`."""
+        """Return the number of items that `join` without `maxlen` returns."""
         return len(first) + (0 if second is None else len(second) - self.head + len(self.lead))
 
     def join(
@@ -62,15 +62,18 @@ class SpecialTokensTemplate:
         maxlen: int | None = None,
         truncate_from: str | int = "right",
     ) -> tuple[list, int]:
-        """Truncate wrapped texts to `maxlen` items together, and join them.
+        """Truncate wrapped texts to `maxlen` items in total, and join them.
+
+        The items are ids or offsets. With L the lengths of the wrapped texts, a pair has
+        L1 + L2 - head + len(lead) items, because the lead replaces the head of the second text.
 
         Args:
-            first, second: wrapped items of the texts; they are changed.
+            first, second: wrapped items of the texts; truncated in place.
             specials: items of the start and of the end token.
             maxlen, truncate_from: as in `TokenizerBase.encode`.
 
         Returns:
-            The items, and how many of them belong to the first text.
+            The items, and the number of them that belong to the first text.
         """
         if maxlen is not None:
             self._truncate(maxlen, truncate_from, first, second)
@@ -79,7 +82,14 @@ class SpecialTokensTemplate:
         lead = [specials["SE".index(self.lead)]] if self.lead else []
         return [*first, *lead, *second[self.head :]], len(first)
 
-    def _truncate(self, maxlen, truncate_from, first: list, second: list | None) -> None:
+    def _truncate(
+        self, maxlen: int, truncate_from: str | int, first: list, second: list | None
+    ) -> None:
+        """Remove items from the longer text until both, joined, have at most `maxlen`.
+
+        The index at which they are removed keeps head and tail: `-1 - tail` is the last item
+        before the tail, `head` the first one behind the head.
+        """
         if truncate_from == "right":
             index = -1 - self.tail
         elif truncate_from == "left":
@@ -91,11 +101,11 @@ class SpecialTokensTemplate:
                 f"truncate_from must be 'right', 'left' or an index, not {truncate_from!r}."
             )
         parts = [first] if second is None else [first, second]
-        # The head of the second text gives way to the lead only after truncation.
+        # The lead replaces the head of the second text only after truncation.
         extra = 0 if second is None else self.head - len(self.lead)
-        frame = (self.head + self.tail) * len(parts)
-        if maxlen + extra < frame:
+        special = (self.head + self.tail) * len(parts)
+        if maxlen + extra < special:
             raise ValueError(
-                f"maxlen={maxlen} leaves no room for the {frame - extra} special tokens."
+                f"maxlen={maxlen} leaves no room for the {special - extra} special tokens."
             )
         truncate_sequences(maxlen + extra, index, *parts)

@@ -1,4 +1,4 @@
-"""Vocabulary files: one token a line, the line number is the id."""
+"""Vocabulary files: one token per line, whose number from 0 is the id."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ def load_vocab(
 ) -> dict[str, int] | tuple[dict[str, int], list[int]]:
     """Read a vocabulary file.
 
-    A line is a token with all its blanks, as in Hugging Face's tokenizers, except that a file with
-    a count behind every token is read without the counts.
+    A line is a token with all its blanks, as in Hugging Face's tokenizers. If every line has a
+    count behind its token, the counts are ignored.
 
     Args:
-        path: text file with one token a line; a byte order mark and CRLF are accepted.
-        encoding: of the file.
+        path: text file with one token per line; a byte order mark and CRLF are accepted.
+        encoding: encoding of the file.
         simplified: drop the tokens that the tokenizer can never produce, such as "##中" or
-            "[unused1]", and number the rest anew.
-        startswith: the tokens which come first in a simplified vocabulary; the special tokens
-            that the file has, unless given.
+            "[unused1]", and renumber the rest.
+        startswith: tokens at the beginning of a simplified vocabulary; by default, the special
+            tokens of the file.
 
     Returns:
-        The dict token -> id; if simplified, also the list of old ids, which belongs into
-        `build_transformer_model(keep_tokens=...)`.
+        The dict token -> id; if simplified, also the list of old ids, the argument `keep_tokens`
+        of `build_transformer_model`: the token with the new id n had the id `keep_tokens[n]`.
 
     Raises:
-        TokenizerNotFoundError: there is no such file.
-        TokenizerError: it is no vocabulary; a line that is empty, occurs twice, or has blanks
-            around its token is named by its number.
+        TokenizerNotFoundError: no such file.
+        TokenizerError: not a vocabulary: a line is empty, occurs twice, or has blanks around its
+            token; the message has its number.
     """
     token_dict = parse_vocab(read_vocab_lines(Path(path), encoding), path)
     if not simplified:
@@ -63,9 +63,9 @@ def save_vocab(
     """Write a vocabulary file, replacing an old one atomically.
 
     Args:
-        path: the file to write.
-        token_dict: token -> id, the ids being 0, 1, 2 ... without gaps.
-        encoding: of the file.
+        path: file to write.
+        token_dict: token -> id; the ids are 0, 1, 2 ... without gaps.
+        encoding: encoding of the file.
     """
     tokens = sorted(token_dict, key=token_dict.__getitem__)
     if [token_dict[token] for token in tokens] != list(range(len(tokens))):
@@ -83,18 +83,18 @@ def save_vocab(
 
 
 def is_redundant(token: str) -> bool:
-    """Whether a token of several characters holds one that BERT always splits off."""
+    """Return whether a longer token has a character that BERT always splits off."""
     stem = token[2:] if token.startswith("##") else token
     return len(token) > 1 and any(is_cjk(char) or is_punctuation(char) for char in stem)
 
 
 def is_chinese_or_english(token: str) -> bool:
-    """Whether a token has only ASCII, Chinese characters and punctuation."""
+    """Return whether a token has only ASCII, Chinese characters and punctuation."""
     return all(char.isascii() or is_cjk(char) or is_punctuation(char) for char in token)
 
 
 def check_keep_tokens(keep_tokens: Iterable[int], known: Container[int]) -> list[int]:
-    """Raise ValueError unless the ids are known and each occurs once; return them as a list."""
+    """Return ids as a list; TokenizerError unless all are known and each occurs once."""
     keep_tokens = [int(i) for i in keep_tokens]
     absent = [i for i in keep_tokens if i not in known]
     if absent:
@@ -105,7 +105,7 @@ def check_keep_tokens(keep_tokens: Iterable[int], known: Container[int]) -> list
 
 
 def fits_on_line(token: str) -> bool:
-    """Whether a vocabulary file can hold a token so that `load_vocab` reads it again."""
+    """Return whether `load_vocab` can read a token back from a vocabulary file."""
     inner = token.strip(" \t")
     counted = _COUNTED.fullmatch(token) is not None
     return not (
@@ -125,7 +125,7 @@ def read_vocab_lines(path: Path, encoding: str = "utf-8") -> list[str]:
 
 
 def parse_vocab_lines(data: bytes, path: str | os.PathLike, encoding: str = "utf-8") -> list[str]:
-    """As `read_vocab_lines`, for the content of a file."""
+    """Return the lines of the content of a vocabulary file; see `read_vocab_lines`."""
     if encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
         encoding = "utf-8-sig"
     try:
@@ -146,16 +146,16 @@ def parse_vocab(lines: Sequence[str], path: str | os.PathLike) -> dict[str, int]
         where = f"Line {number + 1} of {path}"
         inner = line.strip(" \t")  # a token may itself be a blank
         if not line:
-            raise TokenizerError(f"{where} is empty; leaving it out would shift all later ids.")
+            raise TokenizerError(f"{where} is empty; without it, all later ids would be shifted.")
         if counted[number] and not all(counted):
             raise TokenizerError(
-                f"{where} is {line!r}, a token with a count as it seems, but other lines have no "
-                "count. Take the counts away: the file has one token a line."
+                f"{where} is {line!r}, which looks like a token with a count, but other lines have "
+                "no count. Remove the counts: each line must be one token."
             )
         if inner and inner != line:
             raise TokenizerError(
-                f"{where} is {line!r}: with blanks around it, the token is found in no text. Take "
-                "them away."
+                f"{where} is {line!r}: a token with blanks around it is never found in a text. "
+                "Remove them."
             )
         if line in token_dict:
             raise TokenizerError(

@@ -1,4 +1,4 @@
-"""What a tokenizer says once: texts were cut, or are unknown to the vocabulary."""
+"""Warnings that a tokenizer gives once: truncated texts, unknown texts."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from .errors import TruncationWarning, UnknownTokensWarning
 from .spans import Span
 
 _PACKAGE = str(Path(__file__).parents[1])
-_SHARE = 0.5  # of the letters and digits of a text
-_FEW = 4  # unknown words or characters that may be chance
+_SHARE = 0.5  # of unknown letters and digits in a text, from which on it warns
+_MIN_WORDS = 4  # fewer unknown words or characters may be chance
 
 
 class WarnOnce:
-    """The warnings of a tokenizer, each given once."""
+    """Warnings of one tokenizer, each given once."""
 
     def __init__(self) -> None:
         self._given: set[type[Warning]] = set()
 
     def truncated(self, lengths: Sequence[int], maxlen: int | None, truncate: bool | None) -> None:
-        """Say that texts are cut.
+        """Warn that texts are truncated.
 
         Args:
-            lengths: of the texts or pairs, in tokens.
-            maxlen: tokens that one may have; None: any number.
-            truncate: True: nothing is said; False: ValueError; None: a warning.
+            lengths: lengths of the texts or pairs before truncation, in tokens.
+            maxlen: largest length allowed; None allows any.
+            truncate: True: no warning; None: warn; False: raise ValueError.
         """
         if maxlen is None or truncate:
             return
@@ -42,7 +42,7 @@ class WarnOnce:
         if truncate is not None:
             raise ValueError(
                 f"{what} {longest}, more than maxlen={maxlen}, and truncate=False forbids to cut. "
-                "Raise maxlen, or cut the text into several."
+                "Raise maxlen, or split the text into several."
             )
         self._given.add(TruncationWarning)
         warnings.warn(
@@ -54,21 +54,21 @@ class WarnOnce:
         )
 
     def unknown(self, text: str, ids: Sequence[int], spans: Sequence[Span], unk_id: int) -> None:
-        """Say that most of a text is unknown, if it is.
+        """Warn if most letters of a text are unknown to the vocabulary.
 
         Args:
             text: the text.
-            ids, spans: of its tokens.
-            unk_id: the id of the unknown token.
+            ids, spans: ids and spans of its tokens.
+            unk_id: id of the unknown token.
         """
-        lost = [text[a:b] for i, (a, b) in zip(ids, spans, strict=True) if i == unk_id]
-        letters = [sum(map(str.isalnum, piece)) for piece in lost]
+        unknown = [text[a:b] for i, (a, b) in zip(ids, spans, strict=True) if i == unk_id]
+        letters = [sum(map(str.isalnum, piece)) for piece in unknown]
         total = sum(map(str.isalnum, text))
-        units = sum(map(_count_words, lost))
-        if units < _FEW or sum(letters) <= _SHARE * total:
+        words = sum(map(_count_words, unknown))
+        if words < _MIN_WORDS or sum(letters) <= _SHARE * total:
             return
         self._given.add(UnknownTokensWarning)
-        examples = list(dict.fromkeys(piece.strip()[:12] for piece in lost if piece.strip()))[:5]
+        examples = list(dict.fromkeys(piece.strip()[:12] for piece in unknown if piece.strip()))[:5]
         warnings.warn(
             f"{sum(letters) / total:.0%} of the letters of a text are unknown to the vocabulary, "
             f"for example {', '.join(map(repr, examples))}: the model sees "
@@ -80,7 +80,7 @@ class WarnOnce:
         )
 
     def may_be_unknown(self, ids: Sequence[int], unk_id: int | None) -> bool:
-        """Whether `unknown` may have something to say, at the cost of counting."""
+        """Return whether a text may need the warning of `unknown`; a quick test that counts ids."""
         if unk_id is None or UnknownTokensWarning in self._given:
             return False
         # SentencePiece has one unknown token for a run of unknown characters, often behind a "▁".
@@ -88,13 +88,13 @@ class WarnOnce:
 
 
 def _count_words(piece: str) -> int:
-    """One, or the letters of scripts in which no blanks part the words, from Thai on."""
+    """Count 1 for a word; in scripts without blanks between words (from Thai on), each letter."""
     letters = [char for char in piece if char.isalnum()]
     return max(min(len(letters), 1), sum(ord(char) >= 0x0E00 for char in letters))
 
 
 def _caller_level() -> int:
-    """The `stacklevel` for `warnings.warn` of the nearest caller outside of the package."""
+    """Return the `stacklevel` of the nearest caller outside the package."""
     frame, level = sys._getframe(1), 1
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame, level = frame.f_back, level + 1

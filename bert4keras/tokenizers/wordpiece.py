@@ -1,4 +1,4 @@
-"""BERT's WordPiece tokenizer, on the Rust `tokenizers` library, with character offsets."""
+"""BERT's WordPiece tokenizer, based on the Rust `tokenizers` library."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ from .spans import tidy_spans, without_surrogates
 from .vocabulary import check_keep_tokens, fits_on_line, load_vocab
 
 WORDPIECE_PREFIX = "##"
-MAX_WORD = 10_000  # characters; WordPiece takes time in the square of a word's length
+MAX_WORD = 10_000  # characters; the time of WordPiece is quadratic in the length of a word
 
 
 class Tokenizer(TokenizerBase):
     """WordPiece tokenizer of BERT and its relatives.
 
-    Text is cleaned of control characters, Chinese characters and punctuation become words of
-    their own, accents are stripped when lower-casing, and each word is cut greedily into the
-    longest pieces that the vocabulary has. `decode` puts blanks where a reader expects them.
+    Control characters are removed from the text, each Chinese character and punctuation mark
+    becomes a separate word, and accents are stripped if it is lower-cased. Each word is split
+    greedily into the longest pieces that the vocabulary has. `decode` restores usual blanks.
 
     Args:
         token_dict: vocabulary file, dict token -> id, or list of tokens in the order of ids.
         do_lower_case: lower-case and strip accents, as uncased models need.
-        word_maxlen: a longer word is one unknown token. 100 as in Hugging Face's tokenizers,
-            so that the same text gives the same ids; Google's script and older code have 200.
+        word_maxlen: a longer word is one unknown token. 100 as in Hugging Face's tokenizers;
+            Google's script and older code have 200.
         strip_accents: by default the same as do_lower_case.
-        split_cjk: whether every Chinese character is a word of its own.
-        keep_tokens: ids of the tokens to keep, numbered anew in this order.
-        added_tokens: tokens that are found in a text as they are, before it is cut into words:
-            strings, or dicts with the keys of `AddedToken`. One without an id that the
-            vocabulary lacks gets the next id; the embedding must have a row for it.
-        prefix: of the pieces inside of a word.
-        pipeline: "normalizer" and "pre_tokenizer" of a tokenizer.json that are used instead of
-            BERT's; do_lower_case, strip_accents and split_cjk concern BERT's normalizer.
+        split_cjk: True: every Chinese character is a separate word.
+        keep_tokens: ids of the tokens to keep; their order gives the new ids.
+        added_tokens: tokens that are found in a text as they are, before it is split into words:
+            strings, or dicts with the keys of `AddedToken`. If the vocabulary lacks one and it
+            has no id, it gets the next id; the embedding must have a row for it.
+        prefix: prefix of the pieces inside a word.
+        pipeline: "normalizer" and "pre_tokenizer" of a tokenizer.json, which replace BERT's;
+            do_lower_case, strip_accents and split_cjk are settings of BERT's normalizer.
         options: special tokens, `pre_tokenize`, `token_translate`; see `TokenizerBase`.
 
     References: Devlin et al., BERT (arXiv:1810.04805); google-research/bert, tokenization.py.
@@ -94,11 +94,11 @@ class Tokenizer(TokenizerBase):
             "model": model,
             **(pipeline or {}),
         }
-        self._pipeline = RustPipeline(content, self.vocab, self._control)
+        self._pipeline = RustPipeline(content, self.vocab, self._special)
         self._is_bert = not pipeline
         self._rust = self._pipeline.tokenizer
         self._rust_plain = None
-        if self._is_bert and not self._added:  # for texts that need no cleaning
+        if self._is_bert and not self._added:  # a faster path for texts that need no cleaning
             self._rust_plain = rust.Tokenizer(self._rust.model)
             self._rust_plain.pre_tokenizer = rust.pre_tokenizers.BertPreTokenizer()
         self.do_lower_case = do_lower_case if self._is_bert else self._surface("A") == "a"
@@ -112,11 +112,11 @@ class Tokenizer(TokenizerBase):
                 return encodings
             pairs = zip(texts, encodings, strict=True)
             return [(ids, tidy_spans(text, ids, spans, None)) for text, (ids, spans) in pairs]
-        # Printable ASCII needs no cleaning but lower-casing, and Rust is half as fast again
-        # without it.
+        # Printable ASCII needs only lower-casing; without the normalizer, Rust is 1.5 times as
+        # fast.
         plain = [text.isascii() and text.isprintable() for text in texts]
         ready = [
-            # U+FFFD in the place of a lone surrogate is dropped just as control characters are.
+            # U+FFFD, which replaces a lone surrogate, is removed as control characters are.
             without_surrogates(text) if not easy else (text.lower() if self.do_lower_case else text)
             for text, easy in zip(texts, plain, strict=True)
         ]
@@ -133,7 +133,7 @@ class Tokenizer(TokenizerBase):
             word = self._surface(word)
         elif self.do_lower_case:
             word = lowercase_and_normalize(word)
-        return None if word in self._control else self.vocab.get(word)
+        return None if word in self._special else self.vocab.get(word)
 
     def _surface(self, text: str) -> str:
         return self._pipeline.normalize(without_surrogates(text)).strip()
@@ -168,7 +168,10 @@ class Tokenizer(TokenizerBase):
         return detokenize(tokens)
 
 
-def _as_vocab(token_dict) -> dict[str, int]:
+def _as_vocab(
+    token_dict: str | os.PathLike | Mapping[str, int] | Sequence[str],
+) -> dict[str, int]:
+    """Return the vocabulary of a file, a dict or a list of tokens."""
     if isinstance(token_dict, (str, os.PathLike)):
         return load_vocab(token_dict)
     if isinstance(token_dict, Sequence):
@@ -183,6 +186,6 @@ def _as_vocab(token_dict) -> dict[str, int]:
     for token, i in token_dict.items():
         if not isinstance(token, str) or not isinstance(i, Integral) or not 0 <= i < 2**31:
             raise TokenizerError(
-                f"A vocabulary maps tokens to ids from 0 on, but this one maps {token!r} to {i!r}."
+                f"A vocabulary maps tokens to ids 0, 1, ..., but this one maps {token!r} to {i!r}."
             )
     return {token: int(i) for token, i in token_dict.items()}

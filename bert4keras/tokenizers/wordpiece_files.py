@@ -1,4 +1,4 @@
-"""The arguments of a WordPiece tokenizer, from the files of a directory."""
+"""Arguments of a WordPiece tokenizer from the files of a directory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .saving import CONFIG
 from .subword import added_of, model_vocab
 from .vocabulary import parse_vocab, parse_vocab_lines
 
-# Keys of tokenizer_config.json -> (our argument, key of BERT's normalizer).
+# Key of tokenizer_config.json -> (argument of `Tokenizer`, key of BERT's normalizer).
 _SETTINGS = {
     "do_lower_case": ("do_lower_case", "lowercase"),
     "strip_accents": ("strip_accents", "strip_accents"),
@@ -26,8 +26,8 @@ def word_piece_options(files: TokenizerFiles, given: Mapping[str, Any]) -> dict[
     """Return the arguments of `Tokenizer` for a directory.
 
     Args:
-        files: of the directory.
-        given: arguments of the caller, which count more.
+        files: files of the directory.
+        given: arguments of the caller, which have priority.
     """
     content = files.tokenizer_json
     _refuse_settings(files)
@@ -87,10 +87,10 @@ def _from_tokenizer_json(
 
 
 def _add_settings(files: TokenizerFiles, options: dict[str, Any]) -> None:
-    """Use what tokenizer_config.json says, as transformers' `BertTokenizer` does."""
+    """Apply the settings of tokenizer_config.json as transformers' `BertTokenizer` does."""
     config = files.tokenizer_config
     if "normalizer" in options.get("pipeline", {}):
-        return  # which does not heed them, as in transformers
+        return  # another normalizer ignores these settings, as in transformers
     for theirs, (ours, _) in _SETTINGS.items():
         if theirs not in config:
             continue
@@ -98,13 +98,13 @@ def _add_settings(files: TokenizerFiles, options: dict[str, Any]) -> None:
         if old != config[theirs] and is_generic_class(files.class_name, fast=True):
             files.tell(
                 f"{theirs} is {config[theirs]} in {CONFIG}, but {old} in tokenizer.json, which is "
-                f"used, since the class is {files.class_name}."
+                f"used because the class is {files.class_name}."
             )
             continue
         if old != config[theirs]:
             files.tell(
                 f"{theirs} is {config[theirs]} in {CONFIG}, but {old} in tokenizer.json. The "
-                "former is used, as transformers does."
+                "former is used, as in transformers."
             )
         options[ours] = config[theirs]
     for theirs, ours in (
@@ -126,17 +126,17 @@ def _refuse_settings(files: TokenizerFiles) -> None:
     if not config.get("do_basic_tokenize", True):
         raise TokenizerError(
             f"do_basic_tokenize: False of {files.path(CONFIG)} is not supported: words would be "
-            "parted at blanks only. Cut the text yourself and pass the list of tokens to encode."
+            "split at blanks only. Split the text yourself and pass the list of tokens to encode."
         )
     if not special.issuperset(config.get("never_split", ())):
         raise TokenizerError(
-            f"never_split: {config['never_split']} of {files.path(CONFIG)} is not supported. Make "
-            "them added tokens: from_pretrained(directory, added_tokens=[...]), without this key."
+            f"never_split: {config['never_split']} of {files.path(CONFIG)} is not supported. "
+            "Remove the key and load them as added tokens: from_pretrained(..., added_tokens=[...])."
         )
 
 
 def _compare_vocabularies(files: TokenizerFiles, content: Mapping[str, Any]) -> None:
-    """Raise TokenizerError where vocab.txt is not the vocabulary of tokenizer.json."""
+    """Raise TokenizerError unless vocab.txt has the vocabulary of tokenizer.json."""
     if not files.has("vocab.txt"):
         return
     path = files.path("vocab.txt")
@@ -145,8 +145,8 @@ def _compare_vocabularies(files: TokenizerFiles, content: Mapping[str, Any]) -> 
     for token, n in listed.items():
         if known.get(token) != n:
             raise TokenizerError(
-                f"Line {n + 1} of {path} is {token!r}, so that its id is {n}, but tokenizer.json "
-                f"beside it says {known.get(token)}. Remove the wrong file."
+                f"Line {n + 1} of {path} is {token!r}, so its id is {n}, but it is "
+                f"{known.get(token)} in tokenizer.json beside it. Remove the wrong file."
             )
 
 

@@ -206,7 +206,7 @@ def test_words_of_pre_tokenize():
     assert words.tokenize(text)[1:-1] == ["中", "科学", "Hello", "技", "学"]
     assert words.offsets(text)[1:-1] == [(0, 1), (1, 3), (4, 9), (9, 10), (11, 12)]
     assert words.encode_batch([text, text])[0] == [words.encode(text)[0]] * 2
-    for wrong, message in [(str.upper, "does not follow"), (lambda t: t[:1], "left out the end")]:
+    for wrong, message in [(str.upper, "not the next word"), (lambda t: t[:1], "left out the end")]:
         with pytest.raises(ValueError, match=message):
             Tokenizer(VOCAB, pre_tokenize=wrong).encode("the hello")
 
