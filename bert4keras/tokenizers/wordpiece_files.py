@@ -131,7 +131,7 @@ def _refuse_settings(files: TokenizerFiles) -> None:
     if not special.issuperset(config.get("never_split", ())):
         raise TokenizerError(
             f"never_split: {config['never_split']} of {files.path(CONFIG)} is not supported. "
-            "Remove the key and load them as added tokens: from_pretrained(..., added_tokens=[...])."
+            "Remove it and make them added tokens: from_pretrained(..., added_tokens=[...])."
         )
 
 

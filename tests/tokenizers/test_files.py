@@ -184,7 +184,7 @@ def test_settings_that_contradict_are_told(listed):
     ("change", "message"),
     [
         (lambda c: c["model"]["vocab"].update(the=6, storm=5), r"Line 6 of .* is 'the'.* is 6 in"),
-        (lambda c: c["model"]["vocab"].pop("国"), r"Line 16 of .* '国'.* says None"),
+        (lambda c: c["model"]["vocab"].pop("国"), r"Line 16 of .* '国'.* is None in"),
         (lambda c: c["model"].update(unk_token="[MASK]"), r"model.unk_token is '\[MASK\]', but"),
         (lambda c: c["model"].update(type="WordLevel"), "holds a WordLevel model"),
     ],
@@ -272,9 +272,9 @@ def test_settings_of_sentencepiece_that_are_refused(directories, tmp_path):
         (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
         with pytest.raises(TokenizerError, match=f"{next(iter(settings))}: .* is not supported"):
             Tokenizer.from_pretrained(tmp_path)
-    with pytest.raises(TokenizerError, match="SentencePiece model, which gpt2 has not"):
+    with pytest.raises(TokenizerError, match="SentencePiece model, which gpt2 does not use"):
         Tokenizer.from_pretrained(directories / "t5", family="gpt2")
-    with pytest.raises(TokenizerError, match="byte-level BPE, which t5 has not"):
+    with pytest.raises(TokenizerError, match="byte-level BPE, which t5 does not use"):
         Tokenizer.from_pretrained(directories / "gpt2", family="t5")
 
 
