@@ -44,3 +44,6 @@ Array: TypeAlias = np.ndarray
 
 Shape: TypeAlias = tuple[int | None, ...]
 """Sizes of the axes; None for an axis whose size is not known yet."""
+
+KeyValues: TypeAlias = tuple[Tensor, Tensor]
+"""Keys and values of an attention layer, of several positions."""

@@ -73,14 +73,14 @@ class DeBERTaConfig(TransformerConfig):
             "pos_att_type": not set(self.pos_att_type) <= set(TERMS),
             "conv_kernel_size": self.conv_kernel_size > 0 and self.conv_kernel_size % 2 == 0,
             "embedding_size": self.embedding_size != self.hidden_size,
-            "position_buckets": self.buckets % 2 or 0 < self.reach - 1 <= self.buckets // 2,
+            "position_buckets": self.buckets % 2 or 0 < self.max_distance - 1 <= self.buckets // 2,
         }
         for key in (key for key, problem in problems.items() if problem):
             value = short_repr(getattr(self, key))
             raise ConfigError(f"config `{key}={value}` is not built for DeBERTa: {ALLOWED[key]}.")
 
     @property
-    def reach(self) -> int:
+    def max_distance(self) -> int:
         """Distance from which on all are alike, in tokens."""
         return self.max_relative_positions if self.max_relative_positions > 0 else self.max_position
 
@@ -175,13 +175,12 @@ class DeBERTa(Transformer):
         return Learned() if self.config.position_biased_input else Position()
 
     def prepare(self, context):
-        super().prepare(context)
-        config = self.config
+        context, config = super().prepare(context), self.config
         x = self.apply(
             context.inputs["token_ids"],
             RelativeEmbedding,
             name="Embedding-Relative",
-            count=2 * (config.buckets or config.reach),
+            count=2 * (config.buckets or config.max_distance),
             width=config.hidden_size,
             embeddings_initializer=self.initializer,
         )
@@ -190,13 +189,13 @@ class DeBERTa(Transformer):
             x = self.apply(
                 x, self.norm_layer, name="Embedding-Relative-Norm", **self.norm_options()
             )
-        context.relative = x
+        return dataclasses.replace(context, relative=x)
 
     def attention_options(self):
         config = self.config
         return {
             **super().attention_options(),
-            "reach": config.reach,
+            "max_distance": config.max_distance,
             "buckets": config.buckets,
             "terms": config.pos_att_type,
             "share_key": config.share_att_key,
@@ -215,10 +214,10 @@ class DeBERTa(Transformer):
         if index or self.config.conv_kernel_size < 1:
             return x
         arguments = {"attention_mask": context.mask}
-        if context.rows is not None:  # the neighbours of the rows of this pass
-            everything = dataclasses.replace(context, rows=None, positions=context.key_positions)
-            embedded = self.apply_embeddings(everything)
-            arguments["rows"] = context.rows
+        if context.step is not None:  # the window also covers rows of earlier steps
+            all_rows = dataclasses.replace(context, step=None, positions=context.key_positions)
+            embedded = self.apply_embeddings(all_rows)
+            arguments["query_index"] = context.step.query_index
         y = self.apply(
             embedded,
             MaskedConvolution,

@@ -11,7 +11,6 @@ from .._schema import Activation, Only, Positive, Size, one_of
 from ..checkpoints.table import WeightMap
 from ..layers import GatedAttentionUnit
 from ..layers.gated_attention import NORMALIZATIONS
-from ..models.block import attention
 from ..registry import register_model
 from . import roformer
 from .roformer import RoFormerConfig, RoFormerV2, RoFormerV2Config
@@ -61,6 +60,7 @@ class GAUAlpha(RoFormerV2):
     config_class = GAUConfig
     attention_layer = GatedAttentionUnit
     attention_name = "GatedAttentionUnit"
+    feed_forward_layer = None
 
     @property
     def initializer(self):
@@ -80,9 +80,3 @@ class GAUAlpha(RoFormerV2):
             "activation": config.hidden_act,
             "normalization": config.attention_normalization,
         }
-
-    def apply_block(self, x, index, context):
-        name = self.layer_name(index, self.attention_name)
-        return self.wiring(
-            self, x, name, lambda x: attention(self, x, name, index, context), context
-        )

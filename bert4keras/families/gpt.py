@@ -211,19 +211,19 @@ class GPT2(GPT):
     """
 
     config_class = GPTConfig
-    wiring = staticmethod(pre_norm)
+    residual_layout = staticmethod(pre_norm)
 
     def apply_main_layers(self, x, context):
         x = super().apply_main_layers(x, context)
-        context.hidden_states[-1] = x = self.norm(x, "Output-Norm", context)
+        context.collected.hidden_states[-1] = x = self.norm(x, "Output-Norm", context)
         return x
 
 
-def between_norms(transformer: Any, x: Any, name: str, function: Any, context: Any) -> Any:
-    """GPT2-ML's order: no norm after attention; one inside and one behind the feed-forward part."""
+def gpt2_ml_layout(transformer: Any, x: Any, name: str, sublayer: Any, context: Any) -> Any:
+    """GPT2-ML's layout: no norm at the attention, one before and one after the feed-forward."""
     if name.endswith("SelfAttention"):
-        return residual(transformer, x, name, function(x))
-    y = function(transformer.norm(x, f"{name}-Norm-0", context))
+        return residual(transformer, x, name, sublayer(x))
+    y = sublayer(transformer.norm(x, f"{name}-Norm-0", context))
     return transformer.norm(residual(transformer, x, name, y), f"{name}-Norm-1", context)
 
 
@@ -235,7 +235,7 @@ class GPT2ML(GPT):
     """
 
     config_class = GPTConfig
-    wiring = staticmethod(between_norms)
+    residual_layout = staticmethod(gpt2_ml_layout)
 
     def norm_embeddings(self, x, context):
         return self.norm(x, "Embedding-Norm", context)

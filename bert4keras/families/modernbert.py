@@ -161,11 +161,11 @@ class ModernBERTConfig(TransformerConfig):
         return out
 
 
-def pre_norm_but_first(transformer: Any, x: Any, name: str, function: Any, context: Any) -> Any:
-    """`pre_norm`, but the embeddings, which are normed already, go into the first attention."""
+def modernbert_layout(transformer: Any, x: Any, name: str, sublayer: Any, context: Any) -> Any:
+    """`pre_norm`, except before the first attention, since the embeddings are normalized."""
     if name == transformer.layer_name(0, transformer.attention_name):
-        return residual(transformer, x, name, function(x))
-    return pre_norm(transformer, x, name, function, context)
+        return residual(transformer, x, name, sublayer(x))
+    return pre_norm(transformer, x, name, sublayer, context)
 
 
 _ATTENTION, _FEED = "Transformer-{i}-MultiHeadSelfAttention", "Transformer-{i}-FeedForward"
@@ -233,7 +233,7 @@ class ModernBERT(Transformer):
     """
 
     config_class = ModernBERTConfig
-    wiring = staticmethod(pre_norm_but_first)
+    residual_layout = staticmethod(modernbert_layout)
     use_bias = False
 
     def __init__(self, *args, **kwargs):
@@ -254,14 +254,12 @@ class ModernBERT(Transformer):
 
     def apply_main_layers(self, x, context):
         window = self.mask & Window(self.config.local_attention // 2)
-        everything = context.mask
         near = self.attention_mask(context, window, "Attention-Mask-Local")
+        contexts = {GLOBAL: context, LOCAL: dataclasses.replace(context, mask=near)}
         for index, kind in enumerate(self.config.kinds):
-            context.mask = everything if kind == GLOBAL else near
-            x = self.assemblers[kind].apply_block(x, index, context)
-            context.hidden_states.append(x)
-        context.mask = everything
-        context.hidden_states[-1] = x = self.norm(x, "Output-Norm", context)
+            x = self.assemblers[kind].apply_block(x, index, contexts[kind])
+            context.collected.hidden_states.append(x)
+        context.collected.hidden_states[-1] = x = self.norm(x, "Output-Norm", context)
         return x
 
     def apply_language_model(self, x, context):

@@ -72,7 +72,7 @@ class Request:
             )
         pad, extra = transformer.config.pad_token_id, dict(self.inputs or {})
         lists = id_lists(prompts, pad)
-        if hasattr(type(transformer), "encoder"):
+        if transformer.is_encoder_decoder:
             extra |= _source(lists, pad or 0)
             start = transformer.config.extra.get("decoder_start_token_id", pad or 0)
             given = self.decoder_prompts

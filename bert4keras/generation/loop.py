@@ -50,7 +50,7 @@ class Search:
         cache = self.transformer.empty_cache(batch, length)
         rows = ops.arange(self.columns, dtype="int32")
         with unchecked_ids():
-            logits, cache = self.transformer.step(inputs, rows, cache, last=True)
+            logits, cache = self.transformer.step(inputs, rows, cache, last_only=True)
         state = {"inputs": dict(inputs), "logits": logits[:, 0], "cache": cache}
         if self.strategy.width > 1:
             state = keras.tree.map_structure(self._tiled, state)
@@ -107,7 +107,7 @@ class Search:
         memory = [p.advance(m, chosen) for p, m in zip(self.processors, memory, strict=True)]
         named = {**inputs, "token_ids": tokens}
         row = ops.reshape(index, (1,))
-        logits, cache = self.transformer.step(named, row, cache, last=True)
+        logits, cache = self.transformer.step(named, row, cache, last_only=True)
         return {
             "logits": ops.cast(logits[:, 0], state["logits"].dtype),
             "cache": cache,

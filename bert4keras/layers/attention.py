@@ -1,9 +1,14 @@
-"""Multi-head attention over explicit boolean masks, the same code in training and in decoding."""
+"""Multi-head attention over explicit boolean masks, the same code in training and in decoding.
+
+Legend: B batch, T query length, S key length, N heads, H head size, K key size, D hidden size.
+"""
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple
 
 import keras
 from keras import ops
@@ -11,8 +16,38 @@ from keras import ops
 from .._compat import DrawnSeed, fused_attention_takes
 from .._scores import lowest
 from .._serialization import revive, serializable
+from .._types import KeyValues, Shape, Tensor
 from ..positions import Position
 from .masking import CarriesMask
+
+
+class AttentionOutput(NamedTuple):
+    """Result of an attention layer that was asked for more than its output.
+
+    The default of `scores` and `cache` is an empty tuple and not None: Keras flattens results to
+    tensors, and None would be one of them.
+
+    Attributes:
+        output: (B, T, D).
+        scores: (B, N, T, S) before the softmax, with `return_scores`.
+        cache: keys and values of all positions so far, if a cache was given.
+    """
+
+    output: Tensor
+    scores: Tensor | tuple[()] = ()
+    cache: KeyValues | tuple[()] = ()
+
+
+class Projections(NamedTuple):
+    """Queries (B, T, N, K), keys (B, S, N, K), values (B, S, N, H), and perhaps a gate (B, T, N H).
+
+    The gate multiplies the weighted values.
+    """
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    gate: Tensor | None = None
 
 
 @serializable
@@ -22,38 +57,53 @@ class MultiHeadAttention(CarriesMask, keras.layers.Layer):
     Sublayers `query`, `key`, `value` and `output` are plain `Dense` (the last one is the attribute
     `output_projection`), so LoRA, quantization and sharding work on them as on any other.
 
+    A subclass overrides `project_qkv`, `position_scores`, `normalize` or `weighted_values`.
+
     Args:
         heads: number of heads, N.
         head_size: width of a head, H.
-        output_dim: width of the result; None means the width of the input.
-        key_size: width of queries and keys; None means `head_size`.
+        output_dim: width of the output; None means the width of the input.
+        key_size: width of a head's queries and keys, K; None means `head_size`.
         use_bias: whether the projections have a bias.
         attention_dropout: rate on the attention probabilities.
-        scaled: whether scores are divided by the root of `key_size` (T5 does not).
-        position: strategy whose `rotate` turns queries and keys.
+        scaled: divide scores by the square root of `key_size` (T5 does not).
+        position: strategy whose `rotate` is applied to queries and keys.
         return_scores: also return the scores, to be added to those of the next layer.
-        remat: compute the mixing again in the backward pass instead of keeping its (B, N, T, S).
+        remat: recompute scores and probabilities in the backward pass instead of keeping them.
         kernel_initializer: initializer of the projections.
 
+    Class attributes:
+        fusable: True if one fused operation may compute the attention, without scores and
+            probabilities. False where a subclass overrides `normalize` or `weighted_values`.
+        self_attention_only: True if keys and values cannot come from another tensor than `x`.
+
     Call arguments:
-        x: (B, T, D), what asks.
-        context: (B, S, D), what is looked at; None means `x`.
-        attention_mask: bool, broadcastable to (B, N, T, S), True where attention may look. (Not
-            `mask`: Keras gives an argument of that name a meaning of its own.)
+        x: queries (B, T, D).
+        context: source of keys and values (B, S, D); defaults to `x`.
+        attention_mask: bool, broadcastable to (B, N, T, S), True for visible keys. (Not `mask`:
+            Keras itself fills an argument of that name.)
         bias: finite float, broadcastable to (B, N, T, S), added to the scores.
-        positions: (B|1, T) int, only for a layer that needs them.
-        key_positions: (B|1, S) int, likewise.
-        scores: (B, N, T, S), those of an earlier layer, added to these.
-        relative: (R, D), vectors of relative positions, for the layers that use them.
-        cache: pair of keys and values (B, N, S, H) from earlier steps; the new ones are written
-            at row `start` and the attention runs over all S.
-        start: int scalar, first row of the step.
+        positions: position ids of the queries (B|1, T), for layers that need them.
+        key_positions: position ids of the keys (B|1, S), likewise.
+        scores: (B, N, T, S) of an earlier layer, added to the scores.
+        relative: (R, D), vectors of relative positions, for layers that need them.
+        cache: keys (B, N, S, K) and values (B, N, S, H) of earlier steps. The new ones are written
+            from row `cache_index` on, and queries attend to all S.
+        cache_index: int scalar, first row of this step.
 
     Returns:
-        (B, T, D); a tuple of that, with `return_scores` the scores, and with a cache the new one.
+        (B, T, D); with `return_scores` or a cache an `AttentionOutput`.
 
     Source: Vaswani et al., Attention Is All You Need, 2017 (arXiv:1706.03762).
     """
+
+    fusable: ClassVar[bool] = True
+    self_attention_only: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if {"normalize", "weighted_values"} & vars(cls).keys():
+            cls.fusable = False
 
     def __init__(
         self,
@@ -67,8 +117,8 @@ class MultiHeadAttention(CarriesMask, keras.layers.Layer):
         position: Position | None = None,
         return_scores: bool = False,
         remat: bool = False,
-        kernel_initializer: Any = "glorot_uniform",
-        **kwargs,
+        kernel_initializer: str | keras.initializers.Initializer = "glorot_uniform",
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.heads = heads
@@ -84,21 +134,27 @@ class MultiHeadAttention(CarriesMask, keras.layers.Layer):
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.seed_generator = keras.random.SeedGenerator()
 
+    @classmethod
+    def kernel_shapes(
+        cls, width: int, *, heads: int, head_size: int, key_size: int, units: int
+    ) -> dict[str, tuple[int, int]]:
+        """Return the shapes of the projections' kernels by name, before a layer is created.
+
+        Args:
+            width: D, of input and output.
+            heads, head_size, key_size: see the class.
+            units: width of gate and values in a `GatedAttentionUnit`, ignored by others.
+        """
+        keys, values = (width, heads * key_size), (width, heads * head_size)
+        return {"query": keys, "key": keys, "value": values, "output": values[::-1]}
+
     @property
     def scale(self) -> float:
         """Factor on the scores."""
         return 1 / math.sqrt(self.key_size) if self.scaled else 1.0
 
-    @property
-    def fusable(self) -> bool:
-        """Whether the mixing may run in one fused operation, which shows neither scores nor
-        probabilities."""
-        own, base = type(self), MultiHeadAttention
-        plain = own.combine is base.combine and own.normalize is base.normalize
-        return plain and not self.return_scores
-
     def projection(self, name: str, units: int) -> keras.layers.Dense:
-        """A `Dense` under this layer's options."""
+        """Make a `Dense` with the options of this layer."""
         return keras.layers.Dense(
             units,
             use_bias=self.use_bias,
@@ -108,7 +164,7 @@ class MultiHeadAttention(CarriesMask, keras.layers.Layer):
             name=name,
         )
 
-    def build(self, x_shape, context_shape=None):
+    def build(self, x_shape: Shape, context_shape: Shape | None = None) -> None:
         width = self.heads * self.head_size
         context_shape = context_shape or x_shape
         self.query = self.projection("query", self.heads * self.key_size)
@@ -121,147 +177,157 @@ class MultiHeadAttention(CarriesMask, keras.layers.Layer):
         self.value.build(context_shape)
         self.output_projection.build((*x_shape[:-1], width))
 
-    def split_heads(self, x):
+    def split_heads(self, x: Tensor) -> Tensor:
+        """Split the last axis into heads: (B, T, N H) to (B, T, N, H)."""
         batch, length, width = ops.shape(x)
         return ops.reshape(x, (batch, length, self.heads, width // self.heads))
 
     def call(
         self,
-        x,
-        context=None,
-        attention_mask=None,
-        bias=None,
-        positions=None,
-        key_positions=None,
-        scores=None,
-        relative=None,
-        cache=None,
-        start=None,
-        training=None,
-    ):
-        context = x if context is None else context
-        query, key, value, gate = self.project(x, context)
+        x: Tensor,
+        context: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        bias: Tensor | None = None,
+        positions: Tensor | None = None,
+        key_positions: Tensor | None = None,
+        scores: Tensor | None = None,
+        relative: Tensor | None = None,
+        cache: KeyValues | None = None,
+        cache_index: Tensor | None = None,
+        training: bool | None = None,
+    ) -> Tensor | AttentionOutput:
+        query, key, value, gate = self.project_qkv(x, x if context is None else context)
         if self.position.rotates:
             query, key = self.position.rotate(query, key, positions)
         if cache is not None:
-            # Kept with the heads outside: read as they lie, at every step.
-            new = (ops.transpose(tensor, (0, 2, 1, 3)) for tensor in (key, value))
-            cache = tuple(
-                ops.slice_update(old, (0, 0, start, 0), ops.cast(tensor, old.dtype))
-                for old, tensor in zip(cache, new, strict=True)
-            )
+            cache = updated_cache(cache, key, value, cache_index)
             key, value = (ops.transpose(tensor, (0, 2, 1, 3)) for tensor in cache)
-        if scores is not None:
-            bias = scores if bias is None else bias + scores
-        where = (positions, key_positions)
-        x = self.mix(query, key, value, bias, relative, attention_mask, where, training)
-        x, scores = x if self.return_scores else (x, None)
-        batch, length = ops.shape(x)[:2]
-        x = ops.reshape(x, (batch, length, self.heads * self.head_size))
-        x = self.output_projection(x if gate is None else gate * x)
-        extras = [extra for extra in (scores, cache) if extra is not None]
-        return (x, *extras) if extras else x
+        rate = self.attention_dropout if training else 0.0
+        attend = functools.partial(
+            self.attend,
+            mask=attention_mask,
+            positions=positions,
+            key_positions=key_positions,
+            dropout=rate,
+            # Drawn here, so that a recomputation drops the same probabilities.
+            seed=DrawnSeed(self.seed_generator.next()) if rate else None,
+        )
+        tensors = {"query": query, "key": key, "value": value}
+        tensors |= {"bias": total(bias, scores), "relative": relative}
+        values, scores, _ = recomputed(attend, tensors) if self.remat else attend(**tensors)
+        batch, length = ops.shape(values)[:2]
+        values = ops.reshape(values, (batch, length, self.heads * self.head_size))
+        output = self.output_projection(values if gate is None else gate * values)
+        if cache is None and not self.return_scores:
+            return output
+        return AttentionOutput(output, scores, () if cache is None else cache)
 
-    def project(self, x, context) -> tuple[Any, Any, Any, Any | None]:
-        """Queries (B, T, N, K), keys (B, S, N, K), values (B, S, N, H), and for a subclass with
-        gates a factor (B, T, N H) on what they are mixed into."""
+    def project_qkv(self, x: Tensor, context: Tensor) -> Projections:
+        """Project x (B, T, D) to queries, and the context (B, S, D) to keys and values."""
         query = self.split_heads(self.query(x))
-        return query, *(self.split_heads(f(context)) for f in (self.key, self.value)), None
+        return Projections(query, *(self.split_heads(f(context)) for f in (self.key, self.value)))
 
-    def mix(self, query, key, value, bias, relative, mask, where, training):
-        """`attend` with all terms of the bias, and with `remat` recomputed in the backward pass."""
-        rate = self.attention_dropout if training else 0
-        # Drawn out here, so that what is recomputed drops the same probabilities.
-        seed = DrawnSeed(self.seed_generator.next()) if rate else None
-
-        def function(query, key, value, bias=None, relative=None):
-            own = self.own_bias(query, key, where, relative)
-            if own is not None:
-                bias = own if bias is None else bias + own
-            return self.attend(query, key, value, mask, bias, where, rate, seed)
-
-        inputs = {"query": query, "key": key, "value": value, "bias": bias, "relative": relative}
-        if not self.remat:
-            return function(**inputs)
-        # Positional, and nothing differentiable in the closure: TensorFlow would lose its gradient.
-        names = [name for name, tensor in inputs.items() if tensor is not None]
-        positional = keras.remat(lambda *args: function(**dict(zip(names, args, strict=True))))
-        return positional(*(inputs[name] for name in names))
-
-    def own_bias(self, query, key, where, relative) -> Any | None:
-        """Scores that depend on what is asked and where, for a subclass with relative positions.
+    def attend(
+        self,
+        *,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        mask: Tensor | None,
+        bias: Tensor | None,
+        positions: Tensor | None,
+        key_positions: Tensor | None,
+        relative: Tensor | None,
+        dropout: float,
+        seed: DrawnSeed | None,
+    ) -> AttentionOutput:
+        """Compute the attention itself: scores, probabilities, weighted values.
 
         Args:
             query: (B, T, N, K).
             key: (B, S, N, K).
-            where: positions (B|1, T) and key positions (B|1, S), int.
-            relative: see the class.
+            value: (B, S, N, H).
+            mask, bias, positions, key_positions, relative: see the class.
+            dropout, seed: of the dropout on the probabilities.
+
+        Returns:
+            Weighted values (B, T, N, H), and with `return_scores` the scores (B, N, T, S).
+        """
+        places = {"positions": positions, "key_positions": key_positions}
+        own = self.position_scores(query=query, key=key, relative=relative, **places)
+        bias, dtype = total(bias, own), keras.backend.standardize_dtype(query.dtype)
+        fusable = self.fusable and not self.return_scores and not dropout
+        if fusable and fused_attention_takes(dtype):
+            if bias is not None and mask is not None:
+                # Keras' fused attention takes only one of the two on torch.
+                bias, mask = ops.where(mask, ops.cast(bias, dtype), lowest(dtype)), None
+            options = {"bias": bias, "mask": mask, "scale": self.scale}
+            return AttentionOutput(ops.dot_product_attention(query, key, value, **options))
+        scores = ops.einsum("btnh,bsnh->bnts", query * self.scale, key)
+        if bias is not None:
+            scores = scores + ops.cast(bias, scores.dtype)
+        probabilities = ops.cast(self.normalize(scores, mask), value.dtype)
+        if dropout:
+            probabilities = keras.random.dropout(probabilities, dropout, seed=seed)
+        values = self.weighted_values(probabilities=probabilities, value=value, **places)
+        return AttentionOutput(values, scores if self.return_scores else ())
+
+    def position_scores(
+        self,
+        *,
+        query: Tensor,
+        key: Tensor,
+        positions: Tensor | None,
+        key_positions: Tensor | None,
+        relative: Tensor | None,
+    ) -> Tensor | None:
+        """Return scores of content against relative positions, for subclasses that have them.
+
+        Args:
+            query: (B, T, N, K).
+            key: (B, S, N, K).
+            positions, key_positions, relative: see the class.
 
         Returns:
             (B, N, T, S), finite, or None.
         """
         return None
 
-    def normalize(self, scores, mask):
-        """Probabilities, float32, of scores (B, N, T, S)."""
-        seen = scores if mask is None else ops.where(mask, scores, lowest(scores.dtype))
-        if seen.shape[-1] == 1:  # one token attends to itself; Keras would warn of such a softmax
-            return ops.ones_like(seen, dtype="float32")
-        return ops.softmax(ops.cast(seen, "float32"))
+    def normalize(self, scores: Tensor, mask: Tensor | None) -> Tensor:
+        """Turn scores (B, N, T, S) into probabilities over the last axis, float32."""
+        visible = scores if mask is None else ops.where(mask, scores, lowest(scores.dtype))
+        if visible.shape[-1] == 1:  # Keras warns of a softmax over a single number
+            return ops.ones_like(visible, dtype="float32")
+        return ops.softmax(ops.cast(visible, "float32"))
 
-    def combine(self, probabilities, value, where):
-        """Mean of the values by (B, N, T, S) probabilities: (B, T, N, H)."""
+    def weighted_values(
+        self,
+        *,
+        probabilities: Tensor,
+        value: Tensor,
+        positions: Tensor | None,
+        key_positions: Tensor | None,
+    ) -> Tensor:
+        """Average the values (B, S, N, H) by probabilities (B, N, T, S): (B, T, N, H)."""
         return ops.einsum("bnts,bsnh->btnh", probabilities, value)
 
-    def attend(self, query, key, value, mask, bias, where, rate, seed):
-        """Mix values by the similarity of queries and keys.
-
-        Args:
-            query: (B, T, N, K).
-            key: (B, S, N, K).
-            value: (B, S, N, H).
-            mask, bias: see the class.
-            where: see `own_bias`.
-            rate, seed: of the dropout on the probabilities.
-
-        Returns:
-            (B, T, N, H), and the scores (B, N, T, S) with `return_scores`.
-        """
-        dtype = keras.backend.standardize_dtype(query.dtype)
-        if self.fusable and not rate and fused_attention_takes(dtype):
-            if bias is not None and mask is not None:
-                # Keras' fused attention takes one of the two on torch.
-                bias, mask = ops.where(mask, ops.cast(bias, dtype), lowest(dtype)), None
-            return ops.dot_product_attention(
-                query, key, value, bias=bias, mask=mask, scale=self.scale
-            )
-        scores = ops.einsum("btnh,bsnh->bnts", query * self.scale, key)
-        if bias is not None:
-            scores = scores + ops.cast(bias, scores.dtype)
-        probabilities = ops.cast(self.normalize(scores, mask), value.dtype)
-        if rate:
-            probabilities = keras.random.dropout(probabilities, rate, seed=seed)
-        x = self.combine(probabilities, value, where)
-        return (x, scores) if self.return_scores else x
-
-    def empty_cache(self, batch: int, length: int) -> tuple[Any, Any]:
-        """Zeroed keys (B, N, S, K) and values (B, N, S, H) for decoding."""
+    def empty_cache(self, batch: int, length: int) -> KeyValues:
+        """Return zeroed keys (B, N, S, K) and values (B, N, S, H) for decoding."""
         shape = (batch, self.heads, length)
-        return tuple(
-            ops.zeros((*shape, size), self.compute_dtype)
-            for size in (self.key_size, self.head_size)
-        )
+        sizes = (self.key_size, self.head_size)
+        key, value = (ops.zeros((*shape, size), self.compute_dtype) for size in sizes)
+        return key, value
 
     def compute_output_spec(self, x, context=None, *args, **kwargs):
         shape = (*x.shape[:-1], self.output_dim or x.shape[-1])
-        spec = keras.KerasTensor(shape, dtype=self.compute_dtype)
+        output = keras.KerasTensor(shape, dtype=self.compute_dtype)
         if not self.return_scores:
-            return spec
+            return output
         keys = x if context is None else context
         shape = (x.shape[0], self.heads, x.shape[1], keys.shape[1])
-        return spec, keras.KerasTensor(shape, dtype=self.compute_dtype)
+        return AttentionOutput(output, keras.KerasTensor(shape, dtype=self.compute_dtype))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "heads": self.heads,
@@ -276,3 +342,35 @@ class MultiHeadAttention(CarriesMask, keras.layers.Layer):
             "remat": self.remat,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }
+
+
+def total(left: Tensor | None, right: Tensor | None) -> Tensor | None:
+    """Add two terms of the scores, each of which may be missing."""
+    if left is None or right is None:
+        return right if left is None else left
+    return left + right
+
+
+def recomputed(function: Callable[..., Any], tensors: Mapping[str, Tensor | None]) -> Any:
+    """Call `function(**tensors)` now, and again in the backward pass to save memory."""
+    given = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+    missing = dict.fromkeys(tensors.keys() - given.keys())
+
+    def by_position(*args: Tensor) -> Any:
+        return function(**dict(zip(given, args, strict=True)), **missing)
+
+    # By position, with nothing differentiable in the closure: TensorFlow would lose its gradient.
+    return keras.remat(by_position)(*given.values())
+
+
+def updated_cache(cache: KeyValues, key: Tensor, value: Tensor, index: Tensor) -> KeyValues:
+    """Write keys and values (B, T, N, H) of this step into a cache (B, N, S, H), from row `index`.
+
+    The cache keeps heads before rows, the order in which every later step reads it.
+    """
+
+    def write(old: Tensor, new: Tensor) -> Tensor:
+        new = ops.cast(ops.transpose(new, (0, 2, 1, 3)), old.dtype)
+        return ops.slice_update(old, (0, 0, index, 0), new)
+
+    return write(cache[0], key), write(cache[1], value)

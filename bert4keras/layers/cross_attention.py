@@ -1,30 +1,29 @@
-"""Attention of a decoder to what an encoder made."""
+"""Attention of a decoder to the output of an encoder."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from .._serialization import serializable
-from .attention import MultiHeadAttention
+from .._types import KeyValues, Tensor
+from .attention import MultiHeadAttention, Projections
 
 
 @serializable
 class CrossAttention(MultiHeadAttention):
-    """`MultiHeadAttention` whose keys and values may be computed ahead, once for all steps.
+    """`MultiHeadAttention` whose keys and values can be computed once for all decoding steps.
 
     Args:
         *args, **kwargs: of `MultiHeadAttention`.
 
     Call arguments:
-        x: (B, T, D), what asks.
-        context: (B, S, D), what is looked at, or the pair that `keys_and_values` made of it.
+        x: queries (B, T, D).
+        context: source of keys and values (B, S, D), or the result of `keys_and_values`.
     """
 
-    def keys_and_values(self, context: Any) -> tuple[Any, Any]:
-        """Keys (B, S, N, K) and values (B, S, N, H) of what is looked at (B, S, D)."""
+    def keys_and_values(self, context: Tensor) -> KeyValues:
+        """Return keys (B, S, N, K) and values (B, S, N, H) of a context (B, S, D)."""
         return self.split_heads(self.key(context)), self.split_heads(self.value(context))
 
-    def project(self, x, context):
+    def project_qkv(self, x: Tensor, context: Tensor | KeyValues) -> Projections:
         known = isinstance(context, (list, tuple))
         key, value = context if known else self.keys_and_values(context)
-        return self.split_heads(self.query(x)), key, value, None
+        return Projections(self.split_heads(self.query(x)), key, value)

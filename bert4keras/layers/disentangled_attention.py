@@ -1,4 +1,4 @@
-"""Attention in which content and relative position ask for each other; DeBERTa's layers."""
+"""Attention with scores between content and relative positions; DeBERTa's layers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 
 from .._serialization import serializable
+from .._types import Tensor
 from .activations import get_activation
 from .attention import MultiHeadAttention
 from .masking import CarriesMask
@@ -20,21 +21,24 @@ TERMS = ("c2p", "p2c")
 
 
 @functools.cache
-def bucket_table(reach: int, buckets: int) -> np.ndarray:
-    """Row of the position table for the distances `-reach ... reach`, int32 (2 reach + 1,).
+def bucket_table(max_distance: int, buckets: int) -> np.ndarray:
+    """Return the row of the position table for each distance `-max_distance ... max_distance`.
 
     Args:
-        reach: distance from which on all are alike, in tokens.
-        buckets: half of the rows. Distances up to half of `buckets` have one each, and farther
-            ones share the rest on a logarithmic scale; 0: one for each distance, up to `reach`.
+        max_distance: in tokens; larger distances count as this one.
+        buckets: half the number of rows. Distances up to half of `buckets` have their own row, and
+            larger ones share the others on a logarithmic scale. 0: a row for each distance.
+
+    Returns:
+        int32 (2 max_distance + 1,).
     """
-    distance = np.arange(-reach, reach + 1)
-    bucket, span = distance, reach
+    distance = np.arange(-max_distance, max_distance + 1)
+    bucket, span = distance, max_distance
     if buckets:
         span, near = buckets, buckets // 2
-        # In float32, as the models were trained: the ceiling may depend on it.
+        # In float32, as the models were trained: rounding may change the ceiling.
         share = np.log(np.maximum(np.abs(distance), near) / np.float32(near), dtype="float32")
-        share = share / np.log(np.float32((reach - 1) / near)) * np.float32(near - 1)
+        share = share / np.log(np.float32((max_distance - 1) / near)) * np.float32(near - 1)
         far = np.sign(distance) * (near + np.ceil(share).astype("int64"))
         bucket = np.where(np.abs(distance) <= near, distance, far)
     return np.clip(bucket + span, 0, 2 * span - 1).astype("int32")
@@ -45,16 +49,16 @@ class DisentangledAttention(MultiHeadAttention):
     """`MultiHeadAttention` with scores between content and vectors of relative positions.
 
     Args:
-        reach: farther distances count as this one, in tokens.
+        max_distance: in tokens; larger distances count as this one.
         buckets: see `bucket_table`.
-        terms: `"c2p"`, queries ask for positions, and `"p2c"`, positions ask for keys.
-        share_key: make keys and queries of the positions with the projections of the content,
-            instead of own ones (`position_key` and `position_query`).
+        terms: `"c2p"`, scores of queries and positions, and `"p2c"`, of positions and keys.
+        share_key: project positions with the weights of the content, instead of their own ones
+            (`position_key` and `position_query`).
         **kwargs: of `MultiHeadAttention`.
 
     Call arguments:
-        relative: (2 buckets, D), or (2 reach, D) without buckets; is needed here.
-        positions, key_positions: are needed too.
+        relative: (2 buckets, D), or (2 max_distance, D) without buckets; required.
+        positions, key_positions: required.
 
     Source: He et al., DeBERTa, 2020 (arXiv:2006.03654) and DeBERTaV3, 2021 (arXiv:2111.09543).
     """
@@ -62,14 +66,14 @@ class DisentangledAttention(MultiHeadAttention):
     def __init__(
         self,
         *args,
-        reach: int = 512,
+        max_distance: int = 512,
         buckets: int = 0,
         terms: Iterable[str] = TERMS,
         share_key: bool = True,
         **kwargs,
     ):
         super().__init__(*args, **kwargs)
-        self.reach = reach
+        self.max_distance = max_distance
         self.buckets = buckets
         self.terms = tuple(terms)
         self.share_key = share_key
@@ -88,33 +92,38 @@ class DisentangledAttention(MultiHeadAttention):
                     dense.build((None, x_shape[-1]))
                 setattr(self, name, dense if term in self.terms else None)
 
-    def own_bias(self, query, key, where, relative):
-        positions, key_positions = where
+    def position_scores(self, *, query, key, positions, key_positions, relative):
+        limit = self.max_distance
         distance = positions[:, :, None] - key_positions[:, None, :]
-        place = ops.clip(distance, -self.reach, self.reach) + self.reach
-        place = ops.take(bucket_table(self.reach, self.buckets), place, axis=0)
-        bias = 0
+        row = ops.clip(distance, -limit, limit) + limit
+        row = ops.take(bucket_table(limit, self.buckets), row, axis=0)
+        scores = 0
         if "c2p" in self.terms:
-            bias += self.look_up(query, self.position_key(relative), place)
+            scores += self.scores_of_rows(query, self.position_key(relative), row)
         if "p2c" in self.terms:
-            turned = ops.swapaxes(place, 1, 2)
-            turned = self.look_up(key, self.position_query(relative), turned)
-            bias += ops.swapaxes(turned, 2, 3)
-        return bias * self.scale
+            transposed = ops.swapaxes(row, 1, 2)
+            transposed = self.scores_of_rows(key, self.position_query(relative), transposed)
+            scores += ops.swapaxes(transposed, 2, 3)
+        return scores * self.scale
 
-    def look_up(self, content, vectors, place):
-        """Products (B, N, T, S) of content (B, T, N, K) with the vectors (R, N K) that stand at
-        `place` (B|1, T, S)."""
+    def scores_of_rows(self, content: Tensor, vectors: Tensor, row: Tensor) -> Tensor:
+        """Multiply content with the vector of each pair of positions: (B, N, T, S).
+
+        Args:
+            content: (B, T, N, K).
+            vectors: (R, N K), table of relative positions.
+            row: (B|1, T, S) int, row of the table for each pair.
+        """
         vectors = self.split_heads(vectors[None])[0]
         products = ops.einsum("btnk,rnk->bntr", content, vectors)
-        shape = (*ops.shape(products)[:3], ops.shape(place)[2])
-        place = ops.broadcast_to(place[:, None], shape)  # not every backend stretches a one
-        return ops.take_along_axis(products, place, axis=-1)
+        shape = (*ops.shape(products)[:3], ops.shape(row)[2])
+        row = ops.broadcast_to(row[:, None], shape)  # not every backend broadcasts here
+        return ops.take_along_axis(products, row, axis=-1)
 
     def get_config(self):
         return {
             **super().get_config(),
-            "reach": self.reach,
+            "max_distance": self.max_distance,
             "buckets": self.buckets,
             "terms": list(self.terms),
             "share_key": self.share_key,
@@ -123,7 +132,7 @@ class DisentangledAttention(MultiHeadAttention):
 
 @serializable
 class RelativeEmbedding(keras.layers.Layer):
-    """A table of vectors that is used as a whole.
+    """Table of vectors that is returned as a whole.
 
     Args:
         count: number of vectors, R.
@@ -131,7 +140,7 @@ class RelativeEmbedding(keras.layers.Layer):
         embeddings_initializer: initializer.
 
     Call arguments:
-        x: any tensor; it is not read. Returns (R, D).
+        x: any tensor; it is ignored. Returns (R, D).
     """
 
     def __init__(
@@ -162,17 +171,17 @@ class RelativeEmbedding(keras.layers.Layer):
 
 @serializable
 class MaskedConvolution(CarriesMask, keras.layers.Layer):
-    """Convolution over a sequence that looks only where attention may.
+    """Convolution over a sequence, restricted to the tokens that the attention mask shows.
 
     Args:
-        kernel_size: tokens that go into one, an odd number, W.
+        kernel_size: width of the window in tokens, an odd number.
         activation: name or function.
         kernel_initializer: initializer of the kernel.
 
     Call arguments:
         x: (B, S, D).
         attention_mask: bool (B, 1, T|1, S).
-        rows: (T,) int, where to compute; None means all S.
+        query_index: (T,) int, index in the sequence of each output; None means all S.
 
     Returns:
         (B, T, D).
@@ -198,18 +207,19 @@ class MaskedConvolution(CarriesMask, keras.layers.Layer):
         )
         self.bias = self.add_weight(name="bias", shape=(width,), initializer="zeros")
 
-    def call(self, x, attention_mask, rows=None):
-        columns = ops.arange(ops.shape(x)[1], dtype="int32")
-        rows = columns if rows is None else ops.cast(rows, "int32")
-        distance = columns[None, :] - rows[:, None]
+    def call(self, x: Tensor, attention_mask: Tensor, query_index: Tensor | None = None) -> Tensor:
+        key_index = ops.arange(ops.shape(x)[1], dtype="int32")
+        query_index = key_index if query_index is None else ops.cast(query_index, "int32")
+        distance = key_index[None, :] - query_index[:, None]
         y = self.bias
         for index in range(self.kernel_size):
-            seen = ops.logical_and(distance == index - self.kernel_size // 2, attention_mask[:, 0])
-            y += ops.matmul(ops.matmul(ops.cast(seen, x.dtype), x), self.kernel[index])
+            at_offset = ops.equal(distance, index - self.kernel_size // 2)
+            visible = ops.logical_and(at_offset, attention_mask[:, 0])
+            y += ops.matmul(ops.matmul(ops.cast(visible, x.dtype), x), self.kernel[index])
         return self.activation(y)
 
-    def compute_output_spec(self, x, attention_mask, rows=None):
-        length = x.shape[1] if rows is None else rows.shape[0]
+    def compute_output_spec(self, x, attention_mask, query_index=None):
+        length = x.shape[1] if query_index is None else query_index.shape[0]
         return keras.KerasTensor((x.shape[0], length, x.shape[2]), dtype=self.compute_dtype)
 
     def get_config(self):

@@ -1,4 +1,4 @@
-"""The gated attention unit: attention and feed-forward part of a block in one."""
+"""Gated attention unit: attention and feed-forward part of a block in one layer."""
 
 from __future__ import annotations
 
@@ -9,33 +9,37 @@ import keras
 from keras import ops
 
 from .._serialization import serializable
+from .._types import Shape, Tensor
 from .activations import get_activation
-from .attention import MultiHeadAttention
+from .attention import MultiHeadAttention, Projections
 
 NORMALIZATIONS = ("softmax", "softmax_plus", "squared_relu")
-SHORT, LONG = 16, 512  # tokens: `softmax_plus` sharpens no less than at SHORT, and not at LONG
+# Visible keys: `softmax_plus` scales scores by 1 at LONG, and below SHORT as at SHORT.
+SHORT, LONG = 16, 512
 
 
 @serializable
 class GatedAttentionUnit(MultiHeadAttention):
-    """One wide head whose queries and keys share a projection and whose result is gated.
+    """One wide head with a gate, whose queries and keys share a projection.
 
-    One `Dense`, `inner`, makes gates (T, U), values (S, U) and what queries and keys are gained
-    and shifted from (K); `output` brings gates times mixed values back to the width of the input.
+    One `Dense`, `inner`, computes the gate (T, U), the values (S, U) and a shared vector (K) per
+    token. Queries and keys are the shared vector times a gain plus a shift, each with its own.
+    `output` projects the gate times the weighted values to the width of the input.
 
     Args:
         units: width of gates and values, U.
         key_size: width of queries and keys, K.
         activation: of `inner`.
         use_bias: whether the projections have a bias, and queries and keys a shift.
-        normalization: `"softmax"`; `"softmax_plus"`, whose scores grow with the logarithm of the
-            number n of visible keys, by `log max(n, 16) / log 512`; or `"squared_relu"`, the
-            squared positive part over n.
+        normalization: with n visible keys `"softmax"`; `"softmax_plus"`, the softmax of scores
+            times `log max(n, 16) / log 512`; or `"squared_relu"`, `relu(scores) ** 2 / n`.
         **kwargs: of `MultiHeadAttention`.
 
     Source: Hua et al., Transformer Quality in Linear Time, 2022 (arXiv:2202.10447);
     `softmax_plus`: https://kexue.fm/archives/8823.
     """
+
+    self_attention_only = True
 
     def __init__(
         self,
@@ -56,7 +60,11 @@ class GatedAttentionUnit(MultiHeadAttention):
         self.activation = get_activation(activation)
         self.normalization = normalization
 
-    def build(self, x_shape, context_shape=None):
+    @classmethod
+    def kernel_shapes(cls, width, *, heads, head_size, key_size, units):
+        return {"inner": (width, 2 * units + key_size), "output": (units, width)}
+
+    def build(self, x_shape: Shape, context_shape: Shape | None = None) -> None:
         self.inner = self.projection("inner", 2 * self.units + self.key_size)
         self.inner.activation = self.activation
         self.output_projection = self.projection("output", self.output_dim or x_shape[-1])
@@ -68,27 +76,27 @@ class GatedAttentionUnit(MultiHeadAttention):
         ]
 
     def vector(self, name: str, initializer: str) -> keras.Variable:
-        """A weight (K,)."""
+        """Add a weight (K,)."""
         return self.add_weight(name=name, shape=(self.key_size,), initializer=initializer)
 
-    def project(self, x, context):
+    def project_qkv(self, x: Tensor, context: Tensor) -> Projections:
         if context is not x:
-            raise ValueError("a gated attention unit attends to nothing but its own input.")
+            raise ValueError("a gated attention unit has no `context`: it attends to its input.")
         gate, value, shared = ops.split(self.inner(x), [self.units, 2 * self.units], axis=-1)
         both = [shared * ops.cast(gain, x.dtype) for gain in self.gains]
         if self.use_bias:
             both = [
                 y + ops.cast(shift, x.dtype) for y, shift in zip(both, self.shifts, strict=True)
             ]
-        return *map(self.split_heads, (*both, value)), gate
+        return Projections(*map(self.split_heads, (*both, value)), gate)
 
-    def normalize(self, scores, mask):
+    def normalize(self, scores: Tensor, mask: Tensor | None) -> Tensor:
         if self.normalization == "softmax":
             return super().normalize(scores, mask)
         scores = ops.cast(scores, "float32")
         if mask is None:
             mask = ops.ones_like(scores, dtype="bool")
-        # A mask of one row stands for all queries, and one of one head for all heads.
+        # Sums over the keys only: axes of size 1 in the mask broadcast.
         visible = ops.sum(ops.cast(mask, "float32"), axis=-1, keepdims=True)
         if self.normalization == "softmax_plus":
             sharpness = ops.log(ops.maximum(visible, SHORT)) / math.log(LONG)

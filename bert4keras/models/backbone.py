@@ -41,7 +41,7 @@ class Backbone(SavedWhole, keras.Model):
         self.input_order = tuple(context.inputs)
         self.transformer = transformer
         self.config = transformer.config
-        self.hidden_states = tuple(context.hidden_states)  # a list would be made into Keras' own
+        self.hidden_states = tuple(context.collected.hidden_states)  # Keras would wrap a list
 
     @property
     def checkpoint_tables(self) -> tuple[WeightTable, ...]:

@@ -1,39 +1,143 @@
-"""The wiring of a block, written once: a sub-block, dropout, the residual sum and the norm."""
+"""Transformer block: sublayers (attention, feed-forward) in a residual layout.
+
+A residual layout is the order of sublayer, dropout, residual sum and norm.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import keras
 
-from ..layers import CrossAttention
+from .._types import KeyValues, Tensor
+from ..layers import CrossAttention, MultiHeadAttention
+from ..layers.attention import AttentionOutput
+
+if TYPE_CHECKING:
+    from .context import Context
+    from .transformer import Transformer
+
+
+class ResidualLayout(Protocol):
+    """Function that applies one sublayer of a block to x (B, T, D).
+
+    Args:
+        transformer: the assembler.
+        x: (B, T, D).
+        name: layer name of the sublayer; dropout, sum and norm have names that begin with it.
+        sublayer: function (B, T, D) -> (B, T, D).
+        context: of the forward pass.
+    """
+
+    def __call__(
+        self,
+        transformer: Transformer,
+        x: Tensor,
+        name: str,
+        sublayer: Callable[[Tensor], Tensor],
+        context: Context,
+    ) -> Tensor: ...
 
 
 def post_norm(
-    transformer: Any, x: Any, name: str, function: Callable[[Any], Any], context: Any
-) -> Any:
-    """`norm(x + dropout(function(x)))`, the order of the original Transformer and of BERT."""
-    return transformer.norm(residual(transformer, x, name, function(x)), f"{name}-Norm", context)
+    transformer: Transformer,
+    x: Tensor,
+    name: str,
+    sublayer: Callable[[Tensor], Tensor],
+    context: Context,
+) -> Tensor:
+    """`norm(x + dropout(sublayer(x)))`, the layout of the original Transformer and of BERT."""
+    return transformer.norm(residual(transformer, x, name, sublayer(x)), f"{name}-Norm", context)
 
 
 def pre_norm(
-    transformer: Any, x: Any, name: str, function: Callable[[Any], Any], context: Any
-) -> Any:
-    """`x + dropout(function(norm(x)))`, the order of GPT-2 and T5."""
-    return residual(transformer, x, name, function(transformer.norm(x, f"{name}-Norm", context)))
+    transformer: Transformer,
+    x: Tensor,
+    name: str,
+    sublayer: Callable[[Tensor], Tensor],
+    context: Context,
+) -> Tensor:
+    """`x + dropout(sublayer(norm(x)))`, the layout of GPT-2 and T5."""
+    return residual(transformer, x, name, sublayer(transformer.norm(x, f"{name}-Norm", context)))
 
 
-def residual(transformer: Any, x: Any, name: str, y: Any) -> Any:
+def residual(transformer: Transformer, x: Tensor, name: str, y: Tensor) -> Tensor:
     """`x + dropout(y)`."""
     y = transformer.dropout(y, f"{name}-Dropout")
     return transformer.apply([x, y], keras.layers.Add, name=f"{name}-Add")
 
 
-def attend(
-    transformer: Any, x: Any, layer: type, name: str, context: Any, arguments: Mapping[str, Any]
-) -> list[Any]:
-    """Call an attention layer: (B, T, D), then what else it returns."""
+def block(transformer: Transformer, x: Tensor, index: int, context: Context) -> Tensor:
+    """Apply one Transformer block.
+
+    Args:
+        transformer: the assembler.
+        x: (B, T, D).
+        index: number of the block, from 0; part of the layer names.
+        context: of the forward pass.
+
+    Returns:
+        (B, T, D).
+    """
+
+    def apply(x: Tensor, part: str, sublayer: Callable[..., Tensor]) -> Tensor:
+        name = transformer.layer_name(index, part)
+
+        def named(x: Tensor) -> Tensor:
+            return sublayer(transformer, x, name, index, context)
+
+        return transformer.residual_layout(transformer, x, name, named, context)
+
+    x = apply(x, transformer.attention_name, self_attention)
+    if context.cross is not None:
+        x = apply(x, "MultiHeadCrossAttention", cross_attention)
+    if transformer.feed_forward_layer is not None:
+        x = apply(x, "FeedForward", feed_forward)
+    return x
+
+
+def self_attention(
+    transformer: Transformer, x: Tensor, name: str, index: int, context: Context
+) -> Tensor:
+    """Apply self-attention, with the cache of a decoding step if there is one."""
+    step, collected, arguments = context.step, context.collected, {}
+    if context.query_stream:
+        arguments["context"] = collected.content_states[index]
+    else:
+        collected.content_states[index] = x
+    if step is not None:
+        arguments |= {"cache": step.cache[index], "cache_index": step.cache_index}
+    result = _attend(transformer, x, transformer.attention_layer, name, context, arguments)
+    if step is not None:
+        step.cache[index] = result.cache
+    return result.output
+
+
+def cross_attention(
+    transformer: Transformer, x: Tensor, name: str, index: int, context: Context
+) -> Tensor:
+    """Apply cross-attention; the cache of a decoding step keeps keys and values of the source."""
+    source: Tensor | KeyValues = context.cross.source
+    if context.step is not None:
+        cache, key = context.step.cache, transformer.depth + index
+        if key not in cache:
+            layer = transformer.layers[transformer.full_name(name)]
+            cache[key] = layer.keys_and_values(source)
+        source = cache[key]
+    arguments = {"context": source}
+    return _attend(transformer, x, CrossAttention, name, context.cross, arguments).output
+
+
+def _attend(
+    transformer: Transformer,
+    x: Tensor,
+    layer: type[MultiHeadAttention],
+    name: str,
+    context: Context,
+    arguments: Mapping[str, Any],
+) -> AttentionOutput:
+    """Call an attention layer, and keep its scores if the next block adds them."""
     result = transformer.apply(
         x,
         layer,
@@ -41,73 +145,16 @@ def attend(
         arguments={**transformer.attention_arguments(context), **arguments},
         **transformer.attention_options(),
     )
-    return list(result) if isinstance(result, (list, tuple)) else [result]
+    if not isinstance(result, AttentionOutput):
+        return AttentionOutput(result)
+    if transformer.config.residual_attention_scores:
+        context.collected.scores = result.scores
+    return result
 
 
-def attention(transformer: Any, x: Any, name: str, index: int, context: Any) -> Any:
-    """Self-attention of this name, with a cache where the context has one."""
-    arguments = {}
-    if context.strict:
-        arguments["context"] = context.attended[index]
-    else:
-        context.attended[index] = x
-    if context.cache is not None:
-        arguments.update(cache=context.cache[index], start=context.start)
-    x, *extras = attend(transformer, x, transformer.attention_layer, name, context, arguments)
-    if context.cache is not None:
-        context.cache[index] = extras.pop()
-    if extras:
-        context.scores = extras.pop()
-    return x
-
-
-def cross_attention(transformer: Any, x: Any, name: str, index: int, context: Any) -> Any:
-    """Attention of this name to the source; a cache keeps the source's keys and values."""
-    cross, source = context.cross, context.cross.source
-    if context.cache is not None:
-        key = transformer.depth + index
-        if key not in context.cache:
-            layer = transformer.layers[transformer.full_name(name)]
-            context.cache[key] = layer.keys_and_values(source)
-        source = context.cache[key]
-    x, *scores = attend(transformer, x, CrossAttention, name, cross, {"context": source})
-    if scores:
-        cross.scores = scores.pop()
-    return x
-
-
-def feed_forward(transformer: Any, x: Any, name: str) -> Any:
-    """The position-wise sub-block of this name."""
-    return transformer.apply(
-        x, transformer.feed_forward_layer, name=name, **transformer.feed_forward_options()
-    )
-
-
-def block(transformer: Any, x: Any, index: int, context: Any) -> Any:
-    """One Transformer block.
-
-    Args:
-        transformer: the assembler.
-        x: (B, T, D).
-        index: number of the block, from 0; part of the layer names.
-        context: see `Context`.
-
-    Returns:
-        (B, T, D).
-    """
-    wiring = transformer.wiring
-    name = transformer.layer_name(index, transformer.attention_name)
-    x = wiring(
-        transformer, x, name, lambda x: attention(transformer, x, name, index, context), context
-    )
-    if context.cross is not None:
-        other = transformer.layer_name(index, "MultiHeadCrossAttention")
-        x = wiring(
-            transformer,
-            x,
-            other,
-            lambda x: cross_attention(transformer, x, other, index, context),
-            context,
-        )
-    name = transformer.layer_name(index, "FeedForward")
-    return wiring(transformer, x, name, lambda x: feed_forward(transformer, x, name), context)
+def feed_forward(
+    transformer: Transformer, x: Tensor, name: str, index: int, context: Context
+) -> Tensor:
+    """Apply the feed-forward layer."""
+    layer = transformer.feed_forward_layer
+    return transformer.apply(x, layer, name=name, **transformer.feed_forward_options())

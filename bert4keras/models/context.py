@@ -1,51 +1,82 @@
-"""What travels through one forward pass beside the hidden states."""
+"""State of one forward pass besides the hidden states.
+
+Legend: B batch, T query length, S key length, N heads, D hidden size, C width of a condition.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+
+from .._types import KeyValues, Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class DecodingStep:
+    """Part of a forward pass over some rows, with the keys and values of earlier rows.
+
+    Attributes:
+        query_index: (T,) int, indices of the rows to compute, in one piece.
+        cache: keys and values by block index; replaced as the pass goes.
+        last_only: apply the heads to the last of these rows only.
+    """
+
+    query_index: Tensor
+    cache: dict[int, KeyValues]
+    last_only: bool = False
+
+    @property
+    def cache_index(self) -> Tensor:
+        """First of the rows to compute, int scalar."""
+        return self.query_index[0]
 
 
 @dataclasses.dataclass
+class Collected:
+    """Results of the blocks that are needed later.
+
+    Attributes:
+        hidden_states: output of the embeddings and of each block, (B, T, D) each.
+        content_states: input of each block's self-attention, (B, T, D), by block index; the keys
+            and values of a query stream come from it.
+        scores: attention scores (B, N, T, S) of the last block, if the next one adds them.
+    """
+
+    hidden_states: list[Tensor] = dataclasses.field(default_factory=list)
+    content_states: dict[int, Tensor] = dataclasses.field(default_factory=dict)
+    scores: Tensor | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Context:
-    """What one forward pass shares between its layers; never kept on the builder.
+    """Inputs of one forward pass, and what all blocks share.
+
+    Made for each pass with `inputs` only; `Transformer.prepare` computes the fields from `mask` on.
 
     Attributes:
         inputs: model inputs by name, each over the full length (B, S).
+        step: in cached decoding, the rows to compute and the cache; None means all rows.
+        query_stream: True in the second pass of a two-stream model, see `two_stream`.
+        collected: results of the blocks; filled as the pass goes.
         mask: bool (B, 1, T|1, S).
-        bias: finite float (B|1, N, T, S) or None.
-        positions: (B|1, T) int.
-        key_positions: (B|1, S) int.
-        condition: (B, C) or (B, T, C), what conditional norms depend on, or None.
-        relative: (R, D), vectors of relative positions, for the families that have them, or None.
-        scores: attention scores of the last block, where the next one adds them.
-        hidden_states: output of the embeddings and of each block, (B, T, D) each.
-        attended: what the self-attention of each block looked at, (B, T, D), by block index.
-        strict: whether a position does not see itself, and attention looks at `attended`: the
-            query stream, see `two_stream`.
-        rows: (T,) int, the rows this pass computes; None means all S.
-        cache: keys and values by block index, replaced as the pass goes; None without caching.
-        start: int scalar, first of `rows`.
-        last: whether the heads are wanted for the last of the rows alone.
-        source: (B, S, D), what an encoder made, for attention to look at.
-        cross: mask, bias, scores and source of the cross-attention, in a decoder.
+        bias: finite float (B|1, N, T, S), or None.
+        positions: position ids of the queries (B|1, T).
+        key_positions: position ids of the keys (B|1, S).
+        condition: (B, C) or (B, T, C), input of conditional norms, or None.
+        relative: (R, D), vectors of relative positions, for families that have them.
+        source: (B, S, D), output of an encoder that attention takes keys and values from.
+        cross: context of the cross-attention, in a decoder.
     """
 
-    inputs: Mapping[str, Any]
-    mask: Any = None
-    bias: Any = None
-    positions: Any = None
-    key_positions: Any = None
-    condition: Any = None
-    relative: Any = None
-    scores: Any = None
-    hidden_states: list = dataclasses.field(default_factory=list)
-    attended: dict[int, Any] = dataclasses.field(default_factory=dict)
-    strict: bool = False
-    rows: Any = None
-    cache: dict[int, tuple[Any, Any]] | None = None
-    start: Any = None
-    last: bool = False
-    source: Any = None
+    inputs: Mapping[str, Tensor]
+    step: DecodingStep | None = None
+    query_stream: bool = False
+    collected: Collected = dataclasses.field(default_factory=Collected)
+    mask: Tensor | None = None
+    bias: Tensor | None = None
+    positions: Tensor | None = None
+    key_positions: Tensor | None = None
+    condition: Tensor | None = None
+    relative: Tensor | None = None
+    source: Tensor | None = None
     cross: Context | None = None

@@ -1,43 +1,42 @@
-"""Sizes of a model before it is built: for a comparison with a checkpoint, and with the memory."""
+"""Sizes of a model before it is built, to compare them with a checkpoint and with the memory."""
 
 from __future__ import annotations
 
 import math
 import os
-from typing import Any
 
 import keras
 
 from .._json import short_repr
 from ..checkpoints.assignment import WeightSpec
 from ..config import ConfigError
-from ..layers import GatedAttentionUnit, MultiHeadAttention
 from .transformer import Transformer
 
-MOST_BLOCKS = 1000  # of the deepest that was published: DeepNet, 2022 (arXiv:2203.00555)
-UNKNOWN_MEMORY = 10**12  # bytes, where the system does not say
+MOST_BLOCKS = 1000  # depth of the deepest published model: DeepNet, 2022 (arXiv:2203.00555)
+UNKNOWN_MEMORY = 10**12  # bytes, on systems that do not say
 
 
 def weight_specs(transformer: Transformer) -> list[WeightSpec]:
-    """The large weights of embeddings, first and last block, under the paths they will have.
+    """Return paths and shapes of the large weights of embeddings, first and last block.
 
-    Of other people's families nothing is known: a stage that they override may make other weights.
+    The list is empty for families from outside the package: a stage that they override may create
+    other weights.
     """
-    if not type(transformer).__module__.startswith(f"{__package__}."):
+    if not _is_ours(transformer):
         return []
     found = _embeddings(transformer)
-    for stack in _stacks(transformer):
+    for stack in transformer.stacks:
         for index in {0, stack.depth - 1}:
             found |= _block(stack, index)
     return [WeightSpec(path, shape) for path, shape in found.items()]
 
 
 def depths(transformer: Transformer) -> dict[str, tuple[str, int]]:
-    """Option of the config -> how the paths of a block's weights begin, and number of blocks."""
+    """Return for each config key of a depth: the prefix of the blocks' paths, and the depth."""
     found = {}
-    for stack in _stacks(transformer):
+    for stack in transformer.stacks:
         first, second = (_path(stack, stack.layer_name(index, "")) for index in (0, 1))
-        if first != second:  # the blocks are not one and the same
+        if first != second:  # blocks that share weights have one name
             own = stack is transformer and getattr(stack.config, "num_decoder_layers", None)
             option = "num_decoder_layers" if own else "num_hidden_layers"
             found[option] = (first.replace("-0-", "-{i}-"), stack.depth)
@@ -45,7 +44,7 @@ def depths(transformer: Transformer) -> dict[str, tuple[str, int]]:
 
 
 def require_possible(transformer: Transformer) -> None:
-    """Refuse a model that this machine cannot build: it would try for hours, or until it is killed.
+    """Refuse a model that is too large for this machine, before hours are spent on building it.
 
     Raises:
         ConfigError: more blocks than any published model has, or more weights than memory.
@@ -55,14 +54,14 @@ def require_possible(transformer: Transformer) -> None:
         "Correct the config; Backbone(Transformer(config)) of bert4keras.models, with the class of "
         "the family, builds without this check."
     )
-    for stack in _stacks(transformer):
+    for stack in transformer.stacks:
         if stack.depth > MOST_BLOCKS:
             raise ConfigError(
                 f"config asks for {short_repr(stack.depth)} blocks (`num_hidden_layers`), and at "
                 f"most {MOST_BLOCKS} are built. {way_out}"
             )
     dtype = keras.config.dtype_policy().variable_dtype
-    # While a weight is made, its initial value and a copy of that are there too.
+    # While a weight is created, its initial value and a copy of that are in memory too.
     largest = max((math.prod(weight.shape) for weight in weight_specs(transformer)), default=0)
     weights = count_weights(transformer) + 2 * largest
     need = weights * (2 if "16" in dtype else 8 if "64" in dtype else 4)
@@ -76,8 +75,8 @@ def require_possible(transformer: Transformer) -> None:
 
 
 def count_weights(transformer: Transformer) -> int:
-    """About the number of weights: without biases and norms, which are small beside the others."""
-    if not type(transformer).__module__.startswith(f"{__package__}."):
+    """Return the approximate number of weights; biases and norms are small and left out."""
+    if not _is_ours(transformer):
         return 0
     config, width = transformer.config, transformer.config.hidden_size
     condition = config.layer_norm_cond or 0
@@ -92,7 +91,7 @@ def count_weights(transformer: Transformer) -> int:
     total = sum(max(0, getattr(config, key, 0)) * factor for key, factor in others.items())
     total += condition * (hidden or 2 * width) + 2 * hidden * width
     total += sum(map(math.prod, _embeddings(transformer).values()))
-    for stack in _stacks(transformer):
+    for stack in transformer.stacks:
         names = {stack.layer_name(index, "") for index in (0, 1)}
         depth = stack.depth if len(names) > 1 else 1
         total += depth * sum(map(math.prod, _block(stack, 0).values()))
@@ -106,14 +105,13 @@ def _memory() -> int:
         return UNKNOWN_MEMORY
 
 
-def _stacks(transformer: Any) -> list[Any]:
-    """The stacks of blocks: a T5 has an encoder beside its decoder."""
-    encoder = getattr(transformer, "encoder_class", None)
-    return [transformer, *([transformer.part(encoder)] if encoder else [])]
+def _is_ours(transformer: Transformer) -> bool:
+    """Return whether the family is part of this package."""
+    return type(transformer).__module__.partition(".")[0] == __package__.partition(".")[0]
 
 
 def _path(transformer: Transformer, name: str) -> str:
-    """Name of a layer without the prefix that the user asked for."""
+    """Name of a layer without the user's prefix."""
     return transformer.full_name(name).removeprefix(transformer.prefix)
 
 
@@ -133,18 +131,20 @@ def _embeddings(transformer: Transformer) -> dict[str, tuple[int, ...]]:
 
 def _block(transformer: Transformer, index: int) -> dict[str, tuple[int, ...]]:
     config, width = transformer.config, transformer.config.hidden_size
-    attention = _path(transformer, transformer.layer_name(index, transformer.attention_name))
-    if issubclass(transformer.attention_layer, GatedAttentionUnit):
-        inner = 2 * config.intermediate_size + config.attention_key_size
-        kernels = {"inner": (width, inner), "output": (config.intermediate_size, width)}
-        return {f"{attention}/{name}/kernel": shape for name, shape in kernels.items()}
-    heads, found = config.num_attention_heads, {}
-    if issubclass(transformer.attention_layer, MultiHeadAttention):
-        keys, values = heads * config.attention_key_size, heads * config.attention_head_size
-        kernels = {"query": keys, "key": keys, "value": values}
-        found = {f"{attention}/{name}/kernel": (width, units) for name, units in kernels.items()}
-        found[f"{attention}/output/kernel"] = (values, width)
-    feed_forward = _path(transformer, transformer.layer_name(index, "FeedForward"))
-    found[f"{feed_forward}/inner/kernel"] = (width, config.intermediate_size)
-    found[f"{feed_forward}/output/kernel"] = (config.intermediate_size, width)
-    return found
+    # Not `attention_options`: its initializer draws from the global random state.
+    kernels = transformer.attention_layer.kernel_shapes(
+        width,
+        heads=config.num_attention_heads,
+        head_size=config.attention_head_size,
+        key_size=config.attention_key_size,
+        units=config.intermediate_size,
+    )
+    parts = {transformer.attention_name: kernels}
+    if transformer.feed_forward_layer is not None:
+        inner = config.intermediate_size
+        parts["FeedForward"] = {"inner": (width, inner), "output": (inner, width)}
+    return {
+        f"{_path(transformer, transformer.layer_name(index, part))}/{name}/kernel": shape
+        for part, shapes in parts.items()
+        for name, shape in shapes.items()
+    }

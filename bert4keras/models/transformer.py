@@ -1,17 +1,18 @@
-"""The assembler: plain Python that wires layers by name, in symbols or on tensors alike.
+"""Assembler: plain Python that connects layers by name, on symbols and on tensors alike.
 
 Legend: B batch, T query length, S key length, D hidden size, E embedding size, V vocabulary.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 from keras import ops
 
-from .._types import Tensor
+from .._types import KeyValues, Tensor
 from ..config import TransformerConfig
 from ..layers import (
     AttentionMask,
@@ -22,55 +23,58 @@ from ..layers import (
     SegmentEmbedding,
     TokenEmbedding,
 )
-from ..masks import Mask, get_mask, input_layer_name
-from ..positions import LayerSpec, Learned, Position
-from .block import block, post_norm
-from .context import Context
+from ..masks import Mask, get_mask
+from ..positions import Learned, Position
+from .assembler import Assembler
+from .block import ResidualLayout, block, post_norm
+from .context import Context, DecodingStep
 from .pretraining_heads import PretrainingHeads, language_model, pooler
 from .two_stream import NonEmptyMask, run_query_stream
 
 
-class Transformer:
-    """Builds a Transformer; a family overrides one of the four stages, or one of their bricks.
+class Transformer(Assembler):
+    """Builder of a Transformer; a family overrides one of its four stages, or a part of one.
 
     The stages are `get_inputs`, `apply_embeddings`, `apply_main_layers`, `apply_final_layers`.
-    `apply` creates or reuses a layer *by name*, so weights are shared by using a name twice, and
+    `apply` creates or reuses a layer *by name*, so weights are shared by using a name twice.
     `forward` runs on symbols (to build a model) and on tensors (`step`, to decode) alike.
 
     Args:
         config: sizes and options.
-        application: mask strategy, by name or as a `Mask`. `"encoder"` means what the family
-            itself is (`native_application`: a GPT is a language model).
-        pretraining_heads: which heads follow the last block.
+        application: mask strategy, by name or as a `Mask`. `"encoder"` means the family's own
+            strategy, `native_application` (a GPT is a language model).
+        pretraining_heads: heads after the last block.
         prefix: put before every layer name, to have two encoders in one model.
-        layers: layers by name to reuse, e.g. those of another `Transformer`.
-        condition: symbolic tensor (B, C) or (B, T, C) that conditional norms depend on, in place
-            of an input `Input-Condition`.
+        layers: layers by name to reuse, such as those of another `Transformer`.
+        condition: symbolic tensor (B, C) or (B, T, C) for conditional norms, instead of an input
+            `Input-Condition`.
         additional_inputs: symbolic inputs that `condition` is computed from.
 
     Class attributes, for families:
         config_class: its `TransformerConfig`.
         position: its `Position` strategy.
-        native_application: the mask it was made for.
-        wiring: order of norm and residual in a block, such as `block.post_norm`.
+        native_application: the mask strategy that it was trained with.
+        residual_layout: order of sublayer, residual sum and norm, such as `block.post_norm`.
         use_bias: whether attention and feed-forward layers have biases.
         norm_layer, conditional_norm_layer: classes of its norms.
         attention_layer, attention_name: class and layer name of its attention.
-        start_token: whether the first token is visible even where it has the padding id.
-        feed_forward_layer: class of its feed-forward part.
+        feed_forward_layer: class of its feed-forward layers; None: blocks have no such part.
+        start_token: True if the first token is visible even if it has the padding id.
+        is_encoder_decoder: True if an encoder is part of the model.
     """
 
-    config_class = TransformerConfig
+    config_class: ClassVar[type[TransformerConfig]] = TransformerConfig
     position: Position = Learned()
-    native_application = "encoder"
-    wiring = staticmethod(post_norm)
-    use_bias = True
-    norm_layer: type = keras.layers.LayerNormalization
-    conditional_norm_layer: type = ConditionalLayerNormalization
-    attention_layer: type = MultiHeadAttention
-    attention_name = "MultiHeadSelfAttention"
-    start_token = False
-    feed_forward_layer: type = FeedForward
+    native_application: ClassVar[str] = "encoder"
+    residual_layout: ClassVar[ResidualLayout] = staticmethod(post_norm)
+    use_bias: ClassVar[bool] = True
+    norm_layer: ClassVar[type[keras.layers.Layer]] = keras.layers.LayerNormalization
+    conditional_norm_layer: ClassVar[type[keras.layers.Layer]] = ConditionalLayerNormalization
+    attention_layer: ClassVar[type[MultiHeadAttention]] = MultiHeadAttention
+    attention_name: ClassVar[str] = "MultiHeadSelfAttention"
+    feed_forward_layer: ClassVar[type[keras.layers.Layer] | None] = FeedForward
+    start_token: ClassVar[bool] = False
+    is_encoder_decoder: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -79,60 +83,30 @@ class Transformer:
         pretraining_heads: PretrainingHeads | None = None,
         prefix: str = "",
         layers: Mapping[str, keras.layers.Layer] | None = None,
-        condition: Any = None,
-        additional_inputs: Sequence[Any] = (),
+        condition: Tensor | None = None,
+        additional_inputs: Sequence[Tensor] = (),
     ):
-        self.config = config
+        super().__init__(config, prefix, layers)
         self.mask = get_mask(self.native_application if application == "encoder" else application)
         self.pretraining_heads = pretraining_heads or PretrainingHeads()
-        self.prefix = prefix
-        self.layers = dict(layers or {})
         self.condition = condition
         self.additional_inputs = list(additional_inputs)
-
-    @property
-    def initializer(self) -> keras.initializers.Initializer:
-        """A fresh initializer of the weights (BERT's truncated normal)."""
-        return keras.initializers.TruncatedNormal(stddev=self.config.initializer_range)
-
-    def apply(
-        self, inputs: Any, layer: type, name: str, arguments: Mapping | None = None, **options: Any
-    ) -> Any:
-        """Call the layer of this name on `inputs`, creating it on first use.
-
-        Args:
-            inputs: a tensor, or a list of them.
-            layer: class of the layer.
-            name: its name, which also decides whether weights are shared.
-            arguments: keyword arguments of the call.
-            **options: arguments of the constructor.
-
-        Returns:
-            What the layer returns.
-        """
-        name = self.full_name(name)
-        if name not in self.layers:
-            self.layers[name] = layer(name=name, **options)
-        return self.layers[name](inputs, **(arguments or {}))
-
-    def apply_spec(self, inputs: Any, spec: LayerSpec, **options: Any) -> Any:
-        """Call the layer that `spec` describes, see `apply`; `options` are added to its own."""
-        return self.apply(inputs, spec.layer, spec.name, **spec.options, **options)
-
-    def full_name(self, name: str) -> str:
-        """Name of a layer in the model."""
-        return f"{self.prefix}{name}"
 
     @property
     def depth(self) -> int:
         """Number of blocks."""
         return self.config.num_hidden_layers
 
+    @property
+    def stacks(self) -> list[Transformer]:
+        """Assemblers of all stacks of blocks, this one first."""
+        return [self]
+
     def layer_name(self, index: int, part: str) -> str:
-        """Name of a block's layer; the same for all blocks where they share weights."""
+        """Name of a block's layer; the same for all blocks if they share weights."""
         return f"Transformer-{index}-{part}"
 
-    def get_inputs(self) -> dict[str, Any]:
+    def get_inputs(self) -> dict[str, Tensor]:
         """Symbolic inputs by name: int32 of shape (B, S) each, and float (B, C) conditions."""
         config, names = self.config, ["token_ids"]
         if config.segment_vocab_size:
@@ -145,35 +119,37 @@ class Transformer:
             inputs["condition"] = self.input("condition", (config.layer_norm_cond,), "float32")
         return inputs
 
-    def input(self, name: str, shape: tuple = (None,), dtype: str = "int32") -> Any:
-        """A symbolic input."""
-        return keras.Input(shape, dtype=dtype, name=self.full_name(input_layer_name(name)))
-
     def forward(self, context: Context) -> Any:
-        """Embeddings, blocks, heads; the one way through the model.
+        """Run embeddings, blocks and heads; building a model and decoding both go through here.
 
         Args:
-            context: inputs, and what a decoding step adds; filled in as the pass goes.
+            context: inputs, and the decoding step if there is one. Its `collected` results and the
+                cache of the step are filled in.
 
         Returns:
-            The output of the last stage.
+            Output of the last stage: a tensor, or a list of them with several heads.
         """
-        self.prepare(context)
+        context, step = self.prepare(context), context.step
         x = self.mask_padding(self.apply_embeddings(context), context)
-        context.hidden_states.append(x)
+        context.collected.hidden_states.append(x)
         x = self.apply_main_layers(x, context)
         if self.mask.has_query_stream:
             x = run_query_stream(self, context)
-        return self.apply_final_layers(x[:, -1:] if context.last else x, context)
+        return self.apply_final_layers(x[:, -1:] if step and step.last_only else x, context)
 
-    def prepare(self, context: Context) -> None:
-        """Work out what every block shares: mask, positions, position bias and condition."""
-        inputs, rows = context.inputs, context.rows
-        context.mask = self.attention_mask(context, self.mask)
-        context.key_positions = keys = self.position_ids(inputs)
-        context.positions = keys if rows is None else ops.take(keys, rows, axis=1)
-        context.bias = self.position_bias(context.positions, keys)
-        context.condition = inputs.get("condition", self.condition)
+    def prepare(self, context: Context) -> Context:
+        """Add what all blocks share: mask, position ids, position bias and condition."""
+        inputs, step = context.inputs, context.step
+        mask, keys = self.attention_mask(context, self.mask), self.position_ids(inputs)
+        positions = keys if step is None else ops.take(keys, step.query_index, axis=1)
+        return dataclasses.replace(
+            context,
+            mask=mask,
+            positions=positions,
+            key_positions=keys,
+            bias=self.position_bias(positions, keys),
+            condition=inputs.get("condition", self.condition),
+        )
 
     def position_ids(self, inputs: Mapping[str, Tensor], name: str | None = None) -> Tensor:
         """Position ids (B|1, S): the user's own, or counted from the token ids.
@@ -201,44 +177,46 @@ class Transformer:
         ids = [positions, key_positions]
         return self.apply_spec(ids, spec, embeddings_initializer=self.initializer)
 
-    def attention_mask(self, context: Context, strategy: Mask, name: str = "Attention-Mask") -> Any:
-        """What `strategy` and the padding let the rows of this pass see, bool (B, 1, T|1, S)."""
+    def attention_mask(
+        self, context: Context, strategy: Mask, name: str = "Attention-Mask"
+    ) -> Tensor:
+        """Mask (B, 1, T|1, S), bool, of the visible keys under `strategy` and the padding."""
 
-        rows = {} if context.rows is None else {"query_index": context.rows}
-
-        def mask(**arguments: Any) -> Any:
+        def mask(query_stream: bool) -> Tensor:
+            step = context.step
+            arguments = {} if step is None else {"query_index": step.query_index}
             return self.apply(
                 dict(context.inputs),
                 AttentionMask,
                 name=name,
-                arguments={**rows, **arguments},
+                arguments={**arguments, "query_stream": query_stream},
                 strategy=strategy,
                 pad_token_id=self.config.pad_token_id,
                 start_token=self.start_token,
             )
 
-        if not context.strict:
-            return mask()
-        return self.apply([mask(query_stream=True), mask()], NonEmptyMask, name=f"{name}-Query")
+        if not context.query_stream:
+            return mask(False)
+        return self.apply([mask(True), mask(False)], NonEmptyMask, name=f"{name}-Query")
 
-    def mask_padding(self, x: Any, context: Context) -> Any:
-        """The embeddings (B, T, D) with a Keras mask, which all layers behind them carry.
+    def mask_padding(self, x: Tensor, context: Context) -> Tensor:
+        """Attach a Keras mask of the padding to the embeddings x (B, T, D).
 
-        A decoding step does without: nothing in it reads the mask.
+        All later layers pass it on. A decoding step does not need it.
         """
         pad_token_id, inputs = self.config.pad_token_id, context.inputs
-        if pad_token_id is None or context.cache is not None or "padding_mask" in inputs:
+        if pad_token_id is None or context.step is not None or "padding_mask" in inputs:
             return x
         options = {"pad_token_id": pad_token_id, "start_token": self.start_token}
         return self.apply([x, inputs["token_ids"]], PaddingMask, name="Padding-Mask", **options)
 
-    def select(self, context: Context, name: str) -> Any:
-        """An input restricted to the rows of this pass, (B, T)."""
-        tensor = context.inputs[name]
-        return tensor if context.rows is None else ops.take(tensor, context.rows, axis=1)
+    def select(self, context: Context, name: str) -> Tensor:
+        """Return an input at the rows of this pass, (B, T)."""
+        tensor, step = context.inputs[name], context.step
+        return tensor if step is None else ops.take(tensor, step.query_index, axis=1)
 
-    def apply_embeddings(self, context: Context) -> Any:
-        """Sum of token, segment and position vectors, normed: (B, T, D)."""
+    def apply_embeddings(self, context: Context) -> Tensor:
+        """Return the normalized sum of token, segment and position vectors, (B, T, D)."""
         config = self.config
         x = self.embed_tokens(self.select(context, "token_ids"))
         if config.segment_vocab_size:
@@ -258,10 +236,10 @@ class Transformer:
 
     @property
     def embedding_width(self) -> int:
-        """Width in which token, segment and position vectors are summed, E."""
+        """Width of token, segment and position vectors, E."""
         return self.config.embedding_size
 
-    def embed_positions(self, x: Any, context: Context) -> Any:
+    def embed_positions(self, x: Tensor, context: Context) -> Tensor:
         """Add the position embedding, if the family has one, to the embeddings x (B, T, E)."""
         spec = self.position.embedding(self.config, self.embedding_width)
         if spec is None:
@@ -270,12 +248,12 @@ class Transformer:
         vectors = self.apply_spec(context.positions, spec, **initializer)
         return self.apply([x, vectors], keras.layers.Add, name="Embedding-Position-Add")
 
-    def norm_embeddings(self, x: Any, context: Context) -> Any:
-        """Norm and dropout of the summed embeddings."""
+    def norm_embeddings(self, x: Tensor, context: Context) -> Tensor:
+        """Apply norm and dropout to the summed embeddings."""
         return self.dropout(self.norm(x, "Embedding-Norm", context), "Embedding-Dropout")
 
-    def embed_segments(self, x: Any) -> Any:
-        """Segment ids (B, T) to vectors (B, T, E)."""
+    def embed_segments(self, x: Tensor) -> Tensor:
+        """Map segment ids (B, T) to vectors (B, T, E)."""
         if self.config.shared_segment_embeddings:
             return self.embed_tokens(x)
         return self.apply(
@@ -288,13 +266,13 @@ class Transformer:
             embeddings_initializer=self.initializer,
         )
 
-    def embed_tokens(self, x: Any, reverse: bool = False) -> Any:
-        """Ids to vectors, or with `reverse` vectors to scores by the same (tied) table."""
+    def embed_tokens(self, x: Tensor, reverse: bool = False) -> Tensor:
+        """Map ids to vectors, or with `reverse` vectors to scores, by the same (tied) table."""
         layer, options = self.token_embedding()
         arguments = {"reverse": True} if reverse else {}
         return self.apply(x, layer, name="Embedding-Token", arguments=arguments, **options)
 
-    def token_embedding(self) -> tuple[type, dict[str, Any]]:
+    def token_embedding(self) -> tuple[type[keras.layers.Layer], dict[str, Any]]:
         """Class and arguments of the token embedding."""
         return TokenEmbedding, {
             "input_dim": self.config.vocab_size,
@@ -302,22 +280,22 @@ class Transformer:
             "embeddings_initializer": self.initializer,
         }
 
-    def norm(self, x: Any, name: str, context: Context) -> Any:
-        """The family's norm over the last axis, under the condition if there is one."""
+    def norm(self, x: Tensor, name: str, context: Context) -> Tensor:
+        """Apply the family's norm over the last axis, conditional if there is a condition."""
         options, layer = self.norm_options(), self.norm_layer
         if context.condition is not None:
             config, layer = self.config, self.conditional_norm_layer
             options["hidden_units"] = config.layer_norm_cond_hidden_size
             options["hidden_activation"] = config.layer_norm_cond_hidden_act
-            x = [x, context.condition]
+            return self.apply([x, context.condition], layer, name=name, **options)
         return self.apply(x, layer, name=name, **options)
 
     def norm_options(self) -> dict[str, Any]:
         """Arguments of the norm layers."""
         return {"epsilon": self.config.norm_epsilon}
 
-    def dropout(self, x: Any, name: str) -> Any:
-        """Dropout at the config's rate."""
+    def dropout(self, x: Tensor, name: str) -> Tensor:
+        """Apply dropout at the config's rate."""
         return self.apply(x, keras.layers.Dropout, name=name, rate=self.config.dropout_rate)
 
     def attention_options(self) -> dict[str, Any]:
@@ -343,8 +321,8 @@ class Transformer:
             arguments["bias"] = context.bias
         if self.position.rotates:
             arguments["positions"] = context.positions
-        if context.scores is not None:
-            arguments["scores"] = context.scores
+        if context.collected.scores is not None:
+            arguments["scores"] = context.collected.scores
         return arguments
 
     def feed_forward_options(self) -> dict[str, Any]:
@@ -357,61 +335,59 @@ class Transformer:
             "kernel_initializer": self.initializer,
         }
 
-    def apply_main_layers(self, x: Any, context: Context) -> Any:
-        """The blocks; families with another wiring override `apply_block`."""
+    def apply_main_layers(self, x: Tensor, context: Context) -> Tensor:
+        """Apply all blocks to x (B, T, D)."""
         for index in range(self.depth):
             x = self.apply_block(x, index, context)
-            context.hidden_states.append(x)
+            context.collected.hidden_states.append(x)
         return x
 
-    def apply_block(self, x: Any, index: int, context: Context) -> Any:
-        """One block: attention and feed-forward, each with its residual connection."""
+    def apply_block(self, x: Tensor, index: int, context: Context) -> Tensor:
+        """Apply one block: attention and feed-forward, each in the family's residual layout."""
         return block(self, x, index, context)
 
-    def apply_final_layers(self, x: Any, context: Context) -> Any:
-        """The heads asked for, else the last hidden state."""
+    def apply_final_layers(self, x: Tensor, context: Context) -> Any:
+        """Apply the pretraining heads; without heads return the last hidden state."""
         return self.pretraining_heads.apply(self, x, context)
 
-    def apply_pooler(self, x: Any) -> Any:
-        """The head behind `with_pool` and `with_nsp`: (B, D) or (B, 2)."""
+    def apply_pooler(self, x: Tensor) -> Tensor:
+        """Apply the head of `with_pool` and `with_nsp`: (B, D) or (B, 2)."""
         return pooler(self, x)
 
-    def apply_language_model(self, x: Any, context: Context) -> Any:
-        """The head behind `with_mlm`: (B, T, V)."""
+    def apply_language_model(self, x: Tensor, context: Context) -> Tensor:
+        """Apply the head of `with_mlm`: (B, T, V)."""
         return language_model(self, x, context)
 
-    def apply_discriminator(self, x: Any) -> Any:
-        """The head behind `with_discriminator`: (B, T, 1). Few families have one."""
+    def apply_discriminator(self, x: Tensor) -> Tensor:
+        """Apply the head of `with_discriminator`: (B, T, 1). Few families have one."""
         raise ValueError(f"{self.config.model_type} has no discriminator; ELECTRA has.")
 
     def step(
         self,
-        inputs: Mapping[str, Any],
-        rows: Any,
-        cache: Mapping[int, tuple[Any, Any]],
-        last: bool = False,
-    ) -> tuple[Any, dict[int, tuple[Any, Any]]]:
+        inputs: Mapping[str, Tensor],
+        query_index: Tensor,
+        cache: Mapping[int, KeyValues],
+        last_only: bool = False,
+    ) -> tuple[Any, dict[int, KeyValues]]:
         """Run some rows of a sequence on tensors, with the keys and values of earlier rows.
 
         Args:
-            inputs: model inputs by name over the full, fixed length, (B, S) each. What the mask
-                hides may hold anything; `valid` (B, S) may say what is no padding.
-            rows: (T,) consecutive int indices of the rows to compute.
+            inputs: model inputs by name over the full, fixed length, (B, S) each. Values at masked
+                positions are ignored. An optional `padding_mask` (B, S) is False at padding.
+            query_index: (T,) consecutive int indices of the rows to compute.
             cache: from `empty_cache`, or an earlier step.
-            last: give the output for the last of these rows alone.
+            last_only: return the output for the last of these rows only.
 
         Returns:
             The output for those rows, and the new cache.
         """
-        context = Context(inputs, rows=rows, cache=dict(cache), start=rows[0], last=last)
-        return self.forward(context), context.cache
+        step = DecodingStep(query_index, dict(cache), last_only)
+        return self.forward(Context(inputs, step)), step.cache
 
-    def empty_cache(self, batch: int, length: int) -> dict[int, tuple[Any, Any]]:
-        """Zeroed keys and values for `step` by block index, (B, N, S, H) as a rule."""
-        names = {
-            index: self.full_name(self.layer_name(index, self.attention_name))
-            for index in range(self.depth)
-        }
-        return {
-            index: self.layers[name].empty_cache(batch, length) for index, name in names.items()
-        }
+    def empty_cache(self, batch: int, length: int) -> dict[int, KeyValues]:
+        """Return zeroed keys and values for `step` by block index, (B, N, S, H) each."""
+        cache = {}
+        for index in range(self.depth):
+            name = self.full_name(self.layer_name(index, self.attention_name))
+            cache[index] = self.layers[name].empty_cache(batch, length)
+        return cache

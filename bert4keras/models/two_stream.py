@@ -17,8 +17,8 @@ from keras import ops
 
 from .._serialization import serializable
 from ..config import ConfigError
-from ..layers import GatedAttentionUnit
 from ..masks import Mask, get_mask
+from .context import Collected
 
 
 @serializable
@@ -100,10 +100,11 @@ def run_query_stream(transformer: Any, context: Any) -> Any:
         raise ConfigError(f"TwoStream predicts tokens and has no head {name}; leave it out.")
     if context.cross is not None:
         raise ConfigError("TwoStream is not built for decoders that look at an encoder.")
-    if issubclass(transformer.attention_layer, GatedAttentionUnit):
-        raise ConfigError("TwoStream: a gated attention unit looks at nothing but its own input.")
-    query = dataclasses.replace(context, strict=True, scores=None, hidden_states=[])
-    transformer.prepare(query)
+    if transformer.attention_layer.self_attention_only:
+        raise ConfigError("TwoStream: a gated attention unit attends only to its own input.")
+    collected = Collected(content_states=context.collected.content_states)
+    query = dataclasses.replace(context, query_stream=True, collected=collected)
+    query = transformer.prepare(query)
     inputs = dict(context.inputs)
     inputs["token_ids"] = transformer.apply(
         inputs["token_ids"], ConstantIds, name="Query-Token", token_id=token

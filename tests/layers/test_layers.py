@@ -93,7 +93,8 @@ def test_scores_are_returned_and_those_of_an_earlier_layer_added(options, masked
         ({"scores": earlier, "bias": bias[None, None]}, earlier + bias),
     ]:
         tensors = {name: ops.convert_to_tensor(array) for name, array in arguments.items()}
-        x, scores = layer(X, attention_mask=mask[None, None], **tensors)
+        x, scores, cache = layer(X, attention_mask=mask[None, None], **tensors)
+        assert cache == ()
         # The mask hides no scores: the next layer has one of its own.
         np.testing.assert_allclose(value(scores), head_scores(layer, X, X, added), atol=1e-5)
         np.testing.assert_allclose(value(x), attend(layer, X, X, mask, added), atol=1e-5)
@@ -210,6 +211,6 @@ def test_configs_round_trip(layer):
 def test_a_text_of_one_token_is_no_cause_for_a_warning():
     layer = MultiHeadAttention(2, 4, return_scores=True)
     x = np.random.default_rng(0).normal(size=(3, 1, 8)).astype("float32")
-    y, _ = layer(x, attention_mask=np.ones((3, 1, 1, 1), bool))
+    y = layer(x, attention_mask=np.ones((3, 1, 1, 1), bool)).output
     expected = layer.output_projection(layer.value(x))
     np.testing.assert_allclose(ops.convert_to_numpy(y), ops.convert_to_numpy(expected), atol=1e-5)

@@ -142,5 +142,5 @@ def test_what_is_refused():
     with pytest.raises(ValueError, match="unknown attention normalization 'relu'"):
         GatedAttentionUnit(5, 4, normalization="relu")
     x = np.zeros((1, 2, 3), "float32")
-    with pytest.raises(ValueError, match="nothing but its own input"):
+    with pytest.raises(ValueError, match="it attends to its input"):
         GatedAttentionUnit(5, 4)(x, context=x + 1)

@@ -36,7 +36,7 @@ class T5Stack(Transformer):
 
     config_class = T5Config
     side: ClassVar[str]
-    wiring = staticmethod(pre_norm)
+    residual_layout = staticmethod(pre_norm)
     use_bias = False
     norm_layer = RMSNormalization
     conditional_norm_layer = ConditionalRMSNormalization
@@ -56,7 +56,7 @@ class T5Stack(Transformer):
 
     def apply_main_layers(self, x, context):
         x = self.norm(super().apply_main_layers(x, context), "Output-Norm", context)
-        context.hidden_states[-1] = x = self.dropout(x, "Output-Dropout")
+        context.collected.hidden_states[-1] = x = self.dropout(x, "Output-Dropout")
         return x
 
 
@@ -102,20 +102,22 @@ class T5Decoder(T5Stack):
         return context.inputs["context"]
 
     def prepare(self, context):
-        super().prepare(context)
-        source = encoder_inputs(context.inputs)
-        # A cache that has the source's keys and values has no use for the source.
-        known = context.cache is not None and self.depth in context.cache
-        context.cross = cross = Context(source, source=None if known else self.encode(context))
-        cross.mask = self.apply(
-            source,
+        context = super().prepare(context)
+        inputs, bias = encoder_inputs(context.inputs), None
+        # If the cache has the keys and values of the source, the source is not needed.
+        known = context.step is not None and self.depth in context.step.cache
+        source = None if known else self.encode(context)
+        mask = self.apply(
+            inputs,
             AttentionMask,
             name="Cross-Attention-Mask",
             pad_token_id=self.config.pad_token_id,
         )
         if self.config.cross_position_bias:
-            keys = self.position_ids(source, name="Cross-Position-Ids")
-            cross.bias = self.position_bias(context.positions, keys)
+            keys = self.position_ids(inputs, name="Cross-Position-Ids")
+            bias = self.position_bias(context.positions, keys)
+        cross = Context(inputs, source=source, mask=mask, bias=bias)
+        return dataclasses.replace(context, cross=cross)
 
     def apply_language_model(self, x, context):
         config, scale = self.config, self.config.scale_decoder_outputs
@@ -151,6 +153,7 @@ class T5(T5Decoder):
     Source: Raffel et al., Exploring the Limits of Transfer Learning, 2019 (arXiv:1910.10683).
     """
 
+    is_encoder_decoder = True
     encoder_class: type[T5Encoder] = T5Encoder
     decoder_class: type[T5Decoder] = T5Decoder
 
@@ -166,6 +169,10 @@ class T5(T5Decoder):
         )
         stack.layers = self.layers
         return stack
+
+    @property
+    def stacks(self):
+        return [self, self.part(self.encoder_class)]
 
     @functools.cached_property
     def encoder(self) -> Backbone:

@@ -78,7 +78,7 @@ def kind_of(transformer: Any) -> str:
         raise TaskError(
             "the model has no language-model head: build_transformer_model(..., with_mlm='linear')."
         )
-    if hasattr(type(transformer), "encoder"):
+    if transformer.is_encoder_decoder:
         return "t5"
     for name, cls in (("unilm", UniLM), ("lm", LM)):
         if _contains(transformer.mask, cls):
