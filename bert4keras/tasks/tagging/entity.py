@@ -1,4 +1,4 @@
-"""Samples and answers of a tagger."""
+"""Samples and answers of a `Tagger`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ..labelled_span import LabelledSpan
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Entity:
-    """A named stretch of a text.
+    """Entity found in a text.
 
     Attributes:
         start, end: characters [start, end) of the text.
         label: its type; "" for a word of a segmenter without types.
-        text: the characters.
+        text: these characters.
         score: probability of the entity, between 0 and 1.
     """
 
@@ -43,13 +43,13 @@ class Entity:
 
 
 class TaggedText(NamedTuple):
-    """A text of a corpus with its entities.
+    """Text of a corpus with its entities.
 
     Attributes:
         text: the text.
         entities: (start, end, label) triples in characters.
-        words: (start, end) of each word, if the corpus gives words; the first token of each is
-            tagged. None: see the option `units` of `Tagger`.
+        words: (start, end) of each word in characters, if the corpus gives words; the first token
+            of each is tagged. None: see the option `units` of `Tagger`.
     """
 
     text: str

@@ -1,8 +1,9 @@
-"""GlobalPointer: a score for every pair of tokens, that a span of a kind starts and ends there."""
+"""GlobalPointer: a score for every pair of tokens as start and end of an entity."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -10,42 +11,46 @@ from keras import ops
 
 from ..._scores import lowest
 from ..._serialization import function_of, serializable
+from ..._types import Shape, Tensor
 from ...layers.masking import ReadsPadding, first_shape
 from ...losses import globalpointer_crossentropy, sparse_globalpointer_crossentropy
 from ...positions import Rotary
-from ..span_matrix import decode_spans
+from ..labelled_span import LabelledSpan
+from ..span_matrix import Offsets, decode_spans
 
 _INITIAL_SCORE = -6.0  # about -log of the number of pairs in a sentence
 
 
 @serializable
 class GlobalPointer(ReadsPadding, keras.layers.Layer):
-    """Scores of all spans for each of H kinds; spans may lie inside one another.
+    """Score all spans of a text for each of H labels; spans may be nested.
 
-    For kind h, first token i and last token j, both included:
-    `s_h(i, j) = (R_i q_h,i) . (R_j k_h,j) / sqrt(K) + c_h`, with `q_h,i = W_h x_i + b_h` and k
-    likewise, and R_i the rotation by position i, so that the product depends on `j - i`: without it
-    a span's length plays no part, which costs much of the accuracy. Trained by ZLPR: a span is one
-    whose score is above 0. The paper has no c_h; that it starts below 0, as nearly all scores must
-    end, spares the encoder to be bent to that purpose first.
+    For label h, first token i and last token j, both included,
+
+        s_h(i, j) = (R_i q_h,i) . (R_j k_h,j) / sqrt(K) + c_h
+
+    with `q_h,i = W_h x_i + b_h`, k likewise, and R_i the rotation by position i (RoPE). Because of
+    the rotations the product depends on `j - i`; without them the model could not see the length of
+    a span, which costs much accuracy. Train it with ZLPR: a span is predicted if its score is above
+    0. The paper has no c_h. It starts below 0, where nearly all scores must end, so training need
+    not change the encoder for that.
 
     Args:
-        heads: number of kinds, H.
-        head_size: width of queries and keys, K; even if they are rotated.
+        heads: number of labels, H.
+        head_size: width of queries and keys, K; must be even if they are rotated.
         use_rotary: rotate queries and keys.
-        tril: mask pairs whose end lies before their start.
-        use_bias: whether the projections have a bias, and whether there is a c_h.
-        initial_score: what c_h starts with.
-        pad_token_id: token id that counts as padding; None: what the Keras mask of the vectors
-            says; -1: no token is padding.
+        tril: mask pairs whose last token is before the first.
+        use_bias: use a bias in the projections, and c_h.
+        initial_score: initial value of c_h.
+        pad_token_id: token id of padding; None: use the Keras mask of x; -1: no padding.
         kernel_initializer: of the projections.
 
     Call arguments:
-        inputs: x (B, T, D), or a pair of it and the token ids (B, T).
+        inputs: x (B, T, D), or the pair x and token ids (B, T).
 
     Returns:
-        (B, H, T, T): first tokens in rows, last tokens in columns. Masked scores are far below
-        any threshold, but finite.
+        (B, H, T, T): first tokens in rows, last tokens in columns. Masked scores are finite, but
+        far below any threshold.
 
     Source: Su et al., Global Pointer, 2022 (arXiv:2208.03054), https://kexue.fm/archives/8373.
 
@@ -54,6 +59,8 @@ class GlobalPointer(ReadsPadding, keras.layers.Layer):
         >>> model = keras.Model(bert.input, scores)
         >>> model.compile("adam", loss=GlobalPointer.sparse_loss)
     """
+
+    head_name = "global-pointer"
 
     def __init__(
         self,
@@ -72,8 +79,8 @@ class GlobalPointer(ReadsPadding, keras.layers.Layer):
             raise ValueError(f"heads={heads} and head_size={head_size} must be at least 1.")
         if use_rotary and head_size % 2:
             raise ValueError(
-                f"head_size={head_size} must be even: a rotation turns pairs of coordinates. "
-                "Or say use_rotary=False."
+                f"head_size={head_size} must be even, because rotations act on pairs of "
+                "coordinates. Or set use_rotary=False."
             )
         self.heads = heads
         self.head_size = head_size
@@ -95,15 +102,15 @@ class GlobalPointer(ReadsPadding, keras.layers.Layer):
 
     @property
     def scores_dtype(self) -> str:
-        """Of the scores: a product of two vectors of large tokens is beyond float16."""
+        """Dtype of the scores. Never float16: a product of two large vectors would overflow."""
         return "float32" if self.compute_dtype == "float16" else self.compute_dtype
 
     @property
     def projected(self) -> int:
-        """Number of queries and keys of a token."""
+        """Number of queries, and of keys, per token."""
         return self.heads
 
-    def _dense(self, name: str, units: int, shape) -> keras.layers.Dense:
+    def _dense(self, name: str, units: int, shape: Shape) -> keras.layers.Dense:
         dense = keras.layers.Dense(
             units,
             use_bias=self.use_bias,
@@ -124,8 +131,8 @@ class GlobalPointer(ReadsPadding, keras.layers.Layer):
             self.possible(self.real_tokens(inputs, mask)), scores, lowest(scores.dtype)
         )
 
-    def products(self, query, key):
-        """Scaled products (B, N, T, T) of queries and keys (B, T, N K)."""
+    def products(self, query: Tensor, key: Tensor) -> Tensor:
+        """Return scaled products (B, N, T, T) of queries and keys (B, T, N K)."""
         shape = (*ops.shape(query)[:2], self.projected, self.head_size)
         query, key = ops.cast(query, self.scores_dtype), ops.cast(key, self.scores_dtype)
         query, key = ops.reshape(query, shape), ops.reshape(key, shape)
@@ -134,12 +141,16 @@ class GlobalPointer(ReadsPadding, keras.layers.Layer):
             query, key = Rotary().rotate(query, key, positions)
         return ops.einsum("bsnk,benk->bnse", query / math.sqrt(self.head_size), key)
 
-    def extend(self, products, query, key):
-        """Terms that a variant adds to the products."""
+    def extend(self, products: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        """Add the terms of a variant to the products (B, N, T, T); result (B, H, T, T)."""
         return products
 
-    def possible(self, real):
-        """Pairs of `real` tokens (B, T) that may be spans at all: bool (B, 1, T, T)."""
+    def possible(self, real: Tensor) -> Tensor:
+        """Return which pairs of tokens may be spans, bool (B, 1, T, T).
+
+        Args:
+            real: bool (B, T), False for padding.
+        """
         allowed = ops.logical_and(real[:, None, :, None], real[:, None, None, :])
         if not self.tril:
             return allowed
@@ -148,25 +159,25 @@ class GlobalPointer(ReadsPadding, keras.layers.Layer):
 
     @staticmethod
     @function_of("GlobalPointer")
-    def loss(y_true: Any, scores: Any) -> Any:
-        """ZLPR (B,) of spans given as (B, H, T, T), see `losses.globalpointer_crossentropy`."""
+    def loss(y_true: Tensor, scores: Tensor) -> Tensor:
+        """Compute ZLPR (B,) for labels (B, H, T, T), see `losses.globalpointer_crossentropy`."""
         return globalpointer_crossentropy(y_true, scores)
 
     @staticmethod
     @function_of("GlobalPointer")
-    def sparse_loss(y_true: Any, scores: Any) -> Any:
-        """ZLPR (B,) of spans given by their ends, (B, H, n, 2), padded with -1."""
+    def sparse_loss(y_true: Tensor, scores: Tensor) -> Tensor:
+        """Compute ZLPR (B,) for pairs of first and last token (B, H, n, 2), padded with -1."""
         return sparse_globalpointer_crossentropy(y_true, scores)
 
     @staticmethod
     def decode(
-        scores: Any,
-        offsets: Any = None,
-        labels: Any = None,
+        scores: Tensor,
+        offsets: Sequence[Offsets] | None = None,
+        labels: Sequence[str] | None = None,
         threshold: float = 0.0,
         nested: bool = True,
-    ) -> list:
-        """Spans of each text; arguments as of `tasks.span_matrix.decode_spans`."""
+    ) -> list[list[LabelledSpan]]:
+        """Return the spans of each text; arguments as of `tasks.span_matrix.decode_spans`."""
         return decode_spans(ops.convert_to_numpy(scores), offsets, labels, threshold, nested)
 
     def compute_output_shape(self, input_shape):
@@ -193,22 +204,24 @@ class GlobalPointer(ReadsPadding, keras.layers.Layer):
 
 @serializable
 class EfficientGlobalPointer(GlobalPointer):
-    """`GlobalPointer` with one product for all kinds: where a span is, and then which kind.
+    """`GlobalPointer` that shares one product among all labels, which locates the spans.
 
-    `s_h(i, j) = (R_i q_i) . (R_j k_j) / sqrt(K) + u_h . [q_i; k_i] + v_h . [q_j; k_j] + c_h`
+        s_h(i, j) = (R_i q_i) . (R_j k_j) / sqrt(K) + u_h . [q_i; k_i] + v_h . [q_j; k_j] + c_h
 
-    Another kind costs about 4 K weights instead of 2 D K. Arguments and results are the same.
+    Each label adds about 4 K weights instead of 2 D K. Arguments and results are the same.
 
     Source: https://kexue.fm/archives/8877.
     """
 
+    head_name = "efficient-global-pointer"
+
     @property
-    def projected(self):
+    def projected(self) -> int:
         return 1
 
     def build(self, input_shape):
         super().build(input_shape)
-        # Rows 0 .. H-1 score a token as first, the others as last.
+        # Outputs 0 .. H-1 score a token as the first of a span, the others as the last.
         self.ends = self._dense(
             "ends", 2 * self.heads, (*first_shape(input_shape)[:2], 2 * self.head_size)
         )

@@ -1,4 +1,4 @@
-"""The heads of a tagger by name, and which one a model has."""
+"""Heads of a tagger: names, construction, and the head of a given model."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ HEADS = ("softmax", "crf", "memm", "bi-memm", *POINTERS)
 
 
 def check_head(head: str) -> None:
-    """Refuse a name that is none.
+    """Check the name of a head.
 
     Raises:
-        TaskError: listing the names.
+        TaskError: an unknown name; the message lists the known ones.
     """
     if head not in HEADS:
         raise TaskError(f"head={head!r} must be one of {', '.join(HEADS)}.")
@@ -44,22 +44,22 @@ def build_tagger(
     head_options: Mapping[str, Any],
     options: Mapping[str, Any],
 ) -> tuple[TokenizerBase, keras.Model]:
-    """A pretrained encoder, a dense layer of one score per tag as its family has it, and a head.
+    """Build a model: pretrained encoder, dense layer of one score per tag, head.
 
     Args:
         checkpoint: of `open_encoder`.
         head: "softmax", "crf", "memm" or "bi-memm".
         tags: all tags, in the order of their ids.
-        scheme: theirs.
+        scheme: scheme of the tags.
         dropout: rate before the dense layer.
-        tokenizer: needed with a `Backbone`; else in place of the checkpoint's own.
-        head_options: of the layer that is the head.
+        tokenizer: required with a `Backbone`; otherwise replaces the checkpoint's own.
+        head_options: options of the head layer.
         options: of `build_transformer_model`.
     """
     tokenizer, model = build_with_head(checkpoint, "token", len(tags), dropout, tokenizer, options)
     if head == "softmax":
         return tokenizer, model
-    # Transitions begin at 0 and have a rate of their own: https://kexue.fm/archives/7196.
+    # Transitions begin at 0 and need a higher learning rate: https://kexue.fm/archives/7196.
     defaults = {"lr_multiplier": 100.0, "allowed": allowed_transitions(tags, scheme)}
     if head == "crf":
         layer = ConditionalRandomField(**{**defaults, "name": "CRF", **head_options})
@@ -78,7 +78,7 @@ def build_pointer(
     head_options: Mapping[str, Any],
     options: Mapping[str, Any],
 ) -> tuple[TokenizerBase, keras.Model]:
-    """A pretrained encoder and a GlobalPointer; arguments as of `build_tagger`."""
+    """Build a model: pretrained encoder and GlobalPointer; arguments as of `build_tagger`."""
     tokenizer, bert = open_encoder(checkpoint, tokenizer, options)
     layer = POINTERS[head](
         **{"heads": len(labels), "head_size": 64, "name": "Spans"} | head_options
@@ -88,26 +88,15 @@ def build_pointer(
 
 
 def find_head(model: keras.Model) -> SequenceLabelling | GlobalPointer | None:
-    """The head layer of a model; None for a softmax, which has no layer of its own.
+    """Return the head layer of a model; None for a softmax, which needs no layer.
 
     Raises:
-        TaskError: more than one.
+        TaskError: the model has several heads.
     """
     heads = [x for x in model.layers if isinstance(x, (SequenceLabelling, GlobalPointer))]
     if len(heads) > 1:
         raise TaskError(
             f"the model has {len(heads)} heads ({', '.join(x.name for x in heads)}); a tagger "
-            "reads one."
+            "reads one. Make a model that ends in one of them."
         )
     return heads[0] if heads else None
-
-
-def head_name(layer: SequenceLabelling | GlobalPointer | None) -> str:
-    """The name in `HEADS` of a head layer."""
-    if layer is None:
-        return "softmax"
-    if isinstance(layer, MaximumEntropyMarkovModel):
-        return "bi-memm" if layer.bidirectional else "memm"
-    if isinstance(layer, EfficientGlobalPointer):
-        return "efficient-global-pointer"
-    return "global-pointer" if isinstance(layer, GlobalPointer) else "crf"

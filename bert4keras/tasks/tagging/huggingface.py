@@ -1,4 +1,4 @@
-"""Taggers of transformers (`...ForTokenClassification`): their labels as tags, and back."""
+"""Taggers of transformers (`...ForTokenClassification`): conversion of their classes and tags."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TAG = re.compile(r"[BIEMSLUW]|[BIEMSLUW][-_/:|].+|.+[-_/:|][BIEMSLUW]", re.IGNO
 def load_tags(
     directory: str | Path, options: Mapping[str, Any]
 ) -> tuple[TokenizerBase, keras.Model, list[str], str, list[str]]:
-    """Tokenizer, model, labels, scheme and tags of a fine-tuned checkpoint."""
+    """Read tokenizer, model, labels, scheme and tags of a fine-tuned checkpoint."""
     tokenizer, model, config = load_with_head(directory, "token", options)
     names = {int(i): str(name) for i, name in (config.get("id2label") or {}).items()}
     width = model.output.shape[-1]
@@ -30,10 +30,13 @@ def load_tags(
 
 
 def read_tags(names: Sequence[str]) -> tuple[list[str], str, list[str]]:
-    """Labels, scheme and tags in the spelling of this package, of names of classes.
+    """Convert names of classes to labels, scheme and tags as this package spells them.
 
-    Names without a prefix, such as those of parts of speech, are types whose neighbours are one
-    entity (scheme "IO").
+    Names without a prefix, such as parts of speech, become types of scheme "IO", where adjacent
+    tokens of one type are one entity.
+
+    Raises:
+        TaskError: no class names an entity.
 
     >>> read_tags(["O", "B-PER", "I-PER"])
     (['PER'], 'BIO', ['O', 'B-PER', 'I-PER'])
@@ -47,8 +50,10 @@ def read_tags(names: Sequence[str]) -> tuple[list[str], str, list[str]]:
     tags = [standard.get(x, OUTSIDE if x == OUTSIDE else f"I-{x}") for x in names]
     labels = list(dict.fromkeys(split_tag(tag)[1] for tag in tags if tag != OUTSIDE))
     if not labels:
-        raise TaskError(f"the classes {list(names)} name no entity.")
-    parts = sorted({split_tag(tag)[::-1] for tag in tags})  # types one after another, B before I
+        raise TaskError(
+            f"none of the classes {list(names)} names an entity; expected names like B-PER or NOUN."
+        )
+    parts = sorted({split_tag(tag)[::-1] for tag in tags})  # sorted by type, B before I
     if {prefix for _, prefix in parts} <= {"I", OUTSIDE}:
         return labels, PLAIN, tags
     return (
@@ -59,13 +64,16 @@ def read_tags(names: Sequence[str]) -> tuple[list[str], str, list[str]]:
 
 
 def save_tags(task: Any, directory: str | Path, config: Mapping[str, Any]) -> None:
-    """See `Tagger.save_huggingface`.
+    """Write a tagger, see `Tagger.save_huggingface`.
 
     Raises:
-        TaskError: the head is no softmax, for which transformers has no class.
+        TaskError: the head is not a softmax, the only one that transformers has a class for.
     """
     if task.head != "softmax":
-        raise TaskError(f"transformers has no class for the head {task.head}, only for a softmax.")
+        raise TaskError(
+            f'transformers has no class for the head "{task.head}", only for "softmax". Use '
+            "`save` instead."
+        )
     plain = task.scheme == PLAIN
     names = [tag.removeprefix("I-") if plain else tag for tag in task.tags]
     labels = {

@@ -1,4 +1,23 @@
-"""Maximum entropy Markov model: each label is chosen in view of the label before."""
+"""Maximum entropy Markov model: each label is predicted given the label before it.
+
+Symbols: f_t[k] emission, g[j, k] transition score, # the boundary (start and end).
+
+    P(y) = prod_t P(y_t | y_t-1),    P(k | j) = exp(f_t[k] + g[j, k]) / N_t[j]
+    N_t[j] = sum_k exp(f_t[k] + g[j, k])
+
+A CRF divides by one Z for the whole text; an MEMM divides at each position by N_t[j], the sum over
+the labels that may follow j (local normalisation). Given the gold labels, every N_t is known at
+once, so training needs no recursion. The price is label bias: what follows a label always shares a
+mass of 1, however little the emissions support it.
+
+Bidirectional: a second model reads from right to left and shares f and g,
+
+    P'(y) = prod_t P'(y_t | y_t+1),  P'(j | k) = exp(f_t[j] + g[j, k]) / N'_t[k]
+
+The loss is the mean of -log P and -log P'. Decoding ("local") maximises log P + log P'. Both are
+sums over neighbouring pairs of labels: the step between t-1 and t is log P(y_t | y_t-1) plus
+log P'(y_t-1 | y_t), so Viterbi finds the maximum.
+"""
 
 from __future__ import annotations
 
@@ -11,41 +30,38 @@ from keras import ops
 
 from ..._numpy import log_softmax
 from ..._serialization import serializable
-from .sequence_labelling import (
-    SequenceLabelling,
-    gather_positions,
-    one_hot,
-    pack_labels,
-    packed_order,
-    to_numpy,
-)
+from ..._types import Tensor
+from .packing import gather_positions, one_hot, pack_labels, packed_order
+from .sequence_labelling import SequenceLabelling, to_numpy
+from .tag_chain import TagChain, factors
 from .viterbi import best_paths, packed_rows, rows_last
 
 
 @serializable
 class MaximumEntropyMarkovModel(SequenceLabelling):
-    """A locally normalised tagger behind a `Dense` of one score per label: (B, T, C) to the same.
+    """MEMM, a locally normalised tagger, on top of a `Dense` of one score per label.
 
-    With emissions f (T, C), transitions g (C, C), and the labels y of the n valid positions,
+    It maps emissions f (B, T, C) to the same and owns the transitions g (C, C). The loss is
+    -log P(y) of the labels y of the n labelled positions, with
 
         P(y) = prod_t P(y_t | y_t-1),     P(k | y_t-1) = softmax_k(f_t[k] + g[y_t-1, k])
 
-    and P(y_1) = softmax f_1. In training the label before is the gold one, so the loss
-    -log P(y) takes all positions at once, where a conditional random field reads them one after
-    the other. The bidirectional model also reads from right to left, with the transpose of g:
-    P'(k | y_t+1) = softmax_k(f_t[k] + g[k, y_t+1]), and its loss is the mean of both directions.
+    and P(y_1) = softmax f_1. In training the label before is the gold one, so the loss takes all
+    positions at once, where a conditional random field goes through them one by one. The
+    bidirectional model also reads from right to left, with the transpose of g; its loss is the mean
+    of both directions.
 
-    The layer returns the emissions as they are, in float32, and owns g. Labels, the masked
-    positions and saved files are as those of `ConditionalRandomField`.
+    The layer returns the emissions unchanged, in float32. Labels, masked positions and saved files
+    are like those of `ConditionalRandomField`.
 
     Args:
-        lr_multiplier: the transitions learn this many times as fast as the optimizer's learning
-            rate says (under Adam and its kin). Weight files hold the true transitions.
+        lr_multiplier: factor on the learning rate of the transitions (for Adam and similar
+            optimizers). Weight files hold the true transitions.
         hidden_dim: rank of g, a product of matrices (C, hidden_dim) and (hidden_dim, C), for many
             labels; None for a full matrix.
         bidirectional: read in both directions.
         allowed: which labels may begin, follow each other and end, as of `ConditionalRandomField`;
-            the others are left out of the softmax, and are not decoded.
+            the others are left out of the softmax and are not decoded.
 
     Source: McCallum, Freitag and Pereira, Maximum Entropy Markov Models, ICML 2000; both
     directions and the low rank: https://kexue.fm/archives/7213.
@@ -63,35 +79,36 @@ class MaximumEntropyMarkovModel(SequenceLabelling):
         if hidden_dim is not None and hidden_dim < 1:
             raise ValueError(f"hidden_dim={hidden_dim} must be at least 1, or None.")
         self.hidden_dim, self.bidirectional = hidden_dim, bidirectional
+        self.head_name = "bi-memm" if bidirectional else "memm"
 
     def build(self, input_shape):
         super().build(input_shape)
         if self.hidden_dim is None:
             self._transitions = self.add_scores("transitions", self.labels, self.labels)
             return
-        # A product of two zeros would have no gradient.
+        # Not zeros: the product of two zero matrices has no gradient.
         shape, some = (self.labels, self.hidden_dim), "glorot_uniform"
         self._left = self.add_scores("left", *shape, initializer=some)
         self._right = self.add_scores("right", *shape, initializer=some)
 
     @property
-    def transitions(self) -> Any:
-        """Scores (C, C) of a label, the row's, and the next one, the column's."""
+    def transitions(self) -> Tensor:
+        """Transition scores (C, C), from the row's label to the column's."""
         if self.hidden_dim is None:
             return self.scaled(self._transitions)
         return ops.matmul(self.scaled(self._left), ops.transpose(self.scaled(self._right)))
 
-    def row_losses(self, labels: Any, mask: Any, scores: Any) -> Any:
-        """-log P of the labels; in both directions, the mean of the two."""
+    def row_losses(self, labels: Tensor, mask: Tensor, scores: Tensor) -> Tensor:
+        """Return -log P of the labels, (B,); the mean of both directions if there are two."""
         matrix, count = self.transition_matrix(), scores.shape[-1]
         packed = pack_labels(labels, *packed_order(mask), count)
         edge = ops.full_like(packed[:, :1], count)
-        packed = ops.concatenate([edge, packed, edge], axis=1)  # label number n is packed[n]
-        place = ops.cumsum(ops.cast(mask, "int32"), axis=1)  # how many labels up to here
+        packed = ops.concatenate([edge, packed, edge], axis=1)  # number n is at n
+        place = ops.cumsum(ops.cast(mask, "int32"), axis=1)  # number of labels up to here
         gold = one_hot(labels, count)
 
         def cross_entropy(neighbours, rows):
-            # A product, since the gradient of `ops.take` is slow.
+            # One-hot times matrix, because the gradient of `ops.take` is slow.
             logits = (
                 scores + one_hot(gather_positions(packed, neighbours), count + 1) @ rows[:, :count]
             )
@@ -104,19 +121,19 @@ class MaximumEntropyMarkovModel(SequenceLabelling):
         return value
 
     def decode(
-        self, scores: Any, mask: Any | None = None, method: str = "score"
+        self, scores: Tensor, mask: Tensor | None = None, method: str = "score"
     ) -> list[np.ndarray]:
-        """The best labels of each row, in numpy.
+        """Find the best labels of each row, in numpy.
 
         Args:
-            scores: (B, T, C), as the model predicts them.
-            mask: boolean (B, T), the positions that have a label; None for all.
-            method: "score", the labels of the highest sum of f and g, as a conditional random
-                field decodes and the article does; or "local", those of the highest P, in the
-                bidirectional model of the highest product of P in both directions.
+            scores: (B, T, C), the model's output.
+            mask: boolean (B, T), True where a position has a label; None for all.
+            method: "score": the labels with the highest sum of f and g, like a conditional random
+                field and like the article. "local": the labels with the highest P; in the
+                bidirectional model, the highest product of P in both directions.
 
         Returns:
-            For each row an int array, as long as the row has valid positions.
+            For each row an int array, one label per position where the mask is True.
 
         Raises:
             ValueError: another method.
@@ -139,13 +156,33 @@ class MaximumEntropyMarkovModel(SequenceLabelling):
             found += best_paths(first, step, last, lengths)
         return [row[0][0] for row in found]
 
+    def best_labels(self, scores: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        # The most probable labels; those of the highest score may be improbable under an MEMM.
+        return self.decode(scores[None], method="local")[0]
+
+    def tag_chain(self, scores: np.ndarray, matrix: np.ndarray) -> TagChain:
+        """As of the base; of the bidirectional model the geometric mean of both directions."""
+        scores = np.asarray(scores, "float64")
+        pairs, last = matrix[:-1, :-1], matrix[:-1, -1]
+        if self.bidirectional:
+            last = log_softmax(scores[-1] + last, 0) / 2
+        first = log_softmax(scores[0] + matrix[-1, :-1], 0) / (1 + self.bidirectional)
+
+        def step(t: int) -> np.ndarray:
+            forward = log_softmax(scores[t] + pairs, 1)
+            if self.bidirectional:
+                forward = (forward + log_softmax(scores[t - 1][:, None] + pairs, 0)) / 2
+            return factors(forward)
+
+        return TagChain(factors(first), step, factors(last), len(scores))
+
     def get_config(self):
         config = {"hidden_dim": self.hidden_dim, "bidirectional": self.bidirectional}
         return {**super().get_config(), **config}
 
 
 def _local_step(steps: np.ndarray, pairs: np.ndarray, both: bool, t: int) -> np.ndarray:
-    """log P of label t given the one before, plus that of the one before given t: (C, C, B)."""
+    """Return log P(y_t | y_t-1), plus log P'(y_t-1 | y_t) if `both`: (C, C, B)."""
     pairs = pairs[..., None]
     forward = log_softmax(steps[t] + pairs, axis=1)
     return forward + log_softmax(steps[t - 1][:, None] + pairs, axis=0) if both else forward

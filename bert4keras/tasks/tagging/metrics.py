@@ -1,4 +1,4 @@
-"""Entities found: precision, recall and F1 over whole entities, as CoNLL's script counts them."""
+"""Precision, recall and F1 of whole entities, as CoNLL's evaluation script counts them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from .schemes import decode_tags
 
 
 class EntityScore(NamedTuple):
-    """Shares between 0 and 1, and the counts they are made of.
+    """Precision, recall and F1, between 0 and 1, and the counts behind them.
 
     Attributes:
         precision: correct / found; 0 if nothing was found.
-        recall: correct / wanted; 0 if nothing is wanted.
+        recall: correct / wanted; 0 if there are no reference entities.
         f1: their harmonic mean.
-        correct, found, wanted: numbers of entities.
+        correct, found, wanted: numbers of entities: right, predicted, in the references.
     """
 
     precision: float
@@ -28,7 +28,7 @@ class EntityScore(NamedTuple):
 
 
 class EntityScores(NamedTuple):
-    """Scores of all entities together, of each type, and the mean of the types' F1."""
+    """Scores of all entities together (micro) and of each type; mean F1 of the types (macro)."""
 
     micro: EntityScore
     types: dict[str, EntityScore]
@@ -38,15 +38,15 @@ class EntityScores(NamedTuple):
 def entity_scores(
     predictions: Sequence[Iterable[tuple]], references: Sequence[Iterable[tuple]]
 ) -> EntityScores:
-    """Scores of entities; one is correct if both borders and the type are right (strict).
+    """Compute scores of entities. An entity is correct if both borders and the type are right.
 
     Args:
         predictions, references: for each of N texts its entities, as tuples whose last item is
-            the type: (start, end, label). Nested ones count like others; one that is given twice
-            counts once.
+            the type: (start, end, label). Nested entities count like others; duplicates count
+            once.
 
     Raises:
-        ValueError: not as many predictions as references.
+        ValueError: different numbers of predictions and references.
 
     Source: Tjong Kim Sang and De Meulder, CoNLL-2003 (cs/0306050).
     """
@@ -69,16 +69,17 @@ def tag_scores(
     scheme: str | None = None,
     strict: bool = False,
 ) -> EntityScores:
-    """`entity_scores` of tag sequences.
+    """Compute `entity_scores` of tag sequences.
 
     Args:
-        predictions, references: for each of N texts a tag per item, in any scheme.
-        scheme, strict: as in `decode_tags`: whether what the scheme would not write counts.
+        predictions, references: for each of N texts one tag per item, in any scheme.
+        scheme, strict: of `decode_tags`; `strict` ignores entities that the scheme would write
+            with other tags.
 
     Raises:
-        ValueError: not as many predictions as references, of texts or of the tags of one.
+        ValueError: different numbers of texts, or of tags of a text.
 
-    The numbers are those of the `seqeval` package, with `mode="strict"` if strict (of BIO, BIOES).
+    The results equal those of the `seqeval` package, with `mode="strict"` if strict (BIO, BIOES).
     """
     if len(predictions) != len(references):
         raise ValueError(f"{len(predictions)} predictions for {len(references)} references.")
@@ -92,7 +93,7 @@ def tag_scores(
 
 
 def score(correct: int, found: int, wanted: int) -> EntityScore:
-    """Precision, recall and F1 of counts."""
+    """Compute precision, recall and F1 from counts."""
     precision = correct / found if found else 0.0
     recall = correct / wanted if wanted else 0.0
     f1 = 2 * correct / (found + wanted) if correct else 0.0

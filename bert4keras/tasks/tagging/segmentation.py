@@ -1,4 +1,4 @@
-"""Words found by a segmenter, as the SIGHAN bakeoffs count them."""
+"""Scores of word segmentation, as the SIGHAN bakeoffs count them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from .metrics import score
 
 
 class SegmentationScore(NamedTuple):
-    """Shares between 0 and 1.
+    """Scores of words, between 0 and 1.
 
     Attributes:
-        precision, recall, f1: of words; one is right if both its borders are.
-        oov_rate: share of the reference's words that are not in the vocabulary.
-        oov_recall, iv_recall: recall of those that are not, and that are; None without a
+        precision, recall, f1: of words; a word is correct if both its borders are.
+        oov_rate: share of reference words that are not in the vocabulary.
+        oov_recall, iv_recall: recall of the words outside and inside the vocabulary; None without a
             vocabulary or without such words.
     """
 
@@ -32,15 +32,15 @@ def segmentation_scores(
     references: Sequence[Sequence[str]],
     vocabulary: Collection[str] | None = None,
 ) -> SegmentationScore:
-    """Precision, recall and F1 of words.
+    """Compute precision, recall and F1 of words.
 
     Args:
-        predictions, references: for each of N texts its words, which are the same text when
-            joined.
-        vocabulary: the words of the training data.
+        predictions, references: for each of N texts its words; joined, both must be the same
+            text.
+        vocabulary: words of the training data.
 
     Raises:
-        ValueError: other numbers of texts, or two that differ in more than the borders.
+        ValueError: different numbers of texts, or two texts that differ when joined.
 
     Source: Sproat and Emerson, The First International Chinese Word Segmentation Bakeoff, 2003
     (W03-1719).
@@ -75,6 +75,6 @@ def segmentation_scores(
 
 
 def _places(words: Sequence[str]) -> list[tuple[int, int]]:
-    """(start, end) of each word in characters."""
+    """Return (start, end) of each word in characters."""
     ends = [0, *itertools.accumulate(map(len, words))]
     return list(itertools.pairwise(ends))

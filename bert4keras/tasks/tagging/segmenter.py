@@ -9,20 +9,21 @@ import keras
 
 from ...tokenizers.base import TokenizerBase
 from ..base import Encoded, register_task
-from .entity import Entity
+from .entity import Entity, TaggedText
 from .task import Tagger
 
 
 @register_task
 class WordSegmenter(Tagger):
-    """Segmenter: a `Tagger` without "outside", as every character but blanks is in a word.
+    """Word segmenter: a `Tagger` without the tag "O", because every character is part of a word.
 
-    Answers are entities: words, with labels if it also tells their types, such as parts of speech.
-    Characters for which the tokenizer has no token are words by themselves.
+    Answers are entities: the words, with labels if the model also predicts types of words, such as
+    parts of speech. Blanks are in no word. A character for which the tokenizer has no token is a
+    word.
 
     Args:
-        tokenizer, model, scheme, tags, units, maxlen: of `Tagger`; the scheme is "BMES" unless
-            given.
+        tokenizer, model, tags, units, maxlen: of `Tagger`.
+        scheme: of `Tagger`; "BMES" if None.
         labels: types of words; [""] for none.
 
     Example:
@@ -62,14 +63,14 @@ class WordSegmenter(Tagger):
         head_options: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> WordSegmenter:
-        """Put a new head on a pretrained encoder; arguments and options as of `Tagger.build`."""
+        """Put a new head on a pretrained encoder; arguments as of `Tagger.build`."""
         tokenizer, model = cls._new_model(
             checkpoint, labels, head, scheme, dropout, tokenizer, head_options, options
         )
         return cls(tokenizer, model, labels, scheme, units=units, maxlen=maxlen)
 
-    def words(self, text: Any) -> list[str]:
-        """The words of a text."""
+    def words(self, text: str | TaggedText) -> list[str]:
+        """Return the words of a text."""
         return [word.text for word in self(text)]
 
     def decode(self, outputs: Sequence[Any], encoded: Encoded) -> list[Entity]:

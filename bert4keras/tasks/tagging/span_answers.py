@@ -1,4 +1,4 @@
-"""Between entities and scores of pairs of tokens: labels to train on, and answers."""
+"""Strategy of heads that score spans: training labels and entities, as pairs of tokens."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Scored = tuple[LabelledSpan, float]
 
 
 class Pairs(NamedTuple):
-    """The pairs of a window that score above the threshold, N of them.
+    """The N pairs of tokens of a window that score above the threshold.
 
     Attributes:
-        places: int (N, 3), number of the head, position of the first and of the last token.
+        places: int (N, 3): index of the label, positions of the first and the last token.
         scores: (N,).
     """
 
@@ -30,12 +30,12 @@ class Pairs(NamedTuple):
 
 
 class SpanAnswers:
-    """Labels and answers of a GlobalPointer.
+    """Training labels and answers of a `GlobalPointer`.
 
     Args:
-        labels: names of its heads.
-        nested: whether entities may overlap; otherwise the more probable one of two stays.
-        threshold: probability from which on a span is an entity.
+        labels: names of its H labels.
+        nested: keep overlapping entities; False keeps the more probable of two.
+        threshold: minimum probability of an entity.
     """
 
     def __init__(self, labels: Sequence[str], nested: bool, threshold: float):
@@ -43,10 +43,10 @@ class SpanAnswers:
         self.lowest = math.log(threshold) - math.log1p(-threshold)
 
     def read_weights(self) -> None:
-        """There are none to read: the model has scored the pairs."""
+        """Do nothing: the model itself has scored the pairs."""
 
     def condense(self, output: np.ndarray) -> Pairs:
-        """Keep of a matrix (H, T, T) what may be an entity."""
+        """Return what is kept of a window's output (H, T, T): the pairs above the threshold."""
         scores = as_scores(output)
         places = np.argwhere(scores > self.lowest)
         return Pairs(places, scores[tuple(places.T)])
@@ -54,7 +54,7 @@ class SpanAnswers:
     def label(
         self, tokens: TextTokens, entities: Sequence[LabelledSpan], window: int
     ) -> np.ndarray:
-        """Pairs of first and last token of the entities that are whole in a window: (H, n, 2)."""
+        """Return the entities inside a window as pairs of first and last token, (H, n, 2)."""
         start, end = tokens.windows[window]
         shift, inside = tokens.begins[window] - start, []
         for entity in entities:
@@ -64,9 +64,9 @@ class SpanAnswers:
         return sparse_pairs(span_pairs(inside, self.labels), len(self.labels))
 
     def answers(self, outputs: Sequence[Pairs], tokens: TextTokens) -> list[Scored]:
-        """Entities in units with their probabilities, in the order of the text.
+        """Return the entities, in units, with their probabilities, in the order of the text.
 
-        Of a pair that several windows score, the window with most context around it counts.
+        If several windows score a pair, the one with most context around it counts.
         """
         units = {place: unit for unit, place in enumerate(tokens.places)}
         found = []
@@ -89,7 +89,7 @@ class SpanAnswers:
 def _without_overlaps(
     found: list[tuple[float, LabelledSpan]], length: int
 ) -> list[tuple[float, LabelledSpan]]:
-    """Of entities with scores, those that no better one overlaps."""
+    """Keep the entities that overlap no entity of a higher score."""
     taken, kept = np.zeros(length, bool), []
     for score, entity in sorted(found, key=lambda item: (-item[0], item[1])):
         if not taken[entity.start : entity.end].any():
@@ -99,11 +99,11 @@ def _without_overlaps(
 
 
 def best_window(windows: Sequence[tuple[int, int]], first: int, last: int) -> int:
-    """Number of the window in which two tokens have most context on their poorer side.
+    """Return the index of the window that maximises the smaller context on both sides of a pair.
 
     Args:
-        windows: (start, end) of each, in order; one of them holds both tokens.
-        first, last: the tokens.
+        windows: (start, end) of each window, in order; at least one holds both tokens.
+        first, last: the two tokens.
     """
     begin = bisect.bisect_right(windows, last, key=lambda window: window[1])
     stop = bisect.bisect_right(windows, first, key=lambda window: window[0])

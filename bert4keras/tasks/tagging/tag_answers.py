@@ -1,4 +1,4 @@
-"""Between entities and one tag per unit: labels to train on, and answers from scores of tags."""
+"""Strategy of heads that score tags: training labels and entities, one tag per token or word."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ import numpy as np
 
 from ..alignment import merge_windows
 from ..labelled_span import LabelledSpan
-from .marginals import EntityMarginals, head_matrix, tag_chain
-from .memm import MaximumEntropyMarkovModel
+from .marginals import EntityMarginals
 from .schemes import decode_tags, encode_tags
-from .sequence_labelling import SequenceLabelling
+from .sequence_labelling import SequenceLabelling, to_numpy
+from .tag_chain import global_chain
 from .tokens import TextTokens
-from .viterbi import viterbi
 
 Scored = tuple[LabelledSpan, float]
 
 
 class TagAnswers:
-    """Labels and answers of a head that scores tags.
+    """Training labels and answers of a head that scores tags.
+
+    A text has U tagging units: its tokens, or its words.
 
     Args:
-        tags: the C tags in the order of their ids.
-        scheme: theirs.
-        head: a CRF or an MEMM; None: a softmax, which takes the best tag of each unit by itself.
+        tags: the C tags, in the order of their ids.
+        scheme: scheme of the tags.
+        head: a CRF or an MEMM; None: a softmax, which takes the best tag of each unit on its own.
     """
 
     nested = False
@@ -36,24 +37,26 @@ class TagAnswers:
         self._matrix: np.ndarray | None = None
 
     def read_weights(self) -> None:
-        """Read the head's weights, once for many texts."""
-        self._matrix = head_matrix(self.head)
+        """Copy the head's transitions, once for many texts."""
+        if self.head is not None:
+            self._matrix = to_numpy(self.head.transition_matrix()).astype("float64")
 
     def condense(self, output: np.ndarray) -> np.ndarray:
+        """Return what is kept of a window's output (T, C): all of it."""
         return output
 
     def label(
         self, tokens: TextTokens, entities: Sequence[LabelledSpan], window: int
     ) -> np.ndarray:
-        """Ids of the tags of a window's tokens, int32 (T,).
+        """Return the tag ids of a window's tokens, int32 (T,).
 
-        -1, which is "no label", for tokens that are no units and for the part of an entity that a
-        border of the window cuts; the entity is whole in another window.
+        -1 ("no label") is given to tokens that are not tagged, and to the part of an entity that
+        the border of the window cuts off; another window contains the whole entity.
 
         Args:
             tokens: the text.
             entities: in units.
-            window: number of the window.
+            window: index of the window.
         """
         start, end = tokens.windows[window]
         labels = np.full(end, -1, "int32")
@@ -71,27 +74,17 @@ class TagAnswers:
         return row
 
     def answers(self, outputs: Sequence[np.ndarray], tokens: TextTokens) -> list[Scored]:
-        """Entities in units with their probabilities, in the order of the text."""
+        """Return the entities, in units, with their probabilities, in the order of the text."""
         if not tokens.spans:
             return []
         if self._matrix is None:
             self.read_weights()
         rows = [row[begin:] for row, begin in zip(outputs, tokens.begins, strict=True)]
         scores = merge_windows(rows, tokens.windows)[tokens.places]
-        path = self._path(scores)
+        head = self.head
+        path = scores.argmax(axis=1) if head is None else head.best_labels(scores, self._matrix)
         entities = decode_tags([self.tags[i] for i in path])
         if not entities:
             return []
-        chain = tag_chain(scores, self.head, self._matrix)
+        chain = global_chain(scores) if head is None else head.tag_chain(scores, self._matrix)
         return list(zip(entities, self.marginals(chain, entities), strict=True))
-
-    def _path(self, scores: np.ndarray) -> np.ndarray:
-        """Ids of the best tags (U,)."""
-        if self.head is None:
-            return scores.argmax(axis=1)
-        if isinstance(self.head, MaximumEntropyMarkovModel):
-            # Of the highest probability; what scores highest may be improbable under an MEMM.
-            return self.head.decode(scores[None], method="local")[0]
-        matrix = self._matrix
-        ends = {"start": matrix[-1, :-1], "end": matrix[:-1, -1]}
-        return viterbi(scores[None], matrix[:-1, :-1], **ends)[0]

@@ -15,7 +15,7 @@ from ..base import Encoded, Task, TaskError, register_task
 from ..windows import text_windows
 from .entity import Entity, TaggedText
 from .global_pointer import GlobalPointer
-from .heads import POINTERS, build_pointer, build_tagger, check_head, find_head, head_name
+from .heads import POINTERS, build_pointer, build_tagger, check_head, find_head
 from .metrics import entity_scores
 from .report import LabelReport, check_entities, dropped_entities
 from .schemes import OUTSIDE, PLAIN, SCHEMES, tag_names
@@ -194,8 +194,8 @@ class Tagger(Task):
 
     @property
     def head(self) -> str:
-        """The name of the head that the model has."""
-        return head_name(self.layer)
+        """Name of the model's head, see the option `head` of `build`."""
+        return "softmax" if self.layer is None else self.layer.head_name
 
     @property
     def loss(self) -> Any:

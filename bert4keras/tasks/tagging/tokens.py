@@ -1,14 +1,13 @@
-"""The tokens of a text that are tagged, and the windows in which the model reads them.
+"""Tagged tokens of a text, and the windows in which the model reads the text.
 
-Legend: n tokens of the whole text without special tokens, U units. A unit is what gets a tag: a
-token, or a word, which is tagged at its first token.
+A text has n tokens, without special tokens, and U tagging units. A unit is a token, or a word,
+which is tagged at its first token.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from ...tokenizers.characters import is_cjk, is_punctuation
 from ...tokenizers.spans import Span
@@ -20,14 +19,14 @@ UNITS = ("token", "word")
 
 @dataclasses.dataclass
 class TextTokens:
-    """A text as the model sees it.
+    """Text as the model reads it.
 
     Attributes:
         text: the text.
-        windows: (start, end) of each window in tokens of the text.
-        begins: by window, position of its first such token, behind special tokens.
-        sizes: by window, its positions, special tokens included.
-        places: number of the token of each unit (U,).
+        windows: (start, end) of each window, in tokens of the text.
+        begins: for each window, position of the first of these tokens, after special tokens.
+        sizes: for each window, its number of positions, including special tokens.
+        places: index of the token of each unit (U,).
         spans: (start, end) of each unit in characters (U,).
     """
 
@@ -37,29 +36,29 @@ class TextTokens:
     sizes: list[int]
     places: list[int]
     spans: list[Span]
-    _aligned: tuple[Any, Alignment] | None = None
+    _aligned: tuple[Sequence[tuple[int, int, str]], Alignment] | None = None
 
     def align(self, entities: Sequence[tuple[int, int, str]], nested: bool) -> Alignment:
-        """Entities in units; remembered, as each window of a text asks for the same."""
+        """Convert entities to units; cached, because every window of a text needs the same."""
         if self._aligned is None or self._aligned[0] is not entities:
             self._aligned = (entities, align_entities(entities, self.spans, overlap=nested))
         return self._aligned[1]
 
     def tokens_of(self, start: int, end: int) -> Span:
-        """First and last token, both included, of the units [start, end)."""
+        """Return first and last token, both included, of the units [start, end)."""
         return self.places[start], self.places[end - 1]
 
 
 def text_tokens(
     text: str, windows: Sequence[TextWindow], words: Sequence[Span] | None, unit: str
 ) -> TextTokens:
-    """Collect what the windows of a text say about its tokens.
+    """Combine the windows of a text into its `TextTokens`.
 
     Args:
         text: the text.
-        windows: as of `text_windows`.
-        words: (start, end) of the words, if they are given.
-        unit: "token" or "word"; the latter finds words in the text where none are given.
+        windows: from `text_windows`.
+        words: (start, end) of the words, if the corpus gives them.
+        unit: "token" or "word"; "word" splits the text with `split_words` if `words` is None.
     """
     offsets: list[Span] = []
     for window in windows:
@@ -83,10 +82,11 @@ def text_tokens(
 
 
 def separate(text: str, offsets: Sequence[Span]) -> Iterator[tuple[int, Span]]:
-    """Yield number and characters of each token; no two tokens share a character.
+    """Yield index and (start, end) of each token, so that no two tokens share a character.
 
-    A token of bytes may hold the blank before a word, or a part of a character only: blanks are
-    taken off, a character belongs to the first of its tokens, and a token without any is left out.
+    A token of bytes may contain the blank before a word, or only a part of a character. Blanks are
+    stripped, a character belongs to the first of its tokens, and a token without characters is
+    skipped.
     """
     done = 0
     for place, (start, end) in enumerate(offsets):
@@ -101,7 +101,7 @@ def separate(text: str, offsets: Sequence[Span]) -> Iterator[tuple[int, Span]]:
 
 
 def split_words(text: str) -> list[Span]:
-    """The words of a text: runs between blanks; a CJK character or a mark is one by itself.
+    """Split a text into words: runs between blanks; each CJK or punctuation character is a word.
 
     >>> split_words("Li, 北京")
     [(0, 2), (2, 3), (4, 5), (5, 6)]

@@ -1,6 +1,18 @@
-"""The best label sequences under scores per position and scores per pair of neighbours.
+"""Viterbi algorithm in numpy: the best, or the k best, label sequences.
 
-Legend: B batch, T length, C labels, K number of sequences asked for.
+With scores f_t[k] of labels, transition scores g_t[j, k],
+
+    m_1[k] = f_1[k],    m_t[k] = f_t[k] + max_j (m_t-1[j] + g_t[j, k])
+
+m_t[k] is the score of the best labels of positions 1 .. t that end in k. It is the forward
+algorithm with max in place of logsumexp. Backtrace: the last label is argmax_k (m_n[k] + last[k]),
+and the label before y_t is argmax_j (m_t-1[j] + g_t[j, y_t]).
+
+For the K best sequences, m_t[k] holds the K best scores that end in k, and pointers tell which
+label and which of its K sequences each one extends: at most K of the best come from one label, so
+the K best of C * K sums are exact.
+
+Symbols: B batch, T positions, C labels, K number of sequences.
 """
 
 from __future__ import annotations
@@ -12,7 +24,7 @@ import numpy as np
 
 from ..finite import as_scores, not_finite
 
-ROWS = 256  # sequences worked on at once, which bounds the memory
+ROWS = 256  # rows per step, which bounds the memory
 Path = tuple[np.ndarray, float]
 
 
@@ -23,21 +35,21 @@ def viterbi(
     start: np.ndarray | None = None,
     end: np.ndarray | None = None,
 ) -> list[np.ndarray]:
-    """The label sequence of the highest score, for each row.
+    """Find the label sequence with the highest score for each row.
 
     The score of labels y is `start[y_1] + sum_t scores[t, y_t] + sum_t transitions[y_t-1, y_t] +
-    end[y_n]`, where t runs over the valid positions alone: one that is skipped leaves its
-    neighbours next to each other. Of sequences with equal scores any may be returned.
+    end[y_n]`, where t runs only over the positions with a label: the positions on both sides of a
+    masked one are neighbours. Of sequences with equal scores any may be returned.
 
     Args:
         scores: (B, T, C).
         transitions: (C, C), from the row's label to the column's; -inf forbids.
-        mask: boolean (B, T), the positions that have a label; None for all.
+        mask: boolean (B, T), True where a position has a label; None for all.
         start: (C,) scores of the first label; None for 0.
         end: (C,) scores of the last label; None for 0.
 
     Returns:
-        For each row an int array, as long as the row has valid positions.
+        For each row an int array, one label per position where the mask is True.
 
     Raises:
         ValueError: shapes that do not fit, or NaN in the scores.
@@ -55,11 +67,11 @@ def viterbi_k_best(
     start: np.ndarray | None = None,
     end: np.ndarray | None = None,
 ) -> list[list[Path]]:
-    """The K label sequences of the highest scores, for each row; arguments as of `viterbi`.
+    """Find the K label sequences with the highest scores for each row; see `viterbi`.
 
     Returns:
-        For each row at most K pairs of labels and score, the best first: fewer where the row has
-        fewer sequences. A row without valid positions has one, the empty one, of score 0.
+        For each row at most K pairs (labels, score), best first; fewer if fewer sequences exist. A
+        row without labels has one sequence, the empty one, with score 0.
 
     Raises:
         ValueError: `k` below 1, shapes that do not fit, or NaN in the scores.
@@ -87,17 +99,17 @@ def best_paths(
     k: int = 1,
     into: Callable[[int, np.ndarray], np.ndarray] | None = None,
 ) -> list[list[Path]]:
-    """The K best sequences under scores of pairs that differ from position to position.
+    """Find the K best sequences when transition scores differ between positions.
 
     Args:
         first: (B, C) scores of the first label.
-        step: gives for position t = 1, 2, ... the scores (C, C, B) of the label before and the
-            label at t, that of position t included.
-        last: (B, C) scores of the last label, on top of the others.
+        step: function: t = 1, 2, ... -> scores (C, C, B) of the label at t - 1 and the label at t,
+            including the score of the label at t itself.
+        last: (B, C) scores of the last label, added to the others.
         lengths: (B,) number of positions of each row.
         k: K.
-        into: gives for position t and a label of each row (B,) the scores (C, B) of the label
-            before, up to a constant of the row; None takes them from `step`.
+        into: function: t and the label at t of each row (B,) -> scores (C, B) of the label at
+            t - 1, up to a constant per row. None derives them from `step`, which is slower.
 
     Returns:
         As `viterbi_k_best`.
@@ -107,7 +119,7 @@ def best_paths(
     if k == 1:
         into = into or (lambda t, label: step(t)[:, label, np.arange(batch)])
         return [[row] for row in _best_path(first, step, last, lengths, into)]
-    # State label * k + rank: the sequence of that rank among those which end in the label.
+    # State `label * k + rank` is the sequence of that rank among those that end in the label.
     totals = np.full((batch, labels, k), -np.inf)
     totals[..., 0] = first
     pointers = []
@@ -127,7 +139,7 @@ def best_paths(
         [
             (path[:n], float(score))
             for rank, (path, score) in enumerate(zip(paths[row], scores[row], strict=True))
-            # A sequence of score -inf is none; the best one is given whatever it is worth.
+            # Score -inf means there is no such sequence; the best one is always returned.
             if score > -np.inf or rank == 0
         ]
         if n
@@ -143,9 +155,10 @@ def _best_path(
     lengths: np.ndarray,
     into: Callable[[int, np.ndarray], np.ndarray],
 ) -> list[Path]:
-    """`best_paths` for one sequence: which label came before is looked up on the best path alone.
+    """Compute `best_paths` for k = 1 without back pointers.
 
-    Along the first axis, the largest is found many times faster than where it is.
+    The forward pass keeps only maxima; the argmax is recomputed along the best path. numpy finds a
+    maximum along the first axis many times faster than an argmax.
     """
     totals, shortest = [np.ascontiguousarray(first.T)], lengths.min(initial=np.iinfo(int).max)
     for t in range(1, int(lengths.max(initial=0))):
@@ -166,21 +179,21 @@ def _best_path(
 def packed_rows(
     scores: np.ndarray, mask: np.ndarray | None = None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield (scores, lengths) of some rows at a time, valid positions moved to the front.
+    """Yield (scores, lengths) of some rows at a time, labelled positions moved to the front.
 
     Args:
         scores: (B, T, C).
-        mask: boolean (B, T); None where all positions are valid.
+        mask: boolean (B, T), True where a position has a label; None for all.
 
     Raises:
-        ValueError: shapes that do not fit, or NaN at a valid position.
+        ValueError: shapes that do not fit, or NaN at a position with a label.
     """
     scores = np.asarray(scores)
     if scores.ndim != 3 or not scores.shape[-1]:
         raise ValueError(f"scores must have shape (B, T, C), not {scores.shape}.")
     mask = np.ones(scores.shape[:2], bool) if mask is None else np.asarray(mask).astype(bool)
     if mask.shape != scores.shape[:2]:
-        raise ValueError(f"mask {mask.shape} does not fit scores {scores.shape}: (B, T) is asked.")
+        raise ValueError(f"mask {mask.shape} does not fit scores {scores.shape}; use (B, T).")
     for at in range(0, len(scores), ROWS):
         part, valid = scores[at : at + ROWS], mask[at : at + ROWS]
         lengths = valid.sum(axis=1)
@@ -195,7 +208,7 @@ def packed_rows(
 
 
 def rows_last(packed: np.ndarray) -> np.ndarray:
-    """(B, T, C) as (T, C, B): numpy is fast along a long last axis."""
+    """Transpose (B, T, C) to (T, C, B), because numpy is fast along a long last axis."""
     return np.ascontiguousarray(packed.transpose(1, 2, 0))
 
 
@@ -208,7 +221,7 @@ def _into(pairs: np.ndarray, t: int, label: np.ndarray) -> np.ndarray:
 
 
 def _top_k(values: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The k largest of the last axis, in falling order, and where they are."""
+    """Return the k largest values of the last axis in falling order, and their indices."""
     if k == 1:
         index = values.argmax(axis=-1)[..., None]
     else:
@@ -217,8 +230,8 @@ def _top_k(values: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _fit(name: str, values: np.ndarray | Sequence | None, shape: tuple[int, ...]) -> np.ndarray:
-    """`values` as an array of the shape; zeros for None."""
+    """Return `values` as an array of this shape; zeros for None."""
     array = np.zeros(shape) if values is None else as_scores(values, name)
     if array.shape != shape:
-        raise ValueError(f"{name} has shape {array.shape} where {shape[0]} labels ask for {shape}.")
+        raise ValueError(f"{name} has shape {array.shape}, but {shape[0]} labels need {shape}.")
     return array

@@ -12,8 +12,8 @@ from bert4keras.tasks.tagging import ConditionalRandomField, allowed_transitions
 from helpers.label_sequences import chain_scores, log_sum
 
 RULES = allowed_transitions(tag_names([""], "BMES", outside=False), "BMES")
-LENGTH, C = 509, 4  # no multiple of what is read in one step
-MODULE = sys.modules["bert4keras.tasks.tagging.crf"]
+LENGTH, C = 509, 4  # not a multiple of the chunk that one step of the scan reads
+MODULE = sys.modules["bert4keras.tasks.tagging.forward_backward"]
 
 
 def value(tensor) -> np.ndarray:
@@ -63,7 +63,7 @@ def by_logarithms(head, scores, labels, mask) -> tuple[np.ndarray, np.ndarray]:
 
 
 CASES = {  # scale of the scores, of the transitions, rules; tolerance of marginals
-    # The limits of what is summed without logarithms: 2 * 29 + 2 * 10; with rules 2 * 36 + 3 * 2.
+    # The limits of the recursion without logarithms: 2 * 29 + 2 * 10; with rules 2 * 36 + 3 * 2.
     "at_the_limit": (14.0, 9.9, None, 1e-4),
     "rules_at_the_limit": (17.5, 2.0, RULES, 1e-4),
     "large": (50.0, 2.0, None, 1e-4),
@@ -83,7 +83,7 @@ def test_extreme_scores(name):
 
 
 def test_without_the_check_large_scores_would_be_wrong(monkeypatch):
-    """And both recursions agree where both hold."""
+    """Both recursions agree on moderate scores; on large ones only logarithms are right."""
     scores, labels, mask = text(3.0)
     heads = field(2.0), field(2.0, RULES)
     numbers = [value(head.loss(labels, scores)) for head in heads]
@@ -101,7 +101,7 @@ def rules(scheme: str, **options):
 
 
 def test_steps_between_any_two_labels():
-    """To I only by B, and in BIOES from B of another type by its E first."""
+    """I needs B before it; in BIOES, a B of another type needs its E first."""
     everything = np.ones((3, 3), bool)
     cases = [
         (1, everything),
@@ -110,12 +110,12 @@ def test_steps_between_any_two_labels():
         (2, RULES),
         (3, rules("BMES")),
         (2, everything & ~np.eye(3, dtype=bool)),
-        (None, np.roll(np.eye(3, dtype=bool), 1, axis=1)),  # round and round: one way only
+        (None, np.roll(np.eye(3, dtype=bool), 1, axis=1)),  # a cycle
         (None, (np.eye(3)[0], everything, np.eye(3)[1])),  # no text of one label
     ]
     for steps, allowed in cases:
         head = field_of(allowed)
-        assert MODULE.distance(head.forbidden == 0) == steps
+        assert MODULE.steps_between_labels(head.forbidden == 0) == steps
         labels = (head.forbidden[:-1, :-1] == 0).astype(int)
         for count in range(1, steps or 0):  # and not in fewer
             assert not np.linalg.matrix_power(labels, count).all()

@@ -15,7 +15,9 @@ from bert4keras.tasks.tagging import (
     decode_tags,
     tag_names,
 )
-from bert4keras.tasks.tagging.marginals import EntityMarginals, head_matrix, tag_chain
+from bert4keras.tasks.tagging.marginals import EntityMarginals
+from bert4keras.tasks.tagging.sequence_labelling import to_numpy
+from bert4keras.tasks.tagging.tag_chain import global_chain
 
 pytestmark = pytest.mark.spread
 
@@ -60,6 +62,12 @@ def head_of(name, tags, scheme):
     }[name]()
 
 
+def chain_of(scores, head):
+    if head is None:
+        return global_chain(scores)
+    return head.tag_chain(scores, to_numpy(head.transition_matrix()).astype("float64"))
+
+
 @pytest.mark.parametrize(
     ("name", "scheme"),
     [
@@ -80,7 +88,7 @@ def test_all_entities_of_a_text(name, scheme):
         head, scores = made(head, tags)
     wanted = enumerated(head, scores, tags)
     entities = sorted(wanted)
-    chain = tag_chain(scores, head, head_matrix(head))
+    chain = chain_of(scores, head)
     found = EntityMarginals(tags)(chain, entities)
     np.testing.assert_allclose(found, [wanted[e] for e in entities], atol=2e-6)
     # Negative control: the product of the tags' own probabilities is another number.
@@ -94,7 +102,7 @@ def test_all_entities_of_a_text(name, scheme):
 
 def test_one_token_and_no_entity():
     tags = tag_names(["X"])
-    chain = tag_chain(np.array([[0.0, 1.0, -1.0]]), None, None)
+    chain = chain_of(np.array([[0.0, 1.0, -1.0]]), None)
     p = np.exp([0, 1, -1]) / np.exp([0, 1, -1]).sum()
     (found,) = EntityMarginals(tags)(chain, [(0, 1, "X")])
     assert found == pytest.approx(1 - p[0])
@@ -107,7 +115,7 @@ def test_scores_of_any_size_and_length():
     head, _ = made(ConditionalRandomField(allowed=allowed_transitions(tags, "BMES")), tags)
     scores = np.random.default_rng(2).normal(size=(5000, 4)) * 1e4
     scores[0, :] = [-1e8, 1e8, -1e8, -1e8]  # M cannot begin a text
-    chain = tag_chain(scores, head, head_matrix(head))
+    chain = chain_of(scores, head)
     entities = [(0, 2, ""), (2000, 2001, ""), (4990, 5000, "")]
     found = EntityMarginals(tags)(chain, entities)
     assert all(0 <= score <= 1 for score in found)

@@ -311,7 +311,7 @@ def test_configs_round_trip(name):
         ({"allowed": (np.ones(2), np.ones((2, 2)))}, "`allowed` must be boolean arrays"),
         ({"allowed": True}, "`allowed` must be boolean arrays"),
         ({"allowed": ([1, 1], [[1, 1], [1]], [1, 1])}, "`allowed` must be boolean arrays"),
-        ({"allowed": ([0, 0], np.ones((2, 2)), [1, 1])}, "lets no label begin or end"),
+        ({"allowed": ([0, 0], np.ones((2, 2)), [1, 1])}, "must let at least one label begin"),
     ],
 )
 def test_bad_arguments_are_named(cls, options, message):
@@ -321,11 +321,11 @@ def test_bad_arguments_are_named(cls, options, message):
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_what_does_not_fit_is_named(name):
-    with pytest.raises(ValueError, match=r"head takes scores \(B, T, C\), not \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"head needs scores of shape \(B, T, C\), not \(2, 3\)"):
         HEADS[name]().build((2, 3))
-    with pytest.raises(ValueError, match=r"head takes scores \(B, T, C\), not"):
+    with pytest.raises(ValueError, match=r"head needs scores of shape \(B, T, C\), not"):
         HEADS[name]().build((2, 3, None))
-    with pytest.raises(ValueError, match="head has `allowed` for 3 labels and gets scores of 4"):
+    with pytest.raises(ValueError, match="head has `allowed` for 3 labels, but the scores have 4"):
         HEADS[name](allowed=RULES).build((None, None, 4))
     head = alone(name)
     with pytest.raises(ValueError, match=r"head needs \['transitions'\], the file has \['left'\]"):
