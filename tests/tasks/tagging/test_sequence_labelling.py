@@ -328,5 +328,7 @@ def test_what_does_not_fit_is_named(name):
     with pytest.raises(ValueError, match="head has `allowed` for 3 labels, but the scores have 4"):
         HEADS[name](allowed=RULES).build((None, None, 4))
     head = alone(name)
-    with pytest.raises(ValueError, match=r"head needs \['transitions'\], the file has \['left'\]"):
+    with pytest.raises(
+        ValueError, match=r"head needs the weights \['transitions'\], but the file has \['left'\]"
+    ):
         head.load_own_variables({"left": np.zeros((C, C))})
