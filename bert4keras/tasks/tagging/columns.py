@@ -1,27 +1,29 @@
-"""Reading columns of tokens and tags, as of CoNLL, MSRA or Weibo: texts and their entities.
+"""Reader of files with one token and its tag per line, like CoNLL, MSRA or Weibo.
 
-Each line has a token first and its tag last; an empty line, or -DOCSTART-, ends a sentence.
+Each line has the token first and the tag last; an empty line, or -DOCSTART-, ends a sentence.
 """
 
 from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 from ...data import DataFileError, is_header, read_table
 from ..alignment import locate_entities
+from ..labelled_span import LabelledSpan
 from .entity import TaggedText
 from .schemes import decode_tags, encode_tags, find_scheme
 from .tag_spelling import TagError, standard_tags
 
 _IDEOGRAPH_RANGES = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _IDEOGRAPH = re.compile(f"[{_IDEOGRAPH_RANGES}]")
-# These and their punctuation and full-width forms are written without blanks.
+# Ideographs, their punctuation and full-width forms are written without blanks.
 _UNSPACED = re.compile(f"[{_IDEOGRAPH_RANGES}\u2e80-\u303f\uff00-\uffef]")
 _POSITION = re.compile(r"(.)(\d+)", re.DOTALL | re.ASCII)
 
-LONG = 2000  # tokens of a sentence that is probably many, without the lines between them
+LONG = 2000  # tokens; a longer sentence probably lacks the empty lines between sentences
 
 Row = tuple[int, str, str]  # line, token, tag
 
@@ -29,24 +31,25 @@ Row = tuple[int, str, str]  # line, token, tag
 def read_columns(
     path: str | Path, scheme: str | None = None, encoding: str | None = None
 ) -> list[TaggedText]:
-    """Read a file of one token and its tag per line, as of CoNLL, MSRA or Weibo.
+    """Read a file with one token and its tag per line, like CoNLL, MSRA or Weibo.
 
-    Tokens are parted by tabs if the file has any, so that they may hold blanks, else by blanks;
-    of `*.csv` by commas. All lines have as many columns. Tokens of Chinese and Japanese are joined
-    without a blank, words with one. If every token has its position in a word behind it, as in
-    Weibo NER (科0 技1), that is taken off.
+    Columns are separated by tabs if the file has any, so that tokens may contain blanks, otherwise
+    by blanks; in `*.csv` by commas. All lines have the same number of columns. Chinese and Japanese
+    tokens are joined without a blank, words with one. If every token is followed by its position
+    in the word, as in Weibo NER (科0 技1), the number is removed.
 
     Args:
-        path: the file, packed or not.
-        scheme: of the tags, of `tag_spelling.FILE_SCHEMES`: others are refused. None: it is found
-            out, with a warning of tags that break its rules; they are read as CoNLL's script does.
+        path: the file, possibly compressed.
+        scheme: scheme of the tags, one of `tag_spelling.FILE_SCHEMES`; tags that break its rules
+            are refused. None: find the scheme; tags that break its rules are read like CoNLL's
+            script does, with a warning.
         encoding: UTF-8 if None.
 
     Returns:
-        The sentences, with their words if the tokens are words.
+        The sentences, with `words` if the tokens are words.
 
     Raises:
-        DataFileError: names the line that cannot be read.
+        DataFileError: a line that cannot be read; the message names it.
     """
     path = Path(path)
     sentences = _plain_tokens(_sentences(path, encoding), path)
@@ -69,14 +72,14 @@ def read_columns(
 
 
 def _sentences(path: Path, encoding: str | None) -> list[list[Row]]:
-    """Rows of token and tag, without headers and comments, as sentences."""
+    """Return the sentences as rows of token and tag, without headers and comments."""
     table = read_table(path, encoding)
     commented = lambda cells: re.match(r"#(\s|$)", cells[0])  # noqa: E731
     tabbed = ".csv" in path.suffixes or any(len(c) > 1 for _, c in table if not commented(c))
     found: list[list[Row]] = [[]]
     width = first = last = 0
     for line, cells in table:
-        if not tabbed:  # not `split()`: a character of a corpus may itself be a blank of Unicode
+        if not tabbed:  # not `split()`: a token may be a Unicode blank
             cells = list(filter(None, "\t".join(cells).split(" ")))
         cells = [cell.strip(" ") or cell[:1] for cell in cells]
         if line != last + 1 and found[-1]:
@@ -96,8 +99,8 @@ def _sentences(path: Path, encoding: str | None) -> list[list[Row]]:
                 path, line, f"expected a token and its tag, not {str(cells)[:80]}"
             )
         if len(cells) != width:
-            kind = "parted by tabs" if tabbed else "parted by blanks"
-            reason = f"{len(cells)} columns {kind}, where line {first} has {width}"
+            kind = "separated by tabs" if tabbed else "separated by blanks"
+            reason = f"{len(cells)} columns {kind}, but line {first} has {width}"
             raise DataFileError.at(path, line, f"{reason}: {str(cells)[:80]}")
         found[-1].append((line, cells[0], cells[-1]))
     sentences = [sentence for sentence in found if sentence]
@@ -106,33 +109,33 @@ def _sentences(path: Path, encoding: str | None) -> list[list[Row]]:
 
 
 def _check_shape(path: Path, sentences: list[list[Row]]) -> None:
-    """Refuse numbers of rows in place of tokens; tell of sentences that seem to be many."""
+    """Refuse row numbers in place of tokens; warn of sentences that are too long."""
     numbers = [[token for _, token, _ in sentence] for sentence in sentences]
     if any(len(row) > 2 for row in numbers) and all(
         row[0] in ("0", "1") and row == [str(n + int(row[0])) for n in range(len(row))]
         for row in numbers
     ):
-        reason = "the first column has the numbers of the rows, not tokens: take it off (cut -f 2-)"
+        reason = "the first column has row numbers, not tokens: remove it (cut -f 2-)"
         raise DataFileError.at(path, sentences[0][0][0], reason)
     longest = max(sentences, key=len, default=[])
     if len(longest) > LONG:
         where = f"{path.name}, line {longest[0][0]}: a sentence of {len(longest)} tokens"
-        warnings.warn(f"{where}; empty lines are what ends one", stacklevel=5)
+        warnings.warn(f"{where}; an empty line must follow each sentence", stacklevel=5)
 
 
 def _is_tag(text: str) -> bool:
     try:
         return bool(standard_tags([text]))
     except TagError as error:
-        return "may be" in str(error)
+        return error.ambiguous
 
 
 def _plain_tokens(sentences: list[list[Row]], path: Path) -> list[list[Row]]:
-    """The tokens without the positions in words that some files of Chinese write behind them.
+    """Remove the positions in words that some Chinese files write after each token.
 
-    In such a file every token is a character and a number, 0 (or 1) where a word begins, else one
-    more than that before it. If almost all tokens of a larger file look so, but not one of them,
-    it is damaged.
+    In such a file every token is a character and a number: 0 (or 1) at the start of a word, then
+    one more for each further character. A file in which almost all, but not all, tokens look like
+    this is damaged.
     """
     parts = [[_POSITION.fullmatch(token) for _, token, _ in rows] for rows in sentences]
     some = [part for row in parts for part in row]
@@ -153,13 +156,22 @@ def _plain_tokens(sentences: list[list[Row]], path: Path) -> list[list[Row]]:
         ]
     numbered = sum(bool(part and _IDEOGRAPH.match(part[1])) for part in some)
     if len(some) >= 20 and numbered > 0.8 * len(some):
-        reason = "tokens seem to have their positions in words behind them, but this one has not"
+        reason = "other tokens are followed by their position in the word, but this one is not"
         raise DataFileError.at(path, wrong or sentences[0][0][0], reason)
     return sentences
 
 
-def _check_rules(path, sentences, tags, entities, scheme: str | None) -> None:
-    """Tell how many tags a scheme would write otherwise; of a given scheme refuse the first."""
+def _check_rules(
+    path: Path,
+    sentences: Sequence[Sequence[Row]],
+    tags: Sequence[Sequence[str]],
+    entities: Sequence[Sequence[LabelledSpan]],
+    scheme: str | None,
+) -> None:
+    """Compare the tags with those that the scheme would write for their entities.
+
+    Warns of differences; with a given scheme the first difference is an error.
+    """
     flat = [tag for some in tags for tag in [*some, "O"]]
     known = {"BILOU": "BIOES", "BMEWO": "BMES"}.get(scheme, scheme)
     tried = [known or find_scheme(flat)]
@@ -182,19 +194,19 @@ def _check_rules(path, sentences, tags, entities, scheme: str | None) -> None:
             raise DataFileError.at(path, line, reason)
         warnings.warn(
             f"{path.name}: {len(broken[name])} of {len(flat)} tags, the first in line {line}: "
-            f"{reason}; they are read as CoNLL's script does",
+            f"{reason}; they are read like CoNLL's script does",
             stacklevel=3,
         )
 
 
 def _are_characters(tokens: list[str]) -> bool:
-    """Tell whether tokens are characters of Chinese or Japanese, perhaps with Latin words."""
+    """Return whether the tokens are Chinese or Japanese characters, perhaps with Latin words."""
     sizes = [len(token) for token in tokens if _IDEOGRAPH.search(token)]
     return sum(size == 1 for size in sizes) > 0.9 * len(sizes)
 
 
 def _join(tokens: list[str], characters: bool) -> tuple[str, list[tuple[int, int]]]:
-    """A text and where its tokens stand in it."""
+    """Join tokens; return the text and (start, end) of each token in it."""
     parts, words, place = [], [], 0
     for number, token in enumerate(tokens):
         blank = number and _apart(tokens[number - 1], token, characters)
@@ -205,9 +217,9 @@ def _join(tokens: list[str], characters: bool) -> tuple[str, list[tuple[int, int
 
 
 def _apart(left: str, right: str, characters: bool) -> bool:
-    """Tell whether a blank belongs between two tokens."""
+    """Return whether a blank belongs between two tokens."""
     if _UNSPACED.match(left[-1]) or _UNSPACED.match(right[0]):
         return False
-    if characters:  # a Latin word is one token, or spelt
+    if characters:  # a Latin word is one token, or one token per letter
         return len(left) + len(right) > 2 and left[-1].isalnum() and right[0].isalnum()
     return True

@@ -1,4 +1,4 @@
-"""Files of texts with entities or words: JSON, columns, CoNLL-U, and words between blanks."""
+"""Readers of texts with entities or words: JSON, columns, CoNLL-U, words between blanks."""
 
 from __future__ import annotations
 
@@ -19,42 +19,42 @@ _WORD_WITH_TAG = re.compile("./[A-Za-z]+")
 def read_entities(
     path: str | Path, scheme: str | None = None, encoding: str | None = None
 ) -> list[TaggedText]:
-    """Read texts and their entities, of JSON (one object a line, or an array) or of columns.
+    """Read texts and their entities from JSON (one object per line, or an array) or columns.
 
-    JSON: {"text": ..., "entities": [[start, end, label], ...]}, the end excluded; or as CLUENER
-    writes it, {"text": ..., "label": {label: {name: [[start, end], ...]}}}, the end included.
-    Columns: as of `read_columns`.
+    JSON: {"text": ..., "entities": [[start, end, label], ...]}, end exclusive; or like CLUENER,
+    {"text": ..., "label": {label: {name: [[start, end], ...]}}}, end inclusive. Columns: see
+    `read_columns`.
 
     Args:
-        path: the file, packed or not.
-        scheme: of the tags in columns; found out if None.
+        path: the file, possibly compressed.
+        scheme: scheme of the tags in columns; None finds it.
         encoding: UTF-8 if None.
 
     Raises:
-        DataFileError: names the file and the line that cannot be read.
+        DataFileError: a line that cannot be read; the message names file and line.
     """
     if re.match(r'\s*(\[\s*)?\{\s*["}]', read_text(path, encoding)):
         found = [_json_sentence(where, row) for where, row in read_json_rows(path, encoding)]
     else:
         found = read_columns(path, scheme, encoding)
     if not found:
-        raise DataFileError.at(path, None, "it has no sentence")
+        raise DataFileError.at(path, None, "it has no sentences")
     _check_spelling(path, (label for row in found for _, _, label in row.entities))
     return found
 
 
 def read_segmented(path: str | Path, encoding: str | None = None) -> list[TaggedText]:
-    """Read lines of words between blanks, as of SIGHAN; a word is an entity of the label "".
+    """Read lines of words separated by blanks, like SIGHAN; each word is an entity labelled "".
 
     Args:
-        path: the file, packed or not.
+        path: the file, possibly compressed.
         encoding: UTF-8 if None; SIGHAN's own files are GB18030 or UTF-8.
 
     Returns:
         The texts, without the blanks.
 
     Raises:
-        DataFileError: it has no words, no blanks between them, or tags behind them.
+        DataFileError: there are no words, no blanks between them, or tags after them.
     """
     rows = [words for line in read_lines(path, encoding) if (words := line.split())]
     words = [word for row in rows for word in row]
@@ -63,9 +63,7 @@ def read_segmented(path: str | Path, encoding: str | None = None) -> list[Tagged
     if len(words) == len(rows):
         raise DataFileError.at(path, None, "it has no blanks between words")
     if 2 * sum(bool(_WORD_WITH_TAG.search(word[-8:])) for word in words) > len(words):
-        raise DataFileError.at(
-            path, None, "it has tags behind its words, as in 我/r: take them off"
-        )
+        raise DataFileError.at(path, None, "it has tags after its words, as in 我/r: remove them")
     found = []
     for row in rows:
         places, end = [], 0
@@ -81,17 +79,17 @@ def read_conllu(
 ) -> list[TaggedText]:
     """Read CoNLL-U: sentences with the part of speech of each word.
 
-    Each word is an entity, and the words are given too. Text and blanks are those of the words and
-    of `SpaceAfter=No`. Of a multiword token ("zum", 1-2) the written token is one word, with the
-    label of the first of its syntactic words; empty nodes (8.1) are left out.
+    Each word is an entity, and `words` is set too. The text is the words with blanks between them,
+    except after `SpaceAfter=No`. A multiword token ("zum", 1-2) is one word, with the label of its
+    first syntactic word; empty nodes (8.1) are skipped.
 
     Args:
-        path: the file, packed or not.
+        path: the file, possibly compressed.
         column: "UPOS" or "XPOS", or None: words without labels, for `WordSegmenter`.
         encoding: UTF-8 if None.
 
     Raises:
-        DataFileError: names the line that is none of CoNLL-U.
+        DataFileError: a line that is not CoNLL-U; the message names it.
         ValueError: another column.
 
     Source: https://universaldependencies.org/format.html.
@@ -108,7 +106,7 @@ def read_conllu(
         elif not line.startswith("#"):
             cells = line.split("\t")
             if len(cells) != 10 or not re.fullmatch(r"\d+([-.]\d+)?", cells[0]) or not cells[1]:
-                reason = f"expected ten columns parted by tabs, not {line[:60]!r}"
+                reason = f"expected ten columns separated by tabs, not {line[:60]!r}"
                 raise DataFileError.at(path, number, reason)
             label = "" if place is None else cells[place]
             if "." in cells[0]:
@@ -121,12 +119,12 @@ def read_conllu(
             elif rows[-1][1] is None:
                 rows[-1][1] = label
     if not found:
-        raise DataFileError.at(path, None, "it has no sentence")
+        raise DataFileError.at(path, None, "it has no sentences")
     return found
 
 
 def _conllu_sentence(rows: list[list[Any]]) -> TaggedText:
-    """A sentence of written tokens, each (form, label, MISC)."""
+    """Build a sentence from written tokens, each (form, label, MISC)."""
     text, entities = "", []
     for form, label, misc in rows:
         entities.append(LabelledSpan(len(text), len(text) + len(form), label or ""))
@@ -135,11 +133,11 @@ def _conllu_sentence(rows: list[list[Any]]) -> TaggedText:
 
 
 def _json_sentence(where: str, row: dict[str, Any]) -> TaggedText:
-    """The sentence of an object; `where` it stands is for the error."""
+    """Build a sentence from a JSON object; `where` names file and line in errors."""
     try:
         text, names = row["text"], {}
         if not isinstance(text, str):
-            raise ValueError("text is no string")
+            raise ValueError("text is not a string")
         if "entities" in row:
             entities = [LabelledSpan(*entity) for entity in row["entities"]]
         else:
@@ -150,18 +148,18 @@ def _json_sentence(where: str, row: dict[str, Any]) -> TaggedText:
         for entity in entities:
             start, end, label = entity
             if type(start) is not int or type(end) is not int or not isinstance(label, str):
-                raise ValueError(f"{entity} is not two whole numbers and a text")
+                raise ValueError(f"{entity} is not two integers and a string")
             if not (0 <= start < end <= len(text)):
                 raise ValueError(f"an entity is not within the text: {entity}")
             if names.get(entity, text[start:end]) != text[start:end]:
-                raise ValueError(f"{names[entity]!r} is not what stands at {entity}")
+                raise ValueError(f"the text at {entity} is not {names[entity]!r}")
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DataFileError(f"{where}: {str(row)[:60]!r} is no such row: {error}") from None
+        raise DataFileError(f"{where}: {str(row)[:60]!r} cannot be read: {error}") from None
     return TaggedText(text, sorted(entities))
 
 
 def _check_spelling(path: str | Path, labels: Iterable[str]) -> None:
-    """Refuse labels that differ in case or blanks only: they are one, misspelt."""
+    """Refuse labels that differ only in case or blanks: probably one label, misspelt."""
     seen: dict[str, str] = {}
     for label in labels:
         known = seen.setdefault(fold_spelling(label), label)

@@ -1,7 +1,7 @@
-"""Tags per item and the entities they stand for: IOB1, BIO, BIOES, BMES, and plain labels (IO).
+"""Tagging schemes, conversion between entities and tags: IOB1, BIO, BIOES, BMES, and plain IO.
 
-A tag is a prefix and a type, "B-PER", or the prefix alone where there is one type ("B", "M", "E",
-"S" of word segmentation). "O" is outside of all entities.
+A tag is a prefix and a type, "B-PER", or only the prefix if there is one unnamed type ("B", "M",
+"E", "S" of word segmentation). "O" is outside all entities.
 
 Sources: Ramshaw and Marcus, 1995 (cmp-lg/9505040; IOB1); Tjong Kim Sang and Veenstra, 1999
 (cs/9907006; BIO, called IOB2 there); Xue, 2003 (O03-4002; BMES for segmentation).
@@ -16,7 +16,7 @@ import numpy as np
 from ..labelled_span import LabelledSpan
 
 OUTSIDE = "O"
-# Prefixes of the first, the inner and the last item of an entity, and of one alone.
+# Prefixes of the first, the inner and the last item of an entity, and of an entity of one item.
 _PREFIXES = {
     "IOB1": ("I", "I", "I", "I"),
     "BIO": ("B", "I", "I", "B"),
@@ -24,18 +24,18 @@ _PREFIXES = {
     "BMES": ("B", "M", "E", "S"),
 }
 SCHEMES = tuple(_PREFIXES)
-# Tags without a begin, as those of parts of speech: neighbours of one type are one entity.
+# Tags without a begin, like parts of speech: adjacent items of one type are one entity.
 PLAIN = "IO"
 _PREFIXES[PLAIN] = ("I", "I", "I", "I")
 
 
 def tag_names(labels: Iterable[str], scheme: str = "BIO", outside: bool = True) -> list[str]:
-    """All tags of some types of entities, in the order of their ids; "O" is the first.
+    """Return all tags of some types of entities, in the order of their ids; "O" comes first.
 
     Args:
-        labels: types, "" for one without a name.
+        labels: types; "" for an unnamed one.
         scheme: one of `SCHEMES`.
-        outside: False leaves "O" out, for segmentation, where every character is in a word.
+        outside: False omits "O", for segmentation, where every character is in a word.
     """
     prefixes = dict.fromkeys(_prefixes(scheme))
     if scheme == "IOB1":
@@ -46,15 +46,15 @@ def tag_names(labels: Iterable[str], scheme: str = "BIO", outside: bool = True) 
 def encode_tags(
     entities: Iterable[tuple[int, int, str]], length: int, scheme: str = "BIO"
 ) -> list[str]:
-    """The tags of a sequence with these entities.
+    """Convert entities to one tag per item.
 
     Args:
         entities: (start, end, label) triples in items of the sequence, in any order.
-        length: items of the sequence.
+        length: number of items of the sequence.
         scheme: one of `SCHEMES`.
 
     Raises:
-        ValueError: an entity is empty, reaches beyond the sequence or overlaps another.
+        ValueError: an entity is empty, ends beyond the sequence or overlaps another.
     """
     first, inner, last, single = _prefixes(scheme)
     tags, previous = [OUTSIDE] * length, LabelledSpan(0, 0, "")
@@ -63,8 +63,8 @@ def encode_tags(
         if not 0 <= start < end <= length:
             raise ValueError(f"{entity} is not within the {length} items of the sequence.")
         if start < previous.end:
-            raise ValueError(f"{entity} overlaps {previous}: one tag an item cannot tell both.")
-        # IOB1 writes B where it is needed: behind an entity of the same type.
+            raise ValueError(f"{entity} overlaps {previous}: one tag per item cannot express both.")
+        # IOB1 writes B only where it is needed: right after an entity of the same type.
         touches = scheme == "IOB1" and previous[1:] == (start, label)
         tags[start:end] = [_tag(inner, label)] * (end - start)
         tags[end - 1] = _tag(last, label)
@@ -76,14 +76,14 @@ def encode_tags(
 def decode_tags(
     tags: Sequence[str], scheme: str | None = None, strict: bool = False
 ) -> list[LabelledSpan]:
-    """The entities that a sequence of tags stands for.
+    """Convert a sequence of tags to entities.
 
     Args:
-        tags: one tag an item; the prefixes of all schemes are understood.
-        scheme: needed if `strict`.
-        strict: leave out every entity that the scheme would not write like this. Otherwise they
-            are read as CoNLL's script does: an entity begins with B or S, and with any other tag
-            that does not continue one of its type; it ends with E or S, or where it is not
+        tags: one tag per item; the prefixes of all schemes are understood.
+        scheme: required if `strict`.
+        strict: drop every entity that the scheme would write with other tags. Otherwise tags are
+            read like CoNLL's script does: an entity begins with B or S, or with any other tag that
+            does not continue an entity of its type; it ends with E or S, or where it is not
             continued.
 
     Raises:
@@ -110,7 +110,7 @@ def decode_tags(
 def allowed_transitions(
     tags: Sequence[str], scheme: str = "BIO"
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Tags that may begin a sequence, follow each other and end it.
+    """Return which tags may begin a sequence, follow each other and end it.
 
     Args:
         tags: the C tags in the order of their ids, as from `tag_names`.
@@ -136,10 +136,10 @@ def allowed_transitions(
 
 
 def find_scheme(tags: Iterable[str]) -> str:
-    """The scheme of some tag sequences' tags, told by their prefixes and by what they follow.
+    """Find the scheme of tag sequences, from prefixes and their order.
 
     Args:
-        tags: the tags of a file, one after another, sequences separated by "O".
+        tags: all tags of a file in order, with an "O" between sequences.
 
     Returns:
         "BMES" if there is M, "BIOES" if there is E or S, "IOB1" if an entity begins with I, else
@@ -160,7 +160,7 @@ def split_tag(tag: str) -> tuple[str, str]:
     """Prefix and type of a tag: ("B", "PER") of "B-PER", ("B", "") of "B", ("O", "") of "O"."""
     prefix, _, label = tag.partition("-")
     if prefix not in tuple("OBIMES") or (prefix == OUTSIDE and label):
-        raise ValueError(f"{tag!r} is not a tag: B, I, M, E or S with -TYPE behind it, or O.")
+        raise ValueError(f"{tag!r} is not a tag: use B, I, M, E or S followed by -TYPE, or O.")
     return prefix, label
 
 
@@ -175,7 +175,7 @@ def _tag(prefix: str, label: str) -> str:
 
 
 def _allowed(before: tuple[str, str], after: tuple[str, str], scheme: str) -> bool:
-    """Tell whether a tag may follow another, each split; ("O", "") is a sequence's end."""
+    """Return whether a tag may follow another, each split; ("O", "") is the end of a sequence."""
     inside = before[0] != OUTSIDE and before[1] == after[1]
     if scheme == PLAIN:
         return True
@@ -183,7 +183,7 @@ def _allowed(before: tuple[str, str], after: tuple[str, str], scheme: str) -> bo
         return after[0] != "B" or inside
     if scheme == "BIO":
         return after[0] != "I" or inside
-    if before[0] in "BIM":  # an entity has begun and not ended
+    if before[0] in "BIM":  # an entity has begun and has not ended
         return after[0] in "IME" and inside
     return after[0] in "OBS"
 

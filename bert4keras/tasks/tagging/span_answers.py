@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from ..._types import Tensor
 from ..finite import as_scores
 from ..labelled_span import LabelledSpan
 from ..span_matrix import span_pairs, sparse_pairs
+from .global_pointer import GlobalPointer
 from .tokens import TextTokens
 
 Scored = tuple[LabelledSpan, float]
@@ -33,14 +35,20 @@ class SpanAnswers:
     """Training labels and answers of a `GlobalPointer`.
 
     Args:
+        head: the layer.
         labels: names of its H labels.
         nested: keep overlapping entities; False keeps the more probable of two.
         threshold: minimum probability of an entity.
     """
 
-    def __init__(self, labels: Sequence[str], nested: bool, threshold: float):
-        self.labels, self.nested = list(labels), nested
-        self.lowest = math.log(threshold) - math.log1p(-threshold)
+    def __init__(self, head: GlobalPointer, labels: Sequence[str], nested: bool, threshold: float):
+        self.head, self.labels, self.nested = head, list(labels), nested
+        self.min_score = math.log(threshold) - math.log1p(-threshold)
+
+    @property
+    def loss(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """Loss of the head."""
+        return self.head.sparse_loss
 
     def read_weights(self) -> None:
         """Do nothing: the model itself has scored the pairs."""
@@ -48,7 +56,7 @@ class SpanAnswers:
     def condense(self, output: np.ndarray) -> Pairs:
         """Return what is kept of a window's output (H, T, T): the pairs above the threshold."""
         scores = as_scores(output)
-        places = np.argwhere(scores > self.lowest)
+        places = np.argwhere(scores > self.min_score)
         return Pairs(places, scores[tuple(places.T)])
 
     def label(

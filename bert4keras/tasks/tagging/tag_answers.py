@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ..._types import Tensor
+from ...losses import SparseCategoricalCrossentropy
 from ..alignment import merge_windows
 from ..labelled_span import LabelledSpan
 from .marginals import EntityMarginals
@@ -35,6 +37,11 @@ class TagAnswers:
         self.marginals = EntityMarginals(self.tags)
         self._ids = {tag: i for i, tag in reversed(list(enumerate(self.tags)))}
         self._matrix: np.ndarray | None = None
+
+    @property
+    def loss(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """Loss of the head; of a softmax, cross-entropy that ignores labels below 0."""
+        return SparseCategoricalCrossentropy(True) if self.head is None else self.head.loss
 
     def read_weights(self) -> None:
         """Copy the head's transitions, once for many texts."""

@@ -1,19 +1,19 @@
-"""Tags as files spell them: BILOU, `B_PER`, `PER-B`, lower case; and as this package writes them.
+"""Conversion of tags as files spell them (BILOU, `B_PER`, `PER-B`, lower case) to "B-PER".
 
-A file is read with one spelling. What could be read in two ways is refused, and so is what looks
-like a slip of the pen, two types that differ in case only.
+A file has one spelling. Tags that could be read in two ways are refused, and so are types that
+differ only in case, which are probably typing errors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ..._folding import fold_spelling
 from .schemes import OUTSIDE, SCHEMES
 
 # Letters of other schemes for those of BIOES: Last, Unit (BILOU) and Whole (BMEWO).
 _LETTERS = {letter: letter for letter in "BIMES"} | {"L": "E", "U": "S", "W": "S"}
-_ROLES = ("IM", "EL", "SUW")  # of each at most one letter is used in a file
+_ROLES = ("IM", "EL", "SUW")  # a file uses at most one letter of each group
 _SEPARATORS = "-_/:|"
 FILE_SCHEMES = {
     **{scheme: frozenset(scheme) - {OUTSIDE} for scheme in SCHEMES if scheme != "IOB1"},
@@ -24,25 +24,30 @@ FILE_SCHEMES = {
 
 
 class TagError(ValueError):
-    """A tag that cannot be read; `tag` is it."""
+    """Error about a tag that cannot be read.
 
-    def __init__(self, tag: str, message: str):
+    Attributes:
+        tag: the tag, as spelled in the file.
+        ambiguous: True if it is a tag, but can be read in two ways.
+    """
+
+    def __init__(self, tag: str, message: str, ambiguous: bool = False):
         super().__init__(message)
-        self.tag = tag
+        self.tag, self.ambiguous = tag, ambiguous
 
 
 def standard_tags(tags: Iterable[str], scheme: str | None = None) -> dict[str, str]:
-    """The tags of a file as "B-PER": with the prefixes of IOB1, BIO, BIOES or BMES.
+    """Map the tags of a file to the form "B-PER", with the prefixes of IOB1, BIO, BIOES or BMES.
 
-    Type and letter may stand in either order, with any of `- _ / : |` between them, the letter in
-    lower case. L of BILOU becomes E, U of BILOU and W of BMEWO become S.
+    Type and letter may be in either order, with any of `- _ / : |` between them, and the letter may
+    be lower case. L of BILOU becomes E; U of BILOU and W of BMEWO become S.
 
     Args:
-        tags: all tags of the file; each counts once.
-        scheme: one of `FILE_SCHEMES`, which then has all the letters; None to find it out.
+        tags: all tags of the file; duplicates are ignored.
+        scheme: one of `FILE_SCHEMES`, whose letters are then the only ones; None accepts all.
 
     Returns:
-        The spelling of this package for each tag.
+        For each tag its spelling in this package.
 
     Raises:
         TagError: a tag that cannot be read, or that could be read in two ways.
@@ -58,7 +63,7 @@ def standard_tags(tags: Iterable[str], scheme: str | None = None) -> dict[str, s
     tags = list(dict.fromkeys(tags))
     ways = [[_split(tag, letters, first) for tag in tags] for first in (True, False)]
     failed = [sum(part is None for part in way) for way in ways]
-    for number in (0, 1):  # in one of two readings entities would end and never begin
+    for number in (0, 1):  # a reading in which entities end but never begin is wrong
         if failed == [0, 0] and {part[0] for part in ways[number]} <= set("ELM" + OUTSIDE):
             failed[number] = len(tags)
     parts = ways[failed[1] < failed[0]]
@@ -69,7 +74,9 @@ def standard_tags(tags: Iterable[str], scheme: str | None = None) -> dict[str, s
         for tag, one, other in zip(tags, *ways, strict=True):
             if one != other:
                 reason = f"{one[0]} of {one[1]!r} or {other[0]} of {other[1]!r}"
-                raise TagError(tag, f"{tag!r} may be {reason}, as all tags of the file; rename it")
+                raise TagError(
+                    tag, f"{tag!r} may be {reason}, like all tags of the file; rename them", True
+                )
     _check_letters(tags, parts)
     _check_types(tags, parts)
     standard = (f"{_LETTERS.get(p, p)}-{t}" if t else _LETTERS.get(p, p) for p, t in parts)
@@ -77,7 +84,7 @@ def standard_tags(tags: Iterable[str], scheme: str | None = None) -> dict[str, s
 
 
 def _split(tag: str, letters: Iterable[str], letter_first: bool) -> tuple[str, str] | None:
-    """Letter and type of a tag, or None."""
+    """Return letter and type of a tag; None if it is none."""
     if len(tag) == 1:
         letter = tag.upper()
         return (letter, "") if letter in letters or letter == OUTSIDE else None
@@ -94,17 +101,17 @@ def _no_tag(tag: str, letters: Iterable[str], scheme: str | None) -> str:
     return f"{tag!r} is not a tag{whose}: one of {names} and a type, as in B-PER, or O"
 
 
-def _check_letters(tags, parts) -> None:
+def _check_letters(tags: Sequence[str], parts: Sequence[tuple[str, str]]) -> None:
     for role in _ROLES:
         used = {p: tag for tag, (p, _) in zip(tags, parts, strict=True) if p in role}
         if len(used) > 1:
             first, *_, last = used.values()
             raise TagError(
-                last, f"{first!r} and {last!r} are of different schemes ({' or '.join(role)})"
+                last, f"{first!r} and {last!r} belong to different schemes ({' or '.join(role)})"
             )
 
 
-def _check_types(tags, parts) -> None:
+def _check_types(tags: Sequence[str], parts: Sequence[tuple[str, str]]) -> None:
     seen: dict[str, str] = {}
     for tag, (_, label) in zip(tags, parts, strict=True):
         known = seen.setdefault(fold_spelling(label), label)

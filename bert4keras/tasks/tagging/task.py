@@ -1,15 +1,16 @@
-"""Tagging: the entities of a text."""
+"""Tagger: named entities, chunks or parts of speech of a text."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import keras
+import numpy as np
 
-from ...losses import SparseCategoricalCrossentropy
+from ..._types import Shape, Tensor
 from ...tokenizers.base import TokenizerBase
 from ..base import Encoded, Task, TaskError, register_task
 from ..windows import text_windows
@@ -28,29 +29,33 @@ OVERLAP = 0.5  # share of a window that the next one repeats
 
 @register_task
 class Tagger(Task):
-    """Finder of entities: one tag per token (softmax, CRF, MEMM) or a score per span (pointers).
+    """Tagger of entities: one tag per token (softmax, CRF, MEMM) or a score per span (pointers).
 
-    The score of an entity is its probability: over all tag sequences, of those that contain it
-    (forward-backward; of a softmax, with independent tags); for a pointer, the sigmoid of its
-    score. The bidirectional MEMM counts the geometric mean of its two directions.
+    The score of an entity is its probability. For a head that scores tags, it is the sum over all
+    tag sequences that contain the entity (forward-backward algorithm; the tags of a softmax are
+    independent; the bidirectional MEMM uses the geometric mean of its directions). For a pointer,
+    it is the sigmoid of the span's score.
 
-    A text longer than `maxlen` tokens is read in windows that overlap by half. Each token's scores
-    are taken from the window where it has most context, and decoded as one sequence; a pointer's
-    pairs of tokens likewise. All windows are trained on; what a border cuts is ignored there.
+    A text longer than `maxlen` tokens is read in windows that overlap by half. Each token takes its
+    scores from the window where it has most context, and the merged scores are decoded as one
+    sequence; pairs of tokens of a pointer likewise. Training uses all windows and ignores, in each,
+    the entities that its border cuts.
 
     Args:
-        tokenizer, model, maxlen: of `Task`. The head is found in the model: a
+        tokenizer, model, maxlen: of `Task`. The head is a layer of the model: a
             `ConditionalRandomField` or a `MaximumEntropyMarkovModel` (scores (B, T, C) of C tags),
-            a `GlobalPointer` (scores (B, H, T, T) of H labels), or none of them: a softmax over C.
+            or a `GlobalPointer` (scores (B, H, T, T) of H labels). Without one, the head is a
+            softmax over C.
         labels: types of entities.
-        scheme: of the tags: one of `SCHEMES`, or "IO", where neighbours of one type are one entity;
-            "BIO" unless given. Not of a pointer.
-        tags: all tags in the order of their ids, if not that of `tag_names(labels, scheme)`. Some
-            may be missing, as in checkpoints of others; what they would mark has no label then.
-        units: what is tagged: every "token", or the first token of every "word" (runs between
-            blanks; marks and CJK characters are words). Where a `TaggedText` gives words, those.
+        scheme: scheme of the tags: one of `SCHEMES`, or "IO", where adjacent tokens of one type are
+            one entity; "BIO" if None. Not for a pointer.
+        tags: all tags in the order of their ids, if it differs from `tag_names(labels, scheme)`.
+            Some may be missing, as in checkpoints of others; training ignores their tokens.
+        units: "token": tag every token; "word": tag the first token of every word (run between
+            blanks; each punctuation or CJK character is a word). Words of a `TaggedText` take
+            precedence.
         nested: entities may overlap; pointers only. False keeps the more probable of two.
-        threshold: probability from which a pointer's span is an entity; 0.5 unless given.
+        threshold: minimum probability of a pointer's span; 0.5 if None.
 
     Raises:
         TaskError: options that do not fit each other or the model.
@@ -64,7 +69,7 @@ class Tagger(Task):
     """
 
     architecture = "ForTokenClassification"
-    outside: ClassVar[bool] = True  # whether a token may belong to no entity
+    outside: ClassVar[bool] = True  # True if a token may be outside all entities
 
     def __init__(
         self,
@@ -87,11 +92,13 @@ class Tagger(Task):
         self.layer = find_head(model)
         if isinstance(self.layer, GlobalPointer):
             if scheme is not None or tags is not None or not self.outside:
-                raise TaskError(f"{self.head} scores spans, so it takes no tags and no scheme.")
+                raise TaskError(
+                    f"{self.head} scores spans; it takes neither scheme nor tags. Leave them out."
+                )
             threshold = 0.5 if threshold is None else threshold
             if not 0 < threshold < 1:
                 raise TaskError(f"threshold={threshold} must lie between 0 and 1.")
-            self._answers = SpanAnswers(self.labels, nested, threshold)
+            self._answers = SpanAnswers(self.layer, self.labels, nested, threshold)
             self._check_output((len(self.labels), None, None), f"{len(self.labels)} labels")
             return
         if nested or threshold is not None:
@@ -108,13 +115,13 @@ class Tagger(Task):
         self.tags = usual if tags is None else list(tags)
         if strange := sorted(set(self.tags) - {OUTSIDE, *usual}):
             raise TaskError(
-                f"tags={self.tags} have {', '.join(strange)}, which {self.scheme} has not for the "
-                f"labels {', '.join(self.labels)}."
+                f"tags={self.tags} contain {', '.join(strange)}, which the scheme {self.scheme} "
+                f"does not have for the labels {', '.join(self.labels)}."
             )
         self._check_output((None, len(self.tags)), f"the {len(self.tags)} tags {self.tags[:6]}")
         self._answers = TagAnswers(self.tags, self.scheme, self.layer)
 
-    def _check_output(self, shape: tuple, what: str) -> None:
+    def _check_output(self, shape: Shape, what: str) -> None:
         found = getattr(self.model.output, "shape", None)
         if found is None or len(found) != 1 + len(shape):
             fits = False
@@ -146,15 +153,15 @@ class Tagger(Task):
         """Put a new head on a pretrained encoder.
 
         Args:
-            checkpoint: directory, `hf://org/name`, a named checkpoint, or a `Backbone`, for which
-                `tokenizer` is given.
+            checkpoint: directory, `hf://org/name`, a named checkpoint, or a `Backbone`, which
+                needs `tokenizer`.
             labels: types of entities.
             head: "softmax", "crf", "memm", "bi-memm", "global-pointer" or
                 "efficient-global-pointer".
             scheme, units, nested, threshold, maxlen: as of the class.
-            tokenizer: in place of the checkpoint's own.
+            tokenizer: replaces the checkpoint's own.
             dropout: rate before the head.
-            head_options: of the layer that is the head, such as `{"head_size": 32}`.
+            head_options: options of the head layer, such as `{"head_size": 32}`.
             **options: of `build_transformer_model`.
         """
         scheme = scheme or (None if head in POINTERS else "BIO")
@@ -184,7 +191,7 @@ class Tagger(Task):
         head_options: Mapping[str, Any] | None,
         options: Mapping[str, Any],
     ) -> tuple[TokenizerBase, keras.Model]:
-        """Tokenizer and model; arguments as of `build`."""
+        """Build tokenizer and model; arguments as of `build`."""
         check_head(head)
         labels, common = check_labels(labels), (dropout, tokenizer, head_options or {}, options)
         if head in POINTERS:
@@ -198,14 +205,12 @@ class Tagger(Task):
         return "softmax" if self.layer is None else self.layer.head_name
 
     @property
-    def loss(self) -> Any:
-        """The loss of the head, for `model.compile`."""
-        if isinstance(self.layer, GlobalPointer):
-            return self.layer.sparse_loss
-        return SparseCategoricalCrossentropy(True) if self.layer is None else self.layer.loss
+    def loss(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """Loss of the head, for `model.compile`."""
+        return self._answers.loss
 
     def encode(self, sample: str | TaggedText) -> Encoded:
-        """Encode a text, or a `TaggedText`, whose words count."""
+        """Encode a text, or a `TaggedText`, whose `words` are then the tagging units."""
         text, words = sample, None
         if isinstance(sample, TaggedText):
             text, words = sample.text, sample.words
@@ -214,7 +219,7 @@ class Tagger(Task):
         offsets = [window.offsets for window in windows]
         return Encoded(sample, rows, offsets, text_tokens(text, windows, words, self.units))
 
-    def encode_label(self, label: Any, encoded: Encoded, window: int = 0) -> Any:
+    def encode_label(self, label: Any, encoded: Encoded, window: int = 0) -> np.ndarray:
         tokens = encoded.extra
         entities = check_entities(tokens.text, label, self.labels, 0)
         entities = tokens.align(entities, self.nested).entities
@@ -224,24 +229,24 @@ class Tagger(Task):
         return range(len(encoded.rows))
 
     def training_rows(self, samples: Iterable[Any]) -> list[tuple[Encoded, Any, int]]:
-        """As of `Task`; warns of entities that the labels do not tell exactly, see `check`."""
+        """As of `Task`; warns of entities that the labels do not express exactly, see `check`."""
         rows, report = self._rows_and_report(samples)
         if report.dropped:
-            warnings.warn(f"{report} All: Tagger.check(samples).", stacklevel=4)
+            warnings.warn(f"{report} For all of them call Tagger.check(samples).", stacklevel=4)
         return rows
 
     def check(self, samples: Iterable[Any]) -> LabelReport:
-        """Tell which entities of labelled samples the model's labels cannot tell exactly.
+        """Report the entities of labelled samples that the labels cannot express exactly.
 
-        Reasons: "inside a token" (trained on as the whole token), "no token" (a part without
-        tokens, such as a blank, is left out), "overlap" (the longer one is trained on),
-        "longer than a window" and "touches another" (scheme "IO").
+        Reasons: "inside a token" (trained as the whole token), "no token" (a part without tokens,
+        such as a blank, is dropped), "overlap" (only the longer one is trained), "longer than a
+        window" and "touches another" (scheme "IO").
 
         Args:
             samples: as of `batches`.
 
         Raises:
-            TaskError: an entity outside of its text, or of an unknown label.
+            TaskError: an entity outside its text, or with an unknown label.
         """
         return self._rows_and_report(samples)[1]
 
@@ -277,9 +282,9 @@ class Tagger(Task):
         return found
 
     def evaluate(self, samples: Iterable[Any], batch_size: int = 64) -> dict[str, float]:
-        """Scores on labelled samples: `TaggedText`s, or pairs of a text and its entities.
+        """Compute scores on labelled samples: `TaggedText`s, or pairs (text, entities).
 
-        Entities of labels that the tagger does not know count as not found.
+        Entities with labels that the tagger does not know count as not found.
         """
         pairs = [labelled(sample) for sample in samples]
         pairs = [
@@ -291,7 +296,7 @@ class Tagger(Task):
     def metrics(
         self, answers: Sequence[Sequence[Entity]], labels: Sequence[Any]
     ) -> dict[str, float]:
-        """F1, precision and recall of entities, the mean F1 of the types, and each type's F1."""
+        """Compute F1, precision, recall of entities; mean F1 of the types; F1 of each type."""
         scores = entity_scores([[e.span for e in found] for found in answers], labels)
         named = {"f1": scores.micro.f1, "precision": scores.micro.precision}
         named |= {"recall": scores.micro.recall, "macro_f1": scores.macro_f1}
@@ -312,7 +317,7 @@ class Tagger(Task):
 
         Args:
             directory: a directory or `hf://org/name`.
-            units: as of the class; such models are usually trained on the first token of a word.
+            units: of the class; such models are usually trained on the first token of each word.
             **options: of `build_transformer_model`.
         """
         from .huggingface import load_tags
@@ -321,11 +326,11 @@ class Tagger(Task):
         return cls(tokenizer, model, labels, scheme, tags, units)
 
     def save_huggingface(self, directory: str | Path, config: Mapping[str, Any]) -> None:
-        """Write a softmax tagger as transformers' class `...ForTokenClassification`.
+        """Save a softmax tagger for transformers' class `...ForTokenClassification`.
 
         Args:
             directory: destination.
-            config: of the encoder, as config.json of its checkpoint has it.
+            config: content of config.json of the encoder's checkpoint.
         """
         from .huggingface import save_tags
 
@@ -333,24 +338,24 @@ class Tagger(Task):
 
 
 def check_labels(labels: Sequence[str]) -> list[str]:
-    """Labels as a list.
+    """Return the labels as a list.
 
     Raises:
-        TaskError: none, one string, or one twice.
+        TaskError: no labels, a string instead of a list, or a duplicate.
     """
     if isinstance(labels, str) or not len(labels):
         raise TaskError(f"labels={labels!r} must be a list of the types of entities.")
     labels = [str(label) for label in labels]
     if len(set(labels)) != len(labels):
-        raise TaskError(f"two of the labels are the same: {labels}.")
+        raise TaskError(f"labels={labels} contain a duplicate.")
     return labels
 
 
 def _check_scheme(scheme: str) -> str:
-    """The scheme, if it is one.
+    """Return the scheme, once it is checked.
 
     Raises:
-        TaskError: listing the schemes.
+        TaskError: an unknown scheme; the message lists the known ones.
     """
     if scheme not in (*SCHEMES, PLAIN):
         raise TaskError(f"scheme={scheme!r} must be one of {', '.join((*SCHEMES, PLAIN))}.")
@@ -358,7 +363,7 @@ def _check_scheme(scheme: str) -> str:
 
 
 def labelled(sample: Any) -> tuple[Any, Any]:
-    """A labelled sample as (what `encode` takes, entities)."""
+    """Split a labelled sample into the argument of `encode` and the entities."""
     if isinstance(sample, TaggedText):
         return sample, sample.entities
     text, entities = sample
@@ -366,5 +371,5 @@ def labelled(sample: Any) -> tuple[Any, Any]:
 
 
 def text_of(sample: str | TaggedText) -> str:
-    """The text of what `encode` takes."""
+    """Return the text of an argument of `encode`."""
     return sample.text if isinstance(sample, TaggedText) else sample

@@ -106,27 +106,30 @@ def test_mixed_texts(read, content, text, entity):
     ("content", "message"),
     [
         ("I\tO\nlike O\n", r"line 2: expected a token and its tag, not \['like O'\]"),
-        ("I\tO\nyou\tPRP\tO\n", "line 2: 3 columns parted by tabs, where line 1 has 2"),
-        ("\nI O\nNew York B-LOC\n", "line 3: 3 columns parted by blanks, where line 2 has 2"),
+        ("I\tO\nyou\tPRP\tO\n", "line 2: 3 columns separated by tabs, but line 1 has 2"),
+        ("\nI O\nNew York B-LOC\n", "line 3: 3 columns separated by blanks, but line 2 has 2"),
         ("a\tb c O\n", "line 1: 'b c O' is not a tag"),
         ("good text\tbad\nI\tO", "line 1: 'bad' is not a tag"),
         ("I\t\n", "line 1: expected a token and its tag"),
         ("a\tO\n\tO\n", "line 2: expected a token and its tag"),
         ("a\tO\n\nb\tB-X\nc\tI-x\n", "line 4: the type of 'I-x' is written 'X' elsewhere"),
-        ("a\tB-X\nb\tI-X\nc\tM-X\n", "line 3: 'I-X' and 'M-X' are of different schemes"),
+        ("a\tB-X\nb\tI-X\nc\tM-X\n", "line 3: 'I-X' and 'M-X' belong to different schemes"),
         ("a\tB-I\nb\tI-I\n", "line 1: 'B-I' may be"),
         ("a\tO\nb\t0\n", "line 2: '0' is not a tag"),
-        ("科0 O\n技1 O\n" * 12 + "院 O\n", "line 25: tokens seem to have their positions"),
-        ("科0 O\n技1 O\n" * 12 + "院2 O\n学7 O\n", "line 26: tokens seem to have their positions"),
-        ("科2 O\n技3 O\n" * 12, "line 1: tokens seem to have their positions"),
+        ("科0 O\n技1 O\n" * 12 + "院 O\n", "line 25: other tokens are followed by their position"),
+        (
+            "科0 O\n技1 O\n" * 12 + "院2 O\n学7 O\n",
+            "line 26: other tokens are followed by their position",
+        ),
+        ("科2 O\n技3 O\n" * 12, "line 1: other tokens are followed by their position"),
         (
             "1\tEU\tB-X\n2\tis\tO\n3\tit\tO\n\n1\tNo\tO\n",
-            "line 1: the first column has the numbers",
+            "line 1: the first column has row numbers",
         ),
-        ("0 EU B-X\n1 is O\n2 it O\n", "line 1: the first column has the numbers"),
+        ("0 EU B-X\n1 is O\n2 it O\n", "line 1: the first column has row numbers"),
         ("科 O".encode("gbk"), "line 1: byte 0xbf is not UTF-8.*-f GB18030"),
         ("a O\nb\0 O", "line 2: a NUL"),
-        ("# only a comment\n", "expected a token|no sentence"),
+        ("# only a comment\n", "expected a token|no sentences"),
     ],
 )
 def test_what_cannot_be_read_is_named(read, content, message):
@@ -169,11 +172,11 @@ def test_a_long_sentence_takes_no_time(read):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ('{"text": "他去", "label": {"L": {"他": [[0, 1]]}}}', "'他' is not what stands at"),
-        ('{"text": "他去", "entities": [[0, 1.0, "L"]]}', "is not two whole numbers and a text"),
-        ('{"text": "他去", "entities": [[false, 1, "L"]]}', "is not two whole numbers and a text"),
-        ('{"text": "他去", "entities": [[0, 1, null]]}', "is not two whole numbers and a text"),
-        ('{"text": ["他", "去"], "entities": [[0, 1, "L"]]}', "text is no string"),
+        ('{"text": "他去", "label": {"L": {"他": [[0, 1]]}}}', "is not '他'"),
+        ('{"text": "他去", "entities": [[0, 1.0, "L"]]}', "is not two integers and a string"),
+        ('{"text": "他去", "entities": [[false, 1, "L"]]}', "is not two integers and a string"),
+        ('{"text": "他去", "entities": [[0, 1, null]]}', "is not two integers and a string"),
+        ('{"text": ["他", "去"], "entities": [[0, 1, "L"]]}', "text is not a string"),
         ('{"text": "他去", "text": "去他", "entities": []}', "the key 'text' occurs twice"),
         ('{"text": "\\ud83d", "entities": []}', "half of a surrogate pair"),
     ],
@@ -240,12 +243,12 @@ def test_words_of_conll(tmp_path):
     [
         ("他 O\n去 X\n", "line 2: 'X' is not a tag"),
         ("他 O\nB-X\n", "line 2: expected a token and its tag"),
-        ('{"text": "他"}', "line 1: .* is no such row: 'label'"),
+        ('{"text": "他"}', "line 1: .* cannot be read: 'label'"),
         ('\n{"text": "他", "entities": [[0, 2, "P"]]}', "line 2: .*is not within the text"),
         ('{"text": "他", "entities": [[0', "line 1"),
         ('{"text": "ab", "entities": [[0, 1, "P"], [1, 2, "p"]]}', "'p' is also written 'P'"),
-        ("\n\n", "has no sentence"),
-        ("", "has no sentence"),
+        ("\n\n", "has no sentences"),
+        ("", "has no sentences"),
     ],
 )
 def test_a_bad_file_is_named(tmp_path, content, message):
@@ -270,7 +273,7 @@ def test_words_between_blanks(tmp_path):
     ("content", "message"),
     [
         ("我爱北京\n你好\n", "no blanks between words"),
-        ("我/r 爱/v 北京/ns\n", "has tags behind its words"),
+        ("我/r 爱/v 北京/ns\n", "has tags after its words"),
         ("", "has no words"),
     ],
 )
@@ -305,7 +308,10 @@ def test_conllu(tmp_path):
     assert {label for _, _, label in read_conllu(path, None)[0].entities} == {""}
     with pytest.raises(ValueError, match="column='LEMMA' must be \"UPOS\""):
         read_conllu(path, "LEMMA")
-    for content, message in (("1 a b\n", "line 1: expected ten columns"), ("# a\n", "no sentence")):
+    for content, message in (
+        ("1 a b\n", "line 1: expected ten columns"),
+        ("# a\n", "no sentences"),
+    ):
         path.write_text(content, encoding="utf-8")
         with pytest.raises(DataFileError, match=message):
             read_conllu(path)

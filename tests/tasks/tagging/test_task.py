@@ -377,14 +377,17 @@ def test_samples_that_do_not_fit(tagger, entities, message):
             {"labels": ["a"]},
             r"for the 3 tags \['O', 'B-a', 'I-a'\] and the head crf .* \(B, T, 3\)",
         ),
-        ({"labels": ["a", "a"]}, "two of the labels are the same"),
+        ({"labels": ["a", "a"]}, "contain a duplicate"),
         ({"labels": []}, r"labels=\[\] must be a list"),
         ({"labels": "PER"}, "labels='PER' must be a list"),
         ({"scheme": "BILOU"}, "scheme='BILOU' must be one of IOB1, BIO, BIOES, BMES, IO"),
         ({"units": "char"}, "units='char' must be one of token, word"),
         ({"nested": True}, "nested=True needs a head that scores spans"),
         ({"threshold": 0.5}, "threshold needs a head that scores spans"),
-        ({"tags": ["O", "B-Z", "I-Z", "B-X", "I-X"]}, "have B-Z, I-Z, which BIO has not"),
+        (
+            {"tags": ["O", "B-Z", "I-Z", "B-X", "I-X"]},
+            "contain B-Z, I-Z, which the scheme BIO does not have",
+        ),
         ({"maxlen": 41}, "more than the 40 positions"),
     ],
 )
@@ -397,7 +400,7 @@ def test_options_that_do_not_fit(tagger, change, message):
     ("change", "message"),
     [
         ({"labels": ["a"]}, r"for 1 labels and the head global-pointer it must be \(B, 1, T, T\)"),
-        ({"scheme": "BIO"}, "global-pointer scores spans, so it takes no tags and no scheme"),
+        ({"scheme": "BIO"}, "global-pointer scores spans; it takes neither scheme nor tags"),
         ({"threshold": 1.0}, "threshold=1.0 must lie between 0 and 1"),
     ],
 )
@@ -409,7 +412,7 @@ def test_options_that_do_not_fit_a_pointer(pointer, change, message):
 def test_heads_that_cannot_be(checkpoint, tagger):
     with pytest.raises(TaskError, match="head='crfs' must be one of softmax, crf"):
         Tagger.build(checkpoint, LABELS, "crfs")
-    with pytest.raises(TaskError, match="scores spans, so it takes no tags"):
+    with pytest.raises(TaskError, match="scores spans; it takes neither"):
         WordSegmenter.build(checkpoint, head="global-pointer")
     twice = keras.Model(tagger.model.input, ConditionalRandomField()(tagger.model.output))
     with pytest.raises(TaskError, match="the model has 2 heads"):
