@@ -386,7 +386,7 @@ def test_samples_that_do_not_fit(tagger, entities, message):
         ({"threshold": 0.5}, "threshold needs a head that scores spans"),
         (
             {"tags": ["O", "B-Z", "I-Z", "B-X", "I-X"]},
-            "contain B-Z, I-Z, which the scheme BIO does not have",
+            "contain B-Z, I-Z, which the scheme BIO does",
         ),
         ({"maxlen": 41}, "more than the 40 positions"),
     ],
