@@ -1,4 +1,4 @@
-"""Answers to questions, read off a text."""
+"""Extractive question answering: models, data sets, decoding and metrics."""
 
 from __future__ import annotations
 

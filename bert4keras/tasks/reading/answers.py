@@ -1,4 +1,4 @@
-"""From scores of starts and ends to answers in the words of the passage."""
+"""Decoding of start and end scores to answers in a passage."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .windows import PassageWindow
 
 
 class ScoredSpan(NamedTuple):
-    """Tokens [start, end) and how good an answer they are."""
+    """Tokens [start, end) and their score as an answer."""
 
     start: int
     end: int
@@ -23,11 +23,11 @@ class ScoredSpan(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class PassageAnswers:
-    """The answers of one passage.
+    """Answers found in one passage.
 
     Attributes:
-        answers: with their probabilities, the best first.
-        no_answer: probability that there is none.
+        answers: with their probabilities, best first.
+        no_answer: probability that the passage has no answer.
     """
 
     answers: list[Answer]
@@ -35,11 +35,11 @@ class PassageAnswers:
 
     @property
     def confidence(self) -> float:
-        """Probability of the best answer if only it and "no answer" are left; 0 without one."""
+        """`confidence_of` the best answer; 0 if there are no answers."""
         return self.confidence_of(self.answers[0]) if self.answers else 0.0
 
     def confidence_of(self, answer: Answer) -> float:
-        """Probability of an answer if only it and "no answer" are left."""
+        """Return p / (p + q), for the probabilities p of the answer and q of "no answer"."""
         total = answer.score + self.no_answer
         return answer.score / total if total > 0 else 0.0
 
@@ -51,18 +51,18 @@ def best_spans(
     allowed: np.ndarray | None = None,
     combine: np.ufunc = np.add,
 ) -> list[ScoredSpan]:
-    """Find the best pairs of a start and an end that is not before it.
+    """Find the best pairs of a start and an end that is not before the start.
 
     Args:
-        scores: (T, 2), of each token as the first and as the last of an answer.
-        top: number of pairs wanted.
-        max_length: tokens of an answer at most.
+        scores: (T, 2), of each token as first and as last token of an answer.
+        top: maximum number of pairs.
+        max_length: maximum number of tokens of an answer.
         allowed: bool (T, 2) or (T, 1), which tokens may be first and last; None allows all.
-        combine: makes the score of a pair: `numpy.add` for logits, `numpy.multiply` for
-            probabilities.
+        combine: function of both scores that gives the score of a pair: `numpy.add` for logits,
+            `numpy.multiply` for probabilities.
 
     Returns:
-        At most `top` spans, the best first; of equals the earlier, then the shorter.
+        At most `top` spans, best first; of equal scores the earlier, then the shorter one first.
 
     Raises:
         ValueError: scores of another shape, or limits below 1.
@@ -80,7 +80,7 @@ def best_spans(
 def _pair_scores(
     scores: np.ndarray, allowed: np.ndarray, max_length: int, combine: np.ufunc
 ) -> np.ndarray:
-    """(T, L): score of the span of tokens i, ..., i + k at [i, k]; nan where there is none."""
+    """Return (T, L): at [i, k] the score of tokens i, ..., i + k; nan if not allowed."""
     size = len(scores)
     ends = np.arange(size)[:, None] + np.arange(min(max_length, max(size, 1)))
     inside = ends < size
@@ -92,10 +92,10 @@ def _pair_scores(
 
 
 def _ranked(totals: np.ndarray, top: int) -> list[tuple[int, int]]:
-    """Places (i, k) of the highest scores, the best first; of equals the first."""
+    """Return the indices (i, k) of the highest scores, best first; of equals the first."""
     flat = totals.ravel()
     known = np.flatnonzero(~np.isnan(flat))
-    if len(known) > 4 * top:  # sort few: those at least as good as the one at rank `top`
+    if len(known) > 4 * top:  # sort only scores that reach rank `top`
         limit = np.partition(flat[known], -top)[-top]
         known = known[flat[known] >= limit]
     order = known[np.argsort(-flat[known], kind="stable")][:top]
@@ -112,27 +112,27 @@ def read_answers(
     max_context: bool = False,
     number: int = 0,
 ) -> PassageAnswers:
-    """Read the answers of a passage off the logits of all of its windows.
+    """Decode the answers of a passage from the logits of all its windows.
 
-    The score of a span is the sum of its two logits, the best over the windows that hold it. That
-    of "no answer" is the sum of both logits of one token, in the window that is surest to hold an
-    answer, that is the least. Probabilities are the softmax over all of these.
+    The score of a span is the sum of its start and end logits; if several windows contain it, the
+    highest one. The score of "no answer" is the sum of both logits of one token; the lowest over
+    the windows. Probabilities are the softmax over all spans and "no answer".
 
     Args:
-        passage: the text that the windows were made of.
-        windows: of `encode_passages`.
-        scores: for each window (T, 2), of each token as the first and as the last; rows beyond the
+        passage: the passage.
+        windows: of the passage, from `encode_passages`.
+        scores: for each window (T, 2), of each token as first and as last token; rows beyond the
             tokens of the window are padding.
-        top: number of answers wanted.
-        max_length: tokens of an answer at most.
-        none_position: of the token that says "no answer"; None: there always is one.
-        max_context: an answer counts only in the window where its first token has most context.
-            It must then be at most half as long as the overlap of the windows, or it may be whole
-            in no window that counts.
+        top: maximum number of answers.
+        max_length: maximum number of tokens of an answer.
+        none_position: position of the token for "no answer"; None: there is always an answer.
+        max_context: count a span only in the window where its first token has most context. Answers
+            must then be at most half as long as the overlap of the windows; a longer one may be
+            split by every window that counts.
         number: index of the passage, for the answers.
 
     Raises:
-        ValueError: not as many scores as windows, or fewer rows than tokens.
+        ValueError: different numbers of scores and windows, or fewer rows than tokens.
 
     Source: Devlin et al., BERT, 2018 (arXiv:1810.04805), section 4.2 and 4.3.
     """
@@ -158,10 +158,10 @@ def read_probabilities(
     max_length: int = 30,
     number: int = 0,
 ) -> PassageAnswers:
-    """Read the answers of a passage off independent probabilities of starts and ends (`DGCNN`).
+    """Decode the answers of a passage from independent start and end probabilities (`DGCNN`).
 
-    The probability of a span is the product of both, that of "no answer" what the best span
-    leaves. Arguments as of `read_answers`.
+    The probability of a span is the product of both; that of "no answer" is 1 minus that of the
+    best span. Arguments as of `read_answers`.
     """
     rows = _rows(windows, probabilities)
     totals, offsets = _passage_scores(windows, rows, max_length, np.multiply)
@@ -170,12 +170,12 @@ def read_probabilities(
 
 
 def _rows(windows: Sequence[PassageWindow], scores: Iterable[np.ndarray]) -> list[np.ndarray]:
-    """The scores of each window's tokens, without those of padding."""
+    """Return the scores of each window without padding."""
     found = []
     for number, (window, rows) in enumerate(zip(windows, scores, strict=True)):
         rows, size = np.asarray(rows, "float64"), len(window.token_ids)
         if len(rows) < size:
-            raise ValueError(f"{len(rows)} rows of scores for {size} tokens.")
+            raise ValueError(f"Window {number} has {len(rows)} rows of scores for {size} tokens.")
         found.append(as_scores(rows[:size], "scores", number))
     return found
 
@@ -187,11 +187,11 @@ def _passage_scores(
     combine: np.ufunc,
     max_context: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Scores of spans of the whole passage, the best over the windows.
+    """Merge the windows: the best score of each span of the passage.
 
     Returns:
-        (N, L), where [i, k] is the score of tokens i, ..., i + k of the passage, nan where no
-        window has them; and (N, 2), the offsets of the tokens.
+        (N, L), at [i, k] the score of tokens i, ..., i + k of the passage, nan if no window
+        contains them; and (N, 2), the offsets of the tokens.
     """
     size = max((w.first + w.end - w.begin for w in windows), default=0)
     totals = np.full((size, min(max_length, max(size, 1))), np.nan)
@@ -212,7 +212,7 @@ def _passage_scores(
 def _answers(
     passage: str, totals: np.ndarray, offsets: np.ndarray, top: int, number: int
 ) -> list[Answer]:
-    """The best spans as answers; tokens without a character of their own are no answer."""
+    """Return the best spans as answers; spans without characters, or only blanks, are skipped."""
     found: dict[tuple[int, int], Answer] = {}
     for i, k in _ranked(totals, 2 * top + 10):
         start, end = int(offsets[i, 0]), int(offsets[i + k, 1])
@@ -226,22 +226,22 @@ def aggregate_answers(
     passages: Iterable[Iterable[Answer]],
     key: Callable[[str], str] = str,
 ) -> list[tuple[Answer, float]]:
-    """Rank the answers of several passages by how far these agree.
+    """Combine the answers of several passages by a weighted vote.
 
-    An answer has in each passage the score s of its best place there, from 0 to 1, and over all
-    passages the sum of s^2 divided by 1 + the sum of s: sure passages that agree win, and any
-    number of unsure ones does not outvote a sure one.
+    Let s be the score of an answer in a passage, from 0 to 1; the best, if it occurs there several
+    times. Its vote is sum(s^2) / (1 + sum(s)) over the passages. So confident passages that agree
+    win, and many unsure passages cannot outvote a confident one.
 
     Args:
-        passages: for each the answers found in it.
-        key: texts for which this gives the same are one answer, shown at its best place;
-            `webqa_normalize` for instance.
+        passages: for each passage its answers.
+        key: function of a text; answers with equal results are one answer, shown where it has its
+            best score. For instance `webqa_normalize`.
 
     Returns:
-        Each answer and its vote, the highest vote first.
+        Pairs (answer, vote), highest vote first.
 
     Raises:
-        ValueError: a score below 0: it is no probability.
+        ValueError: a score below 0 or infinite.
 
     Source: Su Jianlin, https://kexue.fm/archives/5409.
 
@@ -256,7 +256,7 @@ def aggregate_answers(
         for answer in answers:
             if not 0 <= answer.score < float("inf"):
                 raise ValueError(
-                    f"The score of {answer.text!r} is {answer.score}, but votes are from 0 to 1."
+                    f"The score of {answer.text!r} is {answer.score}, but it must be from 0 to 1."
                 )
             name = key(answer.text)
             best[name] = max(answer.score, best.get(name, answer.score))

@@ -1,12 +1,13 @@
-"""Models of question answering: a head of a family on its encoder, or DGCNN with or without one."""
+"""Models of question answering: an encoder with its own head, or DGCNN with or without encoder."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 
+from ..._types import Tensor
 from ...layers.embeddings import SegmentEmbedding, TokenEmbedding
 from ...layers.masking import PaddingMask
 from ...models import Backbone
@@ -26,15 +27,15 @@ def build_reader(
     units: int,
     options: Mapping[str, Any],
 ) -> tuple[TokenizerBase, keras.Model]:
-    """Build a model from the inputs of an encoder to (B, T, 2); arguments of `ExtractiveQA.build`.
+    """Build a model with output (B, T, 2); arguments of `ExtractiveQA.build`.
 
     Raises:
-        TaskError: no tokenizer where one is needed, or no encoder for the head "span".
+        TaskError: the tokenizer is missing, or the encoder for the head "span".
     """
     if head == "span":
         if checkpoint is None:
             raise TaskError(
-                'checkpoint=None, which is a model without encoder, needs head="dgcnn".'
+                'checkpoint=None builds a model without encoder, which needs head="dgcnn".'
             )
         return build_with_head(checkpoint, "question", 2, dropout, tokenizer, options)
     if checkpoint is not None:
@@ -49,12 +50,12 @@ def build_reader(
     return tokenizer, _attach_dgcnn([ids], x, units, dropout)
 
 
-def _attach_dgcnn(inputs: Any, x: Any, units: int, dropout: float) -> keras.Model:
+def _attach_dgcnn(inputs: Sequence[Tensor], x: Tensor, units: int, dropout: float) -> keras.Model:
     """Put DGCNN on vectors (B, T, D) of a question and a passage in one row.
 
     Returns:
-        A model with the further inputs Question-Mask and Passage-Mask (B, T), which tell the two
-        apart, and Passage-Features (B, T, 6), to probabilities (B, T, 2).
+        A model with the additional inputs Question-Mask and Passage-Mask (B, T), which separate the
+        two, and Passage-Features (B, T, 6); its output is probabilities (B, T, 2).
     """
     question, passage = (
         keras.Input((None,), dtype="int32", name=f"{name}-Mask") for name in ("Question", "Passage")
@@ -67,23 +68,24 @@ def _attach_dgcnn(inputs: Any, x: Any, units: int, dropout: float) -> keras.Mode
 
 
 def check_segments(model: keras.Model) -> None:
-    """Refuse a model that cannot read the segment ids of `mark_matches`.
+    """Check that a model accepts the segment ids of `mark_matches`.
 
     Raises:
-        TaskError: it has no segment ids, or fewer than four.
+        TaskError: the model has no segment ids, or fewer than four.
     """
     known = [
         x.input_dim for x in model.layers if isinstance(x, SegmentEmbedding) and not x.constant
     ]
     if max(known, default=0) < 4:
         raise TaskError(
-            f"match_segments=True needs an encoder with 4 segments, and this one has "
-            f"{max(known, default=0)}. Build it with segment_vocab_size=4, or leave that out."
+            f"match_segments=True needs an encoder with 4 segments, but this one has "
+            f"{max(known, default=0)}. Build it with segment_vocab_size=4, or set "
+            "match_segments=False."
         )
 
 
 def config_of(checkpoint: Any) -> dict[str, Any] | None:
-    """The config of an encoder in the keys of transformers; None without encoder."""
+    """Return the config of an encoder, with the keys of transformers; None without encoder."""
     if checkpoint is None:
         return None
     if isinstance(checkpoint, Backbone):

@@ -1,8 +1,9 @@
-"""DGCNN: reading comprehension with dilated gated convolutions, without a pretrained encoder."""
+"""DGCNN: question answering with dilated gated convolutions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -10,6 +11,7 @@ from keras import ops
 
 from ..._scores import lowest
 from ..._serialization import function_of, serializable
+from ..._types import Tensor
 from ...layers.embeddings import TokenEmbedding
 from ...layers.masking import CarriesMask, EndsMask
 from ..finite import as_scores
@@ -18,20 +20,21 @@ from .answers import ScoredSpan, best_spans
 
 @serializable
 class DilatedGatedConvolution(CarriesMask, keras.layers.Layer):
-    """A residual convolution whose gate says how much of each vector is replaced.
+    """Residual convolution with a gate between input and output.
 
-    [h, g] = Conv1D(x), s = sigmoid(dropout(g)), y = x (1 - s) + h s; if the widths differ, the x of
-    the sum is a linear map of x. Padding is zero before and behind, so a text has the same output
-    whatever it is padded to.
+        [h, g] = Conv1D(x),    s = sigmoid(dropout(g)),    y = x (1 - s) + h s
+
+    If the widths differ, x in the sum is a linear map of x. Padding is set to zero before and after
+    the convolution, so the output of a text does not depend on the padded length.
 
     Args:
-        filters: width D of the output; None means that of the input.
-        kernel_size: tokens that go into one.
-        dilation: distance of these tokens.
+        filters: width D of the output; None: width of the input.
+        kernel_size: number of tokens in the kernel.
+        dilation: distance between these tokens.
         dropout: rate on the gate's input.
 
     Call arguments:
-        inputs: pair `[x, mask]`: x (B, T, C), mask (B, T), nonzero for tokens.
+        inputs: pair `[x, mask]`: x (B, T, C) and mask (B, T), nonzero for tokens.
 
     Returns:
         (B, T, D).
@@ -89,15 +92,15 @@ class DilatedGatedConvolution(CarriesMask, keras.layers.Layer):
 
 @serializable
 class AttentionPooling(EndsMask, keras.layers.Layer):
-    """The mean of a text's vectors, weighted by an additive attention: (B, T, D) to (B, D).
+    """Weighted mean of a text's vectors by additive attention: (B, T, D) to (B, D).
 
-    weights = softmax over the tokens of tanh(x W) v.
+    The weights are the softmax over the tokens of tanh(x W) v.
 
     Args:
-        units: width of the attention; None means that of the input.
+        units: width of the attention; None: width of the input.
 
     Call arguments:
-        inputs: pair `[x, mask]`, as for `DilatedGatedConvolution`. A row of padding alone gives
+        inputs: pair `[x, mask]`, as of `DilatedGatedConvolution`. A row of only padding gives
             zeros.
 
     Source: Su Jianlin, https://kexue.fm/archives/5409.
@@ -123,7 +126,7 @@ class AttentionPooling(EndsMask, keras.layers.Layer):
         mask = _column(mask, scores.dtype)
         scores = ops.where(mask > 0, scores, lowest(scores.dtype))
         weights = ops.exp(scores - ops.max(scores, axis=1, keepdims=True)) * mask
-        # The sum is 1 at least where there is a token. (`ops.softmax` warns of texts of one.)
+        # The sum is at least 1 if there is a token. (`ops.softmax` warns of texts of one token.)
         weights = weights / ops.maximum(ops.sum(weights, axis=1, keepdims=True), 1)
         return ops.sum(x * weights, axis=1)
 
@@ -136,14 +139,14 @@ class AttentionPooling(EndsMask, keras.layers.Layer):
 
 @serializable
 class DGCNN(EndsMask, keras.layers.Layer):
-    """From vectors of a question and of a passage to probabilities of the answer's ends.
+    """Predict start and end probabilities of an answer from question and passage vectors.
 
         q   = pooling(blocks(question))                                  (B, D)
         p   = blocks(Dense([passage, features, q]))                      (B, T, D)
-        a   = sigmoid(Dense(pooling([p, q])))     is there an answer?    (B, 1)
+        a   = sigmoid(Dense(pooling([p, q])))  P(there is an answer)     (B, 1)
         out = sigmoid(Dense([p, q])) a                                   (B, T, 2)
 
-    with blocks of `DilatedGatedConvolution`. The scores are probabilities, in float32.
+    with blocks of `DilatedGatedConvolution`. The probabilities are float32.
 
     Args:
         units: width D.
@@ -151,9 +154,9 @@ class DGCNN(EndsMask, keras.layers.Layer):
         dropout: rate on the gates.
 
     Call arguments:
-        inputs: `[question, question_mask, passage, passage_mask]` and, if there are any, the
-            features of the passage's tokens: vectors (B, S, C) and (B, T, C), masks (B, S) and
-            (B, T), nonzero for tokens, features (B, T, F).
+        inputs: `[question, question_mask, passage, passage_mask]`, optionally followed by features
+            of the passage's tokens: vectors (B, S, C) and (B, T, C); masks (B, S) and (B, T),
+            nonzero for tokens; features (B, T, F).
 
     Returns:
         Probabilities (B, T, 2) that the token is the first, and the last, of an answer; 0 at
@@ -189,7 +192,7 @@ class DGCNN(EndsMask, keras.layers.Layer):
         self.question_pooling = AttentionPooling(dtype=policy, name="question_pooling")
         self.passage_pooling = AttentionPooling(dtype=policy, name="passage_pooling")
         self.join = keras.layers.Dense(units, use_bias=False, dtype=policy, name="join")
-        # Probabilities near 0 or 1 do not survive half precision.
+        # Half precision rounds probabilities near 0 or 1 too much.
         options = {"activation": "sigmoid", "dtype": "float32"}
         self.answerable = keras.layers.Dense(1, name="answerable", **options)
         self.ends = keras.layers.Dense(2, name="ends", **options)
@@ -228,12 +231,12 @@ class DGCNN(EndsMask, keras.layers.Layer):
 
     @staticmethod
     @function_of("DGCNN")
-    def loss(y_true, scores):
-        """100 times the mean focal loss (alpha 0.25, gamma 2) of starts and of ends.
+    def loss(y_true: Tensor, scores: Tensor) -> Tensor:
+        """Compute 100 times the mean focal loss (alpha 0.25, gamma 2) of starts and of ends.
 
         Args:
-            y_true: (B, T, 2), 1 where an answer starts or ends (every occurrence of it), 0
-                elsewhere, below 0 at padding.
+            y_true: (B, T, 2), 1 where any occurrence of an answer starts or ends, 0 elsewhere,
+                below 0 at padding.
             scores: (B, T, 2), probabilities.
 
         Returns:
@@ -253,19 +256,19 @@ class DGCNN(EndsMask, keras.layers.Layer):
         )
 
     def decode(
-        self, scores, threshold: float = 0.1, max_length: int = 12, top: int = 20
+        self, scores: Tensor, threshold: float = 0.1, max_length: int = 12, top: int = 20
     ) -> list[list[ScoredSpan]]:
-        """The spans of each row whose start and end are both likely.
+        """Find the spans of each row whose start and end probabilities exceed a threshold.
 
         Args:
             scores: (B, T, 2), an array of probabilities.
-            threshold: start and end must be above this.
-            max_length: tokens of an answer at most.
-            top: spans wanted of each row.
+            threshold: both probabilities must be above this.
+            max_length: maximum number of tokens of an answer.
+            top: maximum number of spans per row.
 
         Returns:
-            For each row spans [start, end) of tokens, the best first; the score is the product of
-            both probabilities. `aggregate_answers` chooses an answer among several passages.
+            For each row spans [start, end) of tokens, best first; the score is the product of both
+            probabilities. `aggregate_answers` combines several passages.
         """
         return [
             best_spans(row, top, max_length, row > threshold, np.multiply)
@@ -286,23 +289,26 @@ def build_dgcnn(
     word_vectors: np.ndarray | None = None,
     embedding_size: int = 128,
     dropout: float = 0.1,
-    **options,
+    **options: Any,
 ) -> keras.Model:
-    """A model that reads characters: DGCNN on embeddings that it learns.
+    """Build DGCNN on learned character embeddings, the original model.
+
+    It encodes question and passage separately and can use word vectors. `ExtractiveQA.build(None,
+    head="dgcnn")` builds a variant that reads both in one row.
 
     Args:
         vocab_size: number of token ids; 0 is padding.
         features: number F of features of the passage's tokens, see `match_features`.
-        word_vectors: (V, C), vectors of words, which stay as they are, row 0 for none. They are
-            mapped to `embedding_size` and added at each character of the word.
+        word_vectors: (V, C), vectors of words, not trained; row 0 is for "no word". They are
+            projected to `embedding_size` and added at each character of the word.
         embedding_size: width of the embedding.
         dropout: rate on the embedding and on the gates.
-        options: of `DGCNN`.
+        **options: of `DGCNN`.
 
     Returns:
-        A model from question ids (B, S), passage ids (B, T), with word vectors the word ids of
-        both, with features these (B, T, F), to probabilities (B, T, 2). Its layer "DGCNN" has the
-        loss and decodes.
+        A model with the inputs question ids (B, S), passage ids (B, T), with word vectors the word
+        ids of both, with features these (B, T, F), and the output probabilities (B, T, 2). Its
+        layer "DGCNN" has `loss` and `decode`.
     """
     names = ["Question", "Passage"]
     tokens = [keras.Input((None,), dtype="int32", name=f"{name}-Token") for name in names]
@@ -325,6 +331,6 @@ def build_dgcnn(
     return keras.Model([*inputs, *more], scores)
 
 
-def _column(mask, dtype: str):
-    """1 for tokens and 0 for padding, (B, T, 1)."""
+def _column(mask: Tensor, dtype: str) -> Tensor:
+    """Return (B, T, 1): 1 for tokens and 0 for padding."""
     return ops.cast(ops.not_equal(ops.cast(mask, "int32"), 0), dtype)[:, :, None]

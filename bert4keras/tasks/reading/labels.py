@@ -1,4 +1,4 @@
-"""Checks of what users give as a question and as its answers."""
+"""Conversion of users' samples and labels to `Question` and `Answer`, with checks."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from .samples import Answer, Question, places
 
 
 def as_question(sample: Any) -> Question:
-    """Turn `(question, passage)` or `(question, [passage, ...])` into a `Question`.
+    """Convert `(question, passage)` or `(question, [passage, ...])` to a `Question`.
 
     Raises:
-        TaskError: it is something else.
+        TaskError: the sample has another form.
     """
     if isinstance(sample, Question):
         return sample
@@ -30,18 +30,18 @@ def as_question(sample: Any) -> Question:
 
 
 def as_answers(label: Any, question: Question) -> list[Answer]:
-    """Turn the label of a question into answers.
+    """Convert the label of a question to answers.
 
     Args:
-        label: an `Answer`; (text, start) in the first passage; a text, which stands for all of its
-            places; a list of these; or None, "" or [] if the passages do not answer the question.
+        label: an `Answer`; (text, start) in the first passage; a text, for all of its occurrences;
+            a list of these; or None, "" or [] if the passages do not answer the question.
         question: the question.
 
     Returns:
         The answers; those with `start` below 0 occur in no passage.
 
     Raises:
-        TaskError: an answer that is not where it is said to be, or something else.
+        TaskError: an answer that is not at its place, or a label of another form.
     """
     found = []
     for given in _each(label):
@@ -63,13 +63,13 @@ def as_answers(label: Any, question: Question) -> list[Answer]:
 
 
 def answer_texts(label: Any) -> list[str]:
-    """The texts of the answers in a label, each once."""
+    """Return the distinct texts of the answers in a label."""
     texts = [given if isinstance(given, str) else _text_of(given) for given in _each(label)]
     return list(dict.fromkeys(texts))
 
 
 def _each(label: Any) -> Iterator[Answer | tuple[str, int] | str]:
-    """The single answers of a label."""
+    """Yield the single answers of a label."""
     if label is None or (isinstance(label, (str, list, tuple)) and not label):
         return
     if isinstance(label, Answer):

@@ -1,4 +1,4 @@
-"""Overlap of a passage with its question: features for models with random weights."""
+"""Lexical overlap of question and passage: features for models with random weights."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy as np
 from ..._folding import lower_by_character
 from .windows import PassageWindow
 
-FEATURES = 6  # of each character, see `match_features`
+FEATURES = 6  # per character, see `match_features`
 
 
 def mark_matches(window: PassageWindow) -> list[int]:
-    """Segment ids that also tell which tokens of the passage are in the question.
+    """Return segment ids that mark the tokens of the passage that occur in the question.
 
-    A pretrained model sees that for itself; one with random weights takes long to learn it.
+    A pretrained model needs no such marks; one with random weights learns the matches only slowly.
 
     Returns:
-        The segment ids of the window, with 2 at a token of the passage that the question has too,
-        and 3 if the question also has it together with one of its neighbours.
+        The segment ids of the window, with 2 at each token of the passage that the question
+        contains, and 3 if the question also contains it together with one of its neighbours.
     """
     ids, segments = window.token_ids, list(window.segment_ids)
     asked = ids[slice(*window.question)]
@@ -33,20 +33,19 @@ def mark_matches(window: PassageWindow) -> list[int]:
 
 
 def match_features(question: str, passage: str, others: Sequence[str] = ()) -> np.ndarray:
-    """Overlap of a passage's characters with the question, and with other passages.
+    """Compute the overlap of a passage's characters with the question and with other passages.
 
-    The matches of words in the author's model need a word list; runs of two and three characters
-    stand for them here.
+    The original model matches words of a word list; this uses character bigrams and trigrams.
 
     Args:
-        question, passage: texts; case does not count.
-        others: further passages on the same question.
+        question, passage: texts; case is ignored.
+        others: further passages for the same question.
 
     Returns:
-        float32 (len(passage), 6): whether the character occurs in the question; whether a run of
-        two, or of three, around it does; the share of the question's distinct characters, and of
-        its runs of two, within 10 characters before and behind; the share of the other passages in
-        which a run of two around it occurs.
+        float32 (len(passage), 6). Of each character: 1 if the question contains it; 1 if the
+        question contains a bigram, and a trigram, around it; share of the question's distinct
+        characters, and bigrams, within 10 characters on both sides; share of the other passages
+        that contain a bigram around it.
     """
     question, passage, *others = (lower_by_character(text) for text in (question, passage, *others))
     found = np.zeros((len(passage), 6), "float32")
@@ -71,7 +70,7 @@ def match_features(question: str, passage: str, others: Sequence[str] = ()) -> n
 
 
 def token_features(window: PassageWindow, features: np.ndarray) -> np.ndarray:
-    """Features of tokens, each the highest of its characters; 0 outside the passage.
+    """Return the features of tokens: the maximum over their characters; 0 outside the passage.
 
     Args:
         window: T tokens.

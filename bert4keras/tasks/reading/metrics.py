@@ -1,7 +1,7 @@
-"""Reading comprehension: is the answer right (EM), and how much of it (F1)?
+"""Metrics of question answering: exact match (EM) and F1.
 
-A question has a list of answers, of which the best match counts; one that the passage does not
-answer has none, and then only the empty prediction is right.
+A question has a list of reference answers, of which the best match counts. A question without an
+answer has none; then only the empty prediction is right.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ Score = Callable[[str, Sequence[str]], float]
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _ASCII_PUNCTUATION = str.maketrans("", "", string.punctuation)
-# The list of CMRC's script; its "……" is two characters and so never met, which leaves … a token.
+# The list of CMRC's script. Its "……" is two characters, so it never matches, and … stays a token.
 _CMRC_MARKS = frozenset("-:_*^/\\~`+=，。：？！“”；’《》·、「」（）－～『』")
 _CMRC_CHINESE = re.compile("[\u4e00-\u9fa5]")
-# Where nltk's word_tokenize cuts, besides at blanks: it's is two words, 1,000 and v2.0 are one.
+# Where nltk's word_tokenize splits, besides at blanks: "it's" is two words, "1,000" is one.
 _CUT = r"""[;@#$%&?!\[\](){}<>"–—]|,(?!\d)|\.{3}|\.(?=\s*$)"""
 _CUT += r"|n't\b|'(?:s|m|d|ll|re|ve)?(?!\w)|(?<!\S)'"
 _WESTERN = re.compile(rf"{_CUT}|(?:(?!{_CUT})\S)+")
 
 
 def squad_normalize(text: str) -> str:
-    """English text without case, ASCII punctuation, articles and superfluous blanks."""
+    """Normalize English text: lower case, no ASCII punctuation, articles or extra blanks."""
     text = text.lower().translate(_ASCII_PUNCTUATION)
     return " ".join(_ARTICLES.sub(" ", text).split())
 
 
 def cmrc_segment(text: str, tokenize: Callable[[str], Sequence[str]] | None = None) -> list[str]:
-    """Chinese characters and, between them, words of other scripts; most punctuation is dropped.
+    """Split a text into Chinese characters and words of other scripts, without most punctuation.
 
     Args:
         text: the text.
-        tokenize: cuts a stretch that is not Chinese. The official script has nltk's
-            `word_tokenize` here, which the default comes near (99.9 % of CMRC's stretches).
+        tokenize: function that splits a stretch of non-Chinese text. The official script uses
+            nltk's `word_tokenize`; the default agrees with it on 99.9 % of CMRC's stretches.
 
     >>> cmrc_segment("《Windows 10》于2015.7发布。")
     ['windows', '10', '于', '2015.7', '发', '布']
@@ -52,7 +52,7 @@ def cmrc_segment(text: str, tokenize: Callable[[str], Sequence[str]] | None = No
     found, stretch = [], ""
     for char in text.lower().strip():
         if char in _CMRC_MARKS:
-            continue  # what stands on both sides of a mark becomes one stretch, as there
+            continue  # like the script, which joins both sides of a dropped mark
         if _CMRC_CHINESE.match(char):
             found += [*tokenize(stretch), char]
             stretch = ""
@@ -62,18 +62,18 @@ def cmrc_segment(text: str, tokenize: Callable[[str], Sequence[str]] | None = No
 
 
 def webqa_normalize(text: str) -> str:
-    """A text without case, width (ＡＢ is ab), punctuation, symbols and blanks."""
+    """Normalize text: lower case, half width (ＡＢ: ab), no punctuation, symbols or blanks."""
     text = half_width(text).lower()
     return "".join(c for c in text if unicodedata.category(c)[0] not in "PSZC")
 
 
 def squad_em(prediction: str, answers: Sequence[str]) -> float:
-    """1.0 if the prediction, normalised, is one of the answers."""
+    """Return 1.0 if the normalized prediction equals a normalized answer, else 0.0."""
     return _best(_same(squad_normalize), prediction, _without_empty(answers))
 
 
 def squad_f1(prediction: str, answers: Sequence[str]) -> float:
-    """F1 of the words in common, in any order, with the answer that shares most."""
+    """Return the best F1 of common words, in any order, over the answers."""
 
     def f1(found: str, wanted: str) -> float:
         return _bag_f1(squad_normalize(found).split(), squad_normalize(wanted).split())
@@ -82,7 +82,7 @@ def squad_f1(prediction: str, answers: Sequence[str]) -> float:
 
 
 def cmrc_em(prediction: str, answers: Sequence[str]) -> float:
-    """1.0 if the prediction is one of the answers, but for case and punctuation."""
+    """Return 1.0 if the prediction equals an answer, ignoring case and punctuation, else 0.0."""
 
     def normalize(text: str) -> str:
         return "".join(char for char in text.lower().strip() if char not in _CMRC_MARKS)
@@ -95,7 +95,7 @@ def cmrc_f1(
     answers: Sequence[str],
     tokenize: Callable[[str], Sequence[str]] | None = None,
 ) -> float:
-    """F1 of the longest run of tokens in common; `tokenize` as for `cmrc_segment`."""
+    """Return the best F1 of the longest common run of tokens; `tokenize` as of `cmrc_segment`."""
 
     def f1(found: str, wanted: str) -> float:
         found, wanted = cmrc_segment(found, tokenize), cmrc_segment(wanted, tokenize)
@@ -105,12 +105,12 @@ def cmrc_f1(
 
 
 def webqa_em(prediction: str, answers: Sequence[str]) -> float:
-    """1.0 if the prediction, normalised, is one of the answers."""
+    """Return 1.0 if the normalized prediction equals a normalized answer, else 0.0."""
     return _best(_same(webqa_normalize), prediction, answers)
 
 
 def webqa_f1(prediction: str, answers: Sequence[str]) -> float:
-    """F1 of the characters in common, in any order, with the answer that shares most."""
+    """Return the best F1 of common characters, in any order, over the answers."""
 
     def f1(found: str, wanted: str) -> float:
         return _bag_f1(webqa_normalize(found), webqa_normalize(wanted))
@@ -119,21 +119,21 @@ def webqa_f1(prediction: str, answers: Sequence[str]) -> float:
 
 
 def squad(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
-    """EM and F1 of SQuAD 1.1 and 2.0: English words in any order.
+    """Compute EM and F1 of SQuAD 1.1 and 2.0: English words in any order.
 
     Args:
-        predictions: N texts; the empty one says that there is no answer.
-        references: the answers to each question; none if it cannot be answered.
+        predictions: N texts; "" means "no answer".
+        references: for each question its answers; empty if it cannot be answered.
 
     Returns:
-        Means between 0 and 1 under "em" and "f1". If only some questions can be answered, also
-        "has_answer_em" and "has_answer_f1" over those, and "no_answer" over the others.
+        Means between 0 and 1: "em" and "f1". If only some questions can be answered, also
+        "has_answer_em" and "has_answer_f1" of those, and "no_answer" of the others.
 
     Raises:
-        ValueError: no predictions, or not as many references.
+        ValueError: no predictions, or a different number of references.
 
     Source: Rajpurkar et al., Know What You Don't Know, 2018 (arXiv:1806.03822), and its
-    evaluate-v2.0.py, whose values times 100 these are.
+    evaluate-v2.0.py, which returns these values times 100.
 
     Example:
         >>> squad(["the cat sat", ""], [["A cat."], []])["f1"]  # (2/3 + 1) / 2
@@ -143,20 +143,20 @@ def squad(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> di
 
 
 def cmrc2018(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
-    """EM and F1 of CMRC 2018: Chinese characters and western words in one run.
+    """Compute EM and F1 of CMRC 2018: longest common run of Chinese characters and western words.
 
-    Arguments and results as for `squad`. (CMRC itself has no question without an answer.)
+    Arguments and results as of `squad`. (CMRC itself has no question without an answer.)
 
     Source: Cui et al., A Span-Extraction Dataset for Chinese Machine Reading Comprehension, 2019
-    (arXiv:1810.07366), and its cmrc2018_evaluate.py, whose values times 100 these are.
+    (arXiv:1810.07366), and its cmrc2018_evaluate.py, which returns these values times 100.
     """
     return _means(predictions, references, cmrc_em, cmrc_f1)
 
 
 def webqa(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
-    """Accuracy, F1 of characters and their mean, as WebQA and SogouQA are scored.
+    """Compute the scores of WebQA and SogouQA: "em", "f1" of characters, and their mean "final".
 
-    Arguments as for `squad`; the results are "em", "f1" and "final", the mean of both.
+    Arguments as of `squad`.
     """
     found = _means(predictions, references, webqa_em, webqa_f1)
     return {**found, "final": (found["em"] + found["f1"]) / 2}
@@ -168,17 +168,17 @@ def no_answer_threshold(
     references: Sequence[Sequence[str]],
     score: Score = squad_f1,
 ) -> tuple[float, float]:
-    """From which margin on it is best to answer rather than to say that there is no answer.
+    """Find the margin above which answering has the best mean score.
 
     Args:
-        margins: N numbers, how much better the best answer is than none.
+        margins: N numbers: score of the best answer minus that of "no answer".
         predictions: the best answer to each question.
-        references: the true answers to each; none if it cannot be answered.
-        score: value between 0 and 1 of a prediction, given the true answers.
+        references: for each question its true answers; empty if it cannot be answered.
+        score: function of a prediction and the true answers, with values from 0 to 1.
 
     Returns:
-        (threshold, mean score with it): questions with a margin above the threshold are answered.
-        It lies half-way between two margins; -inf answers all, inf none.
+        (threshold, mean score): questions with a margin above the threshold are answered. The
+        threshold is half-way between two margins; -inf answers all, inf none.
     """
     margins = np.asarray(margins, "float64")
     pairs = paired(predictions, _at_least_one(references), True)
@@ -187,17 +187,19 @@ def no_answer_threshold(
     order = np.argsort(margins, kind="stable")
     silent = np.array([score("", answers) for _, answers in pairs])[order]
     spoken = np.array([score(prediction, answers) for prediction, answers in pairs])[order]
-    # The first k, those with the least margins, are not answered.
+    # Entry k: the k questions with the smallest margins are not answered.
     total = np.cumsum([0.0, *silent]) + np.cumsum([0.0, *spoken[::-1]])[::-1]
     edges = np.array([-np.inf, *margins[order], np.inf])
-    possible = edges[:-1] < edges[1:]  # equal margins cannot be told apart
+    possible = edges[:-1] < edges[1:]  # a threshold cannot separate equal margins
     k = int(np.where(possible, total, -1.0).argmax())
     low, high = edges[k], edges[k + 1]
     threshold = high if np.isinf(high) else low if np.isinf(low) else (low + high) / 2
     return float(threshold), float(total[k] / len(pairs))
 
 
-def _means(predictions, references, em: Score, f1: Score) -> dict[str, float]:
+def _means(
+    predictions: Sequence[str], references: Sequence[Sequence[str]], em: Score, f1: Score
+) -> dict[str, float]:
     pairs = paired(predictions, _at_least_one(references), True)
     scores = np.array([(em(text, answers), f1(text, answers)) for text, answers in pairs])
     found = dict(zip(("em", "f1"), scores.mean(0).tolist(), strict=True))
@@ -210,12 +212,12 @@ def _means(predictions, references, em: Score, f1: Score) -> dict[str, float]:
 
 
 def _at_least_one(references: Sequence) -> list:
-    """No answer is the empty answer."""
+    """Replace each empty list of answers by the empty answer."""
     return [several if isinstance(several, str) or len(several) else [""] for several in references]
 
 
 def _without_empty(answers: Sequence[str]) -> list[str]:
-    """The answers of which something is left when they are normalised, as SQuAD 2.0 takes them."""
+    """Drop answers that are empty after normalization, like the script of SQuAD 2.0."""
     return [answer for answer in answers if squad_normalize(answer)]
 
 

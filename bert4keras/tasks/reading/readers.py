@@ -1,8 +1,8 @@
-"""Files of reading comprehension: SQuAD, CMRC 2018, DRCD, WebQA, SogouQA, SubjQA, JSON lines.
+"""Readers of question answering: SQuAD, CMRC 2018, DRCD, WebQA, SogouQA, SubjQA, JSON lines.
 
-Each reader returns pairs (`Question`, answers), which `ExtractiveQA.batches` and `evaluate` take.
-An answer that is not where the file says is looked for, and the nearest place is taken; one that
-occurs nowhere keeps its text and gets the place -1. A warning says how many there were.
+Each reader returns pairs (`Question`, answers), the samples of `ExtractiveQA.batches` and
+`evaluate`. If an answer is not at its place in the file, its nearest occurrence is used; if it
+occurs nowhere, it keeps its text and gets the place -1. A warning reports the numbers of both.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ _WRONG_FORMAT = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 
 def read_questions(path: str | os.PathLike, encoding: str | None = None) -> list[Sample]:
-    """Read the questions of a file, in whichever of the formats of this module it has.
+    """Read the questions of a file in any format of this module.
 
     Args:
         path: the file.
         encoding: UTF-8 if None.
 
     Raises:
-        DataFileError: no such file, or one of another format; names the file and the place.
+        DataFileError: the file does not exist or has another format; the message names file and
+            place.
     """
     if ".csv" in Path(path).suffixes:
         return read_subjqa(path, encoding)
@@ -75,10 +76,10 @@ def read_squad(path: str | os.PathLike, encoding: str | None = None) -> list[Sam
 
 
 def read_webqa(path: str | os.PathLike, encoding: str | None = None) -> list[Sample]:
-    """Read WebQA or SogouQA: several passages a question; every place of an answer counts.
+    """Read WebQA or SogouQA: several passages per question; all occurrences of an answer count.
 
-    Objects, one a line or in an array, are `{"id", "question", "passages": [{"passage",
-    "answer"}]}`, or have the names of WebQA itself: `{"q_key", "question_tokens", "evidences":
+    Objects, one per line or in an array, are `{"id", "question", "passages": [{"passage",
+    "answer"}]}`, or WebQA's own: `{"q_key", "question_tokens", "evidences":
     [{"evidence_tokens", "golden_answers"}]}`.
 
     Args, Raises: as of `read_questions`.
@@ -109,9 +110,9 @@ def read_webqa(path: str | os.PathLike, encoding: str | None = None) -> list[Sam
 
 
 def read_subjqa(path: str | os.PathLike, encoding: str | None = None) -> list[Sample]:
-    """Read SubjQA (`*.csv`): the answers of several people to a question about a review.
+    """Read SubjQA (`*.csv`): answers of several people to a question about a review.
 
-    Reviews end in ANSWERNOTFOUND, which is taken off, and so is that answer.
+    Reviews end in ANSWERNOTFOUND; this suffix and the answers that point to it are removed.
 
     Args, Raises: as of `read_questions`.
     """
@@ -134,12 +135,12 @@ def read_subjqa(path: str | os.PathLike, encoding: str | None = None) -> list[Sa
 
 
 def read_json_questions(path: str | os.PathLike, encoding: str | None = None) -> list[Sample]:
-    """Read objects, one a line or in an array, with a question, its passages and its answers.
+    """Read objects with a question, its passages and its answers, one per line or in an array.
 
     `{"question": "...", "passage": "...", "answers": ["...", {"text": "...", "start": 7}]}`.
     Several passages are `"passages": ["...", ...]`, and an answer may name one, `"passage": 1`. A
-    text without `start` stands for all of its places. Without "answers" there is no answer. "id",
-    "context" for "passage", and "answer" for "answers" are understood, too.
+    text without `start` means all of its occurrences. Without "answers" there is no answer. "id",
+    "context" for "passage", and "answer" for "answers" are accepted too.
 
     Args, Raises: as of `read_questions`.
     """
@@ -160,7 +161,7 @@ def read_json_questions(path: str | os.PathLike, encoding: str | None = None) ->
 
 
 def nearest(passage: str, text: str, start: int) -> int:
-    """Find a text in a passage: at `start`, else at the place nearest to that; -1 if nowhere."""
+    """Return the index of the occurrence of a text nearest to `start`; -1 if there is none."""
     size = len(passage)
     start = min(max(start, 0), size)
     before = passage.rfind(text, 0, min(start + len(text), size)) if text else -1
@@ -172,21 +173,21 @@ def nearest(passage: str, text: str, start: int) -> int:
 def _located(
     path: str | os.PathLike, found: list[tuple[Question, list[tuple[str, Any]]]]
 ) -> list[Sample]:
-    """Samples of questions whose answers are given as a text and the place it is said to have."""
-    samples, moved, lost = [], 0, 0
+    """Build samples from questions and their answers, given as text and place; see the module."""
+    samples, moved, missing = [], 0, 0
     for question, said in found:
         answers: dict[Answer, None] = {}
         for text, start in said:
             start += len(text) - len(text.lstrip())
             answer = _answer_near(question.passages, text.strip(), start, 0)
             moved += answer.start not in (start, -1)
-            lost += answer.start < 0
+            missing += answer.start < 0
             answers[answer] = None
         samples.append((question, tuple(answers)))
-    if moved or lost:
+    if moved or missing:
         warnings.warn(
-            f"{path}: {moved} answers are at another place than the file says, and {lost} occur "
-            "nowhere in their passage.",
+            f"{path}: {moved} answers are not at the place given in the file, and {missing} do not "
+            "occur in their passage.",
             stacklevel=3,
         )
     return _some(path, samples)
@@ -211,7 +212,7 @@ def _own_answers(answers: Iterable[Any], passages: tuple[str, ...]) -> Iterator[
 
 
 def _every_place(passages: Iterable[str], answers: Iterable[list[str]]) -> Iterator[Answer]:
-    """Answers at all of their places, or with the place -1."""
+    """Yield the answers at all of their occurrences, or once with the place -1."""
     for number, (passage, texts) in enumerate(zip(passages, answers, strict=True)):
         for text in dict.fromkeys(_text(text) for text in texts):
             if text == "no_answer":
@@ -227,13 +228,13 @@ def _has_answered_passages(row: dict[str, Any]) -> bool:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r:.60} is not a text.")
+        raise TypeError(f"{value!r:.60} is not a string.")
     return value
 
 
 def _number(value: Any) -> int:
     if type(value) is not int:
-        raise TypeError(f"{value!r:.60} is not a place in a text.")
+        raise TypeError(f"{value!r:.60} is not an integer.")
     return value
 
 
@@ -243,5 +244,5 @@ def _reason(error: Exception) -> str:
 
 def _some(path: str | os.PathLike, samples: list[Sample]) -> list[Sample]:
     if not samples:
-        raise DataFileError.at(path, None, "it has no question")
+        raise DataFileError.at(path, None, "it has no questions")
     return samples

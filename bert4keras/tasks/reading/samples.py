@@ -1,4 +1,4 @@
-"""A question and its passages, and an answer in one of them."""
+"""Samples of question answering: a question with passages, and an answer in one of them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import re
 
 @dataclasses.dataclass(frozen=True)
 class Question:
-    """A question and the passages in which its answer is looked for.
+    """Question and the passages to search for its answer.
 
     Attributes:
         text: the question.
         passages: at least one.
-        id: name of the question in its data set.
+        id: identifier of the question in its data set.
     """
 
     text: str
@@ -23,13 +23,13 @@ class Question:
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """An answer to a question: characters [start, end) of one of its passages.
+    """Answer to a question: characters [start, end) of one of its passages.
 
     Attributes:
         text: these characters; empty if the passages do not answer the question.
-        start, end: where the answer is; (0, 0) if there is none. In the labels of a data set -1
-            says that the answer is given, but occurs in no passage.
-        score: probability of the answer, or of there being none; 1 in a label.
+        start, end: place in the passage; (0, 0) if there is no answer; -1 in the labels of a data
+            set if the given answer occurs in no passage.
+        score: probability of the answer, or of "no answer"; 1 in a label.
         passage: index of the passage.
     """
 
@@ -44,5 +44,5 @@ class Answer:
 
 
 def places(text: str, passage: str) -> list[int]:
-    """Find where a text begins in a passage; places may overlap."""
+    """Return every index at which a text begins in a passage; occurrences may overlap."""
     return [match.start() for match in re.finditer(f"(?={re.escape(text)})", passage) if text]

@@ -1,6 +1,8 @@
-"""Extractive reading comprehension: where in the passage the answer starts and ends."""
+"""Layer and loss that predict start and end of an answer by a softmax over tokens."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import keras
 from keras import ops
@@ -8,6 +10,7 @@ from keras import ops
 from ..._labels import check_labels
 from ..._scores import is_masked, lowest
 from ..._serialization import function_of, serializable
+from ..._types import Tensor
 from ...layers.masking import EndsMask, without_mask
 from ..finite import as_scores
 from .answers import ScoredSpan, best_spans
@@ -18,20 +21,23 @@ OUTSIDE = lowest("float16")
 
 @serializable
 class SpanExtraction(EndsMask, keras.layers.Layer):
-    """Scores of each token as the first and as the last of the answer.
+    """Score each token as the first and as the last of the answer.
 
     scores = x W + b for the tokens of the passage; P(start = i) is the softmax of scores[:, 0]
-    over the tokens, P(end = j) that of scores[:, 1]. "There is no answer" is the span (0, 0), the
-    token [CLS], which therefore takes part in both. All other tokens score -30000.
+    over the tokens, P(end = j) that of scores[:, 1]. "No answer" is the span (0, 0), the token
+    [CLS], which therefore is part of both softmaxes. All other tokens score -30000.
+
+    For your own models, with labels (B, 2). `ExtractiveQA` needs no layer: it trains the dense
+    layer of the encoder's family with `SpanLoss`.
 
     Args:
-        no_answer: whether there may be no answer; False closes [CLS] too.
+        no_answer: True if there may be no answer; False masks [CLS] too.
         kernel_initializer: initializer of W.
 
     Call arguments:
-        inputs: pair `[x, mask]`: x (B, T, D) and mask (B, T), int or bool, nonzero for the tokens
-            among which the answer is. That is `PassageWindow.mask` of `encode_passages`, or for
-            BERT's segment ids these themselves (then the final [SEP] is open as well).
+        inputs: pair `[x, mask]`: x (B, T, D) and mask (B, T), int or bool, nonzero for tokens of
+            the passage. That is `PassageWindow.mask` of `encode_passages`; BERT's segment ids work
+            too (then the final [SEP] is not masked).
 
     Returns:
         Scores (B, T, 2).
@@ -39,7 +45,9 @@ class SpanExtraction(EndsMask, keras.layers.Layer):
     Source: Devlin et al., BERT, 2018 (arXiv:1810.04805), sections 4.2 and 4.3.
     """
 
-    def __init__(self, no_answer: bool = True, kernel_initializer="glorot_uniform", **kwargs):
+    def __init__(
+        self, no_answer: bool = True, kernel_initializer: Any = "glorot_uniform", **kwargs: Any
+    ):
         super().__init__(**kwargs)
         self.no_answer = no_answer
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
@@ -61,12 +69,12 @@ class SpanExtraction(EndsMask, keras.layers.Layer):
 
     @staticmethod
     @function_of("SpanExtraction")
-    def loss(y_true, scores):
-        """Minus the mean log-probability of the start and of the end.
+    def loss(y_true: Tensor, scores: Tensor) -> Tensor:
+        """Compute minus the mean log-probability of start and end.
 
         Args:
-            y_true: int (B, 2), positions of the first and of the last token; (0, 0) is "no
-                answer". What is below 0 does not count.
+            y_true: int (B, 2), positions of the first and the last token; (0, 0) is "no answer".
+                Negative positions are ignored.
             scores: (B, T, 2).
 
         Returns:
@@ -79,25 +87,25 @@ class SpanExtraction(EndsMask, keras.layers.Layer):
         log_probs = scores - ops.logsumexp(scores, axis=1, keepdims=True)
         places = ops.maximum(labels, 0)[:, None]
         chosen = ops.take_along_axis(log_probs, places, axis=1)[:, 0]
-        # Not a product with `known`: 0 times a score of -30000 is right, of -inf it would not be.
+        # Not a product with `known`: 0 times -inf would be NaN.
         chosen = ops.where(known > 0, chosen, 0.0)
         return -ops.sum(chosen, axis=-1) / ops.maximum(ops.sum(known, axis=-1), 1.0)
 
     def decode(
-        self, scores, top: int = 1, max_length: int = 30, threshold: float = 0.0
+        self, scores: Tensor, top: int = 1, max_length: int = 30, threshold: float = 0.0
     ) -> list[list[ScoredSpan]]:
-        """The best spans of each row; for texts in windows see `tasks.reading.read_answers`.
+        """Find the best spans of each row; for long texts see `tasks.reading.read_answers`.
 
         Args:
             scores: (B, T, 2), an array.
-            top: spans wanted of each row.
-            max_length: tokens of an answer at most.
-            threshold: a span must be better than "no answer" by more than this; -inf always
+            top: maximum number of spans per row.
+            max_length: maximum number of tokens of an answer.
+            threshold: a span must exceed the score of "no answer" by more than this; -inf always
                 answers.
 
         Returns:
-            For each row spans [start, end) of tokens, the best first; the score is the sum of both
-            scores minus that of "no answer" (if there is such a thing). Empty: no answer.
+            For each row spans [start, end) of tokens, best first; their score is the sum of both
+            scores, minus that of "no answer" if `no_answer`. Empty: no answer.
         """
         found = []
         for row in as_scores(ops.convert_to_numpy(scores)):
@@ -126,15 +134,15 @@ class SpanExtraction(EndsMask, keras.layers.Layer):
 
 @serializable
 class SpanLoss(keras.losses.Loss):
-    """Minus the mean log-probability of the start and of the end of an answer.
+    """Minus the mean log-probability of the start and the end of an answer.
 
-    The probability of a token is a softmax over the tokens that may be chosen: those of the
-    passage and, if there may be no answer, the one that stands for that.
+    The probability of a token is a softmax over the tokens of the passage and, if there may be no
+    answer, the token that means "no answer".
 
     Call arguments:
-        y_true: (B, T, 2), 1 at the first token of the answer in [..., 0] and at the last in
-            [..., 1]; 0 at others that may be chosen; below 0 at the question and at padding. A row
-            without any 1 has the loss 0.
+        y_true: (B, T, 2): 1 at the first token of the answer in [..., 0] and at the last one in
+            [..., 1]; 0 at other tokens of the softmax; below 0 at question and padding. A row
+            without any 1 has loss 0.
         y_pred: (B, T, 2), scores without activation.
 
     Source: Devlin et al., BERT, 2018 (arXiv:1810.04805), section 4.2 and 4.3.
@@ -144,7 +152,7 @@ class SpanLoss(keras.losses.Loss):
         super().__init__(reduction=reduction, name=name, **kwargs)
 
     def __call__(self, y_true, y_pred, sample_weight=None):
-        # Without the Keras mask of the tokens, by which a loss per text cannot be weighted.
+        # Without the Keras mask: it weights tokens, but this loss has one value per text.
         return super().__call__(y_true, without_mask(y_pred), sample_weight)
 
     def call(self, y_true, y_pred):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import keras
 import numpy as np
 
+from ..._types import Tensor
 from ...masks import LM
 from ...tokenizers.base import TokenizerBase
 from ..base import Encoded, Task, TaskError, register_task
@@ -35,34 +36,34 @@ from .windows import PassageWindow, encode_passages
 
 HEADS = ("span", "dgcnn")
 METRICS = {"squad": (squad, squad_f1), "cmrc2018": (cmrc2018, cmrc_f1), "webqa": (webqa, webqa_f1)}
-_WITHOUT_ANSWER = 2  # windows of a passage that are trained on although the answer is elsewhere
-_VOTERS = 20  # answers of each passage that take part in the vote
+_WITHOUT_ANSWER = 2  # maximum number of training windows without an answer, per passage
+_VOTERS = 20  # answers per passage that take part in the vote
 
 
 @register_task
 class ExtractiveQA(Task):
-    """Reader that finds the answer to a question in a passage, in several, or says there is none.
+    """Extractive question answering: find the answer in one or several passages, or none.
 
     A sample is (question, passage), (question, [passage, ...]) or a `Question`; a label is an
     `Answer`, a text, (text, start), a list of these, or None. Passages that do not fit into
-    `maxlen` tokens are read in overlapping windows, the question whole in each. The score of an
-    answer is its probability among all spans of its passage and "no answer". Of several passages
-    it is that in the passage where the answer is most probable, and the passages vote for the
-    answer (`aggregate_answers`).
+    `maxlen` tokens are read in overlapping windows, each with the whole question. The score of an
+    answer is its probability among all spans of its passage and "no answer". With several
+    passages, these vote for the answer (`aggregate_answers`), and the score is that of the passage
+    where the answer is most probable.
 
     Args:
-        tokenizer, model, maxlen: of `Task`. The model's output is (B, T, 2): what each token is
-            worth as the first and as the last of the answer. Besides the inputs of an encoder it
-            may have `Question-Mask` and `Passage-Mask` (B, T), 1 for their tokens, and
+        tokenizer, model, maxlen: of `Task`. The model's output is (B, T, 2), the scores of each
+            token as first and as last token of the answer. Besides the inputs of an encoder the
+            model may have `Question-Mask` and `Passage-Mask` (B, T), 1 for their tokens, and
             `Passage-Features` (B, T, 6), see `match_features`.
         head: "span": the outputs are scores without activation; "dgcnn": independent
-            probabilities, as of the layer `DGCNN`.
-        max_answer_length: tokens of an answer at most.
-        no_answer_threshold: an answer is given if it is more probable than this when only it and
-            "no answer" are left; 0 always answers. `tune_no_answer_threshold` finds the best one.
-        metric: "squad" (English), "cmrc2018" (Chinese) or "webqa"; what `evaluate` computes.
-        match_segments: tell by segment ids 2 and 3 which tokens of the passage the question has,
-            see `mark_matches`. It helps an encoder with random weights, which needs four segments.
+            probabilities, like the output of the layer `DGCNN`.
+        max_answer_length: maximum number of tokens of an answer.
+        no_answer_threshold: minimum of p / (p + q) for an answer, with its probability p and that
+            of "no answer" q; 0 always answers. `tune_no_answer_threshold` finds the best value.
+        metric: metric of `evaluate`: "squad" (English), "cmrc2018" (Chinese) or "webqa".
+        match_segments: mark tokens of the passage that occur in the question by segment ids 2 and
+            3, see `mark_matches`. For an encoder with random weights and four segments.
 
     Raises:
         TaskError: options that do not fit each other or the model.
@@ -97,9 +98,7 @@ class ExtractiveQA(Task):
         _check_options(head, max_answer_length, no_answer_threshold, metric)
         shape = getattr(model.output, "shape", ())
         if len(shape) != 3 or shape[-1] != 2:
-            raise TaskError(
-                f"the model's output has shape {tuple(shape)}; for answers it must be (B, T, 2)."
-            )
+            raise TaskError(f"the model's output has shape {tuple(shape)}; it must be (B, T, 2).")
         if match_segments:
             check_segments(model)
         self.head, self.max_answer_length = head, max_answer_length
@@ -125,15 +124,15 @@ class ExtractiveQA(Task):
         """Put a new head on a pretrained encoder.
 
         Args:
-            checkpoint: directory, `hf://org/name`, a named checkpoint, or a `Backbone`, for which
-                `tokenizer` is given. None, for head="dgcnn" and with a `tokenizer`: no encoder, the
-                vectors of the tokens are learned.
-            head: "span", the one that the encoder's family has in transformers; or "dgcnn",
-                dilated gated convolutions on the encoder's vectors.
+            checkpoint: directory, `hf://org/name`, a named checkpoint, or a `Backbone`, which needs
+                `tokenizer`. None, with head="dgcnn" and a `tokenizer`: no encoder, but learned
+                embeddings of the tokens.
+            head: "span", the head of the encoder's family in transformers; or "dgcnn", dilated
+                gated convolutions on the encoder's output.
             maxlen, max_answer_length, no_answer_threshold, metric, match_segments: of the class.
-            tokenizer: in place of the checkpoint's own.
+            tokenizer: replaces the checkpoint's own.
             dropout: rate before the dense layer, or on the gates.
-            units: width of the convolutions of "dgcnn", and of the vectors without an encoder.
+            units: width of the convolutions of "dgcnn", and of the embeddings without encoder.
             **options: of `build_transformer_model`.
         """
         _check_options(head, max_answer_length, no_answer_threshold, metric)
@@ -152,15 +151,15 @@ class ExtractiveQA(Task):
         return task
 
     @property
-    def loss(self) -> Any:
-        """The loss of the head, for `model.compile`."""
+    def loss(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """Loss of the head, for `model.compile`."""
         return SpanLoss() if self.head == "span" else DGCNN.loss
 
     @property
     def none_position(self) -> int | None:
-        """Position of the token whose scores say "no answer"; None if no token can.
+        """Position of the token whose scores mean "no answer"; None if there is none.
 
-        The first token of a causal encoder sees nothing of the text, so it cannot know.
+        The first token of a causal encoder sees nothing of the text, so it cannot be used.
         """
         return 0 if self.head == "span" and not isinstance(self.encoder.mask, LM) else None
 
@@ -179,14 +178,14 @@ class ExtractiveQA(Task):
             )
         except ValueError as error:
             raise TaskError(f"the question {question.text!r:.60}: {error}") from None
-        # A passage without tokens answers nothing, and nothing is read of it.
+        # A passage without tokens has no answer, so the model does not read it.
         parts = [(k, window) for k in range(count) for window in windows[k] if any(window.mask)]
         features = self._features(question)
         rows = [self._row(window, features[k]) for k, window in parts]
         return Encoded(sample, rows, [window.offsets for _, window in parts], parts)
 
     def _features(self, question: Question) -> list[Any]:
-        """`match_features` of each passage, where the model takes them."""
+        """Return `match_features` of each passage; None for each if the model has no such input."""
         passages = question.passages
         if "Passage-Features" not in self.encoder.inputs:
             return [None] * len(passages)
@@ -196,7 +195,7 @@ class ExtractiveQA(Task):
         ]
 
     def _row(self, window: PassageWindow, features: Any) -> tuple[Any, ...]:
-        """The inputs of the model for a window."""
+        """Return the model inputs of a window."""
         segments = mark_matches(window) if self.match_segments else window.segment_ids
         return self.encoder.select(
             window.token_ids,
@@ -207,9 +206,9 @@ class ExtractiveQA(Task):
         )
 
     def training_windows(self, label: Any, encoded: Encoded) -> Iterable[int]:
-        """All windows that hold an answer, and up to two of each passage that do not.
+        """Return the windows with an answer, and at most two per passage without one.
 
-        A sample whose answers are known but occur in no passage is left out.
+        A sample whose answers occur in no passage is skipped.
         """
         answers = as_answers(label, as_question(encoded.sample))
         known = [answer for answer in answers if answer.start >= 0]
@@ -223,14 +222,17 @@ class ExtractiveQA(Task):
                 found = _located(known, number, window)
                 (holds if found else without).append(index)
             if self.head == "span" and self.none_position is None:
-                without = []  # nothing can be learned from them
+                without = []  # there is no token to train for "no answer"
             step = max(1, len(without) // _WITHOUT_ANSWER)
             chosen += sorted([*holds, *without[::step][:_WITHOUT_ANSWER]])
         return chosen
 
     def encode_label(self, label: Any, encoded: Encoded, window: int = 0) -> np.ndarray:
-        """(T, 2): 1 at the first and at the last token of an answer, 0 at other tokens that may
-        be chosen, -1 elsewhere. "dgcnn" learns all answers, "span" the first."""
+        """Return labels (T, 2) of a window.
+
+        They are 1 at the first and at the last token of an answer, 0 at other tokens that could be
+        one, -1 elsewhere. "dgcnn" is trained on all answers, "span" on the first.
+        """
         number, part = encoded.extra[window]
         known = as_answers(label, as_question(encoded.sample))
         found = _located(known, number, part)
@@ -253,7 +255,7 @@ class ExtractiveQA(Task):
         return Answer("", 0, 0, min(found.no_answer for found in passages))
 
     def best(self, sample: Any, k: int = 5) -> list[Answer]:
-        """The k best answers to a question, the best first, whatever the threshold."""
+        """Return the k best answers to a question, best first, ignoring the threshold."""
         if k < 1:
             raise TaskError(f"k={k} must be at least 1.")
         encoded = self.encode(sample)
@@ -263,7 +265,7 @@ class ExtractiveQA(Task):
     def _read(
         self, outputs: Sequence[np.ndarray], encoded: Encoded, top: int = _VOTERS
     ) -> list[PassageAnswers]:
-        """The answers of each passage."""
+        """Decode the answers of each passage."""
         found = []
         for number, passage in enumerate(as_question(encoded.sample).passages):
             own = [i for i, (k, _) in enumerate(encoded.extra) if k == number]
@@ -276,7 +278,7 @@ class ExtractiveQA(Task):
         return found
 
     def _rank(self, passages: Sequence[PassageAnswers]) -> list[Answer]:
-        """Answers, the best first: those of the only passage, or those which several vote for."""
+        """Rank the answers, best first; several passages vote."""
         if len(passages) == 1:
             return passages[0].answers
         votes = aggregate_answers((found.answers for found in passages), webqa_normalize)
@@ -288,11 +290,11 @@ class ExtractiveQA(Task):
         batch_size: int = 64,
         metric: str | None = None,
     ) -> dict[str, float]:
-        """F1 and exact match on labelled samples.
+        """Compute F1 and exact match on labelled samples.
 
         Args:
-            samples, batch_size: as of `Task.evaluate`.
-            metric: in place of the task's own.
+            samples, batch_size: of `Task.evaluate`.
+            metric: replaces the task's own.
         """
         samples = list(samples)
         if metric is None or not samples:
@@ -303,7 +305,7 @@ class ExtractiveQA(Task):
     def metrics(
         self, answers: Sequence[Answer], labels: Sequence[Any], metric: str | None = None
     ) -> dict[str, float]:
-        """F1, exact match (em) and what else the metric has."""
+        """Compute F1, exact match ("em") and the further scores of the metric."""
         metric = _known_metric(metric or self.metric)
         texts = [answer.text for answer in answers]
         scores = METRICS[metric][0](texts, [answer_texts(label) for label in labels])
@@ -312,10 +314,10 @@ class ExtractiveQA(Task):
     def tune_no_answer_threshold(
         self, samples: Iterable[tuple[Any, Any]], batch_size: int = 64
     ) -> float:
-        """Set `no_answer_threshold` to what gives the best F1 on labelled samples; return it."""
+        """Set `no_answer_threshold` to the value with the best F1 on samples, and return it."""
         samples = list(samples)
         if not samples:
-            raise TaskError("tune_no_answer_threshold() got no samples.")
+            raise TaskError("tune_no_answer_threshold() got no samples; it needs at least one.")
         encoded = [self.encode(sample) for sample, _ in samples]
         outputs = iter(self._run([row for one in encoded for row in one.rows], batch_size, None))
         confidences, texts = [], []
@@ -338,8 +340,9 @@ class ExtractiveQA(Task):
     def from_huggingface(cls, directory: str | Path, **options: Any) -> ExtractiveQA:
         """Read a fine-tuned checkpoint of transformers (`...ForQuestionAnswering`).
 
-        It always answers: what it was trained on is not in its config. If it learned that there may
-        be no answer (SQuAD 2.0), set `task.no_answer_threshold = 0.5`, or tune it.
+        The task always answers, because the config does not tell the training data. If the model
+        was trained on unanswerable questions (SQuAD 2.0), set `task.no_answer_threshold = 0.5`, or
+        tune it.
 
         Args:
             directory: a directory, `hf://org/name` or a named checkpoint.
@@ -353,12 +356,12 @@ class ExtractiveQA(Task):
     def save_huggingface(
         self, directory: str | Path, config: Mapping[str, Any] | None = None
     ) -> None:
-        """Write a directory that transformers opens as `...ForQuestionAnswering`.
+        """Save for transformers' class `...ForQuestionAnswering`.
 
         Args:
-            directory: the destination.
-            config: of the encoder, in the keys of transformers; by default that of the checkpoint
-                which `build` or `from_huggingface` read.
+            directory: destination.
+            config: config of the encoder, with the keys of transformers; by default that of the
+                checkpoint that `build` or `from_huggingface` read.
 
         Raises:
             TaskError: another head, or no config.
@@ -367,8 +370,8 @@ class ExtractiveQA(Task):
         if self.head != "span" or config is None:
             reason = "the head is DGCNN" if self.head != "span" else "its config is not known"
             raise TaskError(
-                f"this task cannot be written for transformers: {reason}. It takes what "
-                'build(checkpoint, head="span") or from_huggingface made, or give config=.'
+                f"this task cannot be saved for transformers: {reason}. Use a task that "
+                'build(checkpoint, head="span") or from_huggingface made, or pass config=.'
             )
         save_with_head(self.model, "question", config, directory)
         self.tokenizer.save(directory)
@@ -377,7 +380,7 @@ class ExtractiveQA(Task):
 def _located(
     answers: Sequence[Answer], number: int, window: PassageWindow
 ) -> list[tuple[int, int]]:
-    """First and last token of each answer that is whole in a window of passage `number`."""
+    """Return first and last token of each answer inside a window of passage `number`."""
     found = (window.locate(a.start, a.end) for a in answers if a.passage == number and a.start >= 0)
     return [span for span in found if span is not None]
 
@@ -388,7 +391,7 @@ def _check_options(
     if head not in HEADS:
         raise TaskError(f"head={head!r} must be one of {', '.join(HEADS)}.")
     if type(max_answer_length) is not int or max_answer_length < 1:
-        raise TaskError(f"max_answer_length={max_answer_length!r} must be an integer from 1.")
+        raise TaskError(f"max_answer_length={max_answer_length!r} must be an integer, at least 1.")
     if not 0 <= no_answer_threshold <= 1:
         raise TaskError(f"no_answer_threshold={no_answer_threshold} must be from 0 to 1.")
     _known_metric(metric)

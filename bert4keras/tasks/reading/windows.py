@@ -1,4 +1,4 @@
-"""Passages that are longer than the model: overlapping windows, each with the whole question."""
+"""Encoding of questions with long passages: overlapping windows, each with the whole question."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from ..windows import max_context_window, sliding_windows
 
 @dataclass(frozen=True)
 class PassageWindow:
-    """A question with a part of a passage: one input of the model.
+    """Question with a part of a passage: one input row of the model.
 
     Attributes:
         token_ids, segment_ids: T ints each.
-        offsets: (start, end) of each token in characters of the passage; (0, 0) outside of it.
+        offsets: (start, end) of each token in characters of the passage; (0, 0) for other tokens.
         question: the tokens of the question are at positions [question[0], question[1]).
         begin, end: the tokens of the passage are at positions [begin, end).
         first: index, among all tokens of the passage, of the first one in this window.
-        max_context: T bools: no other window gives the token more context.
-        reach: characters [start, end) of the passage that no token outside this window covers.
+        max_context: T bools, True if no other window gives the token more context.
+        reach: characters [start, end) of the passage in which an answer must lie to be labelled in
+            this window; no token outside the window covers them.
     """
 
     token_ids: list[int]
@@ -35,18 +36,18 @@ class PassageWindow:
 
     @property
     def mask(self) -> list[int]:
-        """1 for tokens of the passage, 0 for others: T ints."""
+        """T ints: 1 for tokens of the passage, 0 for others."""
         return _between(len(self.token_ids), self.begin, self.end)
 
     @property
     def question_mask(self) -> list[int]:
-        """1 for tokens of the question, 0 for others: T ints."""
+        """T ints: 1 for tokens of the question, 0 for others."""
         return _between(len(self.token_ids), *self.question)
 
     def locate(self, start: int, end: int) -> tuple[int, int] | None:
-        """Positions of the first and the last token of the characters [start, end) of the passage.
+        """Return the positions of first and last token of characters [start, end) of the passage.
 
-        None: they are not whole within this window, or no token covers any of them.
+        None if they are not completely inside this window, or if no token covers them.
         """
         if start < self.reach[0] or end > self.reach[1] or end <= start:
             return None
@@ -66,17 +67,17 @@ def encode_passages(
     stride: int = 128,
     overlap: int = 0,
 ) -> list[list[PassageWindow]]:
-    """Encode questions with their passages, in windows where the passages are too long.
+    """Encode questions with their passages; long passages in several overlapping windows.
 
-    A question is never cut.
+    Every window contains the whole question.
 
     Args:
-        tokenizer: a tokenizer whose frame holds two texts.
+        tokenizer: a tokenizer that can encode two texts.
         questions, passages: N texts each.
-        maxlen: tokens of a window, including the question and the special tokens.
-        stride: tokens from one window to the next, at most.
-        overlap: tokens that two neighbouring windows share, at least; three quarters of the room
-            for the passage at most. An answer of so many tokens is whole in one of them.
+        maxlen: maximum tokens of a window, including question and special tokens.
+        stride: maximum number of tokens from the start of one window to the next.
+        overlap: minimum number of tokens that two neighbouring windows share, at most three
+            quarters of the space for the passage. An answer of this length is whole in one of them.
 
     Returns:
         For each question its windows, at least one.
@@ -85,7 +86,9 @@ def encode_passages(
         ValueError: different numbers of texts, or a question that leaves no room for its passage.
     """
     if len(questions) != len(passages):
-        raise ValueError(f"{len(questions)} questions, but {len(passages)} passages.")
+        raise ValueError(
+            f"{len(questions)} questions, but {len(passages)} passages. Give one for each."
+        )
     if stride < 1:
         raise ValueError(f"stride={stride} must be at least 1.")
     if not questions:
@@ -112,15 +115,15 @@ def _windows(
     stride: int,
     overlap: int,
 ) -> list[PassageWindow]:
-    """Windows of one passage.
+    """Build the windows of one passage.
 
     Args:
-        head: ids and segments of the question, framed as a pair with an empty passage.
-        tail: ids and offsets of the passage, framed as a pair with an empty question.
+        head: ids and segments of the question, encoded as a pair with an empty passage.
+        tail: ids and offsets of the passage, encoded as a pair with an empty question.
         frame: number of special tokens of a pair.
     """
     (head_ids, segments), (tail_ids, tail_offsets) = head, tail
-    # In front of the question is one start token or nothing; behind the passage an end token.
+    # One start token or none precedes the question; one end token or none follows the passage.
     front = int(tokenizer.pattern.startswith("S") and tokenizer.token_start is not None)
     behind = int(tokenizer.pattern.endswith("E") and tokenizer.token_end is not None)
     before, room = len(head_ids) - behind, maxlen - len(head_ids)
@@ -133,7 +136,7 @@ def _windows(
     ids, spans = tail_ids[own], tail_offsets[own]
     cuts = sliding_windows(len(ids), room, min(stride, room - min(overlap, 3 * room // 4)))
     best = max_context_window(cuts, len(ids))
-    # A window also reaches over what lies between its tokens and their neighbours, such as blanks.
+    # A window also covers the characters between its tokens and the neighbours, such as blanks.
     edges = [0, *(end for _, end in spans)], [*(start for start, _ in spans), len(passage)]
     return [
         PassageWindow(

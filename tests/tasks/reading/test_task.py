@@ -321,10 +321,10 @@ def test_a_causal_encoder_cannot_say_that_there_is_no_answer():
     ("change", "message"),
     [
         ({"head": "crf"}, "head='crf' must be one of span, dgcnn"),
-        ({"max_answer_length": 0}, "max_answer_length=0 must be an integer from 1"),
+        ({"max_answer_length": 0}, "max_answer_length=0 must be an integer, at least 1"),
         ({"no_answer_threshold": 1.5}, r"no_answer_threshold=1\.5 must be from 0 to 1"),
         ({"metric": "bleu"}, "metric='bleu' must be one of squad"),
-        ({"match_segments": True}, "needs an encoder with 4 segments, and this one has 2"),
+        ({"match_segments": True}, "needs an encoder with 4 segments, but this one has 2"),
         ({"maxlen": 41}, "more than the 40 positions"),
     ],
 )
@@ -335,17 +335,17 @@ def test_options_that_do_not_fit(qa, change, message):
 
 def test_models_that_do_not_fit(checkpoint, qa):
     bert = build_transformer_model(checkpoint)
-    with pytest.raises(TaskError, match=r"for answers it must be \(B, T, 2\)"):
+    with pytest.raises(TaskError, match=r"it must be \(B, T, 2\)"):
         ExtractiveQA(qa.tokenizer, bert)
     with pytest.raises(TaskError, match="a model without encoder, needs head="):
         ExtractiveQA.build(None, tokenizer=qa.tokenizer)
     with pytest.raises(TaskError, match="give its tokenizer too"):
         ExtractiveQA.build(None, head="dgcnn")
     own = ExtractiveQA(qa.tokenizer, qa.model)
-    with pytest.raises(TaskError, match="cannot be written for transformers: its config is not"):
+    with pytest.raises(TaskError, match="cannot be saved for transformers: its config is not"):
         own.save_huggingface("anywhere")
     own = ExtractiveQA.build(checkpoint, head="dgcnn", units=4)
-    with pytest.raises(TaskError, match="cannot be written for transformers: the head is DGCNN"):
+    with pytest.raises(TaskError, match="cannot be saved for transformers: the head is DGCNN"):
         own.save_huggingface("anywhere")
 
 
