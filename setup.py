@@ -55,6 +55,7 @@ setup(
             "pytest-xdist",
             "hypothesis",
             "ruff",
+            "mypy",
         ],
     },
     keywords="bert transformer keras nlp",
