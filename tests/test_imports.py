@@ -1,4 +1,4 @@
-"""What may import what: the direction of dependencies, optional backends, sizes of files.
+"""Rules of imports: direction of dependencies, relative inside the package, backends; file sizes.
 
 The rules are read off the source with `ast`; each rule is also shown code which breaks it.
 """
@@ -10,18 +10,21 @@ import importlib.util
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import keras
 import pytest
+
+from figures.imports import imports, part_of
+from figures.sizes import MAX_FILE, MAX_FUNCTION, file_lines, function_lines
+from figures.source import Source
 
 PACKAGE = Path(importlib.util.find_spec("bert4keras").origin).parent
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 CHECKPOINT = Path(__file__).resolve().parent / "fixtures" / "bert_gelu"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 BACKENDS = ("tensorflow", "jax", "torch")
-MAX_FILE, MAX_FUNCTION, MAX_EXAMPLE = 400, 60, 150
+MAX_EXAMPLE = 150  # lines
 
 # A part with a rank may import its own modules and those of a lower rank, nothing of the others.
 RANKS = {"config": 0, "masks": 1, "positions": 1, "layers": 2, "models": 3}
@@ -38,53 +41,18 @@ FORBIDDEN = {
 FACADES = ("backend", "snippets")  # import paths of old, which the core itself never uses
 
 
-def part_of(module: str) -> str:
-    """The part of the package to which a dotted module name belongs; "" for the package."""
-    return (module.split(".") + [""])[1]
-
-
-def imports(tree: ast.AST, module: str, is_package: bool) -> Iterator[tuple[int, str, bool]]:
-    """Yield (line, dotted name, whether it runs on import) of everything `tree` imports."""
-    inside = {
-        id(node)
-        for function in ast.walk(tree)
-        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
-        for node in ast.walk(function)
-    }
-    guarded = {
-        id(node)
-        for block in ast.walk(tree)
-        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.unparse(block.test)
-        for node in ast.walk(block)
-    }
-    for node in ast.walk(tree):
-        if id(node) in guarded:
-            continue
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                parents = module.split(".")[: None if is_package else -1]
-                parents = parents[: len(parents) - node.level + 1]
-                base = ".".join([*parents, base] if base else parents)
-            names = [f"{base}.{alias.name}" for alias in node.names]
-        else:
-            continue
-        for name in names:
-            yield node.lineno, name, id(node) not in inside
-
-
 def import_offences(source: str, module: str, is_package: bool = False) -> list[str]:
     """Name what module `module` with the text `source` imports against the rules."""
     found = []
     part = part_of(module)
-    for line, name, at_import in imports(ast.parse(source), module, is_package):
+    for line, name, at_import, is_relative in imports(ast.parse(source), module, is_package):
         root, target = name.split(".")[0], part_of(name)
         if root in BACKENDS and at_import:
             found.append(f"{module}:{line} imports {root} at module top")
         if name.startswith("keras.src") and part != "_compat":
             found.append(f"{module}:{line} imports the private {name}")
+        if root == "bert4keras" and not is_relative:
+            found.append(f"{module}:{line} imports {name} by its full name")
         if root != "bert4keras" or target == part or module == "bert4keras":
             continue
         if target in FACADES and part not in FACADES:
@@ -97,15 +65,14 @@ def import_offences(source: str, module: str, is_package: bool = False) -> list[
 
 def size_offences(source: str, name: str, max_lines: int = MAX_FILE) -> list[str]:
     """Name the file, and each function in it, that is too long."""
-    found = []
-    if (lines := len(source.splitlines())) > max_lines:
+    text = Source(name, source)
+    found = [
+        f"{name}:{line} {function} has {lines} lines"
+        for line, function, lines in function_lines(text)
+        if lines > MAX_FUNCTION
+    ]
+    if (lines := file_lines(text)) > max_lines:
         found.append(f"{name} has {lines} lines, over {max_lines}")
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            docstring = ast.get_docstring(node, clean=False) or ""
-            length = node.end_lineno - node.lineno + 1 - len(docstring.splitlines())
-            if length > MAX_FUNCTION:
-                found.append(f"{name}:{node.lineno} {node.name} has {length} lines")
     return found
 
 
@@ -154,11 +121,13 @@ def test_example_length(path):
     [
         ("bert4keras.layers.attention", "from ..models import bert", "imports models"),
         ("bert4keras.layers.attention", "from .. import models", "imports models"),
-        ("bert4keras.layers.attention", "import bert4keras.tasks.tagging", "imports tasks"),
+        ("bert4keras.layers.attention", "from ..tasks.tagging import A", "imports tasks"),
+        ("bert4keras.layers.attention", "import bert4keras.masks", "masks by its full name"),
+        ("bert4keras.layers", "def f():\n  from bert4keras import masks", "by its full name"),
         ("bert4keras.masks", "from .positions import Position", "imports positions"),
         ("bert4keras.models.bert", "from ..training import Evaluator", "imports training"),
         ("bert4keras.models.bert", "def f():\n  from ..tasks import tagging", "imports tasks"),
-        ("bert4keras.generation.loop", "from bert4keras.tasks import sql", "imports tasks"),
+        ("bert4keras.generation.loop", "from ..tasks import sql", "imports tasks"),
         ("bert4keras.checkpoints.transfer", "from ..layers import attention", "imports layers"),
         ("bert4keras.layers.embeddings", "from .. import checkpoints", "imports checkpoints"),
         ("bert4keras.data.padding", "from ..config import X", "imports config"),
