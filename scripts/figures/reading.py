@@ -64,6 +64,20 @@ def read_lines(called: Called) -> dict[str, tuple[int, int]]:
     return found
 
 
+def names_of(called: Called) -> dict[str, set[str]]:
+    """Return the names, such as "Class.method", of the functions called, by file."""
+    found: dict[str, set[str]] = {}
+    for source in package():
+        path = str(ROOT / source.path)
+        firsts = {line for file, line in called if file == path}
+        names = found.setdefault(source.path, set())
+        for around, node in source.functions():
+            if min([node.lineno, *(part.lineno for part in node.decorator_list)]) in firsts:
+                owner = f"{around.name}." if isinstance(around, ast.ClassDef) else ""
+                names.add(f"{owner}{node.name}")
+    return found
+
+
 def encode() -> None:
     """Run directory -> vectors: a tokenizer and a model of a directory, and one pass."""
     import numpy as np
