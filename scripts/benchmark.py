@@ -5,7 +5,7 @@
     python scripts/benchmark.py                      # everything; writes docs/benchmarks.md
     python scripts/benchmark.py --cases encode tokenize --quick
 
-Each side is a process of its own that stays alive; sides take turns and medians are compared.
+Each side runs in its own process, which stays alive. Sides take turns; medians are compared.
 A run over all cases writes docs/benchmarks.md; a partial or quick one only prints, unless
 --output names a file.
 """
@@ -52,7 +52,7 @@ def parse() -> argparse.Namespace:
 
 
 def lay_down_samples(arguments: argparse.Namespace, directory: str) -> tuple[str, str]:
-    """Write the sample for the workers; returns its path and a description."""
+    """Write the sample for the workers; return its path and a description."""
     source = arguments.samples or next((path for path in SAMPLES if path.exists()), None)
     if source is None:
         sys.exit("There are no sentences to measure with: pass --samples FILE.tsv.")
@@ -102,7 +102,7 @@ def run(arguments: argparse.Namespace, peers: dict[str, str], checkpoint: Path) 
 
 
 def public_arguments() -> list[str]:
-    """The command's arguments without directories, which mean nothing elsewhere."""
+    """Return the command's arguments without directories, which mean nothing elsewhere."""
     kept, skip = [], False
     for argument in sys.argv[1:]:
         name = argument.partition("=")[0]

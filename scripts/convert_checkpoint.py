@@ -1,6 +1,6 @@
 """Convert a checkpoint between Google (TensorFlow) and Hugging Face (safetensors) format.
 
-Config and vocabulary beside the source come along. What is left out is listed.
+Config and vocabulary beside the source are converted too. What is left out is listed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from bert4keras.checkpoints import CheckpointError, convert
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit status."""
+    """Run the command; return the exit status."""
     parser = argparse.ArgumentParser(prog="convert_checkpoint", description=__doc__)
     parser.add_argument(
         "source",

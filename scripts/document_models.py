@@ -3,8 +3,8 @@
 
     python scripts/document_models.py [--backends tensorflow jax torch] [--output FILE]
 
-Names and formats come from the registry.  Figures are measured anew, each backend in a process of
-its own, by the functions of the tests: the largest difference from the reference over all hidden
+Names and formats come from the registry. Figures are measured each time, every backend in its own
+process, by the functions of the tests: the largest difference from the reference over all hidden
 states and heads, relative to the largest number there.
 """
 
@@ -35,7 +35,7 @@ config has none (TensorFlow releases), pass `model="..."`.
 
 
 def measure() -> dict[str, dict[str, float]]:
-    """Largest relative difference of every case, on the backend of this process."""
+    """Return the largest relative difference of every case, on the backend of this process."""
     sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "models")]
     import numpy as np
     import test_families as recorded
@@ -75,7 +75,7 @@ def measure_on(backend: str) -> dict[str, dict[str, float]]:
 
 
 def families() -> dict[str, dict]:
-    """Names, source and formats by registered name; names of one class and tables are one row."""
+    """Return a row by registered name; names with the same class and tables share a row."""
     sys.path.insert(0, str(ROOT))
     from bert4keras.models import FAMILIES
 
@@ -89,13 +89,13 @@ def families() -> dict[str, dict]:
 
 
 def model_type_of(case: str) -> str:
-    """The family that a recorded checkpoint says it is."""
+    """Return the family that a recorded checkpoint says it is."""
     config = ROOT / "tests" / "fixtures" / "families" / case / "config.json"
     return json.loads(config.read_text(encoding="utf-8"))["model_type"]
 
 
 def references(names: list[str], measured: dict[str, dict]) -> list[tuple[str, str, list[str]]]:
-    """(reference, case, figure on each backend) of the cases that belong to a row."""
+    """Return (reference, case, figure on each backend) of the cases that belong to a row."""
     known = {name for row in families().values() for name in row["names"]}
     found = []
     for kind in ("transformers", "numpy"):

@@ -1,13 +1,13 @@
-"""What recomputation saves and costs: memory and time of a training step, with and without `remat`.
+"""Memory and time of a training step with and without recomputation (`remat`).
 
     python scripts/measure_remat.py                          the backends that are installed
     python scripts/measure_remat.py --backends jax --length 512 --batch-size 8
 
-Each figure is of a fresh process that trains one batch, over and over, of a small BERT with random
-weights whose activations outweigh its weights by far. Peak is the most memory that the process held
-in the steps (resident set), less what it held before them. On JAX there is also what is kept from
-the forward for the backward pass, and what the compiler plans for temporary values. Time is that of
-the processor, all threads together: the median of the later steps.
+Each figure comes from a fresh process that trains a small BERT with random weights on one batch,
+over and over. Its activations are much larger than its weights. Peak is the largest resident set
+during the steps minus that before them. On JAX there is also the memory kept from the forward for
+the backward pass, and the memory that the compiler plans for temporary values. Time is processor
+time of all threads together: the median of the later steps.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ SIZES = {
 
 
 def resident() -> int:
-    """Bytes of memory that this process holds now."""
+    """Return the bytes of memory that this process holds now."""
     fields = Path("/proc/self/statm").read_text().split()
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 class Peak:
-    """The largest `resident()` since it was made, looked at every 5 ms."""
+    """Watcher of the largest `resident()` since it was made, sampled every 5 ms."""
 
     def __init__(self):
         self.before = self.value = resident()
@@ -54,15 +54,17 @@ class Peak:
             time.sleep(0.005)
 
     def stop(self) -> float:
-        """MiB more than at the start."""
+        """Return how many MiB the peak is above the start."""
         self.running = False
         self.thread.join()
         return (self.value - self.before) / MIB
 
 
 def said_by_jax(model, batch) -> tuple[float | None, float | None]:
-    """MiB that JAX keeps between the passes, without the weights, and MiB of temporary values that
-    its compiler plans for the whole step; None but on JAX."""
+    """Return the MiB that JAX keeps between the passes, without weights, and plans for the step.
+
+    The second are temporary values of the whole step. Both are None on other backends.
+    """
     import keras
 
     if keras.backend.backend() != "jax":
@@ -84,7 +86,7 @@ def said_by_jax(model, batch) -> tuple[float | None, float | None]:
 
 
 def measure(options: argparse.Namespace) -> dict:
-    """Train in this process; the figures."""
+    """Train in this process and return the figures."""
     import keras
     import numpy as np
 
@@ -102,7 +104,7 @@ def measure(options: argparse.Namespace) -> dict:
     y = rng.normal(size=(*shape, SIZES["hidden_size"])).astype("float32")
     batch = ([ids, np.zeros_like(ids)], y)
     kept, temporary = said_by_jax(model, batch)
-    # A first step of one short row: the backend's own start is no memory of activations.
+    # A first step of one short row, so that the backend's start does not count as activations.
     model.train_on_batch([ids[:1, :8], ids[:1, :8] * 0], y[:1, :8])
     peak, times = Peak(), []
     for _ in range(options.steps):

@@ -15,7 +15,7 @@ BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def run(path: Path) -> dict:
-    """Run the Python blocks of a page in order; the names they leave."""
+    """Run the Python blocks of a page in order; return the names they define."""
     names: dict = {}
     for number, source in enumerate(BLOCK.findall(path.read_text(encoding="utf-8")), 1):
         exec(compile(source, f"{path.name}, block {number}", "exec"), names)
@@ -23,7 +23,7 @@ def run(path: Path) -> dict:
 
 
 def draw(curves: dict[str, dict[str, list[float]]], path: Path) -> None:
-    """A panel for each kind of layers, a curve for each initializer."""
+    """Draw a panel for each kind of layers, with a curve for each initializer."""
     import matplotlib
 
     matplotlib.use("agg")

@@ -111,7 +111,7 @@ def draw(path: Path, runs: dict[str, tuple[dict, float]]) -> None:
         axis.set_xlabel("epoch")
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.grid(alpha=0.3)
-    # Below the axes, where it hides no curve; the right one has no line that the left one lacks.
+    # Below the axes, where it hides no curve; both panels have the same lines.
     handles, names = axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize="small")
     figure.suptitle("Review classification: pretrained MiniLM against random weights")
@@ -154,7 +154,7 @@ def run_main_job(arguments: argparse.Namespace) -> None:
 
 
 def save(model, checkpoint: Path, output: Path) -> None:
-    """Put the model and all that prediction needs beside it into `output`."""
+    """Save the model, and all that prediction needs, in `output`."""
     from bert4keras import save_model
 
     save_model(model, output / "model.keras")
@@ -208,7 +208,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         "--backend", choices=("tensorflow", "jax", "torch"), default=backend, help="of Keras"
     )
     arguments = parser.parse_args(argv)
-    if arguments.backend not in ("tensorflow", "jax", "torch"):  # argparse checks no default
+    if arguments.backend not in ("tensorflow", "jax", "torch"):  # argparse does not check defaults
         parser.error(f"KERAS_BACKEND names the unknown backend {arguments.backend!r}")
     if arguments.epochs < 1:
         parser.error(f"--epochs must be at least 1, not {arguments.epochs}")
@@ -220,7 +220,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main() -> None:
-    """Run what the command line asks for."""
+    """Run the command line."""
     arguments = parse()
     os.environ["KERAS_BACKEND"] = arguments.backend
     try:

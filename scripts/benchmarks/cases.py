@@ -1,4 +1,4 @@
-"""What is measured, by whom, and what is to be reached."""
+"""The cases that are measured, the sides of each, and the ratios to reach."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ OURS = "bert4keras"
 
 @dataclasses.dataclass(frozen=True)
 class Contest:
-    """A case on one backend; the first side is ours.
+    """A case on one backend, with the sides that run it.
 
     Args:
         case: function of the sides' ``CASES``.
         title: what the table calls it.
         unit: what the seconds are for.
         sides: ours first, then the peers.
-        target: the least ratio peer / ours to reach.
-        judged: labels of the peers that the target speaks of; the others give orientation.
+        target: lowest ratio peer / ours that counts as reached.
+        judged: labels of the peers that the target applies to; the others are for orientation.
     """
 
     case: str
@@ -35,7 +35,7 @@ class Contest:
 
 
 def contests(wanted: list[str], backends: list[str], peers: dict[str, str]) -> list[Contest]:
-    """The contests of the wanted cases, with the peers whose environments exist."""
+    """Return the contests of the wanted cases, with the peers whose environments exist."""
     makers = {"encode": on_backends, "train": on_backends, "epoch": epoch}
     makers |= {"tokenize": tokenize, "generate": generate, "crf": crf, "memm": memm, "load": load}
     makers["techniques"] = techniques
@@ -70,7 +70,7 @@ def on_backends(case: str, backends: list[str], peers: dict[str, str]) -> list[C
 
 
 def epoch(case: str, backends: list[str], peers: dict[str, str]) -> list[Contest]:
-    # The control shows how much of the gain the bucketing alone gives.
+    # The control shows how much of the gain comes from bucketing only.
     unbucketed = {"generator": {"buckets": None, "pool": 1}}
     sides = [ours("tensorflow"), ours("tensorflow", f"{OURS}, no bucketing", options=unbucketed)]
     if "ancestor" in peers:
@@ -148,7 +148,7 @@ def memm(case: str, backends: list[str], peers: dict[str, str]) -> list[Contest]
     return found
 
 
-# A training step with the technique takes at most so many times that of a plain one.
+# How many times as long as a plain step a training step with the technique may take.
 TECHNIQUES = {"fgm": 2.2, "gradient_penalty": 3.0, "vat": 3.2, "r_drop": 2.1}
 TECHNIQUES |= {"lookahead": 1.05, "ema": 1.05, "layerwise": 1.05}
 

@@ -21,7 +21,7 @@ class SideFailed(RuntimeError):
 
 @dataclasses.dataclass(frozen=True)
 class Side:
-    """Who takes part.
+    """One participant of a contest.
 
     Args:
         label: name in the table, unique within a contest.
@@ -63,7 +63,7 @@ def side_environment(backend: str | None, threads: int, module: str) -> dict[str
 
 
 def pin(threads: int) -> list[int] | None:
-    """The cores a side may use; XLA sizes its pools by them.  None where the system cannot."""
+    """Return the cores a side may use, which size XLA's pools; None if the system cannot say."""
     if not hasattr(os, "sched_getaffinity"):
         return None
     return sorted(os.sched_getaffinity(0))[:threads]
@@ -112,7 +112,7 @@ class Worker:
 
 @dataclasses.dataclass
 class Outcome:
-    """What one side did: seconds per unit in each round, the first run, or an error."""
+    """Result of one side: seconds per unit in each round and of the first run, or an error."""
 
     side: Side
     seconds: list[float] = dataclasses.field(default_factory=list)
@@ -127,7 +127,7 @@ class Outcome:
 
 
 def ratios(numerator: Outcome, denominator: Outcome) -> tuple[float, float, float]:
-    """Lower quartile, median and upper quartile of the per-round ratios of two sides."""
+    """Return the lower quartile, median and upper quartile of the ratios of two sides by round."""
     values = [a / b for a, b in zip(numerator.seconds, denominator.seconds, strict=True)]
     if len(values) < 2:
         return values[0], values[0], values[0]

@@ -13,7 +13,7 @@ TORCH = "torch==2.13.0"
 PEERS = {  # name: the pip commands' arguments
     "keras-hub": [["keras-hub", "tensorflow", "jax", TORCH]],  # brings tensorflow-text itself
     "transformers": [["transformers", TORCH]],
-    # --no-deps: the ancestor asks for a Keras which no longer installs
+    # --no-deps: the ancestor requires a Keras that can no longer be installed
     "pytorch-crf": [[TORCH, "numpy"], ["pytorch-crf"]],
     "ancestor": [["tensorflow", "tf-keras"], ["--no-deps", "bert4keras==0.11.5"]],
 }
@@ -24,7 +24,7 @@ def python_of(directory: Path) -> Path:
 
 
 def interpreters(overrides: list[str]) -> dict[str, str]:
-    """Peer -> interpreter, for the peers that are there.
+    """Return the interpreter of each peer that is installed.
 
     Args:
         overrides: ``PEER=DIRECTORY`` items that replace the default directories.
@@ -46,11 +46,11 @@ def interpreters(overrides: list[str]) -> dict[str, str]:
 
 
 def install(names: list[str]) -> None:
-    """Make the environments anew."""
+    """Make the environments from scratch."""
     for name in names:
         directory = CACHE / name
         print(f"installing {name} into {directory}", flush=True)
-        # removed again on failure: half an environment would be taken for a whole one
+        # removed on failure, so that half an environment is not taken for a whole one
         shutil.rmtree(directory, ignore_errors=True)
         try:
             subprocess.run([sys.executable, "-m", "venv", str(directory)], check=True)
@@ -63,7 +63,7 @@ def install(names: list[str]) -> None:
 
 
 def minilm_directory(given: Path | None = None) -> Path:
-    """The directory given, or the one that `checkpoints.fetch` returns.
+    """Return the directory given, or the one that `checkpoints.fetch` returns.
 
     Raises:
         SystemExit: it cannot be fetched, or the weights are not those expected.

@@ -27,7 +27,7 @@ print(json.dumps([middle - started, time.perf_counter() - middle]))
 
 
 def once(statement: str, backend: str, threads: int) -> tuple[float, float]:
-    """Seconds of ``import keras`` and of the statement after it, in a fresh process."""
+    """Return the seconds of ``import keras`` and of the statement after it, in a fresh process."""
     result = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(statement=statement)],
         env=side_environment(backend, threads, "ours"),
@@ -41,7 +41,7 @@ def once(statement: str, backend: str, threads: int) -> tuple[float, float]:
 
 
 def measure(rounds: int, backends: list[str], threads: int) -> list[dict]:
-    """Rows with medians in seconds, per backend and statement."""
+    """Return rows with medians in seconds, per backend and statement."""
     rows = []
     for backend in backends:
         times: dict[str, list] = {name: [] for name in STATEMENTS}

@@ -1,4 +1,4 @@
-"""Inputs which every side sees alike; numpy and the standard library only."""
+"""Inputs that are the same for every side; numpy and the standard library only."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ EPOCH_BATCH, EPOCH_MAXLEN = 32, 128
 LEARNING_RATE = 5e-5
 PROMPT, NEW_TOKENS = 32, 64
 LABELLED_BATCH, LABELS = 32, 9
-HEAD_STEPS = 4  # times as many steps an epoch for a head alone, whose steps are short
+HEAD_STEPS = 4  # times as many steps an epoch for a head without encoder, whose steps are short
 
 
 def batch(batches: int = 1) -> dict[str, np.ndarray]:
-    """Random (B, 128) inputs; rows hold 64 to 128 tokens, the rest is padding (id 0)."""
+    """Return random (B, 128) inputs: rows of 64 to 128 tokens, then padding (id 0)."""
     rng = np.random.default_rng(7)
     rows = BATCH * batches
     lengths = rng.integers(LENGTH // 2, LENGTH + 1, rows)
@@ -49,7 +49,7 @@ def batch(batches: int = 1) -> dict[str, np.ndarray]:
 
 
 def labelling(batches: int = 1) -> dict[str, np.ndarray]:
-    """Random features (B, 128, 64), scores of 9 labels, labels, and scores of label pairs."""
+    """Return random features (B, 128, 64), scores of 9 labels, labels and scores of label pairs."""
     rng = np.random.default_rng(13)
     shape = (LABELLED_BATCH * batches, LENGTH)
     return {
@@ -61,13 +61,13 @@ def labelling(batches: int = 1) -> dict[str, np.ndarray]:
 
 
 def prompts(length: int = PROMPT) -> np.ndarray:
-    """Random prompts (4, length)."""
+    """Return random prompts (4, length)."""
     rng = np.random.default_rng(11)
     return rng.integers(1000, MINILM_CONFIG["vocab_size"], (4, length)).astype(np.int32)
 
 
 def read_labelled(path: Path, limit: int) -> list[tuple[str, int]]:
-    """The first rows of a table with a text and a label column (.tsv, .tsv.xz)."""
+    """Return the first rows of a table with a text and a label column (.tsv, .tsv.xz)."""
     opener = lzma.open if path.suffix == ".xz" else open
     with opener(path, "rt", encoding="utf-8") as file:
         rows = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
@@ -75,12 +75,12 @@ def read_labelled(path: Path, limit: int) -> list[tuple[str, int]]:
         text = next(i for i, name in enumerate(header) if name in ("sentence", "text"))
         label = header.index("label")
         table = [(row[text].strip(), int(row[label])) for row in rows]
-    # a fixed sample over the whole file: neighbours in it may be alike
+    # a fixed sample of the whole file, since neighbouring rows may be alike
     order = np.random.default_rng(7).permutation(len(table))[:limit]
     return [table[i] for i in order]
 
 
 def read_samples(path: str | Path) -> tuple[list[str], list[int]]:
-    """Texts and labels that the benchmark laid down for its workers."""
+    """Return the texts and labels that the benchmark wrote for its workers."""
     rows = json.loads(Path(path).read_text(encoding="utf-8"))
     return [text for text, _ in rows], [label for _, label in rows]

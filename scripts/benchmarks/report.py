@@ -1,4 +1,4 @@
-"""The tables, as text and as docs/benchmarks.md."""
+"""Tables of results, as text and as docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def seconds_text(seconds: float) -> str:
 
 
 def ratio_rows(results: list[tuple[Contest, list[Outcome]]]) -> list[list[str]]:
-    """Case, peer, peer / ours with quartiles, target and whether it is reached."""
+    """Return rows: case, peer, peer / ours with quartiles, target, whether it is reached."""
     rows = []
     for contest, outcomes in results:
         own, peers = outcomes[0], outcomes[1:]
@@ -62,7 +62,7 @@ def absolute_rows(results: list[tuple[Contest, list[Outcome]]]) -> list[list[str
 
 
 def failures(results: list[tuple[Contest, list[Outcome]]]) -> list[str]:
-    """A line for each side that raised an error."""
+    """Return a line for each side that raised an error."""
     lines = []
     for contest, outcomes in results:
         for outcome in outcomes:
@@ -73,7 +73,7 @@ def failures(results: list[tuple[Contest, list[Outcome]]]) -> list[str]:
 
 
 def short_rows(results, imports: list[dict]) -> list[str]:
-    """A sentence for each failure and for each target that was missed."""
+    """Return a sentence for each failure and for each target that was missed."""
     lines = failures(results)
     for title, peer, ratio, target, reached in ratio_rows(results):
         if reached == "**no**" and target != "-":
@@ -85,7 +85,7 @@ def short_rows(results, imports: list[dict]) -> list[str]:
 
 
 def disagreements(results: list[tuple[Contest, list[Outcome]]]) -> list[str]:
-    """Sides on the same weights or texts whose results differ: they did not do the same work."""
+    """Return the sides with the same weights or texts whose results differ: they did other work."""
     lines = []
     for contest, outcomes in results:
         comparable = {"bert4keras", "transformers"} if contest.case == "encode" else None
@@ -130,7 +130,7 @@ def print_report(results, imports: list[dict]) -> None:
 
 
 def markdown(results, imports: list[dict], facts: dict[str, str]) -> str:
-    """The whole page."""
+    """Return the whole page."""
     versions: dict[str, str] = {}
     for _, outcomes in results:
         for outcome in outcomes:
@@ -167,7 +167,7 @@ def markdown(results, imports: list[dict], facts: dict[str, str]) -> str:
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
-# What one side does otherwise than we, by cases and peer; a page has what it measured.
+# How a peer's work differs from ours, by cases and peer; a page has those it measured.
 DIFFERENCES = {
     (("encode", "train"), "transformers"): """\
 - encode and train step: on torch, Keras' `Dense` multiplies and adds in two operations where
@@ -253,7 +253,7 @@ METHOD = {
 
 
 def differences(results: list[tuple[Contest, list[Outcome]]]) -> str:
-    """The lines of `DIFFERENCES` whose case and peer were measured."""
+    """Return the lines of `DIFFERENCES` whose case and peer were measured."""
     measured = {(contest.case, o.side.label) for contest, outcomes in results for o in outcomes}
     lines = [
         text
@@ -265,6 +265,6 @@ def differences(results: list[tuple[Contest, list[Outcome]]]) -> str:
 
 
 def method(results: list[tuple[Contest, list[Outcome]]], imports: list[dict]) -> str:
-    """The lines of `METHOD` about what was measured."""
+    """Return the lines of `METHOD` about what was measured."""
     measured = {contest.case for contest, _ in results} | ({"import"} if imports else set())
     return "\n".join(text for case, text in METHOD.items() if case in measured)

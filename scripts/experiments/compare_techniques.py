@@ -1,13 +1,13 @@
 #!/usr/bin/env python
-"""Do training techniques help? Each against the same plain training, over several seeds.
+"""Compare training techniques with the same plain training, over several seeds.
 
     cd scripts/experiments
     python compare_techniques.py --train train.tsv.xz --test dev.tsv.xz --sizes 200 1000
-    python compare_techniques.py ... --results FILE.jsonl      # goes on where it stopped
+    python compare_techniques.py ... --results FILE.jsonl      # continues where it stopped
 
 A technique and the plain run of a seed have the same training texts, in the same batches, the same
-new weights and the same number of updates; nothing is chosen on the test texts, the last weights
-are scored. With `vat`, each batch has as many texts again whose labels are hidden. With
+new weights and the same number of updates. The last weights are scored; nothing is chosen on the
+test texts. With `vat`, each batch also has as many texts without labels. With
 `--characters` the encoder is small and has random weights. Grades from 0 to 1 (`--graded`) are
 scored by Spearman's rank correlation, else accuracy is counted. Batches are of texts of similar
 length, as `DataGenerator` makes them; `--pool 1` mixes all lengths.
@@ -101,7 +101,7 @@ def read_arguments() -> argparse.Namespace:
 
 
 def read(path: Path, options: argparse.Namespace) -> list[tuple]:
-    """Rows of text(s) and label, a grade or the name of a class."""
+    """Return rows of text(s) and label, a grade or the name of a class."""
     pair = options.columns is not None and len(options.columns) == 3
     problem = "regression" if options.graded else "single_label"
     found = read_labelled_texts(path, problem, pair, options.columns)
@@ -128,7 +128,7 @@ class Experiment:
         self.tokenizer = self.make_encoder()[1]
 
     def make_encoder(self) -> tuple:
-        """A new encoder, with the same weights each time unless they are random."""
+        """Return a new encoder, with the same weights each time unless they are random."""
         if self.options.characters:
             return tasks.from_scratch((row[0] for row in self.train), maxlen=self.options.maxlen)
         tokenizer, bert = tasks.open_encoder(self.options.checkpoint)
@@ -155,7 +155,7 @@ class Experiment:
             targets = [self.target(row[-1], one_hot) for row in rows]
             return [((i, s), y) for i, s, y in zip(*pairs[:2], targets, strict=True)]
 
-        # The same lengths in all runs, each of which is compiled only once.
+        # The same lengths in all runs, so that each length is compiled only once.
         buckets = [
             math.ceil(self.options.maxlen * i / self.options.buckets)
             for i in range(1, self.options.buckets + 1)
@@ -163,7 +163,7 @@ class Experiment:
         return DataGenerator(rows, size, encode_batch=encode_batch, shuffle=False, buckets=buckets)
 
     def rows(self, size: int, seed: int, hidden: bool) -> list[tuple]:
-        """All that a run reads, in order; a hidden label is -1."""
+        """Return the batches of a run, in order; a hidden label is -1."""
         random = np.random.default_rng([seed, size])
         order = random.permutation(len(self.train))
         labelled, others = order[:size], order[size:] if size < len(order) else order
@@ -181,13 +181,13 @@ class Experiment:
         return rows
 
     def of_like_length(self, texts: np.ndarray, batches: list[np.ndarray]) -> np.ndarray:
-        """As many texts for each batch, the longest for the batch with the longest."""
+        """Return as many texts for each batch, the longest for the batch with the longest."""
         texts = texts[np.argsort(self.lengths[texts], kind="stable")]
         longest = [self.lengths[indices].max() for indices in batches]
         return texts.reshape(len(batches), -1)[np.argsort(np.argsort(longest, kind="stable"))]
 
     def compiled(self, name: str, steps: int) -> keras.Model:
-        """A model that trains with the technique."""
+        """Return a model that trains with the technique."""
         model = self.model()
         optimizer = keras.optimizers.AdamW(
             warm_up(self.options.learning_rate, max(1, steps // 10), steps), weight_decay=0.01
@@ -226,7 +226,7 @@ class Experiment:
             yield {"technique": name, "size": size, "seed": seed, "score": score, "s": seconds}
 
     def restart(self, model: keras.Model, weights: list, fresh: list, seed: int) -> None:
-        """Everything as before training, but for a new head and new random states."""
+        """Reset everything to its state before training, with a new head and new random states."""
         model.set_weights(weights)
         for variable, value in zip(model.optimizer.variables, fresh, strict=True):
             variable.assign(value)
@@ -250,18 +250,18 @@ class Experiment:
         return float(np.mean(found.argmax(axis=1) == labels))
 
     def usual(self) -> float:
-        """Accuracy of the most frequent training label."""
+        """Return the accuracy of the most frequent training label."""
         label = collections.Counter(row[-1] for row in self.train).most_common(1)[0][0]
         return float(np.mean([row[-1] == label for row in self.test]))
 
 
 def length(row: tuple) -> int:
-    """Characters of a row's texts."""
+    """Return the number of characters of a row's texts."""
     return sum(map(len, row[:-1]))
 
 
 def table(runs: list[dict], names: Iterable[str]) -> str:
-    """Mean and standard deviation of each technique, and of its differences from plain training."""
+    """Return mean and deviation of each technique, and of its differences from plain training."""
     lines = [
         "| texts | technique | mean | std | against plain, mean | std | seeds |",
         "|---" * 7 + "|",

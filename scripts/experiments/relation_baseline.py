@@ -15,9 +15,9 @@ Strings = tuple[str, str, str]
 
 
 def dictionary(train: Sequence[RelationSample], texts: Sequence[str]) -> list[list[Strings]]:
-    """Baseline: names of the training triples that stand in a text, and the likeliest relation.
+    """Baseline: names of the training triples that occur in a text, with the likeliest relation.
 
-    That is the one of the two names in training; of names that were not together, the one in which
+    For two names seen together in training it is their relation there; for others, the one in which
     they were most often subject and object.
     """
     pairs: dict[tuple[str, str], collections.Counter] = collections.defaultdict(collections.Counter)

@@ -1,4 +1,4 @@
-"""Baseline of questions about tables: names of columns and cells that stand in the question.
+"""Baseline of questions about tables: names of columns and cells that occur in the question.
 
 Command: python scripts/experiments/table_baseline.py TRAIN TEST
 """
@@ -15,12 +15,12 @@ from bert4keras.tasks.sql.query import canonical_value
 
 
 def baseline(train: Sequence[TableSample]) -> Callable[[str, Table], SQL]:
-    """The most frequent aggregate and operator, and what stands literally in the question.
+    """Most frequent aggregate and operator, with the names that occur in the question.
 
-    A cell of the table that the question names becomes a condition (the longest first; of
-    several columns the first), and so does, where no row is known, a number or what stands in
-    quotation marks, for the last column that is named. Asked for is the column whose name has
-    most words in the question; in a tie the one that training questions ask for most.
+    A cell of the table that the question names becomes a condition: the longest cell first, in the
+    first of several columns. Without rows, a number or a text in quotation marks becomes one, for the
+    last column that is named. The selected column is the one whose name shares most words with the
+    question; in a tie, the one that training questions select most.
     """
     aggregates = collections.Counter(agg for s in train for agg in s.sql.agg)
     operators = collections.Counter(cond.operator for s in train for cond in s.sql.conds)
@@ -51,14 +51,14 @@ def baseline(train: Sequence[TableSample]) -> Callable[[str, Table], SQL]:
 
 
 def _named_cells(said: str, table: Table) -> Iterator[tuple[int, str]]:
-    """Columns and cells that a question names, none inside another."""
+    """Return the columns and cells that a question names, none inside another."""
     cells = {}
     for column in range(len(table.header)):
         for row in table.rows:
             if row[column] is not None and (key := canonical_value(row[column])):
                 cells.setdefault(key, (column, str(row[column])))
     for key in sorted(cells, key=lambda key: (-len(key), key)):
-        # \b is of no use next to a bracket, or between Chinese characters.
+        # \b does not work next to a bracket, or between Chinese characters.
         pattern = rf"(?<![a-z0-9]){re.escape(key)}(?![a-z0-9])"
         if re.search(pattern, said):
             said = re.sub(pattern, "\0", said)

@@ -1,4 +1,4 @@
-"""What `Tagger` costs on top of tokenizer, `predict_on_batch` and decoding by hand.
+"""Time that `Tagger` adds to tokenizer, `predict_on_batch` and decoding by hand.
 
 Interleaved medians, on the shipped entities. `python scripts/experiments/tagger_overhead.py`
 """
@@ -25,7 +25,7 @@ task = tasks.Tagger.build(fetch("minilm-l6"), labels, head="crf", maxlen=128)
 
 
 def by_hand(text):
-    """Entities of one text, in characters, without scores."""
+    """Return the entities of one text, in characters, without scores."""
     ids, segments, offsets = task.tokenizer.encode_batch([text], return_offsets=True)
     (row,) = task.encoder.batch([task.encoder.select(ids[0], segments[0])])[:1]
     inputs = task.encoder.batch([task.encoder.select(ids[0], segments[0])])
@@ -36,7 +36,7 @@ def by_hand(text):
 
 
 def seconds(function, *arguments):
-    """Time of one call."""
+    """Return the seconds of one call."""
     started = time.perf_counter()
     function(*arguments)
     return time.perf_counter() - started

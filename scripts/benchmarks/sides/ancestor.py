@@ -103,7 +103,7 @@ def tokenize(options: dict):
 
 
 def generate(options: dict):
-    """The loop of its examples: one prompt after the other, everything read anew at each step."""
+    """The loop of its examples: one prompt after the other, read from the start at each step."""
     with tempfile.NamedTemporaryFile("w", suffix=".json", delete=False) as file:
         json.dump(inputs.MINILM_CONFIG, file)
     try:

@@ -27,7 +27,7 @@ def searching(strategy):
 
 
 def after(context: int):
-    """New tokens behind a context of so many tokens, which is read beforehand."""
+    """Generate tokens after a context of `context` tokens that is already in the cache."""
 
     def case(options: dict):
         prompts = inputs.prompts(context).tolist()

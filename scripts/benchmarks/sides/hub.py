@@ -15,7 +15,7 @@ def versions() -> dict[str, str]:
 
 
 def sizes() -> dict:
-    """MiniLM's, by keras-hub's names."""
+    """Sizes of MiniLM under keras-hub's names."""
     config = inputs.MINILM_CONFIG
     return {
         "vocabulary_size": config["vocab_size"],

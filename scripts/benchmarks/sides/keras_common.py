@@ -1,4 +1,4 @@
-"""What the sides that train with Keras' ``compile`` and ``fit`` share."""
+"""Code shared by the sides that train with Keras' ``compile`` and ``fit``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def encode_case(model, features):
         outputs = model.predict_on_batch(features)
         if isinstance(outputs, dict):
             outputs = outputs["sequence_output"]
-        # the first token of every row: defined alike by all, padding or not
+        # the first token of every row: the only one that no side treats differently
         return float(np.abs(np.asarray(outputs)[:, 0]).mean())
 
     return run, 1
@@ -36,9 +36,9 @@ def train_case(model, features, labels, steps: int, batch: int = inputs.BATCH):
 
 
 def untuned_dataset(features, labels, batch: int):
-    """The data of an epoch for TensorFlow.
+    """Return the data of an epoch for TensorFlow.
 
-    Of arrays `fit` would make a pipeline that tunes itself 10, 20, 40 ... ms after its start and
+    From arrays `fit` would make a pipeline that tunes itself 10, 20, 40 ... ms after its start and
     whose end often waits for the next time, so that all epochs between two such times take as long.
     """
     import tensorflow as tf

@@ -14,7 +14,7 @@ BACKEND = keras.backend.backend()
 
 
 def field(data: dict) -> ConditionalRandomField:
-    """A conditional random field with the transitions that all sides have."""
+    """Return a conditional random field with the transitions that all sides have."""
     head = ConditionalRandomField()
     head.build(data["emissions"].shape)
     head.set_weights([data["transitions"]])
@@ -22,7 +22,7 @@ def field(data: dict) -> ConditionalRandomField:
 
 
 def differentiated(head, labels: np.ndarray, emissions: np.ndarray):
-    """A compiled function without arguments: mean loss, gradients by emissions and weights."""
+    """Compile a function without arguments: mean loss, gradients by emissions and weights."""
     labels, emissions = ops.convert_to_tensor(labels), ops.convert_to_tensor(emissions)
     if BACKEND == "tensorflow":
         import tensorflow as tf
@@ -71,7 +71,7 @@ def crf_loss(options: dict):
 
 
 def head_case(head, loss, steps: int):
-    """A step of `fit` of a `Dense` and the head on top."""
+    """Prepare a step of `fit` of a `Dense` and the head on top."""
     steps *= inputs.HEAD_STEPS
     data = inputs.labelling(steps)
     features = keras.Input(data["features"].shape[1:])
@@ -86,7 +86,7 @@ def crf_train(options: dict):
 
 
 def crf_decode(options: dict):
-    """In numpy."""
+    """Decode in numpy."""
     data, steps = inputs.labelling(), options["steps"]
     head = field(data)
 
@@ -99,7 +99,7 @@ def crf_decode(options: dict):
 
 
 def crf_viterbi(options: dict):
-    """In the graph."""
+    """Decode in the graph."""
     data, steps = inputs.labelling(), options["steps"]
     emissions, decode = ops.convert_to_tensor(data["emissions"]), field(data).viterbi
     if BACKEND == "tensorflow":
@@ -131,7 +131,7 @@ def softmax_head(options: dict):
 
 
 def model_case(head, loss, steps: int):
-    """A step of `fit` of a model of MiniLM's size, a `Dense` and the head on top."""
+    """Prepare a step of `fit` of a model of MiniLM's size, a `Dense` and the head on top."""
     from benchmarks.sides.ours import untrained
 
     bert = untrained()

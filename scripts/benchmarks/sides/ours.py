@@ -22,7 +22,7 @@ def versions() -> dict[str, str]:
 
 
 def untrained():
-    """The model from a json of the sizes alone."""
+    """Build the model from a json that holds only the sizes."""
     with tempfile.NamedTemporaryFile("w", suffix=".json", delete=False) as file:
         json.dump(inputs.MINILM_CONFIG, file)
     try:
@@ -64,7 +64,7 @@ def epoch(options: dict):
     generator = DataGenerator(
         rows,
         inputs.EPOCH_BATCH,
-        encode=lambda row: row,  # encoded beforehand: what is compared is the batching
+        encode=lambda row: row,  # encoded beforehand, since only the batching is compared
         shuffle=True,
         seed=7,
         **options.get("generator", {}),
@@ -103,7 +103,7 @@ def load(options: dict):
 
 
 def load_floor(options: dict):
-    """What loading cannot do without: the bytes of the file, and the model."""
+    """The least that loading must do: read the bytes of the file and build the model."""
     checkpoint = Path(options["checkpoint"])
 
     def run() -> None:

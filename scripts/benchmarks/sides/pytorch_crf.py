@@ -18,7 +18,7 @@ def versions() -> dict[str, str]:
 
 
 def field(data: dict) -> torchcrf.CRF:
-    """With the transitions that all sides have; it scores the ends too, here with 0."""
+    """Return a CRF with the transitions that all sides have; the scores of its ends are 0 here."""
     crf = torchcrf.CRF(inputs.LABELS, batch_first=True)
     with torch.no_grad():
         crf.start_transitions.zero_()

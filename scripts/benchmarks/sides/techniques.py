@@ -31,7 +31,7 @@ EXTENSIONS = {
 
 
 def cases(classifier) -> dict:
-    """The cases by name; `classifier` makes a compiled model."""
+    """Return the cases by name; `classifier` makes a compiled model."""
 
     def case(name: str):
         def train(options: dict):
