@@ -18,8 +18,8 @@ def baseline(train: Sequence[TableSample]) -> Callable[[str, Table], SQL]:
     """Most frequent aggregate and operator, with the names that occur in the question.
 
     A cell of the table that the question names becomes a condition: the longest cell first, in the
-    first of several columns. Without rows, a number or a text in quotation marks becomes one, for the
-    last column that is named. The selected column is the one whose name shares most words with the
+    first of several columns. Without rows, a number or a quoted text becomes a condition on the
+    last column named. The selected column is the one whose name shares most words with the
     question; in a tie, the one that training questions select most.
     """
     aggregates = collections.Counter(agg for s in train for agg in s.sql.agg)
