@@ -20,7 +20,11 @@ from keras import ops
 from . import _keras2
 from ._absent import absent
 from .layers.activations import gelu_tanh
-from .positions import position_angles, rotate_pairs
+from .losses.zlpr import (
+    multilabel_categorical_crossentropy,
+    sparse_multilabel_categorical_crossentropy,
+)
+from .positions import position_angles, rotate_pairs, sinusoids
 
 __all__ = [
     "K",
@@ -199,7 +203,7 @@ def sequence_masking(
         return_mask: also return the mask, aligned with `x`.
     """
     if isinstance(value, str) or math.isinf(value):
-        value = math.copysign(_largest(x), float(value))
+        value = math.copysign(6e4 if dtype(x) == "float16" else 3e38, float(value))
     full = None
     if mask is not None:
         axes = [1] if axis is None else list(axis) if isinstance(axis, Sequence) else [axis]
@@ -213,11 +217,6 @@ def sequence_masking(
     if full is not None:
         x = where(full, x, value)
     return (x, full) if return_mask else x
-
-
-def _largest(x: Any) -> float:
-    """A number near the largest finite one of a float dtype."""
-    return 6e4 if dtype(x) == "float16" else 3e38
 
 
 def batch_gather(params: Any, indices: Any) -> Any:
@@ -294,8 +293,7 @@ class Sinusoidal(keras.initializers.Initializer):
     """The table of `sinusoidal_embeddings` for the positions 0, 1, ..., shape (positions, dim)."""
 
     def __call__(self, shape, dtype=None):
-        size, dim = shape
-        return ops.cast(sinusoidal_embeddings(ops.arange(size), dim), dtype or "float32")
+        return ops.cast(sinusoids(*shape), dtype or "float32")
 
 
 def apply_rotary_position_embeddings(sinusoidal: Any, *tensors: Any) -> Any:
@@ -313,45 +311,6 @@ def apply_rotary_position_embeddings(sinusoidal: Any, *tensors: Any) -> Any:
     sines = align(sinusoidal, [0, 1, -1], len(tensors[0].shape))
     rotated = [rotate_pairs(x, sines[..., ::2], sines[..., 1::2]) for x in tensors]
     return rotated[0] if len(rotated) == 1 else rotated
-
-
-def multilabel_categorical_crossentropy(y_true: Any, y_pred: Any) -> Any:
-    """Every label's score above 0, every other one's below (https://kexue.fm/archives/7359).
-
-    log(1 + sum exp(-s_positive)) + log(1 + sum exp(s_negative)); `y_true` and the raw scores
-    `y_pred` are (..., C), the result (...). Labels between 0 and 1 weigh both sums.
-    """
-    y_true = ops.cast(y_true, y_pred.dtype)
-    tiny = keras.backend.epsilon()
-    zero = ops.zeros_like(y_pred[..., :1])
-
-    def softplus_sum(scores, weights):
-        scores = where(weights > 0, scores + ops.log(ops.maximum(weights, tiny)), -_largest(scores))
-        return ops.logsumexp(ops.concatenate([scores, zero], axis=-1), axis=-1)
-
-    return softplus_sum(-y_pred, y_true) + softplus_sum(y_pred, 1 - y_true)
-
-
-def sparse_multilabel_categorical_crossentropy(
-    y_true: Any, y_pred: Any, mask_zero: bool = False
-) -> Any:
-    """`multilabel_categorical_crossentropy` with the labels given by their indices.
-
-    Args:
-        y_true: (..., n), integers, each index once; needs no memory of (..., n, C).
-        y_pred: (..., C), raw scores.
-        mask_zero: 0 in `y_true` is padding, and class 0 takes no part.
-    """
-    zero = ops.zeros_like(y_pred[..., :1])
-    chosen = batch_gather(y_pred, y_true)
-    real = ops.not_equal(y_true, 0) if mask_zero else ops.ones_like(chosen, "bool")
-    everything = ops.concatenate([y_pred[..., int(mask_zero) :], zero], axis=-1)
-    positive = ops.concatenate([where(real, -chosen, -_largest(y_pred)), zero], axis=-1)
-    total = ops.logsumexp(everything, axis=-1)
-    # The sum over the negative ones is what the positive ones leave of the sum over all.
-    share = ops.exp(ops.logsumexp(where(real, chosen, -_largest(y_pred)), axis=-1) - total)
-    left = ops.clip(1 - share, keras.backend.epsilon(), 1)
-    return ops.logsumexp(positive, axis=-1) + total + ops.log(left)
 
 
 # The ancestor put its own versions of these into `K`.

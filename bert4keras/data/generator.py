@@ -256,11 +256,10 @@ class DataGenerator(keras.utils.PyDataset):
         import tensorflow as tf
 
         first = [lists_to_tuples(batch) for batch in itertools.islice(self.__iter__(False), 8)]
+        columns = zip(*map(flatten_sample, first), strict=True)
         specs = [
             tf.TensorSpec(self._open_shape(k, leaves), np.asarray(leaves[0]).dtype)
-            for k, leaves in enumerate(
-                zip(*(flatten_sample(batch) for batch in first), strict=True)
-            )
+            for k, leaves in enumerate(columns)
         ]
         signature = unflatten_sample(first[0], iter(specs))
         dataset = tf.data.Dataset.from_generator(
