@@ -47,12 +47,16 @@ class Mask(Configurable):
         has_query_stream: True if the model runs a second stream, see `models.TwoStream`.
         is_full: True if every position sees every other, so that one mask row serves all queries.
             False as soon as a subclass overrides a rule.
+        is_causal: True if no position sees a later one, so that a model can continue a text.
+        has_target: True if a model writes segment 1 (the target) after reading segment 0.
     """
 
     input_names: ClassVar[tuple[str, ...]] = ()
     has_order: ClassVar[bool] = False
     has_query_stream: ClassVar[bool] = False
     is_full: ClassVar[bool] = True
+    is_causal: ClassVar[bool] = False
+    has_target: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -138,6 +142,14 @@ class And(Mask):
         return self.left.is_full and self.right.is_full
 
     @property
+    def is_causal(self) -> bool:
+        return self.left.is_causal or self.right.is_causal
+
+    @property
+    def has_target(self) -> bool:
+        return self.left.has_target or self.right.has_target
+
+    @property
     def restarts_positions(self) -> bool:
         return self.left.restarts_positions or self.right.restarts_positions
 
@@ -160,6 +172,8 @@ def _both(rules: Iterable[Tensor | None]) -> Tensor | None:
 class LM(Mask):
     """Left-to-right language model: a position sees itself and all positions before it."""
 
+    is_causal = True
+
     def ranks(self, inputs):
         return ops.arange(ops.shape(inputs["token_ids"])[1], dtype="int32")[None, :]
 
@@ -175,6 +189,7 @@ class UniLM(Mask):
     """
 
     input_names = ("segment_ids",)
+    has_target = True
 
     def ranks(self, inputs):
         return ops.cumsum(ops.cast(inputs["segment_ids"], "int32"), axis=1)

@@ -172,6 +172,10 @@ class Constrained(Processor):
             self.tokens[here, -1] = np.where(trie.final, end_id, -1)
         self.tokens[-1, -1] = end_id
 
+    @property
+    def per_prompt(self) -> bool:
+        return len(self.roots) > 1
+
     def start(self, rows: int) -> Any:
         if self.shared:
             return ops.zeros((rows,), "int32")

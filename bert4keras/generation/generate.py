@@ -16,7 +16,7 @@ from ..data.padding import round_up
 from .loop import Search, arrays, check_logits
 from .processors import Processor
 from .prompts import BUCKET, id_lists, lay_out, right_aligned
-from .strategies import BeamSearch, EndToken, Greedy, Strategy
+from .strategies import EndToken, Greedy, Strategy
 
 MOST_SEARCHES = 16  # compiled for one model and kept
 
@@ -179,8 +179,11 @@ def stream(
         The next token of each row (n rows per prompt with `Sample(n=...)`), None where the answer
         is over; the end token itself is yielded.
     """
-    if isinstance(strategy, BeamSearch):
-        raise ValueError("a beam search changes its mind: use generate, or another strategy.")
+    if strategy is not None and not strategy.can_stream:
+        raise ValueError(
+            f"{type(strategy).__name__} may still replace earlier tokens, so they cannot be "
+            "streamed: use generate(), or strategy=Greedy() or Sample()."
+        )
     request = Request(
         max_new_tokens,
         end_id,

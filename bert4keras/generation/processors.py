@@ -47,7 +47,13 @@ class History:
 
 
 class Processor:
-    """Base class: changes nothing, remembers nothing."""
+    """Base class: changes nothing, remembers nothing.
+
+    Attributes:
+        per_prompt: True if it treats the prompts of a batch differently, by their place in it.
+    """
+
+    per_prompt = False
 
     def start(self, rows: int) -> Any:
         """What it remembers per row at the beginning: a pytree of (R, ...) tensors."""

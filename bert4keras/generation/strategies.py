@@ -51,7 +51,15 @@ class EndToken:
 
 
 class Strategy:
-    """Base class of those that treat every row by itself."""
+    """Base class of the strategies; its own methods treat every row by itself.
+
+    Class attributes:
+        can_stream: True if a chosen token is final, so that it can be shown at once.
+        n: number of answers per prompt.
+    """
+
+    can_stream = True
+    n = 1
 
     @property
     def width(self) -> int:
@@ -112,6 +120,10 @@ class Strategy:
     def finished(self, state: dict[str, Any], step: Any) -> Any:
         """Whether nothing can change any more, bool scalar."""
         return ops.all(state["over"])
+
+    def log_probability(self, score: float, length: int) -> float:
+        """Return the sum of log-probabilities of an answer of `length` tokens with this score."""
+        return score
 
     def collect(
         self, state: dict[str, np.ndarray], tokens: np.ndarray, columns: int
@@ -217,6 +229,7 @@ class BeamSearch(Strategy):
         n: how many answers per prompt.
     """
 
+    can_stream = False
     beams: int = 4
     length_penalty: float = 1.0
     n: int = 1
@@ -244,6 +257,9 @@ class BeamSearch(Strategy):
     def normalized(self, score: Any, length: Any) -> Any:
         """Sums of log-probabilities as scores of hypotheses of `length` tokens."""
         return score / ops.power(ops.cast(length, "float32"), self.length_penalty)
+
+    def log_probability(self, score, length):
+        return score * length**self.length_penalty
 
     def choose(self, logits, state, history, ending):
         rows, vocab_size = logits.shape

@@ -69,7 +69,7 @@ def fill_gaps(
         if place_of is not None:
             at = np.argmax(place_of[rows] == places[:, None], axis=1)
         scores = model.predict(list(inputs), verbose=0)[rows, at].astype("float64")
-        if model.transformer.pretraining_heads.with_mlm in (True, "softmax"):
+        if model.transformer.pretraining_heads.gives_probabilities:
             scores = np.log(np.maximum(scores, 1e-30))
         scores[:, [i for i in (pad_id, *banned_ids) if i >= 0]] = -np.inf
         filled[rows, places] = _choose(scores, temperature, rng, step)

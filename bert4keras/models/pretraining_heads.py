@@ -28,6 +28,16 @@ class PretrainingHeads:
     with_mlm: bool | str = False
     with_discriminator: bool | str = False
 
+    @property
+    def gives_logits(self) -> bool:
+        """True if the scores over the vocabulary are logits."""
+        return self.with_mlm == "linear"
+
+    @property
+    def gives_probabilities(self) -> bool:
+        """True if the scores over the vocabulary are probabilities."""
+        return self.with_mlm in (True, "softmax")
+
     def apply(self, transformer: Any, x: Any, context: Any) -> Any:
         """Put the heads on `x` (B, T, D); one tensor, or a list in the order of the attributes."""
         outputs = []

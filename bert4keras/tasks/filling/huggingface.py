@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from ...checkpoints import save
-from ...masks import LM, Mask
 from ...models import Backbone
 from ...tokenizers.base import TokenizerBase
 from ..base import TaskError
@@ -31,7 +30,7 @@ def open_masked_lm(
         TaskError: a `Backbone` without the head, or ELECTRA's discriminator, which has none.
     """
     if isinstance(checkpoint, Backbone):
-        if checkpoint.transformer.pretraining_heads.with_mlm != "linear":
+        if not checkpoint.transformer.pretraining_heads.gives_logits:
             raise TaskError(
                 f"{checkpoint.name} gives no scores over the vocabulary. Build it by "
                 'build_transformer_model(..., with_mlm="linear").'
@@ -70,8 +69,3 @@ def save_masked_lm(model: Backbone, directory: str | Path) -> list[Path]:
 def architecture(family: str) -> str:
     """Name of the class in transformers."""
     return CLASSES.get(family, family.capitalize()) + "ForMaskedLM"
-
-
-def reads_one_way(mask: Mask) -> bool:
-    """Tell whether a token sees the tokens before it only."""
-    return isinstance(mask, LM)

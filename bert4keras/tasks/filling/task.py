@@ -19,7 +19,7 @@ from ..base import Encoded, Task, TaskError, register_task
 from ..windows import text_windows
 from .answers import FilledText, Filling
 from .hiding import Hiding, Row, Segment, special_ids, word_numbers
-from .huggingface import ENDINGS, open_masked_lm, reads_one_way, save_masked_lm
+from .huggingface import ENDINGS, open_masked_lm, save_masked_lm
 from .labels import label_ids
 from .places import locate_masks, write_tokens
 from .spelling import fill_text, find_masks, token_text
@@ -82,7 +82,7 @@ class FillMask(Task):
                 f"the model's output has shape {tuple(shape)}; it must be scores over the "
                 f"{tokenizer.vocab_size} tokens, (B, T, V): with_mlm='linear'."
             )
-        if reads_one_way(self.encoder.mask):
+        if self.encoder.mask.is_causal:
             raise TaskError("the model reads from left to right: what follows a mask is not seen.")
         if joint not in JOINT:
             raise TaskError(f"joint={joint!r} must be one of {', '.join(JOINT)}.")

@@ -87,7 +87,7 @@ def write_generator(task: Generator, directory: str | Path) -> None:
         "eos_token_id": task.tokenizer.sep_token_id,
     }
     values.update({key: token for key, token in ends.items() if token is not None})
-    if task.kind == "t5":
+    if task.kind == "seq2seq":
         values["decoder_start_token_id"] = task._prompts.decoder_start
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from ...masks import LM, And, Mask, UniLM
 from ...tokenizers.base import TokenizerBase
 from ..base import TaskError
 
@@ -69,30 +68,25 @@ class TrainingRow:
 
 
 def kind_of(transformer: Any) -> str:
-    """Tell how a model writes: "t5" (encoder-decoder), "unilm" or "lm".
+    """Return how a model writes: "seq2seq" (encoder-decoder), "unilm" or "lm".
 
     Raises:
-        TaskError: it does not.
+        TaskError: it does not write.
     """
     if not transformer.pretraining_heads.with_mlm:
         raise TaskError(
             "the model has no language-model head: build_transformer_model(..., with_mlm='linear')."
         )
     if transformer.is_encoder_decoder:
-        return "t5"
-    for name, cls in (("unilm", UniLM), ("lm", LM)):
-        if _contains(transformer.mask, cls):
-            return name
+        return "seq2seq"
+    if transformer.mask.has_target:
+        return "unilm"
+    if transformer.mask.is_causal:
+        return "lm"
     raise TaskError(
         f"a model under {type(transformer.mask).__name__} does not write from left to right: "
         "build_transformer_model(..., application='lm') or application='unilm'."
     )
-
-
-def _contains(mask: Mask, cls: type[Mask]) -> bool:
-    if isinstance(mask, And):
-        return _contains(mask.left, cls) or _contains(mask.right, cls)
-    return isinstance(mask, cls)
 
 
 class PromptEncoder:
@@ -100,7 +94,7 @@ class PromptEncoder:
 
     Args:
         tokenizer: of the model.
-        kind: "lm", "unilm" or "t5".
+        kind: "lm", "unilm" or "seq2seq".
         truncate: what is done about a text that is too long: "error"; or "left" or "right", where
             its tokens are cut away.
         start_token: begin prompts with the end-of-text token where the tokenizer has no start
@@ -196,9 +190,9 @@ class PromptEncoder:
         if not isinstance(sample, (tuple, list)) or len(sample) != 2:
             raise TaskError(f"a training sample is a pair (prompt, target), not {sample!r:.100}.")
         prompt = Prompt.of(sample[0])
-        source = self.source(prompt, maxlen if self.kind == "t5" else maxlen - most)
+        source = self.source(prompt, maxlen if self.kind == "seq2seq" else maxlen - most)
         wanted, condition = self.target(sample[1], most), self.condition(prompt)
-        if self.kind == "t5":
+        if self.kind == "seq2seq":
             read = [self.decoder_start, *wanted[:-1]]
             return [TrainingRow(source, [0] * len(source), read, wanted, condition)]
         segments = [0] * len(source) + [1] * (len(wanted) - 1)

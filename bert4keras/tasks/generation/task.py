@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ...data import DataGenerator
-from ...generation import BannedTokens, BeamSearch, Constrained, Greedy, stream
+from ...generation import BannedTokens, Greedy, stream
 from ...losses import SparseCategoricalCrossentropy
 from ...tokenizers.base import TokenizerBase
 from ..base import LONG, Encoded, Task, TaskError, register_task
@@ -31,7 +31,7 @@ class Generator(Task):
     """Writer of texts: it continues a prompt, or answers it with a text of its own.
 
     How it writes is asked of the model: an encoder-decoder (T5) reads the prompt and writes another
-    text ("t5"); so does a BERT under `application="unilm"`; a GPT, or a BERT under
+    text ("seq2seq"); so does a BERT under `application="unilm"`; a GPT, or a BERT under
     `application="lm"`, continues the prompt. A prompt is a text, a pair of texts, or a `Prompt`.
 
     A prompt that is longer than the model reads is an error unless `truncate` says where to cut it:
@@ -86,13 +86,13 @@ class Generator(Task):
             )
         self.kind = kind_of(transformer)
         super().__init__(tokenizer, model, maxlen)
-        activation = transformer.pretraining_heads.with_mlm
-        if len(model.outputs) > 1 or activation not in (True, "softmax", "linear"):
+        heads = transformer.pretraining_heads
+        if len(model.outputs) > 1 or not (heads.gives_logits or heads.gives_probabilities):
             raise TaskError(
-                "the model's output must be the scores of tokens alone: with_mlm='linear' (or True "
+                "the model's output must be the scores of tokens only: with_mlm='linear' (or True "
                 "for probabilities) and no other head."
             )
-        self.from_logits = activation == "linear"
+        self.from_logits = heads.gives_logits
         self.max_new_tokens = most_tokens(max_new_tokens, min(64, self.maxlen // 2))
         self.strategy = setting_of(strategy or Greedy(), STRATEGIES)
         self.processors = [setting_of(value, PROCESSORS) for value in processors]
@@ -223,7 +223,7 @@ class Generator(Task):
             inputs, continues = self._inputs(chosen), self.kind == "lm"
             answers = write(self.model, self.tokenizer, before, continues, inputs, request)
             for i, some in zip(part, answers, strict=False):
-                several = n is not None or getattr(strategy, "n", 1) > 1
+                several = n is not None or strategy.n > 1
                 found[i] = some if several else some[0]
         return found
 
@@ -258,7 +258,7 @@ class Generator(Task):
         """
         most = most_tokens(max_new_tokens, self.max_new_tokens)
         strategy = with_options(strategy or self.strategy, None, seed)
-        if isinstance(strategy, BeamSearch) or getattr(strategy, "n", 1) > 1:
+        if not strategy.can_stream or strategy.n > 1:
             raise TaskError(
                 f"{strategy} has several answers in hand until the end: stream_text(..., "
                 "strategy=Greedy()) or Sample(...) writes one token after another."
@@ -277,10 +277,11 @@ class Generator(Task):
     def _all_processors(self, processors: Sequence[Any] | None) -> list[Any]:
         """The processors of a call, and that of the tokens that are never written."""
         processors = self.processors if processors is None else list(processors)
-        if any(isinstance(p, Constrained) and len(p.roots) > 1 for p in processors):
+        if any(p.per_prompt for p in processors):
             raise TaskError(
-                "Constrained has a trie for each prompt, but processors hold for all prompts of a "
-                "call: call the generator once for each trie."
+                "a processor, such as Constrained with a trie for each prompt, treats prompts "
+                "differently, but processors hold for all prompts of a call: call the generator "
+                "once for each trie."
             )
         return [self._banned, *processors]
 
@@ -292,7 +293,7 @@ class Generator(Task):
 
     def _room(self, most: int) -> int:
         """Tokens that a prompt may have."""
-        room = self.maxlen if self.kind == "t5" else self.maxlen - most
+        room = self.maxlen if self.kind == "seq2seq" else self.maxlen - most
         if room < 1:
             raise TaskError(
                 f"max_new_tokens={most} leaves no room for a prompt: prompt and answer have at "

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...generation import BeamSearch, generate
+from ...generation import generate
 from ...models import Backbone
 from ...tokenizers.base import TokenizerBase
 from ..base import TaskError
@@ -55,7 +55,6 @@ def answer_of(text: str, count: int, score: float, request: Mapping[str, Any]) -
     ended = count < request["max_new_tokens"]
     tokens = count + ended
     strategy = request["strategy"]
-    if isinstance(strategy, BeamSearch):
-        score *= tokens**strategy.length_penalty
+    score = strategy.log_probability(score, tokens)
     mean = math.exp(min(0.0, score / tokens))
     return Generation(text, mean, score, tokens, "stop" if ended else "length")

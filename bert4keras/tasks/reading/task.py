@@ -11,7 +11,6 @@ import keras
 import numpy as np
 
 from ..._types import Tensor
-from ...masks import LM
 from ...tokenizers.base import TokenizerBase
 from ..base import Encoded, Task, TaskError, register_task
 from ..huggingface import load_with_head, save_with_head
@@ -161,7 +160,7 @@ class ExtractiveQA(Task):
 
         The first token of a causal encoder sees nothing of the text, so it cannot be used.
         """
-        return 0 if self.head == "span" and not isinstance(self.encoder.mask, LM) else None
+        return 0 if self.head == "span" and not self.encoder.mask.is_causal else None
 
     def encode(self, sample: Any) -> Encoded:
         """Encode a question with its passages; `extra` has (passage, window) of each row."""

@@ -14,7 +14,6 @@ import keras
 import numpy as np
 
 from ...data import DataGenerator
-from ...masks import LM
 from ...tokenizers.base import TokenizerBase
 from ..base import Encoded, Task, TaskError, register_task
 from ..pretrained import open_encoder
@@ -110,7 +109,7 @@ class TableQA(Task):
                 f"a question and the headers stand between a start and an end token, and this "
                 f"{type(tokenizer).__name__} lacks one. Take an encoder such as BERT or RoBERTa."
             )
-        if isinstance(self.encoder.mask, LM):
+        if self.encoder.mask.is_causal:
             raise TaskError(
                 "the encoder reads from left to right only, so a question does not see the headers "
                 "behind it. Take an encoder such as BERT or RoBERTa."
