@@ -26,7 +26,7 @@ from .hypotheses import (
 )
 from .last_token import LastToken
 
-RTYPES = ("probas", "logits")
+_RTYPES = ("probas", "logits")
 
 
 class AutoRegressiveDecoder:
@@ -83,14 +83,14 @@ class AutoRegressiveDecoder:
             A decorator. The decorated method also takes `temperature` and `rtype`, `"probas"` or
             `"logits"` (log-probabilities), and always returns a pair of scores and states.
         """
-        if default_rtype not in RTYPES:
-            raise ValueError(f"default_rtype must be one of {RTYPES}, not {default_rtype!r}.")
+        if default_rtype not in _RTYPES:
+            raise ValueError(f"default_rtype must be one of {_RTYPES}, not {default_rtype!r}.")
 
         def decorator(predict: Callable) -> Callable:
             @functools.wraps(predict)
             def scored(self, inputs, output_ids, states, temperature=1, rtype=default_rtype):
-                if rtype not in RTYPES:
-                    raise ValueError(f"rtype must be one of {RTYPES}, not {rtype!r}.")
+                if rtype not in _RTYPES:
+                    raise ValueError(f"rtype must be one of {_RTYPES}, not {rtype!r}.")
                 result = predict(self, inputs, output_ids, states)
                 scores, states = _pair(result, use_states)
                 logs = _log_probabilities(scores, default_rtype, temperature)

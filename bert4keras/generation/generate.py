@@ -18,7 +18,7 @@ from .processors import Processor
 from .prompts import BUCKET, id_lists, lay_out, right_aligned
 from .strategies import EndToken, Greedy, Strategy
 
-MOST_SEARCHES = 16  # compiled for one model and kept
+_MOST_SEARCHES = 16  # compiled for one model and kept
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Request:
         key = (strategy, tuple(self.processors), ending, columns)
         known = vars(model.transformer).setdefault("searches", {})
         if key not in known:
-            while len(known) >= MOST_SEARCHES:
+            while len(known) >= _MOST_SEARCHES:
                 known.pop(next(iter(known)))
             known[key] = Search(model, strategy, self.processors, ending, columns)
         return known[key]

@@ -41,7 +41,7 @@ class Rows:
     def grow(self, parents, tokens, scores, states, is_end) -> Rows:
         """The rows `parents` (k,), each with one token more; the other arguments go with them."""
         return Rows(
-            inputs=[select_rows(x, parents) for x in self.inputs],
+            inputs=[_select_rows(x, parents) for x in self.inputs],
             output_ids=np.concatenate([self.output_ids[parents], tokens[:, None]], axis=1),
             states=reorder(states, parents, len(self)),
             owner=self.owner[parents],
@@ -207,7 +207,7 @@ def group_samples(batch: Sequence[Sequence], ragged: bool) -> Iterator[tuple[np.
         yield np.array(places), inputs if ragged else [np.stack(rows) for rows in inputs]
 
 
-def select_rows(rows: Any, places: np.ndarray) -> Any:
+def _select_rows(rows: Any, places: np.ndarray) -> Any:
     """Rows in a new order: of an array, of a backend's tensor, or of a list."""
     if len(places) == len(rows) and np.array_equal(places, np.arange(len(rows))):
         return rows
@@ -222,7 +222,7 @@ def reorder(states: Any, places: np.ndarray, count: int) -> Any:
     def pick(leaf: Any) -> Any:
         has_rows = isinstance(leaf, np.ndarray) or keras.ops.is_tensor(leaf)
         if has_rows and len(leaf.shape) and leaf.shape[0] == count:
-            return select_rows(leaf, places)
+            return _select_rows(leaf, places)
         return leaf
 
     return keras.tree.map_structure(pick, states)

@@ -32,7 +32,7 @@ class LastToken:
                     f"shape {output.shape}."
                 )
         lengths = keras.Input((), dtype="int32", name="lengths")
-        outputs = [at_last(output, lengths) for output in model.outputs]
+        outputs = [_at_last(output, lengths) for output in model.outputs]
         outputs = outputs[0] if len(outputs) == 1 else outputs
         self.model = keras.Model([*model.inputs, lengths], outputs)
 
@@ -56,7 +56,7 @@ class LastToken:
         return self.model.predict(inputs, **{"verbose": 0, **options})
 
 
-def at_last(x: Any, lengths: Any) -> Any:
+def _at_last(x: Any, lengths: Any) -> Any:
     """`x` (B, T, ...) before the place `lengths` (B,), or at its end where that is 0: (B, ...)."""
     # Place -1 is the last one, on every backend.
     places = ops.reshape(lengths - 1, (-1,) + (1,) * (len(x.shape) - 1))

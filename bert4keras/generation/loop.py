@@ -38,7 +38,7 @@ class Search:
         ending: EndToken,
         columns: int,
     ):
-        self.transformer = with_logits(model.transformer)
+        self.transformer = _with_logits(model.transformer)
         self.strategy, self.processors = strategy, tuple(processors)
         self.ending, self.columns = ending, columns
         self.begin = compiled(self._begin, model)
@@ -137,7 +137,7 @@ def check_logits(state: Mapping[str, Any], width: int) -> None:
         )
 
 
-def with_logits(transformer: Any) -> Any:
+def _with_logits(transformer: Any) -> Any:
     """The same assembler, whose head gives logits whatever activation its model ends in."""
     twin = copy.copy(transformer)
     name = twin.full_name("MLM-Activation")

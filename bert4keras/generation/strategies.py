@@ -18,15 +18,15 @@ from .._compat import DrawnSeed
 from .._scores import is_masked, lowest
 from .processors import History
 
-NO_HYPOTHESIS = lowest("float32")  # score of a place in a beam that nothing has filled yet
+_NO_HYPOTHESIS = lowest("float32")  # score of a place in a beam that nothing has filled yet
 
 
-def exists(scores: Any) -> Any:
+def _exists(scores: Any) -> Any:
     """Return where a sum of log-probabilities belongs to a hypothesis without a banned token."""
     return ~is_masked(scores, "float32")
 
 
-def log_normalizer(logits: Any) -> Any:
+def _log_normalizer(logits: Any) -> Any:
     """Log of the sum of exponentials over the vocabulary: (R, V) to (R, 1)."""
     return ops.logsumexp(logits, axis=-1, keepdims=True)
 
@@ -101,7 +101,7 @@ class Strategy:
             Tokens (R,); the rows that they continue, (R,) or None for each its own; the state.
         """
         chosen = ops.cast(self.pick(logits, state, history.step), "int32")
-        gained = ops.take_along_axis(logits - log_normalizer(logits), chosen[:, None], axis=1)
+        gained = ops.take_along_axis(logits - _log_normalizer(logits), chosen[:, None], axis=1)
         going = ops.logical_not(state["over"])
         chosen = ops.where(going, chosen, 0)
         ends = state["ends"] + ops.where(going, ending.counts(chosen), 0)
@@ -194,13 +194,13 @@ class Sample(Strategy):
     def pick(self, logits, state, step):
         import keras
 
-        logits = keep_top(logits / self.temperature, self.top_k, self.top_p)
+        logits = _keep_top(logits / self.temperature, self.top_k, self.top_p)
         seed = DrawnSeed(ops.cast(ops.take(state["seeds"], step, axis=0), "uint32"))
         noise = keras.random.uniform(logits.shape, 1e-20, 1.0, seed=seed)
         return ops.argmax(logits - ops.log(-ops.log(noise)), axis=-1)  # Gumbel's trick
 
 
-def keep_top(logits: Any, top_k: int | None, top_p: float | None) -> Any:
+def _keep_top(logits: Any, top_k: int | None, top_p: float | None) -> Any:
     """Logits (R, V) with all but the most probable tokens banned."""
     vocab_size = logits.shape[1]
     if top_k is not None and top_k < vocab_size:
@@ -243,12 +243,12 @@ class BeamSearch(Strategy):
         return self.beams
 
     def start(self, batch, length, limit):
-        alone = np.full((batch, self.beams), NO_HYPOTHESIS, "float32")
+        alone = np.full((batch, self.beams), _NO_HYPOTHESIS, "float32")
         alone[:, 0] = 0.0  # all beams begin equal: only one of them may be continued
         return {
             "score": ops.convert_to_tensor(alone),
             "ends": ops.zeros((batch * self.beams,), "int32"),
-            "best": ops.full((batch, self.n), NO_HYPOTHESIS, "float32"),
+            "best": ops.full((batch, self.n), _NO_HYPOTHESIS, "float32"),
             "best_tokens": ops.zeros((batch, self.n, length), "int32"),
             "best_length": ops.zeros((batch, self.n), "int32"),
             "limit": ops.cast(limit, "int32"),
@@ -267,19 +267,19 @@ class BeamSearch(Strategy):
         # The 2 W best continuations of each beam hold the 2 W best of all.
         few = min(2 * beams, vocab_size)
         values, tokens = ops.top_k(logits, few)
-        values = ops.reshape(values - log_normalizer(logits), (batch, beams, few))
+        values = ops.reshape(values - _log_normalizer(logits), (batch, beams, few))
         values = ops.reshape(values + state["score"][:, :, None], (batch, beams * few))
         few = min(2 * beams, beams * few)
         values, places = ops.top_k(values, few)
         tokens = ops.reshape(ops.cast(tokens, "int32"), (batch, -1))
         tokens = ops.take_along_axis(tokens, places, axis=1)
         first = ops.arange(batch, dtype="int32")[:, None] * beams
-        parents = ops.cast(places, "int32") // (logits_few(beams, vocab_size)) + first
+        parents = ops.cast(places, "int32") // (_logits_few(beams, vocab_size)) + first
         ends = ops.take(state["ends"], parents, axis=0) + ending.counts(tokens)
         over = ends >= ending.times
         state = self._keep(state, history, values, tokens, parents, over)
         # The W best of those that go on; there always are as many, since W ends at most.
-        going = ops.where(over, NO_HYPOTHESIS, values)
+        going = ops.where(over, _NO_HYPOTHESIS, values)
         score, places = ops.top_k(going, beams)
         pick = lambda x: ops.take_along_axis(x, places, axis=1)  # noqa: E731
         flat = lambda x: ops.reshape(pick(x), (rows,))  # noqa: E731
@@ -291,9 +291,9 @@ class BeamSearch(Strategy):
         batch, few = tokens.shape
         length = history.step + 1
         # What is not among the W best has lost, ended or not: so one beam is greedy.
-        alive = ops.logical_and(over, exists(values))
+        alive = ops.logical_and(over, _exists(values))
         alive = ops.logical_and(alive, ops.arange(few) < self.beams)
-        new = ops.where(alive, self.normalized(values, length), NO_HYPOTHESIS)
+        new = ops.where(alive, self.normalized(values, length), _NO_HYPOTHESIS)
         best, places = ops.top_k(ops.concatenate([state["best"], new], axis=1), self.n)
         written = ops.take(history.tokens, ops.reshape(parents, (-1,)), axis=0)
         column = ops.arange(written.shape[1], dtype="int32")[None] == history.index
@@ -313,7 +313,7 @@ class BeamSearch(Strategy):
         # Scores are negative: with a penalty above 0 they can only look better when longer.
         longest = state["limit"] if self.length_penalty > 0 else ops.maximum(step, 1)
         most = ops.max(state["score"], axis=1)
-        hope = ops.where(exists(most), self.normalized(most, longest), NO_HYPOTHESIS)
+        hope = ops.where(_exists(most), self.normalized(most, longest), _NO_HYPOTHESIS)
         return ops.all(hope <= ops.min(state["best"], axis=1))
 
     def collect(self, state, tokens, columns):
@@ -327,18 +327,18 @@ class BeamSearch(Strategy):
                 for row, n, score in zip(
                     state["best_tokens"][b], state["best_length"][b], state["best"][b], strict=True
                 )
-                if exists(score)
+                if _exists(score)
             ]
             # What the limit cut off is a hypothesis too.
             group += [
                 (row[columns : columns + limit].tolist(), float(score) / limit**self.length_penalty)
                 for row, score in zip(going[b], state["score"][b], strict=True)
-                if exists(score) and not state["stopped"]
+                if _exists(score) and not state["stopped"]
             ]
             found.append(sorted(group, key=lambda item: -item[1])[: self.n])
         return found
 
 
-def logits_few(beams: int, vocab_size: int) -> int:
+def _logits_few(beams: int, vocab_size: int) -> int:
     """How many continuations of each beam take part."""
     return min(2 * beams, vocab_size)

@@ -15,11 +15,11 @@ from ..masks import AttentionMask, Mask, input_layer_name
 from ..positions import PositionIds
 from ..tokenizers.base import TokenizerBase
 
-SUPPORTED = ("token_ids", "segment_ids")
+_SUPPORTED = ("token_ids", "segment_ids")
 # Input of an encoder alone, or of an encoder-decoder, whose names say which part it is for.
-ENCODER_INPUT = "Encoder-Input-Token"
+_ENCODER_INPUT = "Encoder-Input-Token"
 # Lengths to which inputs are padded. Compiled backends see few shapes, and little is wasted.
-BUCKETS = (*range(8, 64, 8), *range(64, 128, 16), *range(128, 513, 32))
+_BUCKETS = (*range(8, 64, 8), *range(64, 128, 16), *range(128, 513, 32))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,8 +66,8 @@ class EncoderFacts:
                 "Put the head on `bert.output` and make keras.Model(bert.inputs, output)."
             )
         others = others or {}
-        known = {input_layer_name(name): name for name in SUPPORTED} | {n: n for n in others}
-        known[ENCODER_INPUT] = "token_ids"
+        known = {input_layer_name(name): name for name in _SUPPORTED} | {n: n for n in others}
+        known[_ENCODER_INPUT] = "token_ids"
         names = [known.get(tensor.name) for tensor in model.inputs]
         if None in names:
             raise ValueError(
@@ -110,17 +110,17 @@ class EncoderFacts:
 
         An encoder without a padding id takes rows of equal length only.
         """
-        buckets = BUCKETS
+        buckets = _BUCKETS
         if self.pad_token_id is None:
             buckets = None
         elif self.max_length is not None:
-            buckets = (*(n for n in BUCKETS if n < self.max_length), self.max_length)
+            buckets = (*(n for n in _BUCKETS if n < self.max_length), self.max_length)
         return [
             sequence_padding(
                 column,
                 value=value,
                 buckets=None if name in self.fixed else buckets,
-                dtype="int32" if name in SUPPORTED else None,
+                dtype="int32" if name in _SUPPORTED else None,
             )
             for name, column, value in zip(
                 self.inputs, zip(*rows, strict=True), self.padding, strict=True

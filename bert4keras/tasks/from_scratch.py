@@ -10,7 +10,7 @@ from ..models import Backbone, build_transformer_model
 from ..tokenizers import Tokenizer
 from ..tokenizers.characters import is_cjk
 
-SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 def from_scratch(
@@ -44,7 +44,7 @@ def from_scratch(
     if not used:
         raise ValueError(f"no character of the texts occurs {min_count} times.")
     inside = [f"##{char}" for char in used if not is_cjk(char)]  # within a word, as in WordPiece
-    tokenizer = Tokenizer([*SPECIAL, *used, *inside], do_lower_case=True)
+    tokenizer = Tokenizer([*_SPECIAL, *used, *inside], do_lower_case=True)
     config = {  # what else there is to say is the family's
         "vocab_size": tokenizer.vocab_size,
         "hidden_size": hidden_size,

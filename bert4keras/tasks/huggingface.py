@@ -85,7 +85,7 @@ _MODERN = Head(
 )
 
 # Head of texts by family (`model_type`).
-SEQUENCE = {
+_SEQUENCE = {
     "bert": _POOLED,
     "albert": _POOLED,
     "ernie": _POOLED,
@@ -98,9 +98,13 @@ SEQUENCE = {
     "gpt": Head("score", "last", output_bias=False),
     "gpt2": Head("score", "last", output_bias=False),
 }
-TOKEN = {family: Head("classifier") for family in SEQUENCE} | {"modernbert": _MODERN}
-QUESTION = {family: Head("qa_outputs") for family in SEQUENCE} | {"modernbert": _MODERN}
-HEADS: dict[str, Mapping[str, Head]] = {"sequence": SEQUENCE, "token": TOKEN, "question": QUESTION}
+_TOKEN = {family: Head("classifier") for family in _SEQUENCE} | {"modernbert": _MODERN}
+_QUESTION = {family: Head("qa_outputs") for family in _SEQUENCE} | {"modernbert": _MODERN}
+HEADS: dict[str, Mapping[str, Head]] = {
+    "sequence": _SEQUENCE,
+    "token": _TOKEN,
+    "question": _QUESTION,
+}
 # How transformers spells a family in the names of its classes.
 CLASSES = {
     "roberta": "Roberta",
@@ -114,13 +118,13 @@ CLASSES = {
     "gpt": "OpenAIGPT",
 }
 # What a key of the config means where the config does not have it.
-DEFAULTS = {
+_DEFAULTS = {
     "pooler_hidden_act": "gelu",
     "classifier_pooling": "cls",
     "classifier_activation": "gelu",
     "classifier_bias": False,
 }
-POOLINGS = {"cls": "first", "mean": "mean"}
+_POOLINGS = {"cls": "first", "mean": "mean"}
 
 
 def head_of(family: str, kind: str) -> Head:
@@ -143,7 +147,7 @@ def head_of(family: str, kind: str) -> Head:
     return head
 
 
-def new_head(family: str, kind: str) -> Head:
+def _new_head(family: str, kind: str) -> Head:
     """The head that a new model of a family gets: the one of transformers, or a plain one."""
     try:
         return head_of(family, kind)
@@ -163,12 +167,12 @@ def attach(bert: Backbone, head: Head, width: int, dropout: float = 0.1) -> kera
     Returns:
         A model whose output are scores without activation, float32, (B, C) or (B, T, C).
     """
-    values = {**DEFAULTS, **bert.config.extra, **dataclasses.asdict(bert.config)}
+    values = {**_DEFAULTS, **bert.config.extra, **dataclasses.asdict(bert.config)}
 
     def setting(value: Any) -> Any:
         return values[value[1:]] if isinstance(value, str) and value.startswith(":") else value
 
-    x = pool(bert, POOLINGS.get(setting(head.pooling), setting(head.pooling)))
+    x = pool(bert, _POOLINGS.get(setting(head.pooling), setting(head.pooling)))
     initializer = bert.transformer.initializer
     x = keras.layers.Dropout(dropout, name="Classifier-Dropout")(x)
     if head.dense:
@@ -201,7 +205,7 @@ def pool(bert: Backbone, pooling: str) -> Any:
     return layers[pooling](name="Classifier-Pooling")(bert.output)
 
 
-def tables_with(family: str, head: Head) -> tuple[WeightTable, ...]:
+def _tables_with(family: str, head: Head) -> tuple[WeightTable, ...]:
     """The tables of a family in Hugging Face layout, with the head's rows.
 
     The language-model head of pretraining goes: for some families it has the same tensor names.
@@ -242,13 +246,13 @@ def build_with_head(
     if isinstance(checkpoint, Backbone):
         if tokenizer is None:
             raise TaskError(WITHOUT_TOKENIZER)
-        bert, head = checkpoint, new_head(checkpoint.config.model_type, kind)
+        bert, head = checkpoint, _new_head(checkpoint.config.model_type, kind)
         pooled = isinstance(bert.output, (list, tuple)) or len(bert.output.shape) != 3
         if head.pooling == "pooler" and not pooled:
             head = dataclasses.replace(head, pooling="first")
         return tokenizer, attach(bert, head, width, dropout)
     checkpoint = locate(checkpoint)
-    head = new_head(read_config(checkpoint).get("model_type", "bert"), kind)
+    head = _new_head(read_config(checkpoint).get("model_type", "bert"), kind)
     if head.pooling == "pooler":
         options = {"with_pool": True, "ignore": ("Pooler-Dense/*",), **options}
     tokenizer, bert = open_encoder(checkpoint, tokenizer, options)
@@ -287,7 +291,7 @@ def model_with_head(
     options = {"with_mlm": False, "with_pool": head.pooling == "pooler", **options}
     bert = build_transformer_model(dict(config), **options)
     model = attach(bert, head, width, dropout)
-    load(model, directory, tables=tables_with(bert.config.model_type, head))
+    load(model, directory, tables=_tables_with(bert.config.model_type, head))
     return model
 
 
@@ -305,7 +309,7 @@ def save_with_head(
     family = config.get("model_type", "bert")
     named = [x for x in config.get("architectures") or [] if x.endswith(KINDS[kind])]
     config = {**config, "architectures": named or [architecture(family, kind)]}
-    tables = tables_with(family, head_of(family, kind))
+    tables = _tables_with(family, head_of(family, kind))
     known = get_family(family).transformer.config_class.from_dict(config)
     return save(model, directory, tables=tables, config=known)
 

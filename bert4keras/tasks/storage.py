@@ -24,20 +24,20 @@ from ..tokenizers import Tokenizer
 from .base import TASKS, Task, TaskError
 from .pretrained import locate
 
-FORMAT = 1
-TASK, MODEL, CARD = "task.json", "model.keras", "README.md"
+_FORMAT = 1
+_TASK, _MODEL, _CARD = "task.json", "model.keras", "README.md"
 
 
 def save_task(task: Task, directory: str | Path, card: str | None = None) -> None:
     """See `Task.save`."""
     directory = Path(directory)
-    if directory.exists() and not (directory / TASK).is_file() and any(directory.iterdir()):
+    if directory.exists() and not (directory / _TASK).is_file() and any(directory.iterdir()):
         raise TaskError(
             f"{directory} exists and holds no task; it is not replaced. Choose another directory, "
             "or remove it."
         )
     values = {
-        "format": FORMAT,
+        "format": _FORMAT,
         "task": type(task).__name__,
         "bert4keras": _version(),
         "options": task.get_config(),
@@ -50,10 +50,10 @@ def save_task(task: Task, directory: str | Path, card: str | None = None) -> Non
         ) from None
     with atomic_directory(directory) as staging:
         task.tokenizer.save(staging)
-        save_model(task.model, staging / MODEL)
+        save_model(task.model, staging / _MODEL)
         task.save_assets(staging)
-        (staging / TASK).write_text(text, encoding="utf-8")
-        (staging / CARD).write_text(card or model_card(task), encoding="utf-8")
+        (staging / _TASK).write_text(text, encoding="utf-8")
+        (staging / _CARD).write_text(card or _model_card(task), encoding="utf-8")
 
 
 def load_task(directory: str | Path, cls: type[Task] | None = None) -> Task:
@@ -76,20 +76,20 @@ def load_task(directory: str | Path, cls: type[Task] | None = None) -> Task:
             f"{directory} is no directory; give what Task.save wrote, or hf://org/name."
         )
     foreign = any((directory / name).is_file() for name in ("config.json", "modules.json"))
-    if foreign and not (directory / TASK).is_file():
+    if foreign and not (directory / _TASK).is_file():
         return (cls or _class_of(directory)).from_huggingface(directory)
-    values = read_task_file(directory)
+    values = _read_task_file(directory)
     written = TASKS[values["task"]]
     known = inspect.signature(written.__init__).parameters
     unknown = sorted(set(values["options"]) - set(known))
     if unknown:
         raise TaskError(
-            f"{directory / TASK} has options that {written.__name__} does not take: {unknown}. "
+            f"{directory / _TASK} has options that {written.__name__} does not take: {unknown}. "
             "Was it "
             f"written by another version ({short_repr(values.get('bert4keras'))})?"
         )
     tokenizer = Tokenizer.from_pretrained(directory)
-    path = require_regular_file(directory / MODEL, TaskError)
+    path = require_regular_file(directory / _MODEL, TaskError)
     try:
         model = keras.saving.load_model(path, safe_mode=True)
     except (TypeError, ValueError, OSError, KeyError) as error:
@@ -97,26 +97,26 @@ def load_task(directory: str | Path, cls: type[Task] | None = None) -> Task:
     return written(tokenizer, model, **values["options"], **written.load_assets(directory))
 
 
-def read_task_file(directory: Path) -> dict[str, Any]:
+def _read_task_file(directory: Path) -> dict[str, Any]:
     """The content of task.json, checked.
 
     Raises:
         TaskError: naming file, key and value.
     """
-    path = directory / TASK
+    path = directory / _TASK
     if not path.is_file():
         raise TaskError(
-            f"{directory} has neither {TASK} (written by Task.save) nor config.json (a checkpoint "
+            f"{directory} has neither {_TASK} (written by Task.save) nor config.json (a checkpoint "
             "of transformers), so it is no task."
         )
     values = read_json(path, TaskError)
     number = values.get("format")
     if type(number) is not int or number < 1:
         raise TaskError(f"{path}: format must be a number from 1, not {short_repr(number)}.")
-    if number > FORMAT:
+    if number > _FORMAT:
         raise TaskError(
             f"{path} has format {number}, and bert4keras {_version()} reads up to "
-            f"{FORMAT}. Install a newer version."
+            f"{_FORMAT}. Install a newer version."
         )
     if not isinstance(values.get("options"), Mapping):
         raise TaskError(
@@ -149,7 +149,7 @@ def _class_of(directory: Path) -> type[Task]:
     )
 
 
-def model_card(task: Task) -> str:
+def _model_card(task: Task) -> str:
     """A README.md for a saved task: what it is and how to call it."""
     name = type(task).__name__
     options = "\n".join(

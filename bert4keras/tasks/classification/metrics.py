@@ -18,7 +18,7 @@ def classification_scores(predicted: Sequence[str], labels: Sequence[str]) -> di
     pairs = list(zip(predicted, labels, strict=True))
     names = sorted({name for pair in pairs for name in pair}, key=str)
     f1 = [
-        f1_of_sets(
+        _f1_of_sets(
             [[p] if p == n else [] for p, _ in pairs], [[t] if t == n else [] for _, t in pairs]
         )
         for n in names
@@ -38,7 +38,7 @@ def multi_label_scores(
         predicted, labels: N sets of labels each, N > 0.
     """
     exact = [set(p) == set(t) for p, t in zip(predicted, labels, strict=True)]
-    return {"micro_f1": f1_of_sets(predicted, labels), "exact_match": float(np.mean(exact))}
+    return {"micro_f1": _f1_of_sets(predicted, labels), "exact_match": float(np.mean(exact))}
 
 
 def regression_scores(predicted: Sequence[float], labels: Sequence[float]) -> dict[str, float]:
@@ -55,7 +55,7 @@ def regression_scores(predicted: Sequence[float], labels: Sequence[float]) -> di
     }
 
 
-def f1_of_sets(predicted: Sequence[Collection], labels: Sequence[Collection]) -> float:
+def _f1_of_sets(predicted: Sequence[Collection], labels: Sequence[Collection]) -> float:
     """F1 of items, counted over all pairs of sets; 1 where nothing is to be found nor found."""
     found = sum(len(set(p)) for p in predicted)
     wanted = sum(len(set(t)) for t in labels)

@@ -12,9 +12,9 @@ from ...data import DataFileError, is_header, read_json_rows, read_table
 
 PROBLEMS = ("single_label", "multi_label", "regression")
 # Usual names of columns and of keys of JSON objects. The first one that is there counts.
-TEXT = ("text", "sentence", "content", "review", "title", "query", "question", "utterance")
-TEXT += ("文本", "句子", "内容", "评论", "标题", "问题")
-PAIRS = (
+_TEXT = ("text", "sentence", "content", "review", "title", "query", "question", "utterance")
+_TEXT += ("文本", "句子", "内容", "评论", "标题", "问题")
+_PAIRS = (
     ("text_a", "text_b"),
     ("sentence1", "sentence2"),
     ("sentence_a", "sentence_b"),
@@ -25,7 +25,7 @@ PAIRS = (
     ("question", "sentence"),
     ("first", "second"),
 )
-LABEL = (
+_LABEL = (
     "label_desc",
     "label",
     "labels",
@@ -36,8 +36,8 @@ LABEL = (
     "category",
     "class",
 )
-LABEL += ("sentiment", "intent", "topic", "topics", "标签", "类别", "分类", "情感", "分数")
-NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?")
+_LABEL += ("sentiment", "intent", "topic", "topics", "标签", "类别", "分类", "情感", "分数")
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?")
 
 Label = str | tuple[str, ...] | float
 
@@ -171,10 +171,10 @@ def _cells(
 def _usual_names(row: Mapping[str, Any], pair: bool) -> list[str] | None:
     """The keys of text(s) and label by their usual names; None if they are not there."""
     spelt = {re.sub(r"[\W_]+", "_", name.strip().lower()): name for name in row}
-    label = next((spelt[name] for name in LABEL if name in spelt), None)
+    label = next((spelt[name] for name in _LABEL if name in spelt), None)
     if label is None:
         return None
-    for names in PAIRS if pair else [(name,) for name in TEXT]:
+    for names in _PAIRS if pair else [(name,) for name in _TEXT]:
         if all(name in spelt and spelt[name] != label for name in names):
             return [*(spelt[name] for name in names), label]
     return None
@@ -195,7 +195,7 @@ def _label(value: Any, problem: str) -> Label:
         return tuple(dict.fromkeys(_name(part) for part in parts if str(part).strip()))
     if problem == "regression":
         number = not isinstance(value, (str, bool)) and isinstance(value, (int, float))
-        if not number and not (isinstance(value, str) and NUMBER.fullmatch(value)):
+        if not number and not (isinstance(value, str) and _NUMBER.fullmatch(value)):
             raise ValueError(f"expected a number, not {str(value)[:40]!r}")
         return float(value)
     return _name(value)

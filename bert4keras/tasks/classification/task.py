@@ -17,7 +17,7 @@ from ..windows import text_windows
 from .metrics import classification_scores, multi_label_scores, regression_scores
 from .readers import PROBLEMS
 
-UNLABELLED = -1  # class of a text without a label, on which only `VAT` trains
+_UNLABELLED = -1  # class of a text without a label, on which only `VAT` trains
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -134,7 +134,7 @@ class TextClassifier(Task):
         """The loss of the problem, for `model.compile`."""
         if self.problem == "single_label":
             return keras.losses.SparseCategoricalCrossentropy(
-                from_logits=True, ignore_class=UNLABELLED
+                from_logits=True, ignore_class=_UNLABELLED
             )
         if self.problem == "multi_label":
             return multilabel_categorical_crossentropy
@@ -152,7 +152,7 @@ class TextClassifier(Task):
         if self.problem == "regression":
             return np.array([float(label)], "float32")
         if self.problem == "single_label":
-            return np.array(UNLABELLED if label is None else self._label_id(label), "int32")
+            return np.array(_UNLABELLED if label is None else self._label_id(label), "int32")
         names = [label] if isinstance(label, str) else label
         values = np.zeros(len(self.labels), "float32")
         values[[self._label_id(name) for name in names]] = 1
@@ -206,10 +206,10 @@ class TextClassifier(Task):
         from ..huggingface import load_with_head
 
         tokenizer, model, config = load_with_head(directory, "sequence", options)
-        return cls(tokenizer, model, *problem_of(config))
+        return cls(tokenizer, model, *_problem_of(config))
 
 
-def problem_of(config: dict[str, Any]) -> tuple[list[str], str]:
+def _problem_of(config: dict[str, Any]) -> tuple[list[str], str]:
     """Labels and kind of problem of a config of transformers."""
     names = {int(i): str(name) for i, name in (config.get("id2label") or {}).items()}
     labels = [names[i] for i in sorted(names)]

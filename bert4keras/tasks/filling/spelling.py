@@ -10,7 +10,7 @@ from ...tokenizers.base import TokenizerBase
 from ...tokenizers.spans import Span
 
 MASK = "[MASK]"  # understood in texts whatever the tokenizer calls it
-BLANKS = ("▁", "Ġ")  # marks of SentencePiece and of byte-level BPE for a blank before a token
+_BLANKS = ("▁", "Ġ")  # marks of SentencePiece and of byte-level BPE for a blank before a token
 
 
 def find_masks(text: str, token: str) -> tuple[str, list[Span]]:
@@ -90,4 +90,4 @@ def _joint(tokenizer: TokenizerBase, token_id: int, word: str) -> tuple[str | No
     if isinstance(tokenizer, Tokenizer):
         continues = len(token) > 2 and token.startswith("##")
         return ("", word[2:]) if continues else (None, word)
-    return (" " if token.startswith(BLANKS) else ""), word
+    return (" " if token.startswith(_BLANKS) else ""), word

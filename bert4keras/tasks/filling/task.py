@@ -24,12 +24,12 @@ from .labels import label_ids
 from .places import locate_masks, write_tokens
 from .spelling import fill_text, find_masks, token_text
 
-JOINT = ("iterative", "independent")
-OVERLAP = 0.5  # of windows, so that a mask has at least a quarter of one on either side
+_JOINT = ("iterative", "independent")
+_OVERLAP = 0.5  # of windows, so that a mask has at least a quarter of one on either side
 MOST = 1 << 27  # scores that the model gives at a time: half a gigabyte
 
 # The most probable tokens for a mask: their ids and log-probabilities, the best first.
-Best = tuple[np.ndarray, np.ndarray]
+_Best = tuple[np.ndarray, np.ndarray]
 
 
 @register_task
@@ -84,8 +84,8 @@ class FillMask(Task):
             )
         if self.encoder.mask.is_causal:
             raise TaskError("the model reads from left to right: what follows a mask is not seen.")
-        if joint not in JOINT:
-            raise TaskError(f"joint={joint!r} must be one of {', '.join(JOINT)}.")
+        if joint not in _JOINT:
+            raise TaskError(f"joint={joint!r} must be one of {', '.join(_JOINT)}.")
         self._excluded = np.ones(shape[-1], bool)
         self._excluded[sorted(tokenizer.vocab.values())] = False
         self._excluded[special_ids(tokenizer)] = True
@@ -143,7 +143,7 @@ class FillMask(Task):
                 f"{sample!r:.60} has no mask; write [MASK] in the place of each token that is to "
                 "be filled in."
             )
-        windows = text_windows(self.tokenizer, text, None, self.maxlen, OVERLAP, special=True)
+        windows = text_windows(self.tokenizer, text, None, self.maxlen, _OVERLAP, special=True)
         windows, masks = locate_masks(spans, windows, self.tokenizer.token_mask_id)
         if len(masks.places) != len(spans):
             raise TaskError(
@@ -169,7 +169,7 @@ class FillMask(Task):
         return answers
 
     def decode(
-        self, outputs: Sequence[dict[int, Best]], encoded: Encoded
+        self, outputs: Sequence[dict[int, _Best]], encoded: Encoded
     ) -> list[Filling] | FilledText:
         """The fillings after one reading: candidates for each mask, and all best ones together.
 
@@ -228,23 +228,23 @@ class FillMask(Task):
             outputs = self._read(texts, batch_size, False)
         return filled
 
-    def _of_masks(self, outputs: Sequence[dict[int, Best]], encoded: Encoded) -> list[Best]:
+    def _of_masks(self, outputs: Sequence[dict[int, _Best]], encoded: Encoded) -> list[_Best]:
         return [outputs[w][position] for w, position in encoded.extra.places]
 
     def _read(
         self, encoded: Sequence[Encoded], batch_size: int, progress: bool | None
-    ) -> list[list[dict[int, Best]]]:
+    ) -> list[list[dict[int, _Best]]]:
         """By text and window, the most probable tokens by position of a mask."""
         rows = [row for one in encoded for row in one.rows]
         positions = [list(masks) for one in encoded for masks in one.extra.numbers]
 
-        def keep(scores: np.ndarray, i: int) -> dict[int, Best]:
+        def keep(scores: np.ndarray, i: int) -> dict[int, _Best]:
             return {p: self._best(scores[p]) for p in positions[i]}
 
         found = iter(self._run(rows, batch_size, progress, keep))
         return [[next(found) for _ in one.rows] for one in encoded]
 
-    def _best(self, scores: np.ndarray) -> Best:
+    def _best(self, scores: np.ndarray) -> _Best:
         """The `top_k` most probable tokens by the scores (V,) of a position."""
         logps = _log_probabilities(scores)
         logps[self._excluded] = -np.inf

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ...tokenizers import Tokenizer
 from ...tokenizers.base import TokenizerBase
 
-UNFINISHED = "\ufffd"  # stands for bytes that are no whole character (yet)
+_UNFINISHED = "\ufffd"  # stands for bytes that are no whole character (yet)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +89,7 @@ class TextStream:
     def _certain(self, ids: list[int]) -> str:
         """Beginning of the text of these tokens that no further token changes."""
         if not isinstance(self.tokenizer, Tokenizer):
-            return self.tokenizer.decode(ids).rstrip(UNFINISHED).rstrip()
+            return self.tokenizer.decode(ids).rstrip(_UNFINISHED).rstrip()
         starts = self._word_starts(ids)
         if len(starts) < 3:
             return ""

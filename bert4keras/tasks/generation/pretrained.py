@@ -18,7 +18,7 @@ from .prompts import used_tokens
 if TYPE_CHECKING:
     from .task import Generator
 
-CLASSES = {
+_CLASSES = {
     "gpt2": "GPT2LMHeadModel",
     "openai-gpt": "OpenAIGPTLMHeadModel",
     "t5": "T5ForConditionalGeneration",
@@ -73,7 +73,7 @@ def write_generator(task: Generator, directory: str | Path) -> None:
         TaskError: transformers has no class for the model.
     """
     values = task.model.config.to_json_dict()
-    name = CLASSES.get(values.get("model_type", ""))
+    name = _CLASSES.get(values.get("model_type", ""))
     if name is None or task.kind == "unilm" or task.conditions:
         raise TaskError(
             f"transformers has no class for a {values.get('model_type')} that writes as "

@@ -11,7 +11,7 @@ import numpy as np
 from ...tokenizers.base import TokenizerBase
 from ..base import TaskError
 
-TRUNCATE = ("error", "left", "right")
+_TRUNCATE = ("error", "left", "right")
 NONE = -1  # label of what is not to be predicted
 
 
@@ -112,8 +112,8 @@ class PromptEncoder:
         decoder_start: int = 0,
         conditions: Sequence[str] = (),
     ):
-        if truncate not in TRUNCATE:
-            raise TaskError(f"truncate={truncate!r} must be one of {', '.join(TRUNCATE)}.")
+        if truncate not in _TRUNCATE:
+            raise TaskError(f"truncate={truncate!r} must be one of {', '.join(_TRUNCATE)}.")
         self.tokenizer, self.kind, self.truncate = tokenizer, kind, truncate
         self.decoder_start, self.conditions = decoder_start, list(conditions)
         self.head = int(tokenizer.pattern.startswith("S") and tokenizer.token_start is not None)

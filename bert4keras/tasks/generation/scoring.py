@@ -11,7 +11,7 @@ from keras import ops
 from ...data import sequence_padding
 from .prompts import NONE
 
-LENGTHS = (*range(16, 128, 16), *range(128, 1025, 64))
+_LENGTHS = (*range(16, 128, 16), *range(128, 1025, 64))
 
 
 class TokenScorer:
@@ -32,7 +32,7 @@ class TokenScorer:
         max_length: int | None = None,
     ):
         self.padding = padding
-        self.lengths = [n for n in LENGTHS if max_length is None or n <= max_length]
+        self.lengths = [n for n in _LENGTHS if max_length is None or n <= max_length]
         labels = keras.Input((None,), dtype="int32", name="Input-Label")
         scores = ops.cast(model.output, "float32")
         chosen = ops.maximum(labels, 0)[..., None]

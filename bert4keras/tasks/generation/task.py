@@ -23,7 +23,7 @@ from .scoring import TokenScorer
 from .settings import PROCESSORS, STRATEGIES, setting_of, to_values, with_options
 from .writing import write
 
-CONDITION, DECODER = "Input-Condition", "Decoder-Input-Token"
+_CONDITION, _DECODER = "Input-Condition", "Decoder-Input-Token"
 
 
 @register_task
@@ -64,7 +64,7 @@ class Generator(Task):
     """
 
     architecture = ("LMHeadModel", "ForConditionalGeneration")
-    extra_inputs: ClassVar = {DECODER: None, CONDITION: 0.0}
+    extra_inputs: ClassVar = {_DECODER: None, _CONDITION: 0.0}
 
     def __init__(
         self,

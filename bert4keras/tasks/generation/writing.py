@@ -43,14 +43,14 @@ def write(
         before = prompt if continues else ()
         answers.append(
             [
-                answer_of(text_of(tokenizer, ids, before), len(ids), score, request)
+                _answer_of(text_of(tokenizer, ids, before), len(ids), score, request)
                 for ids, score in zip(some, scores, strict=True)
             ]
         )
     return answers
 
 
-def answer_of(text: str, count: int, score: float, request: Mapping[str, Any]) -> Generation:
+def _answer_of(text: str, count: int, score: float, request: Mapping[str, Any]) -> Generation:
     """A text of `count` tokens, the end token left out, with a score of the strategy."""
     ended = count < request["max_new_tokens"]
     tokens = count + ended

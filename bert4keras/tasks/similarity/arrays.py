@@ -13,7 +13,7 @@ import numpy as np
 from ..._files import atomic_file
 
 ROWS = 8192  # vectors of a corpus that are worked on at a time
-LONGEST = 1000  # bytes of a header, and of a text
+_LONGEST = 1000  # bytes of a header, and of a text
 
 
 class VectorFileError(ValueError):
@@ -97,7 +97,7 @@ def _read(
     if count * found.itemsize != len(data):
         fault = f"has {len(data)} bytes, too few or many for {shape}"
         raise VectorFileError(path, name, fault[:200])
-    if not found.itemsize or (dtype == "str" and len(data) > LONGEST):
+    if not found.itemsize or (dtype == "str" and len(data) > _LONGEST):
         raise VectorFileError(path, name, f"is text of {len(data)} bytes")
     return np.frombuffer(data, found).reshape(shape, order="F" if ordered else "C")
 
@@ -110,7 +110,7 @@ def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
     }
     if version not in read:
         raise ValueError(f"version {version} of the format")
-    shape, ordered, dtype = read[version](file, max_header_size=LONGEST)
+    shape, ordered, dtype = read[version](file, max_header_size=_LONGEST)
     return tuple(int(size) for size in shape), bool(ordered), dtype
 
 

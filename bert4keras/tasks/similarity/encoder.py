@@ -25,8 +25,8 @@ from .prompts import Prompted, prompted_windows
 from .search import TextIndex
 from .training import scored_pair, training_batches, training_model
 
-LONG_TEXTS = ("mean", "truncate")
-QUERY_PROMPTS, TEXT_PROMPTS = ("query",), ("document", "passage", "corpus")
+_LONG_TEXTS = ("mean", "truncate")
+_QUERY_PROMPTS, _TEXT_PROMPTS = ("query",), ("document", "passage", "corpus")
 
 
 @register_task
@@ -78,7 +78,7 @@ class SentenceEncoder(Task):
         if similarity not in SIMILARITIES:
             known = ", ".join(SIMILARITIES)
             raise TaskError(f"similarity={similarity!r} must be one of {known}.")
-        if long_texts not in LONG_TEXTS:
+        if long_texts not in _LONG_TEXTS:
             raise TaskError(f"long_texts={long_texts!r} must be 'mean' or 'truncate'.")
         self.prompts, self.default_prompt = dict(prompts or {}), default_prompt
         self.similarity_name, self.long_texts, self.lower_case = similarity, long_texts, lower_case
@@ -248,8 +248,8 @@ class SentenceEncoder(Task):
             )
         if not len(texts):
             raise TaskError("an index needs at least one text.")
-        prompt = prompt or next((name for name in TEXT_PROMPTS if name in self.prompts), None)
-        query_prompt = query_prompt or next((n for n in QUERY_PROMPTS if n in self.prompts), None)
+        prompt = prompt or next((name for name in _TEXT_PROMPTS if name in self.prompts), None)
+        query_prompt = query_prompt or next((n for n in _QUERY_PROMPTS if n in self.prompts), None)
         vectors = self.predict(texts, batch_size, prompt=prompt)
         return TextIndex(self, VectorIndex(vectors, texts, self.similarity_name), query_prompt)
 

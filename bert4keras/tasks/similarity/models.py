@@ -38,7 +38,7 @@ from ...models import Backbone
 from .pooling import MODES, SentencePooling
 from .whitening import Whitening
 
-DENSE, NORMALIZE = "Sentence-Dense", "Sentence-Normalize"  # names of layers
+DENSE, _NORMALIZE = "Sentence-Dense", "Sentence-Normalize"  # names of layers
 
 
 def sentence_encoder(
@@ -87,7 +87,7 @@ def dense_layer(
 
 def normalize_layer() -> keras.layers.Layer:
     """The layer that gives vectors length 1; zeros stay zeros."""
-    return keras.layers.UnitNormalization(dtype="float32", name=NORMALIZE)
+    return keras.layers.UnitNormalization(dtype="float32", name=_NORMALIZE)
 
 
 def cosine_model(encoder: keras.Model) -> keras.Model:

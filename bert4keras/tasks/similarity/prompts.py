@@ -11,7 +11,7 @@ from ..base import TaskError
 from ..windows import TextWindow, sliding_windows, text_windows
 
 OVERLAP = 0.25  # share of a window that the next one repeats
-LEAST = 8  # tokens of a text that a window has besides the prompt
+_LEAST = 8  # tokens of a text that a window has besides the prompt
 
 
 class Prompted(NamedTuple):
@@ -48,7 +48,7 @@ def prompted_windows(
     last = len(prompt.rstrip())
     start += sum(first < last for first, _ in whole.offsets[start:end])
     room = end + spare - start
-    if room < LEAST:
+    if room < _LEAST:
         raise TaskError(f"the prompt {prompt!r:.60} leaves no room for a text in {maxlen} tokens.")
     stride = max(1, int(room * (1 - OVERLAP)))
     return [

@@ -12,7 +12,7 @@ from ...data import DataFileError, is_header, read_json_rows, read_table
 
 FIRST = ("sentence1", "text1", "text_a", "first", "question1", "query", "sent1", "premise")
 SECOND = ("sentence2", "text2", "text_b", "second", "question2", "title", "sent2", "hypothesis")
-SCORE = ("score", "label", "similarity", "similarity_score", "relatedness_score", "is_duplicate")
+_SCORE = ("score", "label", "similarity", "similarity_score", "relatedness_score", "is_duplicate")
 
 
 class ScoredPair(NamedTuple):
@@ -53,9 +53,9 @@ def read_pairs(
 
 
 def _of_object(where: str, row: Mapping[str, Any]) -> ScoredPair:
-    found = [next((key for key in keys if key in row), None) for keys in (FIRST, SECOND, SCORE)]
+    found = [next((key for key in keys if key in row), None) for keys in (FIRST, SECOND, _SCORE)]
     if None in found:
-        wanted = (FIRST, SECOND, SCORE)[found.index(None)]
+        wanted = (FIRST, SECOND, _SCORE)[found.index(None)]
         raise DataFileError(f"{where}: none of the keys {', '.join(wanted)}, but {list(row)}")
     first, second, score = (row[key] for key in found)
     return _pair(where, first, second, score)
@@ -91,7 +91,7 @@ def _named_columns(names: Sequence[str]) -> tuple[int, ...] | None:
     cleaned = [name.strip().lower().removeprefix("#") for name in names]
     found = [
         next((cleaned.index(key) for key in keys if key in cleaned), None)
-        for keys in (FIRST, SECOND, SCORE)
+        for keys in (FIRST, SECOND, _SCORE)
     ]
     return None if None in found else tuple(found)
 

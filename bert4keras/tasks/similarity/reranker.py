@@ -22,7 +22,7 @@ from .ranking_metrics import pair_scores, ranking_scores
 from .sentence_transformers import SETTINGS, TORCH
 
 ACTIVATIONS = {"sigmoid": f"{TORCH}Sigmoid", "identity": "torch.nn.modules.linear.Identity"}
-LEGACY_KEY = "sbert_ce_default_activation_function"
+_LEGACY_KEY = "sbert_ce_default_activation_function"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -301,5 +301,5 @@ def _named(directory: Path, config: Mapping[str, Any]) -> str:
     own, path = config.get("sentence_transformers"), directory / SETTINGS
     settings = read_json(path, TaskError) if path.is_file() else {}
     places = (own if isinstance(own, dict) else {}, settings)
-    found = [place.get("activation_fn") for place in places] + [config.get(LEGACY_KEY)]
+    found = [place.get("activation_fn") for place in places] + [config.get(_LEGACY_KEY)]
     return next((name for name in found if isinstance(name, str) and name), "")

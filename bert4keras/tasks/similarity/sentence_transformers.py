@@ -146,7 +146,7 @@ def read_encoder(
     """
     known = describe(directory)
     tokenizer, bert = open_encoder(known.transformer, tokenizer, options)
-    model = attach_modules(bert, known.modules)
+    model = _attach_modules(bert, known.modules)
     lengths = (known.maxlen, EncoderFacts.of(model).max_length)
     return (
         tokenizer,
@@ -162,7 +162,7 @@ def read_encoder(
     )
 
 
-def attach_modules(bert: Backbone, modules: Sequence[Module]) -> keras.Model:
+def _attach_modules(bert: Backbone, modules: Sequence[Module]) -> keras.Model:
     """Put the modules behind the Transformer on an encoder, with their weights.
 
     Returns:

@@ -15,8 +15,8 @@ from ...tokenizers import TruncationWarning
 from ..base import Encoded, TaskError
 from .models import contrastive_model, cosine_model
 
-CONTRASTIVE = {"simcse": 1, "pairs": 2, "triples": 3}  # texts of a sample
-OBJECTIVES = ("cosent", *CONTRASTIVE)
+_CONTRASTIVE = {"simcse": 1, "pairs": 2, "triples": 3}  # texts of a sample
+OBJECTIVES = ("cosent", *_CONTRASTIVE)
 
 
 def training_model(
@@ -25,12 +25,12 @@ def training_model(
     """See `SentenceEncoder.training_model`."""
     if objective == "cosent":
         return cosine_model(encoder)
-    if objective not in CONTRASTIVE:
+    if objective not in _CONTRASTIVE:
         raise TaskError(f"objective={objective!r} must be one of {', '.join(OBJECTIVES)}.")
-    return contrastive_model(encoder, CONTRASTIVE[objective], scale, symmetric)
+    return contrastive_model(encoder, _CONTRASTIVE[objective], scale, symmetric)
 
 
-def texts_of(sample: Any) -> tuple[tuple[str, ...], float | None]:
+def _texts_of(sample: Any) -> tuple[tuple[str, ...], float | None]:
     """The texts of a training sample and its score, None if it has none.
 
     Raises:
@@ -78,7 +78,7 @@ def training_batches(
     """
     rows, long, kinds = [], 0, set()
     for sample in samples:
-        texts, score = texts_of(sample)
+        texts, score = _texts_of(sample)
         kinds.add((len(texts), score is None))
         if len(kinds) > 1:
             raise TaskError(

@@ -27,7 +27,7 @@ from .query import AGGREGATES, CONNECTIVES, OPERATORS, SQL, canonical_value
 from .value_linking import edit_distance
 
 TAGS = 1 + 2 * len(OPERATORS)
-MAX_TRIES = 100_000  # to find places for the values of a query
+_MAX_TRIES = 100_000  # to find places for the values of a query
 
 
 class UnsupportedQuery(ValueError):
@@ -206,7 +206,7 @@ def _closest(text: str, question: str, offsets, max_distance: float) -> list[tup
 def _disjoint(choices: Sequence[Sequence[tuple[int, int]]]) -> list | None:
     """One span of each list, none of which overlap; the first such choice.
 
-    To find that there is none may take as many tries as there are orders: after MAX_TRIES of them
+    To find that there is none may take as many tries as there are orders: after _MAX_TRIES of them
     there is said to be none.
     """
     tries = itertools.count()
@@ -215,7 +215,7 @@ def _disjoint(choices: Sequence[Sequence[tuple[int, int]]]) -> list | None:
         if number == len(choices):
             return []
         for span in choices[number]:
-            if next(tries) > MAX_TRIES:
+            if next(tries) > _MAX_TRIES:
                 return None
             if all(span[1] <= start or end <= span[0] for start, end in taken):
                 rest = rest_of(number + 1, (*taken, span))

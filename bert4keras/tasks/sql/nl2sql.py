@@ -19,7 +19,7 @@ from .labels import TAGS, EncodedQuestion
 from .query import AGGREGATES, CONNECTIVES, SQL, Table
 from .value_linking import ValueLinker
 
-NO_COLUMN = lowest("float16")  # score of a column that does not exist, the same in every dtype
+_NO_COLUMN = lowest("float16")  # score of a column that does not exist, the same in every dtype
 
 
 @serializable
@@ -85,7 +85,7 @@ class NL2SQL(EndsMask, keras.layers.Layer):
         headers = self.means(x, columns)
         mixed = ops.tanh(self.token(x)[:, :, None] + self.header(headers)[:, None])
         select, column = self.select(headers), self.attention(mixed)[..., 0]
-        nothing = ops.cast(NO_COLUMN, select.dtype)
+        nothing = ops.cast(_NO_COLUMN, select.dtype)
         return {
             "connective": self.connective(x[:, 0]),
             "select": ops.where(exists[:, :, None], select, nothing),

@@ -12,7 +12,7 @@ import unicodedata
 from decimal import Decimal
 from typing import Any
 
-MAX_DIGITS = 15  # of a whole number that float64 surely tells from its neighbours
+_MAX_DIGITS = 15  # of a whole number that float64 surely tells from its neighbours
 _MAX_LENGTH = 100
 
 _MINUS = str.maketrans(dict.fromkeys("\u2212\u2013\u2010\u2011\ufe63\uff0d", "-"))
@@ -119,6 +119,6 @@ def _float(number: Decimal) -> float | None:
     whole = number == number.to_integral_value() if number.adjusted() < 40 else True
     if not math.isfinite(found) or (found == 0) != (number == 0):
         return None
-    if whole and len(number.normalize().as_tuple().digits) > MAX_DIGITS:
+    if whole and len(number.normalize().as_tuple().digits) > _MAX_DIGITS:
         return None
     return found

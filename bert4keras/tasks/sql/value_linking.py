@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from .numbers import number_text, plain_number, read_number
 from .query import Condition, Table, canonical_value, is_empty
 
-LONGEST = 256  # characters of a value or a cell that is corrected; longer ones must be equal
+_LONGEST = 256  # characters of a value or a cell that is corrected; longer ones must be equal
 
 
 def edit_distance(first: str, second: str, limit: int | None = None) -> int:
@@ -93,7 +93,7 @@ class ValueLinker:
     def _closest(self, key: str, columns: Sequence[int]) -> tuple[int, str] | None:
         """Column and cell, if one is near enough."""
         preferred, number = columns[0], plain_number(key) is not None
-        if len(key) > LONGEST:
+        if len(key) > _LONGEST:
             return None
         best: tuple[int, str] | None = None
         least = float("inf")
@@ -102,7 +102,7 @@ class ValueLinker:
                 allowed = min(self.max_distance * max(len(cell), len(key)), least - 1)
                 # Another number is never meant, however near.
                 other = number and plain_number(cell) is not None
-                if allowed < 0 or len(cell) > LONGEST or other:
+                if allowed < 0 or len(cell) > _LONGEST or other:
                     continue
                 distance = edit_distance(key, cell, int(min(allowed, 10**6)))
                 if distance <= allowed:
