@@ -33,7 +33,7 @@ __all__ = [
 
 
 def __getattr__(name: str):
-    if name == "AutoRegressiveDecoder":  # of numpy alone: it needs nothing of the above
+    if name == "AutoRegressiveDecoder":  # only numpy: it needs nothing of the above
         from .autoregressive import AutoRegressiveDecoder
 
         return AutoRegressiveDecoder

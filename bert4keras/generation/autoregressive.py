@@ -1,8 +1,8 @@
-"""Beam search and sampling over a `predict` that the user writes.
+"""Beam search and sampling over a `predict` method that the user writes.
 
-`generate` is the quick way for one model of this package. This one asks for every next token
-through a Python method, so the scores may come from anywhere: several models, a server, a table,
-with whatever is forbidden set to zero.
+`generate` is faster for a model of this package. This decoder calls a Python method for every next
+token, so the scores may come from anywhere: several models, a server, a table with some tokens
+forbidden.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _RTYPES = ("probas", "logits")
 
 
 class AutoRegressiveDecoder:
-    """Decodes token by token; a subclass says how probable each next token is.
+    """Decoder whose subclass gives the probabilities of each next token.
 
     Args:
         start_id: token that every output begins with; None: outputs begin empty.
         end_id: token that ends an output; None: only `maxlen` ends it.
-        maxlen: most tokens to generate, the end token included, `start_id` not.
-        minlen: fewest tokens to generate, counted alike; the end token that would end an output
-            earlier is never chosen.
+        maxlen: largest number of tokens to generate, the end token included, `start_id` not.
+        minlen: smallest number of tokens to generate, counted in the same way; an end token that
+            would end an output earlier is never chosen.
 
     Example:
         >>> class Title(AutoRegressiveDecoder):
@@ -51,7 +51,7 @@ class AutoRegressiveDecoder:
         >>> title.beam_search(tokenizer.encode(text), topk=4)
         >>> title.beam_search_batch([tokenizer.encode(text) for text in texts], topk=4)
 
-    A batch needs no other `predict`: samples whose inputs have the same shapes share a call. With
+    The same `predict` serves a batch: samples whose inputs have the same shapes share a call. With
     `wraps(..., ragged=True)` all samples share it, and inputs arrive as lists of rows:
 
         >>> token_ids, lengths = self.join(inputs[0], output_ids)
@@ -65,18 +65,18 @@ class AutoRegressiveDecoder:
         self.maxlen = maxlen
         self.minlen = minlen
         self.models: dict[Any, LastToken] = {}
-        # What every output begins with, (1, t); a subclass may begin with more than one token.
+        # First tokens of every output, (1, t); a subclass may set more than one.
         self.first_output_ids = np.array([[] if start_id is None else [start_id]], dtype=int)
 
     @staticmethod
     def wraps(
         default_rtype: str = "probas", use_states: bool = False, ragged: bool = False
     ) -> Callable:
-        """Decorator of `predict`, which says what that returns.
+        """Decorate `predict` and declare what it returns.
 
         Args:
             default_rtype: `"probas"` or `"logits"` (not normalised), of shape (rows, V).
-            use_states: `predict` returns a pair of them and the new states.
+            use_states: `predict` returns a pair of scores and new states.
             ragged: inputs are lists of rows, which may differ in shape, instead of arrays.
 
         Returns:
@@ -102,15 +102,15 @@ class AutoRegressiveDecoder:
         return decorator
 
     def predict(self, inputs: list, output_ids: np.ndarray, states: Any) -> Any:
-        """Scores of the next token; to be written by the user, under `wraps`.
+        """Return scores of the next token; the user writes this method, under `wraps`.
 
         Args:
-            inputs: arrays (rows, ...), one for each input; what is written into them stays. With
+            inputs: arrays (rows, ...), one for each input; changes made to them in place remain. With
                 `ragged`, a list of `rows` arrays for each input.
             output_ids: int (rows, t), the outputs so far; they begin with `start_id`.
-            states: what the last call returned, or what the search was given. Arrays and tensors
-                with a row for each row of `output_ids`, also within lists, tuples and dicts, have
-                been put in the order of the new rows; anything else is as it was.
+            states: states of the last call, or those given to the search. Arrays and tensors with
+                one row for each row of `output_ids`, also inside lists, tuples and dicts, have
+                been reordered to the new rows; other values are unchanged.
 
         Returns:
             Array or tensor (rows, V), or a pair of it and the new states.
@@ -118,10 +118,10 @@ class AutoRegressiveDecoder:
         raise NotImplementedError(f"{type(self).__name__} must define predict.")
 
     def last_token(self, model: keras.Model) -> LastToken:
-        """The model cut down to its output at the last token of every row, made once.
+        """Return the model with its outputs at the last token of each row only; it is built once.
 
-        `last_token(model).predict(inputs)` takes the last column; `.predict(inputs, lengths)` the
-        last token of rows that are padded behind `lengths` (rows,) tokens.
+        `last_token(model).predict(inputs)` takes the last column; `.predict(inputs, lengths)` takes
+        the last token of rows with `lengths` (rows,) tokens before their padding.
         """
         if model not in self.models:
             self.models[model] = LastToken(model)
@@ -131,13 +131,13 @@ class AutoRegressiveDecoder:
     def join(
         prompts: Sequence, output_ids: np.ndarray, padding: int = 0, multiple_of: int | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Append to each prompt its output, with no gap, and pad at the end.
+        """Append to each prompt its output, without a gap, and pad at the end.
 
         Args:
             prompts: rows of one input, of any lengths.
-            output_ids: (rows, t), what is appended.
-            padding: value behind the shorter rows.
-            multiple_of: round the length up to a multiple of this: fewer shapes to compile.
+            output_ids: (rows, t), appended to the prompts.
+            padding: value after the shorter rows.
+            multiple_of: round the length up to a multiple, so that fewer shapes are compiled.
 
         Returns:
             Array (rows, T), and the lengths (rows,) of its rows without padding.
@@ -158,7 +158,7 @@ class AutoRegressiveDecoder:
         n_best: int | None = None,
         return_scores: bool = False,
     ) -> Any:
-        """The most probable output for one sample.
+        """Find the most probable output for one sample.
 
         Args:
             inputs_raw: the inputs of the sample, without a batch axis.
@@ -166,7 +166,7 @@ class AutoRegressiveDecoder:
                 `beam_search_batch`.
 
         Returns:
-            int array (t,), with `start_id` and the end token; as `n_best` and `return_scores` say.
+            int array (t,), with `start_id` and the end token; `n_best` and `return_scores` change it.
         """
         how = {"length_penalty": length_penalty, "n_best": n_best, "return_scores": return_scores}
         return self.beam_search_batch([inputs_raw], topk, states, temperature, min_ends, **how)[0]
@@ -183,28 +183,28 @@ class AutoRegressiveDecoder:
         n_best: int | None = None,
         return_scores: bool = False,
     ) -> list:
-        """The most probable outputs for several samples, whose inputs may differ in length.
+        """Find the most probable outputs for several samples, whose inputs may differ in length.
 
-        An output that ended is kept and competes with those that still grow, of which there are
-        always `topk`. A sample's search is over when nothing that grows can overtake.
+        A finished output is kept and competes with the `topk` outputs that still grow. The search
+        of a sample is over when no growing output can become better than the kept ones.
 
         Args:
-            batch: for each sample what `beam_search` takes.
-            topk: outputs that grow at a time, the beam size; 1 is greedy.
-            states: for the first `predict`; arrays with a row for each sample are shared out.
+            batch: for each sample the inputs that `beam_search` takes.
+            topk: beam size, the number of growing outputs; 1 equals greedy search.
+            states: for the first `predict`; arrays with a row for each sample are divided among them.
             temperature: divides the logits.
-            min_ends: end tokens that end an output (2: a question and an answer, each with one).
+            min_ends: number of end tokens that end an output (2: a question and an answer).
             length_penalty: outputs are ranked by their log-probability divided by the number of
                 generated tokens to this power; 0 ranks by the sum, 1 by the mean.
-            n_best: give a list of this many outputs, best first, or of fewer if there are no more.
-            return_scores: give pairs of an output and its score.
+            n_best: return a list of up to this many outputs, best first.
+            return_scores: return pairs of an output and its score.
 
         Returns:
-            A list with an int array (t,) for each sample, or as the last two say.
+            An int array (t,) for each sample; `n_best` and `return_scores` change it.
 
         Raises:
-            ValueError: an option out of range; scores of a wrong shape, or with NaN; no next token
-                left that is possible.
+            ValueError: an option is out of range, scores have a wrong shape or NaN, or no next
+                token is possible.
         """
         _check_counts(topk=topk, n_best=n_best)
         if n_best is not None and n_best > topk:
@@ -233,7 +233,7 @@ class AutoRegressiveDecoder:
         *,
         seed: int | None = None,
     ) -> list:
-        """Draw `n` outputs for one sample; arguments and results as of `random_sample_batch`."""
+        """Draw `n` outputs for one sample; arguments and results as in `random_sample_batch`."""
         batch = [inputs_raw]
         return self.random_sample_batch(
             batch, n, topk, topp, states, temperature, min_ends, seed=seed
@@ -255,12 +255,12 @@ class AutoRegressiveDecoder:
 
         Args:
             batch, states, temperature, min_ends: as for `beam_search_batch`.
-            n: outputs for each sample.
+            n: number of outputs for each sample.
             topk: draw from the `topk` most probable tokens.
             topp: draw from the fewest most probable tokens that have at least this probability in
                 total (nucleus sampling, Holtzman et al., arXiv:1904.09751), after `topk`.
-            seed: gives the same outputs every time; by default numpy's global state decides. What
-                is drawn for a sample depends on its place in the batch, not on the other samples.
+            seed: seed of the draws; None: drawn from numpy's global state. The draws for a sample
+                depend on its index in the batch, not on the other samples.
 
         Returns:
             For each sample a list of `n` int arrays (t,).
@@ -277,7 +277,7 @@ class AutoRegressiveDecoder:
         ending = self._ending(min_ends)
         results: list[list] = [[None] * n for _ in batch]
         for rows in self._open(batch, states):
-            # The first call has a row for each sample, and what it says holds for all n of them.
+            # The first call has one row per sample, whose scores serve all n outputs.
             parents, copies = np.repeat(np.arange(len(rows)), n), np.tile(np.arange(n), len(rows))
             while len(rows):
                 probas, states = self._next(rows, temperature, ending, "probas")
@@ -303,7 +303,7 @@ class AutoRegressiveDecoder:
         return StoppingCriteria(self.end_id, first + self.minlen, first + self.maxlen, min_ends)
 
     def _open(self, batch: Sequence[Sequence], states: Any) -> Iterator[Rows]:
-        """A row for each sample; those that one call of `predict` can take come together."""
+        """Yield one row for each sample, grouped by the calls of `predict` that can take them."""
         ragged = getattr(self.predict, "ragged", None)
         if ragged is None:
             raise ValueError(
@@ -323,7 +323,7 @@ class AutoRegressiveDecoder:
     def _next(
         self, rows: Rows, temperature: float, ending: StoppingCriteria, rtype: str
     ) -> tuple[np.ndarray, Any]:
-        """Checked scores (R, V) of the next tokens, without ends that come too early; states."""
+        """Return checked scores (R, V), with end tokens before `minlen` excluded, and states."""
         if not temperature > 0:
             raise ValueError(f"temperature={temperature} must be above 0.")
         step = rows.output_ids.shape[1] - self.first_output_ids.shape[1]
@@ -333,12 +333,14 @@ class AutoRegressiveDecoder:
         if scores.ndim != 2 or len(scores) != len(rows):
             raise ValueError(
                 f"predict gave an array of shape {scores.shape} at step {step}; with {len(rows)} "
-                "rows it has to be (rows, vocabulary), the scores of the next token alone."
+                "rows it must be (rows, vocabulary), the scores of the next token only."
             )
         if np.isnan(scores).any():
             raise ValueError(f"predict gave NaN, or negative probabilities, at step {step}.")
         if self.end_id is not None and not 0 <= self.end_id < scores.shape[1]:
-            raise ValueError(f"end_id={self.end_id} is none of the {scores.shape[1]} scores.")
+            raise ValueError(
+                f"end_id={self.end_id} is outside the {scores.shape[1]} scores of predict."
+            )
         early = ending.too_early(rows)
         if early.any():
             scores[early, self.end_id] = 0 if rtype == "probas" else -np.inf
@@ -354,7 +356,7 @@ def _check_counts(**values: int | None) -> None:
 
 
 def _pair(result: Any, use_states: bool) -> tuple[Any, Any]:
-    """Scores and states, out of what a user's `predict` returned."""
+    """Return scores and states from the result of a user's `predict`."""
     if not use_states:
         if isinstance(result, tuple):
             raise ValueError(
@@ -362,12 +364,12 @@ def _pair(result: Any, use_states: bool) -> tuple[Any, Any]:
             )
         return result, None
     if not isinstance(result, (tuple, list)) or len(result) != 2:
-        raise ValueError("with use_states=True, predict has to return a pair: scores, states.")
+        raise ValueError("with use_states=True, predict must return a pair: scores, states.")
     return result
 
 
 def _log_probabilities(scores: Any, rtype: str, temperature: float) -> np.ndarray:
-    """Logarithms, normalised unless they are of probabilities as given: (R, V), float64."""
+    """Return log-probabilities (R, V), float64; given probabilities are not normalised."""
     if keras.ops.is_tensor(scores):
         scores = keras.ops.convert_to_numpy(scores)
     scores = np.asarray(scores).astype("float64")
@@ -377,6 +379,6 @@ def _log_probabilities(scores: Any, rtype: str, temperature: float) -> np.ndarra
             return logs
         logs = logs / temperature
         peak = logs.max(axis=-1, keepdims=True)
-        logs = logs - np.where(peak == -np.inf, 0, peak)  # where nothing is possible, that stays
+        logs = logs - np.where(peak == -np.inf, 0, peak)  # a row of -inf stays -inf
         total = np.log(np.exp(logs).sum(axis=-1, keepdims=True))
         return logs - np.where(peak == -np.inf, 0, total)

@@ -1,4 +1,4 @@
-"""Only certain answers: sequences from a list, spans of a passage, arithmetic expressions."""
+"""Constrained generation: sequences of a list, spans of a passage, arithmetic expressions."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from .processors import History, Processor, mark
 
 
 class Trie:
-    """Token sequences that may be written, as an automaton of arrays.
+    """Automaton of the token sequences that are allowed, stored in arrays.
 
     Args:
-        children: for every node a dict token id -> node; node 0 is the start.
-        final: nodes where the answer may end.
+        children: for each node a dict from token id to next node; node 0 is the start.
+        final: nodes at which the answer may end.
 
     Attributes:
-        tokens: (nodes, K) int32, tokens that may follow; -1 for none.
-        targets: (nodes, K) int32, the node that each of them leads to.
+        tokens: (nodes, K) int32, tokens that may follow a node; -1 for none.
+        targets: (nodes, K) int32, node that each of these tokens leads to.
         final: (nodes,) bool.
     """
 
@@ -38,10 +38,10 @@ class Trie:
 
     @classmethod
     def of(cls, sequences: Iterable[Sequence[int]]) -> Trie:
-        """A trie of whole sequences, such as candidate titles.
+        """Build the trie of whole sequences, such as candidate titles.
 
         Raises:
-            ValueError: no sequence, or an empty one.
+            ValueError: there is no sequence, or one is empty.
         """
         children: list[dict[int, int]] = [{}]
         final = set()
@@ -61,7 +61,7 @@ class Trie:
 
     @classmethod
     def of_spans(cls, tokens: Sequence[int]) -> Trie:
-        """All contiguous spans of a passage: its suffix automaton, at most 2 n nodes.
+        """Build the suffix automaton of a passage, which accepts its spans; at most 2 n nodes.
 
         Source: Blumer et al., The smallest automaton recognizing the subwords of a text, 1985.
         """
@@ -102,23 +102,23 @@ class Trie:
         brackets: tuple[int, int] | None = None,
         depth: int = 2,
     ) -> Trie:
-        """Well-formed expressions: operands with an operator between two of them.
+        """Build the automaton of well-formed expressions: operands with operators between them.
 
         Args:
             operands: token sequences, such as the numbers of a word problem.
             operators: tokens, such as those of + - * /.
-            brackets: tokens that open and close a bracket; None: there are no brackets.
-            depth: how many brackets may be open at a time.
+            brackets: tokens of the opening and the closing bracket; None: no brackets.
+            depth: number of brackets that may be open at the same time.
 
         Raises:
-            ValueError: no operand, or an empty one.
+            ValueError: there is no operand, or one is empty.
         """
         operands, operators = [list(map(int, one)) for one in operands], list(operators)
         if not operands or not all(operands):
             raise ValueError("expressions need operands, none of them empty.")
         levels = 1 + (depth if brackets else 0)
-        # Nodes [0, levels) are before an operand, [levels, 2 levels) behind a closing bracket,
-        # in so many open brackets.
+        # Node i < levels: an operand is next, inside i brackets. Node levels + i: after a closing
+        # bracket, inside i brackets.
         children: list[dict[int, int]] = [{} for _ in range(2 * levels)]
         final = {levels}
         for level in range(levels):
@@ -146,11 +146,11 @@ class Trie:
 
 
 class Constrained(Processor):
-    """Answers that a trie accepts, followed by `end_id`.
+    """Allow only answers that a trie accepts, followed by `end_id`.
 
     Args:
-        tries: one for all prompts, or a list of one for each.
-        end_id: allowed where an answer may end, and required where it cannot go on.
+        tries: one trie for all prompts, or a list with one for each prompt.
+        end_id: token allowed where an answer may end, and required where it cannot go on.
     """
 
     def __init__(self, tries: Trie | Sequence[Trie], end_id: int):
@@ -162,7 +162,7 @@ class Constrained(Processor):
         offsets = np.cumsum([0, *(len(trie) for trie in tries)])
         self.roots = offsets[:-1].astype("int32")
         width = max(trie.tokens.shape[1] for trie in tries) + 1
-        # One node more, behind the end: everything is over, and `end_id` repeats.
+        # One more node, after the end, at which only `end_id` is allowed, again and again.
         self.tokens = np.full((int(offsets[-1]) + 1, width), -1, "int32")
         self.targets = np.full_like(self.tokens, offsets[-1])
         for trie, offset in zip(tries, offsets, strict=False):
@@ -180,7 +180,10 @@ class Constrained(Processor):
         if self.shared:
             return ops.zeros((rows,), "int32")
         if rows % len(self.roots):
-            raise ValueError(f"{len(self.roots)} tries do not fit a batch of {rows} rows.")
+            raise ValueError(
+                f"{len(self.roots)} tries were given for a batch of {rows} rows: give one trie, or "
+                "one for each prompt."
+            )
         return ops.convert_to_tensor(np.repeat(self.roots, rows // len(self.roots)))
 
     def __call__(self, scores, state, history):
@@ -193,22 +196,22 @@ class Constrained(Processor):
         tokens = ops.take(ops.convert_to_tensor(self.tokens), state, axis=0)
         targets = ops.take(ops.convert_to_tensor(self.targets), state, axis=0)
         taken = ops.cast(tokens == chosen[:, None], "int32")
-        # Nothing taken can only be a row that is over and is fed padding.
+        # No token is taken only in a row that is over and is fed padding.
         over = self.tokens.shape[0] - 1
         return ops.where(ops.any(taken > 0, axis=1), ops.sum(taken * targets, axis=1), over)
 
 
 @dataclasses.dataclass(frozen=True)
 class SpansOfPrompt(Processor):
-    """Only what stands in a text of the prompt, in one piece, or nothing at all.
+    """Allow only spans of a text of the prompt, and the empty answer.
 
-    `Constrained` with `Trie.of_spans` allows the same, but is compiled for the passages it is made
-    of. This one reads them off the prompts, so that one compiled search serves all passages.
+    `Constrained` with `Trie.of_spans` allows the same, but is compiled for its passages. This
+    processor reads the passage from each prompt, so one compiled search serves all passages.
 
     Attributes:
         end_id: token that ends each text of the prompt ([SEP]) and the answer.
-        longest: answers have at most so many tokens.
-        text: which text of the prompt, from 0; 1 is the passage of (question, passage).
+        longest: largest number of tokens of an answer.
+        text: index of the text in the prompt; 1 is the passage of (question, passage).
     """
 
     end_id: int
@@ -221,8 +224,8 @@ class SpansOfPrompt(Processor):
         prompt = ops.logical_and(history.written, columns < history.index - history.step)
         ends = ops.cast(ops.logical_and(prompt, tokens == self.end_id), "int32")
         passage = ops.logical_and(prompt, ops.cumsum(ends, axis=1) - ends == self.text)
-        # A token may come next if the answer so far stands before it. That of the passage's end
-        # is the end of the answer.
+        # A token of the passage may come next if the answer so far precedes it there. The end token
+        # of the passage then ends the answer.
         follows = passage
         for back in range(1, self.longest):
             column = ops.reshape(ops.maximum(history.index - back, 0), (1,))

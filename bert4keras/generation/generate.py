@@ -15,10 +15,10 @@ from keras import ops
 from ..data.padding import round_up
 from .loop import Search, arrays, check_logits
 from .processors import Processor
-from .prompts import BUCKET, id_lists, lay_out, right_aligned
+from .prompts import MULTIPLE, id_lists, lay_out, right_aligned
 from .strategies import EndToken, Greedy, Strategy
 
-_MOST_SEARCHES = 16  # compiled for one model and kept
+_MOST_SEARCHES = 16  # compiled searches that are kept for one model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Generated:
     """Answers to a batch of prompts.
 
     Attributes:
-        token_ids: for each prompt its answers, the best first; without the prompt, and without
-            the last end token.
-        scores: sums of log-probabilities, or the scores that the strategy orders by.
+        token_ids: for each prompt its answers, best first, without the prompt and the last end
+            token.
+        scores: for each answer the sum of its log-probabilities; under `BeamSearch` its score.
     """
 
     token_ids: list[list[list[int]]]
@@ -42,7 +42,7 @@ class Generated:
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What `generate` is asked for, besides model and prompts; it says what each option means."""
+    """Options of `generate`, which documents them."""
 
     max_new_tokens: int = 64
     end_id: int | None = None
@@ -59,10 +59,10 @@ class Request:
             raise ValueError("max_new_tokens and min_ends must be at least 1.")
 
     def begin(self, model: Any, prompts: Any) -> tuple[Search, dict[str, Any]]:
-        """The search, and its state after the prompts were read.
+        """Return the search, and its state after the model has read the prompts.
 
         Raises:
-            ValueError: a model without a language-model head, or prompts that it cannot read.
+            ValueError: the model has no language-model head, or cannot read the prompts.
         """
         transformer = getattr(model, "transformer", None)
         if transformer is None or not transformer.pretraining_heads.with_mlm:
@@ -85,7 +85,7 @@ class Request:
         return search, search.begin(tensors, ops.convert_to_tensor(self.max_new_tokens, "int32"))
 
     def search(self, model: Any, columns: int) -> Search:
-        """The compiled search of an earlier call with the same options, or a new one."""
+        """Return the compiled search of an earlier call with the same options, or a new one."""
         strategy, ending = self.strategy or Greedy(), EndToken(self.end_id, self.min_ends)
         key = (strategy, tuple(self.processors), ending, columns)
         known = vars(model.transformer).setdefault("searches", {})
@@ -113,30 +113,31 @@ def generate(
     """Continue prompts token by token.
 
     The model runs once over the prompts and then on one token at a time, with the keys and values
-    of all earlier ones in a cache. Prompts are padded to a multiple of 32 columns, so that a call
-    with other lengths rarely compiles anything again.
+    of earlier tokens in a cache. Prompts are padded to a multiple of 32 columns, so that prompts of
+    other lengths rarely need another compilation.
 
     Args:
         model: a `Backbone` with a language-model head: of an encoder under `application="lm"`,
             `"unilm"`, `"prefix"` or `"permutation"`, a GPT, or a T5.
-        prompts: lists of token ids, of any lengths; or an int array, padded at either end. For an
-            encoder-decoder these are what the encoder reads.
-        max_new_tokens: N, the most tokens of an answer.
+        prompts: lists of token ids, of any lengths; or an int array, padded at either end. An
+            encoder-decoder reads them with its encoder.
+        max_new_tokens: N, largest number of tokens of an answer.
         end_id: token that ends an answer; None: all answers have N tokens.
         strategy: `Greedy()` (the default), `Sample(...)` or `BeamSearch(...)`.
-        processors: functions that change the scores, in this order, such as `RepetitionPenalty`,
+        processors: they change the logits, in this order: `RepetitionPenalty`,
             `NoRepeatNGram`, `MinLength`, `BannedTokens`, `ForcedPrefix` and `Constrained`.
         segment_ids: of the prompts; None: all 0.
         new_segment_id: of new tokens; None: 1 for UniLM, else that of the prompt's last token.
-        min_ends: how many end tokens an answer has.
+        min_ends: number of end tokens after which an answer is over.
         inputs: further inputs of the model by name, (B, ...), such as `condition`.
-        decoder_prompts: how answers begin, for an encoder-decoder; None: its start token.
+        decoder_prompts: first tokens of the answers of an encoder-decoder; None: its start token.
 
     Returns:
         `Generated`.
 
     Raises:
-        ValueError: a model without a head, prompts that it cannot read, or a number below 1.
+        ValueError: the model has no language-model head or cannot read the prompts, or a number is
+            below 1.
     """
     request = Request(
         max_new_tokens,
@@ -168,7 +169,7 @@ def stream(
     inputs: Mapping[str, Any] | None = None,
     decoder_prompts: Any = None,
 ) -> Iterator[list[int | None]]:
-    """`generate`, token by token.
+    """Run `generate` and yield each token as soon as it is chosen.
 
     Args:
         model, prompts, max_new_tokens, end_id, processors, segment_ids, new_segment_id, min_ends,
@@ -176,8 +177,8 @@ def stream(
         strategy: `Greedy()` (the default) or `Sample(...)`.
 
     Yields:
-        The next token of each row (n rows per prompt with `Sample(n=...)`), None where the answer
-        is over; the end token itself is yielded.
+        The next token of each row (n rows per prompt with `Sample(n=...)`), None if the answer of
+        the row is over. The end token itself is yielded.
     """
     if strategy is not None and not strategy.can_stream:
         raise ValueError(
@@ -207,8 +208,8 @@ def stream(
 
 
 def _source(lists: list[list[int]], pad: int) -> dict[str, np.ndarray]:
-    """What an encoder reads, padded at the right end."""
-    columns = round_up(max(map(len, lists)), multiple_of=BUCKET)
+    """Return the inputs of an encoder, padded at the right end."""
+    columns = round_up(max(map(len, lists)), multiple_of=MULTIPLE)
     mirrored = right_aligned([row[::-1] for row in lists], columns, pad)[:, ::-1]
     lengths = np.array([len(row) for row in lists])[:, None]
     valid = (np.arange(columns)[None] < lengths).astype("int32")

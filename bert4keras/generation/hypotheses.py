@@ -1,4 +1,4 @@
-"""What `AutoRegressiveDecoder` keeps account of: rows that grow, when they end, which to keep.
+"""State of `AutoRegressiveDecoder`: growing rows, stopping criteria, and the choice of beams.
 
 Legend: R rows, V vocabulary, t tokens so far. A row is a hypothesis of the sample that owns it.
 """
@@ -17,13 +17,13 @@ Hypothesis = tuple[np.ndarray, float]
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-    """Outputs that still grow; all have the same number of tokens.
+    """Outputs that still grow; all have the same number of tokens, t.
 
     Attributes:
         inputs: for each input an array (R, ...), or a list of R arrays.
         output_ids: int (R, t).
-        states: the user's own.
-        owner: int (R,), the sample that a row belongs to; in ascending order.
+        states: states of the user's `predict`.
+        owner: int (R,), index of the sample that a row belongs to, in ascending order.
         ends: int (R,), end tokens generated so far.
         scores: (R,), sums of log-probabilities.
     """
@@ -39,7 +39,7 @@ class Rows:
         return len(self.owner)
 
     def grow(self, parents, tokens, scores, states, is_end) -> Rows:
-        """The rows `parents` (k,), each with one token more; the other arguments go with them."""
+        """Return the rows `parents` with one more token each; all arguments are (k,)."""
         return Rows(
             inputs=[_select_rows(x, parents) for x in self.inputs],
             output_ids=np.concatenate([self.output_ids[parents], tokens[:, None]], axis=1),
@@ -52,7 +52,7 @@ class Rows:
 
 @dataclasses.dataclass(frozen=True)
 class StoppingCriteria:
-    """When an output is over; lengths are in tokens, what outputs begin with included."""
+    """Criteria for the end of an output; lengths count all its tokens, the first ones included."""
 
     end_id: int | None
     minlen: int
@@ -60,30 +60,30 @@ class StoppingCriteria:
     min_ends: int
 
     def is_end(self, tokens: np.ndarray) -> np.ndarray:
-        """Whether tokens are the end token."""
+        """Return which tokens are the end token, bool."""
         return np.zeros(len(tokens), bool) if self.end_id is None else tokens == self.end_id
 
     def too_early(self, rows: Rows) -> np.ndarray:
-        """Whether an end token would now end a row that has to go on, bool (R,)."""
+        """Return in which rows an end token would come before `minlen`, bool (R,)."""
         early = rows.output_ids.shape[1] + 1 < self.minlen
         return early & (rows.ends + 1 >= self.min_ends)
 
     def is_over(self, rows: Rows, parents: np.ndarray, tokens: np.ndarray) -> np.ndarray:
-        """Whether the rows `parents` are over with these tokens appended."""
+        """Return which of the rows `parents` are over once these tokens are appended, bool (k,)."""
         if rows.output_ids.shape[1] + 1 >= self.maxlen:
             return np.ones(len(tokens), bool)
         return self.is_end(tokens) & (rows.ends[parents] + 1 >= self.min_ends)
 
 
 class Beams:
-    """The choice of beam search: what goes on, and the best of what is over.
+    """Choice of the beams of each sample; `generation.BeamSearch` describes the algorithm.
 
     Args:
-        topk: rows of a sample that go on.
-        n_best: outputs of a sample to find.
-        ending: when an output is over.
-        length_penalty: power of the length that a sum of log-probabilities is divided by.
-        first: tokens that outputs begin with; they do not count as length.
+        topk: beam size, the number of rows of a sample that go on.
+        n_best: number of outputs to find for each sample.
+        ending: criteria for the end of an output.
+        length_penalty: p; finished outputs are compared by their sum over `length ** p`.
+        first: number of tokens that outputs begin with; they do not count as length.
     """
 
     def __init__(
@@ -97,17 +97,17 @@ class Beams:
         self.finished: dict[int, list[Hypothesis]] = {}
 
     def choose(self, rows: Rows, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Keep what is over, choose what goes on.
+        """Keep the outputs that are over, and choose the rows that go on.
 
         Args:
-            rows: what has grown so far.
+            rows: outputs so far.
             scores: log-probabilities (R, V) of their next tokens.
 
         Returns:
-            For the rows that go on: the row before (k,), its new token (k,), its score (k,).
+            The row that each new row continues, its new token and its score; (k,) each.
 
         Raises:
-            ValueError: a sample for which nothing goes on and nothing is over.
+            ValueError: no row of a sample goes on, and none is over.
         """
         totals = rows.scores[:, None] + scores
         chosen = [self._choose(rows, totals, s) for s in np.unique(rows.owner)]
@@ -117,12 +117,12 @@ class Beams:
     def _choose(self, rows: Rows, totals: np.ndarray, sample: int) -> tuple:
         members = np.flatnonzero(rows.owner == sample)
         candidates = totals[members].ravel()
-        # Each row can end in one way, so of twice as many enough go on.
+        # Each row has one candidate that ends, so at least topk of 2 topk candidates go on.
         best = largest(candidates, 2 * self.topk)
         parents, tokens = members[best // totals.shape[1]], best % totals.shape[1]
         over = self.ending.is_over(rows, parents, tokens)
         length = rows.output_ids.shape[1] + 1 - self.first
-        # What ends competes for a place in the beam as anything else does: topk=1 is greedy.
+        # Only the topk best candidates may finish, so beam size 1 equals greedy search.
         found = self.finished.setdefault(int(sample), [])
         for i in np.flatnonzero(over[: self.topk]):
             ids = np.append(rows.output_ids[parents[i]], tokens[i])
@@ -140,7 +140,7 @@ class Beams:
         return float(total) / length**self.length_penalty
 
     def _can_improve(self, found: list[Hypothesis], total: float, length: int) -> bool:
-        """Whether a sum of log-probabilities, which can only fall, may yet lead to a better one."""
+        """Return whether a row with this sum of log-probabilities may give a better output."""
         if len(found) < self.n_best:
             return True
         lengths = (length + 1, self.ending.maxlen - self.first)
@@ -148,15 +148,18 @@ class Beams:
 
 
 def nothing_possible(step: int) -> ValueError:
-    """The error for a step at which every token has probability 0."""
+    """Return the error for a step at which every token has probability 0."""
     return ValueError(
-        f"no next token is possible at step {step}: all have probability 0. What constrains the "
-        "output has to leave one; the end token does not count where minlen forbids it."
+        f"no next token is possible at step {step}: all have probability 0. Constraints of the "
+        "output must leave at least one token besides an end token that minlen forbids."
     )
 
 
 def largest(scores: np.ndarray, k: int) -> np.ndarray:
-    """Places (<= k,) of the k largest scores above -inf, in descending order, ties by place."""
+    """Return the indices (<= k,) of the k largest scores above -inf, in descending order.
+
+    Of equal scores the one with the lower index comes first.
+    """
     places = np.arange(len(scores))
     if k < len(scores):
         places = np.argpartition(-scores, k - 1)[:k]
@@ -167,7 +170,7 @@ def largest(scores: np.ndarray, k: int) -> np.ndarray:
 def sample_tokens(
     probas: np.ndarray, uniform: np.ndarray, topk: int | None, topp: float | None
 ) -> np.ndarray:
-    """Draw a token from each row (R, V), out of the best ones, by a number in [0, 1) for each."""
+    """Draw a token from each row of (R, V), among its best, by uniform numbers (R,) in [0, 1)."""
     order = None
     if topk is not None or topp is not None:
         order = np.argsort(-probas, axis=1, kind="stable")
@@ -178,20 +181,20 @@ def sample_tokens(
         before = cumulative - probas
         probas = np.where(before < topp * cumulative[:, -1:], probas, 0)
         cumulative = np.cumsum(probas, axis=1)
-    # The first place beyond the number: never one whose probability is 0.
+    # The first index whose cumulative sum is above the number; its probability is never 0.
     tokens = (cumulative <= uniform[:, None] * cumulative[:, -1:]).sum(axis=1)
     return tokens if order is None else np.take_along_axis(order, tokens[:, None], axis=1)[:, 0]
 
 
 def group_samples(batch: Sequence[Sequence], ragged: bool) -> Iterator[tuple[np.ndarray, list]]:
-    """Put together the samples that one call of `predict` can take.
+    """Group the samples that one call of `predict` can take.
 
     Args:
         batch: for each sample its inputs.
-        ragged: any samples go together, as lists; else those of the same shapes, as arrays.
+        ragged: True groups all samples, as lists; False those of equal shapes, as arrays.
 
     Yields:
-        Places of the samples in the batch, and for each input its rows.
+        Indices of the samples in the batch, and for each input its rows.
     """
     groups: dict[Any, list[int]] = {}
     samples = [[np.asarray(x) for x in sample] for sample in batch]
@@ -208,7 +211,7 @@ def group_samples(batch: Sequence[Sequence], ragged: bool) -> Iterator[tuple[np.
 
 
 def _select_rows(rows: Any, places: np.ndarray) -> Any:
-    """Rows in a new order: of an array, of a backend's tensor, or of a list."""
+    """Return the rows at `places` of an array, a tensor or a list."""
     if len(places) == len(rows) and np.array_equal(places, np.arange(len(rows))):
         return rows
     if isinstance(rows, list):
@@ -217,7 +220,7 @@ def _select_rows(rows: Any, places: np.ndarray) -> Any:
 
 
 def reorder(states: Any, places: np.ndarray, count: int) -> Any:
-    """Every array or tensor in `states` that has `count` rows, in a new order of rows."""
+    """Return `states` with the rows at `places` of every array or tensor that has `count` rows."""
 
     def pick(leaf: Any) -> Any:
         has_rows = isinstance(leaf, np.ndarray) or keras.ops.is_tensor(leaf)

@@ -1,4 +1,4 @@
-"""A model cut down to its output at one token of each row."""
+"""A model that returns its output at the last token of each row only."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from keras import ops
 
 
 class LastToken:
-    """Gives a model's outputs (B, T, ...) at the last token only, (B, ...).
+    """Model whose outputs (B, T, ...) are reduced to those at the last token, (B, ...).
 
     Args:
         model: functional model.
 
     Attributes:
-        model: the functional model, with the lengths as one more input.
+        model: the functional model, with the lengths as an additional input.
 
     Raises:
-        ValueError: a model without inputs of its own, or an output without a token axis.
+        ValueError: the model is not functional, or an output has no token axis.
     """
 
     def __init__(self, model: keras.Model):
         if not getattr(model, "inputs", None):
-            raise ValueError(f"last_token needs a functional model, and {model!r} is not.")
+            raise ValueError(f"last_token needs a functional model, and {model!r} is none.")
         for output in model.outputs:
             if len(output.shape) < 3:
                 raise ValueError(
@@ -37,12 +37,12 @@ class LastToken:
         self.model = keras.Model([*model.inputs, lengths], outputs)
 
     def predict(self, inputs: Any, lengths: Any = None, **options: Any) -> Any:
-        """Outputs at the last token, as numpy.
+        """Return the outputs at the last token, as numpy.
 
         Args:
             inputs: array, or list of arrays, as the model takes them.
             lengths: int (B,), tokens of each row before its padding; None: no row is padded.
-            **options: of `keras.Model.predict`; nothing is printed unless they say so.
+            **options: of `keras.Model.predict`; `verbose` is 0 by default.
 
         Returns:
             Array (B, ...), or a list of them if the model has several outputs.
@@ -57,7 +57,7 @@ class LastToken:
 
 
 def _at_last(x: Any, lengths: Any) -> Any:
-    """`x` (B, T, ...) before the place `lengths` (B,), or at its end where that is 0: (B, ...)."""
-    # Place -1 is the last one, on every backend.
+    """Return x (B, T, ...) at position `lengths - 1`, or at the last one for length 0: (B, ...)."""
+    # Index -1 is the last position on every backend.
     places = ops.reshape(lengths - 1, (-1,) + (1,) * (len(x.shape) - 1))
     return ops.squeeze(ops.take_along_axis(x, places, axis=1), axis=1)

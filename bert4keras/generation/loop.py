@@ -1,6 +1,6 @@
-"""The search as three functions that a backend compiles: begin, go on, and read the result.
+"""The search for answers, in two functions that the backend compiles: begin and advance.
 
-The only place of this package where backends differ: how a function is compiled.
+Only this module of the folder differs between backends: each compiles functions in its own way.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Search:
         model: a `Backbone` with a language-model head.
         strategy: see `strategies`.
         processors: applied in this order to the logits.
-        ending: when an answer is over.
-        columns: P, columns of the prompts.
+        ending: the token that ends an answer.
+        columns: P, number of columns of the prompts.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Search:
         self.advance = compiled(self._advance, model)
 
     def _begin(self, inputs: Mapping[str, Any], limit: Any) -> dict[str, Any]:
-        """Read the prompts; the state before the first new token."""
+        """Run the model over the prompts; return the state before the first new token."""
         batch, length = inputs["token_ids"].shape
         cache = self.transformer.empty_cache(batch, length)
         rows = ops.arange(self.columns, dtype="int32")
@@ -66,7 +66,7 @@ class Search:
         return ops.repeat(x, self.strategy.width, axis=0)
 
     def _advance(self, state: dict[str, Any], until: Any) -> dict[str, Any]:
-        """Choose tokens until there are `until`, or nothing is left to do."""
+        """Choose tokens until there are `until` new ones, or all answers are final."""
         state = dict(state)
         inputs = state.pop("inputs")
         flat = keras.tree.flatten(state)
@@ -120,14 +120,14 @@ class Search:
 
 
 def check_logits(state: Mapping[str, Any], width: int) -> None:
-    """Refuse what was chosen by scores that were NaN or +infinity.
+    """Raise if a token was chosen by logits that were NaN or +infinity.
 
     Args:
         state: of a `Search`.
-        width: rows of a prompt.
+        width: number of rows per prompt.
 
     Raises:
-        ValueError: names the prompt.
+        ValueError: naming the prompt.
     """
     broken = arrays(state["broken"])
     if broken.any():
@@ -138,7 +138,7 @@ def check_logits(state: Mapping[str, Any], width: int) -> None:
 
 
 def _with_logits(transformer: Any) -> Any:
-    """The same assembler, whose head gives logits whatever activation its model ends in."""
+    """Return the same assembler with a head that gives logits, whatever its activation is."""
     twin = copy.copy(transformer)
     name = twin.full_name("MLM-Activation")
     twin.layers = {**transformer.layers, name: keras.layers.Activation("linear", dtype="float32")}
@@ -146,7 +146,7 @@ def _with_logits(transformer: Any) -> Any:
 
 
 def compiled(function: Callable, model: Any) -> Callable:
-    """The function, compiled once per shapes of its arguments; weights are read at every call."""
+    """Compile a function, once per shapes of its arguments; weights are read at every call."""
     backend = keras.backend.backend()
     if backend == "jax":
         import jax
@@ -160,8 +160,8 @@ def compiled(function: Callable, model: Any) -> Callable:
     if backend == "tensorflow":
         import tensorflow as tf
 
-        # Under a name of its own: TensorFlow takes functions of the same code for one function that
-        # is traced again and again, and warns of it.
+        # A new object for each search: TensorFlow identifies functions by their code, and would
+        # warn that one function is traced again and again.
         own = functools.partial(function)
         return tf.function(own, jit_compile=True, autograph=False)
     if backend == "torch":
@@ -172,5 +172,5 @@ def compiled(function: Callable, model: Any) -> Callable:
 
 
 def arrays(tree: Any) -> Any:
-    """Tensors as numpy arrays."""
+    """Convert a structure of tensors to numpy arrays."""
     return keras.tree.map_structure(lambda x: np.asarray(ops.convert_to_numpy(x)), tree)

@@ -1,7 +1,7 @@
-"""What changes the scores of the next token: penalties, bans, and constraints.
+"""Logits processors: penalties, bans and forced tokens.
 
-All of them run inside the compiled loop, so they are written in `keras.ops` on arrays of fixed
-shape. They are values: two with equal fields share one compiled loop.
+Processors run inside the compiled loop, so they are written in `keras.ops` on arrays of fixed
+shape. They are value objects: processors with equal fields share one compiled loop.
 
 Legend: R rows (batch times beams), V vocabulary, S columns.
 """
@@ -18,12 +18,12 @@ from .._scores import lowest
 
 @dataclasses.dataclass
 class History:
-    """What has been written so far.
+    """Tokens of prompts and answers so far.
 
     Attributes:
-        tokens: (R, S) int; columns from `index` on mean nothing.
+        tokens: (R, S) int; columns from `index` on have no meaning yet.
         valid: (R, S) int, 0 at padding.
-        index: int scalar, the column that the next token goes to.
+        index: int scalar, column of the next token.
         step: int scalar, number of new tokens so far.
     """
 
@@ -34,12 +34,12 @@ class History:
 
     @property
     def written(self) -> Any:
-        """(R, S) bool, what is a real token."""
+        """Mask of the tokens so far, without padding: (R, S) bool."""
         columns = ops.arange(self.tokens.shape[1], dtype="int32")[None]
         return ops.logical_and(columns < self.index, ops.cast(self.valid, "bool"))
 
     def counted(self, prompt: bool) -> Any:
-        """`written`, with or without the prompt."""
+        """Return `written` with or without the prompt's tokens."""
         if prompt:
             return self.written
         columns = ops.arange(self.tokens.shape[1], dtype="int32")[None]
@@ -47,7 +47,7 @@ class History:
 
 
 class Processor:
-    """Base class: changes nothing, remembers nothing.
+    """Base class of processors; it changes nothing and has no state.
 
     Attributes:
         per_prompt: True if it treats the prompts of a batch differently, by their place in it.
@@ -56,20 +56,20 @@ class Processor:
     per_prompt = False
 
     def start(self, rows: int) -> Any:
-        """What it remembers per row at the beginning: a pytree of (R, ...) tensors."""
+        """Return the state of the processor before the first new token: a pytree of (R, ...)."""
         return ()
 
     def __call__(self, scores: Any, state: Any, history: History) -> Any:
-        """Logits (R, V) in, logits out."""
+        """Return the changed logits (R, V)."""
         return scores
 
     def advance(self, state: Any, chosen: Any) -> Any:
-        """What it remembers after the tokens `chosen` (R,)."""
+        """Return the state after the tokens `chosen` (R,)."""
         return state
 
 
 def mark(token_ids: Any, vocab_size: int) -> Any:
-    """Which tokens of the vocabulary occur: ids (R, K), V or more for none, to bool (R, V)."""
+    """Return which tokens occur in each row: ids (R, K), V or more for none, to bool (R, V)."""
     rows, width = token_ids.shape
     token_ids = ops.minimum(token_ids, vocab_size)
     numbers = ops.broadcast_to(ops.arange(rows, dtype="int32")[:, None], (rows, width))
@@ -81,11 +81,11 @@ def mark(token_ids: Any, vocab_size: int) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class RepetitionPenalty(Processor):
-    """Divides positive logits of tokens that occurred by `penalty`, multiplies negative ones.
+    """Divide positive logits of tokens that have occurred by `penalty`; multiply negative ones.
 
     Attributes:
         penalty: above 1 discourages repetition.
-        prompt: whether the tokens of the prompt count.
+        prompt: True if the tokens of the prompt count too.
 
     Source: Keskar et al., CTRL, 2019 (arXiv:1909.05858).
     """
@@ -106,11 +106,11 @@ class RepetitionPenalty(Processor):
 
 @dataclasses.dataclass(frozen=True)
 class NoRepeatNGram(Processor):
-    """Bans what would repeat a sequence of `size` tokens.
+    """Ban tokens that would repeat a sequence of `size` tokens.
 
     Attributes:
         size: n.
-        prompt: whether the sequences of the prompt count; False leaves them to be copied.
+        prompt: True if the sequences of the prompt count too; with False they may be copied.
 
     Source: Paulus et al., A Deep Reinforced Model for Abstractive Summarization, 2017
     (arXiv:1705.04304).
@@ -127,7 +127,7 @@ class NoRepeatNGram(Processor):
         tokens, n = history.tokens, self.size
         length = tokens.shape[1]
         written = history.counted(self.prompt)
-        # match[:, j]: the n - 1 tokens before column j are those before the next one.
+        # match[:, j] is True if the n - 1 tokens before column j are the last n - 1 tokens.
         match = written
         for back in range(1, n):
             column = ops.maximum(history.index - back, 0)
@@ -159,7 +159,7 @@ class BannedTokens(Processor):
 
 @dataclasses.dataclass(frozen=True)
 class MinLength(Processor):
-    """Bans `end_id` until there are `length` new tokens."""
+    """Ban `end_id` until there are `length` new tokens."""
 
     length: int
     end_id: int
@@ -172,7 +172,7 @@ class MinLength(Processor):
 
 @dataclasses.dataclass(frozen=True)
 class ForcedPrefix(Processor):
-    """The first new tokens, the same for all prompts."""
+    """Force the first new tokens, the same for all prompts."""
 
     token_ids: tuple[int, ...]
 

@@ -1,8 +1,8 @@
 """Prompts of unequal length as one array: the columns of every input over prompt and answer.
 
-Prompts stand at the right end of their part, so that all rows write their next token into the same
-column. Where a token is, and what is padding, is said by explicit positions and validity, never by
-a token id: a model may well emit token 0.
+Prompts are aligned at the right end of their columns, so that all rows write their next token into
+the same column. Explicit positions and a padding mask tell tokens from padding. Token ids cannot,
+since a model may well emit token 0.
 
 Legend: B batch, P columns of the prompts, N new tokens, S = P + N.
 """
@@ -18,15 +18,15 @@ from keras import ops
 
 from ..data.padding import round_up
 
-BUCKET = 32  # columns; so that few shapes are ever compiled
+MULTIPLE = 32  # numbers of columns are rounded up to it, so that few shapes are compiled
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """What a run of the model reads.
+    """Inputs of the model over the columns of prompts and answers.
 
     Attributes:
-        inputs: by name, (B, S) each, or (B, ...) for what has no columns.
+        inputs: by name, (B, S) each, or (B, ...) for an input without columns.
         columns: P.
     """
 
@@ -35,12 +35,12 @@ class Layout:
 
 
 def id_lists(prompts: Any, pad_token_id: int | None = None) -> list[list[int]]:
-    """Prompts as lists of ids.
+    """Turn prompts into lists of ids.
 
     Args:
-        prompts: a list of lists, taken as they are; or an int array (B, P), whose padding at
-            either end is taken away.
-        pad_token_id: of an array.
+        prompts: a list of lists, taken as they are; or an int array (B, P), whose padding is
+            removed at both ends.
+        pad_token_id: padding id of an array; None: nothing is padding.
 
     Raises:
         ValueError: neither, an empty batch or an empty prompt.
@@ -66,7 +66,7 @@ def _stripped(row: np.ndarray, pad_token_id: int | None) -> list[int]:
 
 
 def right_aligned(rows: Sequence[Sequence[int]], columns: int, fill: int = 0) -> np.ndarray:
-    """(B, P) int32 with each row at the right end."""
+    """Return the rows as int32 (B, P), each aligned at the right end."""
     out = np.full((len(rows), columns), fill, "int32")
     for target, row in zip(out, rows, strict=True):
         target[columns - len(row) :] = row
@@ -81,26 +81,26 @@ def lay_out(
     new_segment_id: int | None = None,
     extra: Mapping[str, Any] | None = None,
 ) -> Layout:
-    """The inputs of a model over prompts and answers.
+    """Build the inputs of a model over prompts and answers.
 
     Args:
-        transformer: the assembler, whose mask and config say what inputs there are.
+        transformer: the assembler; its mask and config tell which inputs the model has.
         prompts: B lists of ids.
         limit: N, largest number of new tokens.
-        segment_ids: those of the prompts; None: all 0.
-        new_segment_id: that of new tokens; None: 1 where the mask tells source from target by it,
-            else the last one of the prompt.
+        segment_ids: segment ids of the prompts; None: all 0.
+        new_segment_id: segment id of new tokens; None: 1 under a mask that reads segment ids,
+            else that of the prompt's last token.
         extra: other inputs by name, (B, ...), taken as they are.
 
     Raises:
-        ValueError: a prompt too long, an id out of range, or an input that is missing.
+        ValueError: a prompt is too long, an id out of range, or an input missing.
     """
     config, lengths = transformer.config, np.array([len(row) for row in prompts])
     _check(transformer, prompts, int(lengths.max()) + limit)
-    columns = round_up(int(lengths.max()), multiple_of=BUCKET)
+    columns = round_up(int(lengths.max()), multiple_of=MULTIPLE)
     longest = transformer.position.max_length(config)
     columns = columns if longest is None else min(columns, longest)
-    length = columns + round_up(limit, multiple_of=BUCKET)
+    length = columns + round_up(limit, multiple_of=MULTIPLE)
     valid = np.arange(length)[None] >= (columns - lengths)[:, None]
     new = np.broadcast_to(np.arange(length) >= columns, valid.shape)
     tokens = np.zeros((len(prompts), length), "int32")
@@ -110,7 +110,7 @@ def lay_out(
     if config.segment_vocab_size or "segment_ids" in needs:
         rows = [[0] * len(row) for row in prompts] if segment_ids is None else segment_ids
         if [len(row) for row in rows] != lengths.tolist():
-            raise ValueError("segment_ids must be as many as the ids of each prompt.")
+            raise ValueError("segment_ids must have one id for each token of each prompt.")
         segments = np.zeros_like(tokens)
         segments[:, :columns] = right_aligned(rows, columns)
         last = segments[:, columns - 1 : columns]
@@ -126,20 +126,20 @@ def lay_out(
     missing = (needs | ({"condition"} if config.layer_norm_cond else set())) - set(inputs)
     if missing:
         names = ", ".join(sorted(missing))
-        raise ValueError(f"the model also needs {names}: pass inputs={{name: array}}.")
+        raise ValueError(f"the model also needs the inputs {names}: pass inputs={{name: array}}.")
     return Layout(inputs, columns)
 
 
 def _positions(transformer: Any, inputs: Mapping[str, Any], valid: np.ndarray) -> np.ndarray:
-    """Position of each token among those of its text, (B, T); of padding, the first one."""
+    """Return the position of each token in its text, (B, S); padding gets the first position."""
     mask, offset = transformer.mask, transformer.position.offset(transformer.config)
     number = valid.cumsum(1)
     if mask.restarts_positions and set(mask.input_names) <= set(inputs):
         for name in mask.input_names:
             if inputs[name].shape != valid.shape:
                 raise ValueError(
-                    f"inputs={{{name!r}: ...}} has shape {inputs[name].shape}; over the prompts, "
-                    f"at the right end of their columns, and the new tokens it is {valid.shape}."
+                    f"inputs={{{name!r}: ...}} has shape {inputs[name].shape}, but must have "
+                    f"{valid.shape}: right-aligned prompts, then the new tokens."
                 )
         counted = ops.convert_to_numpy(mask.position_mask(inputs))
         counted = counted & np.tri(valid.shape[1], dtype=bool)
@@ -160,6 +160,6 @@ def _check(transformer: Any, prompts: list[list[int]], longest: int) -> None:
     limit = transformer.position.max_length(config)
     if limit is not None and longest > limit:
         raise ValueError(
-            f"prompts and {longest} tokens in all are more than the model's {limit} positions. "
+            f"prompt and new tokens are {longest} in all, more than the model's {limit} positions. "
             "Shorten the prompts (tokenizer.encode(text, maxlen=...)) or ask for fewer new tokens."
         )

@@ -1,9 +1,9 @@
-"""How the next token is chosen: greedily, by sampling, or by beam search.
+"""Strategies that choose the next token: greedy search, sampling, beam search.
 
 A strategy is a frozen value; its running state is a dict of tensors of fixed shape, so that the
 whole search compiles. R = B * width rows belong to B prompts.
 
-Legend: B batch, W beams, K hypotheses kept, R rows, V vocabulary, S columns.
+Legend: B batch, W beams, R rows, V vocabulary, S columns.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ def _exists(scores: Any) -> Any:
 
 
 def _log_normalizer(logits: Any) -> Any:
-    """Log of the sum of exponentials over the vocabulary: (R, V) to (R, 1)."""
+    """Return the log of the sum of exponentials over the vocabulary: (R, V) to (R, 1)."""
     return ops.logsumexp(logits, axis=-1, keepdims=True)
 
 
 @dataclasses.dataclass(frozen=True)
 class EndToken:
-    """When an answer is over.
+    """The token that ends an answer.
 
     Attributes:
-        token_id: the token that ends; None: only the limit does.
-        times: after how many of them (2 for an answer of two parts).
+        token_id: its id; None: only the limit on new tokens ends an answer.
+        times: number of these tokens in an answer, such as 2 for an answer of two parts.
     """
 
     token_id: int | None
     times: int = 1
 
     def counts(self, chosen: Any) -> Any:
-        """1 where a token is the end, else 0."""
+        """Return 1 for each token that is the end token, else 0."""
         if self.token_id is None:
             return ops.zeros_like(chosen)
         return ops.cast(chosen == self.token_id, "int32")
@@ -67,7 +67,7 @@ class Strategy:
         return 1
 
     def start(self, batch: int, length: int, limit: Any) -> dict[str, Any]:
-        """The state at the beginning.
+        """Return the state before the first new token.
 
         Args:
             batch: B.
@@ -83,7 +83,7 @@ class Strategy:
         }
 
     def pick(self, logits: Any, state: dict[str, Any], step: Any) -> Any:
-        """The next token of each row: (R, V) to (R,)."""
+        """Return the next token of each row: logits (R, V) to (R,)."""
         raise NotImplementedError
 
     def choose(
@@ -94,11 +94,12 @@ class Strategy:
         Args:
             logits: (R, V), float32, already processed.
             state: from `start` or the last `choose`.
-            history: what was written.
-            ending: when a row is over.
+            history: tokens written so far.
+            ending: the token that ends a row.
 
         Returns:
-            Tokens (R,); the rows that they continue, (R,) or None for each its own; the state.
+            Tokens (R,); the index of the row that each continues, (R,), or None if each continues
+            its own; the new state.
         """
         chosen = ops.cast(self.pick(logits, state, history.step), "int32")
         gained = ops.take_along_axis(logits - _log_normalizer(logits), chosen[:, None], axis=1)
@@ -118,7 +119,7 @@ class Strategy:
         )
 
     def finished(self, state: dict[str, Any], step: Any) -> Any:
-        """Whether nothing can change any more, bool scalar."""
+        """Return whether no answer can change any more, bool scalar."""
         return ops.all(state["over"])
 
     def log_probability(self, score: float, length: int) -> float:
@@ -128,12 +129,12 @@ class Strategy:
     def collect(
         self, state: dict[str, np.ndarray], tokens: np.ndarray, columns: int
     ) -> list[list[tuple[list[int], float]]]:
-        """The answers of each prompt with their scores, the best first.
+        """Return the answers to each prompt with their scores, best first.
 
         Args:
-            state: as arrays.
+            state: state of the strategy as numpy arrays.
             tokens: (R, S).
-            columns: where answers begin.
+            columns: index of the column where answers begin.
         """
         rows = zip(tokens, state["length"], state["score"], strict=True)
         found = [(row[columns : columns + n].tolist(), float(score)) for row, n, score in rows]
@@ -144,7 +145,7 @@ class Strategy:
 
 @dataclasses.dataclass(frozen=True)
 class Greedy(Strategy):
-    """The most probable token each time."""
+    """Greedy search: the most probable token at each step."""
 
     def pick(self, logits, state, step):
         return ops.argmax(logits, axis=-1)
@@ -152,14 +153,14 @@ class Greedy(Strategy):
 
 @dataclasses.dataclass(frozen=True)
 class Sample(Strategy):
-    """A token drawn by its probability.
+    """Sampling: each token is drawn from the model's distribution.
 
     Attributes:
         temperature: below 1 sharpens the distribution.
-        top_k: draw from so many most probable tokens; None: from all.
-        top_p: draw from the fewest most probable tokens that together have this probability.
-        seed: of the draws; the same seed gives the same answers on the same backend.
-        n: how many answers per prompt.
+        top_k: draw from this many most probable tokens; None: from all.
+        top_p: draw from the fewest most probable tokens whose probabilities sum to at least this.
+        seed: seed of the draws; the same seed gives the same answers on the same backend.
+        n: number of answers per prompt.
 
     Source: top-p: Holtzman et al., The Curious Case of Neural Text Degeneration, 2019
     (arXiv:1904.09751).
@@ -186,7 +187,7 @@ class Sample(Strategy):
         return self.n
 
     def start(self, batch, length, limit):
-        # Two words per step, from a generator in which neighbouring seeds have nothing in common.
+        # Two words per step. SeedSequence makes the draws of neighbouring seeds independent.
         words = np.random.SeedSequence(self.seed).generate_state(2 * length)
         seeds = ops.convert_to_tensor((words >> 1).astype("int32").reshape(length, 2))
         return {**super().start(batch, length, limit), "seeds": seeds}
@@ -197,11 +198,11 @@ class Sample(Strategy):
         logits = _keep_top(logits / self.temperature, self.top_k, self.top_p)
         seed = DrawnSeed(ops.cast(ops.take(state["seeds"], step, axis=0), "uint32"))
         noise = keras.random.uniform(logits.shape, 1e-20, 1.0, seed=seed)
-        return ops.argmax(logits - ops.log(-ops.log(noise)), axis=-1)  # Gumbel's trick
+        return ops.argmax(logits - ops.log(-ops.log(noise)), axis=-1)  # Gumbel-max trick
 
 
 def _keep_top(logits: Any, top_k: int | None, top_p: float | None) -> Any:
-    """Logits (R, V) with all but the most probable tokens banned."""
+    """Ban all tokens of logits (R, V) except the most probable ones."""
     vocab_size = logits.shape[1]
     if top_k is not None and top_k < vocab_size:
         least = ops.top_k(logits, top_k)[0][:, -1:]
@@ -218,15 +219,29 @@ def _keep_top(logits: Any, top_k: int | None, top_p: float | None) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class BeamSearch(Strategy):
-    """The `beams` most probable beginnings each time; what has ended is kept aside.
+    """Beam search: keep the W best beginnings at each step, and finished answers beside them.
 
-    The score of a hypothesis is the sum of its log-probabilities over `length ** length_penalty`,
-    its end token counted. The search stops when nothing still going can enter the best `n`.
+    A beam w has the sum of log-probabilities `s[w]`. Its candidates are all next tokens v, with
+    `s[w] + log p(v | w)`. One step works on the 2 W best candidates of a prompt:
+
+    - They are among the 2 W best tokens of each beam, so only these are compared.
+    - One token ends an answer, so each beam has at most one candidate that ends, and all of them
+      at most W. At least W of the 2 W candidates go on: the beams of the next step.
+    - A candidate that ends is a finished answer, but only the W best candidates may finish. So
+      beam size 1 equals greedy search: otherwise an end token in second place would finish an
+      answer that greedy search does not give.
+    - Finished answers are compared by `s / length ** p`, with p the `length_penalty` and the end
+      token counted. The n best are kept.
+
+    The search stops early by a bound. A sum s is negative and only falls with every token, so with
+    p > 0 no answer from this beam scores above `s / limit ** p`, where limit is the largest
+    length. With p <= 0 the present length gives the bound. If the bound of the best beam is not
+    above the worst of the n kept answers, nothing can change any more.
 
     Attributes:
-        beams: W.
-        length_penalty: 0 compares sums; 1, means per token.
-        n: how many answers per prompt.
+        beams: beam size, W.
+        length_penalty: p; 0 compares sums of log-probabilities, 1 their means per token.
+        n: number of answers per prompt.
     """
 
     can_stream = False
@@ -244,7 +259,7 @@ class BeamSearch(Strategy):
 
     def start(self, batch, length, limit):
         alone = np.full((batch, self.beams), _NO_HYPOTHESIS, "float32")
-        alone[:, 0] = 0.0  # all beams begin equal: only one of them may be continued
+        alone[:, 0] = 0.0  # all beams are equal at first, so only one of them may be continued
         return {
             "score": ops.convert_to_tensor(alone),
             "ends": ops.zeros((batch * self.beams,), "int32"),
@@ -255,7 +270,7 @@ class BeamSearch(Strategy):
         }
 
     def normalized(self, score: Any, length: Any) -> Any:
-        """Sums of log-probabilities as scores of hypotheses of `length` tokens."""
+        """Turn sums of log-probabilities into scores of answers of `length` tokens."""
         return score / ops.power(ops.cast(length, "float32"), self.length_penalty)
 
     def log_probability(self, score, length):
@@ -264,21 +279,20 @@ class BeamSearch(Strategy):
     def choose(self, logits, state, history, ending):
         rows, vocab_size = logits.shape
         beams, batch = self.beams, rows // self.beams
-        # The 2 W best continuations of each beam hold the 2 W best of all.
-        few = min(2 * beams, vocab_size)
-        values, tokens = ops.top_k(logits, few)
-        values = ops.reshape(values - _log_normalizer(logits), (batch, beams, few))
-        values = ops.reshape(values + state["score"][:, :, None], (batch, beams * few))
-        few = min(2 * beams, beams * few)
-        values, places = ops.top_k(values, few)
+        # The 2 W best tokens of each beam contain the 2 W best candidates of all beams.
+        width = min(2 * beams, vocab_size)  # candidates of a beam
+        values, tokens = ops.top_k(logits, width)
+        values = ops.reshape(values - _log_normalizer(logits), (batch, beams, width))
+        values = ops.reshape(values + state["score"][:, :, None], (batch, beams * width))
+        values, places = ops.top_k(values, min(2 * beams, beams * width))
         tokens = ops.reshape(ops.cast(tokens, "int32"), (batch, -1))
         tokens = ops.take_along_axis(tokens, places, axis=1)
         first = ops.arange(batch, dtype="int32")[:, None] * beams
-        parents = ops.cast(places, "int32") // (_logits_few(beams, vocab_size)) + first
+        parents = ops.cast(places, "int32") // width + first
         ends = ops.take(state["ends"], parents, axis=0) + ending.counts(tokens)
         over = ends >= ending.times
         state = self._keep(state, history, values, tokens, parents, over)
-        # The W best of those that go on; there always are as many, since W ends at most.
+        # The W best of those that go on. There are always W, since at most W end.
         going = ops.where(over, _NO_HYPOTHESIS, values)
         score, places = ops.top_k(going, beams)
         pick = lambda x: ops.take_along_axis(x, places, axis=1)  # noqa: E731
@@ -287,10 +301,10 @@ class BeamSearch(Strategy):
         return flat(tokens), flat(parents), state
 
     def _keep(self, state, history, values, tokens, parents, over):
-        """The best hypotheses among those kept and those that end now."""
+        """Return the state with the n best of the kept answers and of those that end now."""
         batch, few = tokens.shape
         length = history.step + 1
-        # What is not among the W best has lost, ended or not: so one beam is greedy.
+        # Only the W best candidates may finish, so beam size 1 equals greedy search.
         alive = ops.logical_and(over, _exists(values))
         alive = ops.logical_and(alive, ops.arange(few) < self.beams)
         new = ops.where(alive, self.normalized(values, length), _NO_HYPOTHESIS)
@@ -310,7 +324,7 @@ class BeamSearch(Strategy):
         }
 
     def finished(self, state, step):
-        # Scores are negative: with a penalty above 0 they can only look better when longer.
+        # The bound of the class docstring: with p > 0 the largest length gives it.
         longest = state["limit"] if self.length_penalty > 0 else ops.maximum(step, 1)
         most = ops.max(state["score"], axis=1)
         hope = ops.where(_exists(most), self.normalized(most, longest), _NO_HYPOTHESIS)
@@ -329,7 +343,7 @@ class BeamSearch(Strategy):
                 )
                 if _exists(score)
             ]
-            # What the limit cut off is a hypothesis too.
+            # An answer that the limit cut off is an answer too.
             group += [
                 (row[columns : columns + limit].tolist(), float(score) / limit**self.length_penalty)
                 for row, score in zip(going[b], state["score"][b], strict=True)
@@ -337,8 +351,3 @@ class BeamSearch(Strategy):
             ]
             found.append(sorted(group, key=lambda item: -item[1])[: self.n])
         return found
-
-
-def _logits_few(beams: int, vocab_size: int) -> int:
-    """How many continuations of each beam take part."""
-    return min(2 * beams, vocab_size)

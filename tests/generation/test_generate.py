@@ -372,7 +372,7 @@ def test_a_model_without_a_head():
 
 def test_an_input_that_is_missing():
     model = tiny.build({**LONG, "layer_norm_cond": 3}, application="lm")
-    with pytest.raises(ValueError, match="also needs condition"):
+    with pytest.raises(ValueError, match="also needs the inputs condition"):
         generate(model, PROMPTS)
     for weight in model.weights:
         if "gamma_dense" in weight.path:
