@@ -105,7 +105,7 @@ class AutoRegressiveDecoder:
         """Return scores of the next token; the user writes this method, under `wraps`.
 
         Args:
-            inputs: arrays (rows, ...), one for each input; changes made to them in place remain. With
+            inputs: arrays (rows, ...), one for each input; they keep changes made in place. With
                 `ragged`, a list of `rows` arrays for each input.
             output_ids: int (rows, t), the outputs so far; they begin with `start_id`.
             states: states of the last call, or those given to the search. Arrays and tensors with
@@ -166,7 +166,7 @@ class AutoRegressiveDecoder:
                 `beam_search_batch`.
 
         Returns:
-            int array (t,), with `start_id` and the end token; `n_best` and `return_scores` change it.
+            int array (t,), with `start_id` and end token; `n_best` and `return_scores` change it.
         """
         how = {"length_penalty": length_penalty, "n_best": n_best, "return_scores": return_scores}
         return self.beam_search_batch([inputs_raw], topk, states, temperature, min_ends, **how)[0]
@@ -191,7 +191,7 @@ class AutoRegressiveDecoder:
         Args:
             batch: for each sample the inputs that `beam_search` takes.
             topk: beam size, the number of growing outputs; 1 equals greedy search.
-            states: for the first `predict`; arrays with a row for each sample are divided among them.
+            states: for the first `predict`; arrays with a row for each sample are divided.
             temperature: divides the logits.
             min_ends: number of end tokens that end an output (2: a question and an answer).
             length_penalty: outputs are ranked by their log-probability divided by the number of

@@ -28,7 +28,7 @@ ONLY_END = np.eye(5)[[END]]
         (lambda: constant(ONLY_END, minlen=2), "at step 0.*minlen forbids"),
         (lambda: constant(EVEN[:, None]), r"shape \(1, 1, 5\) at step 0.*next token alone"),
         (lambda: constant(np.tile(EVEN, (2, 1))), r"shape \(2, 5\) at step 0; with 1 rows"),
-        (lambda: constant(EVEN, end_id=5), "end_id=5 is none of the 5 scores"),
+        (lambda: constant(EVEN, end_id=5), "end_id=5 is outside the 5 scores"),
         (lambda: constant((EVEN, None)), r"wraps\(use_states=True\)"),
         (lambda: constant(EVEN, use_states=True), "return a pair"),
         (lambda: constant(EVEN, maxlen=0), "maxlen=0 must be at least 1"),
