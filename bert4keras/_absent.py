@@ -1,6 +1,6 @@
-"""Names of bert4keras 0.11 that this version does not have, and the way out, by module.
+"""Names of bert4keras 0.11 that no longer exist, by module, each with a hint.
 
-A hint names what exists today, in full, so that a test can look it up.
+A hint gives the full name of the replacement, so that a test can look it up.
 """
 
 from __future__ import annotations
@@ -8,20 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-_STRINGS = "Python 3 has one kind of string: bytes become one with data.decode('utf-8')"
+_STRINGS = "Python 3 has one kind of string: decode bytes with data.decode('utf-8')"
 _ARGUMENTS = "write the arguments into __init__ and pass the others on with **kwargs"
 _BACKEND = "it is in bert4keras.backend"
 _SNIPPETS = "it is in bert4keras.snippets"
-_FAMILY = 'name it: bert4keras.models.build_transformer_model(..., model="{}")'
+_FAMILY = 'pass its name: bert4keras.models.build_transformer_model(..., model="{}")'
 _BIASES = (
     "positions are a strategy of the family, such as bert4keras.positions.Learned; "
     "bert4keras.models.build_transformer_model builds the layers"
 )
 _MASK = (
-    'say application="lm" or "unilm" to bert4keras.models.build_transformer_model, or combine the '
+    'pass application="lm" or "unilm" to bert4keras.models.build_transformer_model, or combine the '
     "masks of bert4keras.masks"
 )
-_DEVICES = "several devices: keras.distribution.DataParallel"
+_DEVICES = "for several devices use keras.distribution.DataParallel"
 _ADAFACTOR = "keras.optimizers.Adafactor"
 _EXTENSIONS = """exponential_moving_average gradient_accumulation layer_adaptation lazy_optimization
     lookahead parameter_wise_lr piecewise_linear_lr weight_decay""".split()
@@ -32,32 +32,32 @@ _TEXTS = "is_string is_one_of open lowercase_and_normalize truncate_sequences".s
 
 ABSENT: dict[str, dict[str, str]] = {
     "backend": {
-        "custom_objects": "the layers are registered with Keras; load_model finds them by itself",
-        "do_recompute": "ask for it by model: build_transformer_model(..., remat=True)",
+        "custom_objects": "the layers are registered with Keras, so load_model finds them",
+        "do_recompute": "pass it to a model: build_transformer_model(..., remat=True)",
         "get_available_gpus": (
             'ask the backend: tf.config.list_physical_devices("GPU"), jax.devices()'
         ),
-        "graph_mode_decorator": "keras.remat does the work it was written for",
+        "graph_mode_decorator": "use keras.remat",
         "infinity": "bert4keras.backend.sequence_masking has the number of the dtype",
         "recompute_grad": (
             "use keras.remat(function) or `with keras.RematScope():` around the building"
         ),
         "set_gelu": (
-            'gelu is no switch of the process: say hidden_act="gelu" (erf) or "gelu_tanh"'
+            'gelu is chosen by the config of a model: hidden_act="gelu" (erf) or "gelu_tanh"'
         ),
         "set_infinity": "bert4keras.backend.sequence_masking has the number of the dtype",
         "symbolic": "every function is compiled by fit, evaluate and predict",
-        "tf": "import tensorflow itself where a script needs it, or use keras.ops",
+        "tf": "import tensorflow, or use keras.ops",
     },
     "layers": {
         "BatchConcat": _DEVICES,
         "BatchSplit": _DEVICES,
-        "Concatenate1D": "keras.layers.Concatenate(axis=1), and the lengths by your own mask",
+        "Concatenate1D": "use keras.layers.Concatenate(axis=1) and concatenate the masks too",
         "Embedding": "bert4keras.layers.TokenEmbedding, which also gives the scores of tokens",
         "GlobalAveragePooling1D": (
             "bert4keras.layers.MaskedMeanPooling, on [vectors, token ids], leaves out padding"
         ),
-        "GlobalMaxPooling1D": "keras.layers.GlobalMaxPooling1D, after padding was set low",
+        "GlobalMaxPooling1D": "use keras.layers.GlobalMaxPooling1D after setting padding low",
         "LayerNormalization": (
             "keras.layers.LayerNormalization; with a condition "
             "bert4keras.layers.ConditionalLayerNormalization"
@@ -72,7 +72,7 @@ ABSENT: dict[str, dict[str, str]] = {
         "SinusoidalPositionEmbedding": (
             "bert4keras.backend.sinusoidal_embeddings gives the vectors of positions"
         ),
-        "integerize_shape": "shapes are of integers in Keras 3: it can be left out",
+        "integerize_shape": "shapes are integers in Keras 3, so it can be left out",
         **dict.fromkeys(_HELPERS, _BACKEND),
         "recompute_grad": "use keras.remat(function)",
     },
@@ -117,48 +117,49 @@ ABSENT: dict[str, dict[str, str]] = {
     },
     "snippets": {
         "ViterbiDecoder": (
-            "bert4keras.tasks.tagging.viterbi finds the best labels of a batch of scores, and the "
-            "decode of a trained bert4keras.tasks.tagging.ConditionalRandomField those of its own"
+            "bert4keras.tasks.tagging.viterbi finds the best labels of a batch of scores, and a "
+            "trained bert4keras.tasks.tagging.ConditionalRandomField has the method decode"
         ),
         "WebServing": "call model.predict in a handler of any web framework",
         "convert_to_str": _STRINGS,
         "convert_to_unicode": _STRINGS,
         "delete_arguments": _ARGUMENTS,
         "insert_arguments": _ARGUMENTS,
-        "is_py2": "there is Python 3 only",
+        "is_py2": "only Python 3 is supported",
     },
     "tokenizers": {
         "BasicTokenizer": "bert4keras.tokenizers.TokenizerBase",
         "convert_to_str": _STRINGS,
         "convert_to_unicode": _STRINGS,
-        "is_py2": "there is Python 3 only",
+        "is_py2": "only Python 3 is supported",
         **dict.fromkeys(_TEXTS, _SNIPPETS),
     },
 }
-# The ancestor's modules had the names of Keras', too, by `import *`.
+# The modules of 0.11 also had the names of these Keras modules, by `import *`.
 _OF_KERAS = {"layers": ("layers",), "models": ("layers", "models"), "optimizers": ("optimizers",)}
 
 
 def refuse(module: str, name: str) -> NoReturn:
-    """The end of a module's `__getattr__`.
+    """Raise the error for a name that a module does not have; the end of its `__getattr__`.
 
     Args:
-        module: its `__name__`, "bert4keras.layers"; of the package itself all modules' names count.
-        name: what it does not have.
+        module: `__name__` of the module, such as "bert4keras.layers"; for "bert4keras" itself the
+            names of all modules are looked up.
+        name: the missing name.
 
     Raises:
-        ImportError: with the way out, if 0.11 had the name or Keras has. An AttributeError would
-            not do: `from module import name` replaces its message.
+        ImportError: with a hint, if 0.11 had the name or Keras has it. An AttributeError would lose
+            the hint: `from module import name` replaces its message.
         AttributeError: any other name.
     """
     _, _, part = module.partition(".")
-    if reason := _reason(part, name):
-        raise ImportError(f"{module}.{name} is not part of this version: {reason}.")
+    if hint := _hint(part, name):
+        raise ImportError(f"{module}.{name} is not part of this version: {hint}.")
     raise AttributeError(f"module {module!r} has no attribute {name!r}")
 
 
 def absent(module: str) -> Callable[[str], Any]:
-    """`__getattr__` of a module that resolves nothing else; see `refuse`."""
+    """Return a `__getattr__` for a module that resolves no names itself; see `refuse`."""
 
     def __getattr__(name: str) -> NoReturn:
         refuse(module, name)
@@ -166,7 +167,7 @@ def absent(module: str) -> Callable[[str], Any]:
     return __getattr__
 
 
-def _reason(part: str, name: str) -> str | None:
+def _hint(part: str, name: str) -> str | None:
     if not part:
         return next((hints[name] for hints in ABSENT.values() if name in hints), None)
     if name in ABSENT.get(part, {}):

@@ -1,4 +1,4 @@
-"""Ids out of range are named wherever they are seen: JAX alone would answer with NaN."""
+"""Checks of ids against the size of a table, on every backend; JAX itself would return NaN."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CHECKED = contextvars.ContextVar("ids are checked", default=True)
 
 @contextlib.contextmanager
 def unchecked_ids() -> Iterator[None]:
-    """Within, no layer looks whether ids are in range: the caller has done so."""
+    """Turn the checks of layers off inside the context; the caller has checked the ids."""
     token = _CHECKED.set(False)
     try:
         yield
@@ -30,15 +30,15 @@ def check_ids(ids: Any, limit: int, message: str) -> Any:
 
     Args:
         ids: int tensor of any shape.
-        limit: how many ids there are.
-        message: of the error, with {id}, {place} and {limit} to fill in.
+        limit: number of allowed ids.
+        message: text of the error with the fields {id}, {place} and {limit}.
 
     Returns:
-        The ids, to be used in place of those given: a compiled TensorFlow function would not wait
-        for the check otherwise, and raise an error of its own that names no input.
+        The ids. Use them instead of the argument: a compiled TensorFlow function then waits for the
+        check; otherwise its own error, which names no input, may come first.
 
     Raises:
-        ValueError: the message, filled in for the first wrong id.
+        ValueError: `message` with the fields of the first id out of range.
     """
     if not _CHECKED.get():
         return ids
@@ -59,7 +59,13 @@ def check_ids(ids: Any, limit: int, message: str) -> Any:
 
 
 def check_places(places: Any, x: Any, name: str) -> Any:
-    """`check_ids` for the places of tokens of a head's vectors `x` (B, T, D)."""
+    """Refuse indices of tokens that are outside the vectors `x` (B, T, D) of a head.
+
+    Args:
+        places: int tensor of token indices.
+        x: the vectors.
+        name: name of the head, for the message.
+    """
     length = x.shape[1]
     if not isinstance(length, int):
         return places

@@ -1,16 +1,21 @@
-"""Replace files as a whole: the old ones stay until the new ones are complete and on the disk.
+"""Atomic replacement of files: the old ones stay until the new ones are complete and on the disk.
 
-Files are written in a hidden directory `.bert4keras-*` beside their destination, flushed, and moved
-into place. When anything fails, a full disk or Ctrl-C included, what was there before is there
-again, and the error names the destination. A single file is old or new at every moment, even if the
-process is killed or the machine stops. Of several files a process killed between the moves may
-leave new and old ones side by side.
+Files are written in a hidden staging directory `.bert4keras-*` beside their destination, flushed,
+and moved into place. If anything raises (a full disk, Ctrl-C), the old files are put back and the
+error names the destination. If the process is killed or the machine stops:
 
-A killed process leaves its hidden directory behind; the next save to the same destination removes
-it. The lock which a running save holds inside tells the two apart: the system releases it when the
-process ends, however it ends. Where the file system has no locks nothing is removed.
+- `atomic_file`: one rename decides, so the file is old or new at every moment.
+- `atomic_files`: the files move one by one, so old and new ones may be left side by side. The file
+  without which the others are not read should move `last`.
+- `atomic_directory`: two renames decide. Between them the destination is absent and the complete
+  old directory lies in the staging directory; `recover_directory` and the next save put it back.
 
-A destination that is a symbolic link is replaced by a file; what it pointed to stays as it is.
+A killed process leaves its staging directory behind, and the next save to the same destination
+removes it. It must not remove that of a save which is still running: each save holds a lock in its
+staging directory, and the system releases the lock when the process ends, however it ends. On a
+file system without locks nothing is removed.
+
+A destination that is a symbolic link is replaced by a file; the file it points to stays as it is.
 """
 
 from __future__ import annotations
@@ -24,16 +29,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-PREFIX = ".bert4keras-"
+STAGING_PREFIX = ".bert4keras-"
 LOCK = "lock"
 
 
 @contextmanager
 def atomic_file(path: str | os.PathLike) -> Iterator[Path]:
-    """Write one file under the yielded path; on leaving, it replaces `path`.
+    """Yield a path to write; on leaving the context, that file replaces `path`.
 
     Args:
-        path: destination; directories are made if absent. The yielded path has the same name.
+        path: destination; missing directories are made. The yielded path has the same file name.
 
     Raises:
         OSError: the file could not be written; the message names `path`, where the old file is
@@ -52,14 +57,16 @@ def atomic_files(
     last: Callable[[Path], bool] = lambda path: False,
     named_path: str | os.PathLike | None = None,
 ) -> Iterator[Path]:
-    """Write files in the yielded directory; on leaving, all move to `directory`, or none.
+    """Yield a directory to write in; on leaving the context, all its files or none move.
 
     Args:
-        directory: destination; made if absent.
-        owner: name of what is written, by which the next save of it finds what a killed one left.
-        outdated: whether an old file of `directory` that has no successor is removed.
-        last: whether a file moves after the others, which move in the order of their names.
-        named_path: the path that the message of a failure names; by default `directory`.
+        directory: destination; made if missing.
+        owner: name of this set of files. The next save under the same name removes the staging
+            directory that a killed one left.
+        outdated: predicate on old files of `directory` that have no successor: True removes them.
+        last: predicate on new files: True moves them after the others. Within the two groups files
+            move in the order of their names.
+        named_path: path that error messages name; `directory` by default.
 
     Raises:
         OSError: a file could not be written; the old ones are intact.
@@ -79,7 +86,7 @@ def atomic_files(
                 moves = [(path, directory / path.name) for path in files]
                 moves += [(None, path) for path in old if path.is_file() and outdated(path)]
                 _move_all(moves, staging / "old")
-                flush_directory(directory)
+                _flush_directory(directory)
     except BaseException:
         for path in absent:
             with suppress(OSError):
@@ -89,13 +96,13 @@ def atomic_files(
 
 @contextmanager
 def atomic_directory(path: str | os.PathLike) -> Iterator[Path]:
-    """Write the files of a directory under the yielded path; on leaving, it becomes `path`.
+    """Yield a directory to fill; on leaving the context, it replaces the directory `path`.
 
-    What was there goes as a whole. A process that is killed in the moment between the two names
-    leaves the old directory hidden beside; `recover_directory`, and the next save, put it back.
+    The old directory is renamed into the staging directory, then the new one to `path`; the module
+    docstring says what happens to a process killed in between.
 
     Args:
-        path: destination, a directory if it exists.
+        path: destination; if it exists, it must be a directory.
 
     Raises:
         OSError: it could not be written; the old one is intact.
@@ -116,11 +123,11 @@ def atomic_directory(path: str | os.PathLike) -> Iterator[Path]:
                 if (staging / "old").exists():
                     os.rename(staging / "old", path)
                 raise
-            flush_directory(path.parent)
+            _flush_directory(path.parent)
 
 
 def recover_directory(path: Path) -> None:
-    """Put back a directory that a killed `atomic_directory` has moved aside."""
+    """Put back the old directory, if a process was killed inside `atomic_directory(path)`."""
     if path.exists() or not path.parent.is_dir():
         return
     for staging in path.parent.glob(_prefix(path.name) + "*"):
@@ -128,9 +135,9 @@ def recover_directory(path: Path) -> None:
             os.rename(staging / "old", path)
 
 
-def flush_directory(directory: Path) -> None:
-    """Have the names of a directory reach the disk, where the system can."""
-    with suppress(OSError):  # Windows opens no directories, and some file systems flush none
+def _flush_directory(directory: Path) -> None:
+    """Flush the entries of a directory to the disk, where the system can."""
+    with suppress(OSError):  # Windows cannot open directories, some file systems cannot flush them
         handle = os.open(directory, os.O_RDONLY)
         try:
             os.fsync(handle)
@@ -140,21 +147,21 @@ def flush_directory(directory: Path) -> None:
 
 @contextmanager
 def _errors_name(named_path: str | os.PathLike) -> Iterator[None]:
-    """Have an OSError name the path that the caller knows, not the hidden one."""
+    """Make an OSError name the path that the caller gave, not the one in the staging directory."""
     try:
         yield
     except OSError as error:
-        if error.filename is not None and PREFIX not in str(error):
+        if error.filename is not None and STAGING_PREFIX not in str(error):
             raise
         if error.errno is None:
-            text = re.sub(re.escape(PREFIX) + r"[^/\\]*[/\\](new[/\\])?", "", str(error))
+            text = re.sub(re.escape(STAGING_PREFIX) + r"[^/\\]*[/\\](new[/\\])?", "", str(error))
             raise OSError(f"could not write {named_path}: {text}") from error
         raise OSError(error.errno, os.strerror(error.errno), os.fspath(named_path)) from error
 
 
 @contextmanager
 def _staging(directory: Path, owner: str) -> Iterator[Path]:
-    """A locked directory of our own in `directory`, cleared of what killed saves left there."""
+    """Yield a locked staging directory in `directory`; remove what killed saves left there."""
     prefix = _prefix(owner)
     for entry in list(os.scandir(directory)):
         if entry.name.startswith(prefix) and entry.is_dir(follow_symlinks=False):
@@ -168,29 +175,34 @@ def _staging(directory: Path, owner: str) -> Iterator[Path]:
 
 
 def _prefix(owner: str) -> str:
-    """How the hidden directories of one owner begin; a checksum, since its name may be long."""
-    return f"{PREFIX}{zlib.crc32(os.fsencode(owner)):08x}-"
+    """Return how the names of an owner's staging directories begin.
+
+    It holds a checksum of the owner's name, which may itself be too long for a file name.
+    """
+    return f"{STAGING_PREFIX}{zlib.crc32(os.fsencode(owner)):08x}-"
 
 
 def _claim(directory: Path, prefix: str) -> tuple[Path, int]:
+    """Return a new staging directory and the handle of the lock that is held in it."""
     while True:
         staging = Path(tempfile.mkdtemp(prefix=prefix, dir=directory))
         try:
             lock = os.open(staging / LOCK, os.O_RDWR | os.O_CREAT)
-        except FileNotFoundError:  # another save took the empty directory for an abandoned one
+        except FileNotFoundError:  # another save found it without a lock and removed it
             continue
-        # It may have done so after the lock was made, too; then the file is gone.
+        # It may also remove it after the lock file is made and before it is locked: no links left.
         if _acquire(lock) is not False and os.fstat(lock).st_nlink:
             return staging, lock
         os.close(lock)
 
 
 def _remove_abandoned(staging: Path) -> None:
+    """Remove a staging directory unless a running save holds its lock."""
     try:
         lock = os.open(staging / LOCK, os.O_RDWR)
     except OSError:
         with suppress(OSError):
-            staging.rmdir()  # killed before there was a lock: empty
+            staging.rmdir()  # killed before the lock was made; it is empty
         return
     if _acquire(lock):
         _remove(staging, lock)
@@ -199,14 +211,17 @@ def _remove_abandoned(staging: Path) -> None:
 
 
 def _remove(staging: Path, lock: int) -> None:
-    """Remove a directory whose lock we hold. The lock goes last, so that a kill leaves it."""
+    """Remove a staging directory whose lock is held.
+
+    The lock file goes last: if the process is killed here, the next save still finds it.
+    """
     with suppress(OSError):
         for entry in list(os.scandir(staging)):
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path, ignore_errors=True)
             elif entry.name != LOCK:
                 os.unlink(entry.path)
-    if os.name == "nt":  # which removes no open file
+    if os.name == "nt":  # Windows cannot remove an open file
         os.close(lock)
     with suppress(OSError):
         (staging / LOCK).unlink()
@@ -216,7 +231,7 @@ def _remove(staging: Path, lock: int) -> None:
 
 
 def _acquire(lock: int) -> bool | None:
-    """Whether we hold the lock now; None where the file system has none."""
+    """Try to lock an open file: True if it is locked now, None if the file system has no locks."""
     try:
         import fcntl
     except ImportError:
@@ -237,7 +252,10 @@ def _acquire(lock: int) -> bool | None:
 
 
 def _flush(files: list[Path], directory: Path, usual: Path) -> None:
-    """Flush files to the disk; they get the permissions of the old ones, or the usual ones."""
+    """Flush files to the disk, and give them the permissions of the files they replace.
+
+    A file that replaces none gets those of a new file, `usual`.
+    """
     usual.touch()  # some libraries write files that only their owner may read
     for path in files:
         with open(path, "rb+") as file:
@@ -248,7 +266,11 @@ def _flush(files: list[Path], directory: Path, usual: Path) -> None:
 
 
 def _move_all(moves: list[tuple[Path | None, Path]], backups: Path) -> None:
-    """Move files onto targets; a target of None goes away. All or nothing."""
+    """Move (source, target) pairs, all or none; a source of None removes the target.
+
+    Before a target is replaced, it is linked or copied to `backups`. On an error the targets done
+    so far are restored from there, and those that have no backup, the new ones, are removed.
+    """
     if len(moves) == 1 and moves[0][0] is not None:
         os.replace(*moves[0])
         return
@@ -274,7 +296,8 @@ def _move_all(moves: list[tuple[Path | None, Path]], backups: Path) -> None:
 
 
 def _keep(target: Path, backup: Path) -> None:
+    """Link or copy a file; unlike a move, this leaves the target in its place all the time."""
     try:
-        os.link(target, backup)  # costs nothing, and the target never vanishes
+        os.link(target, backup)
     except OSError:
         shutil.copy2(target, backup)

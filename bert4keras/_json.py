@@ -1,4 +1,4 @@
-"""Strict reading of json that others wrote: one reader for configs, indexes and tokenizers."""
+"""Strict reading of json files from other programs: configs, indexes and tokenizers."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import Any
 
 MAX_BYTES = 256 << 20  # the largest published tokenizer.json has 35 MB
-MAX_DEPTH = 64  # of lists and objects in each other; the files of transformers reach 8
+_MAX_DEPTH = 64  # of lists and objects in each other; the files of transformers reach 8
 
 
 def require_regular_file(path: str | Path, error: type[Exception] = ValueError) -> Path:
-    """The path, if it is a regular file or a link to one.
+    """Return the path if it is a regular file or a link to one.
 
-    A pipe would make the reader wait for ever, and a device such as /dev/zero has no end.
+    Reading a pipe would wait for ever, and a device such as /dev/zero has no end.
 
     Args:
-        path: to look at.
-        error: type of the error.
+        path: path of the file.
+        error: type of the error to raise.
 
     Raises:
-        FileNotFoundError: nothing of that name.
-        error: a directory, pipe, socket or device, or a path that cannot be looked at.
+        FileNotFoundError: the file does not exist.
+        error: a directory, pipe, socket or device, or a path that cannot be examined.
     """
     path = Path(path)
     try:
@@ -36,7 +36,7 @@ def require_regular_file(path: str | Path, error: type[Exception] = ValueError) 
     if not stat.S_ISREG(mode):
         kinds = {stat.S_IFDIR: "a directory", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
         kind = kinds.get(stat.S_IFMT(mode), "a device")
-        raise error(f"{path} is {kind}, not a regular file. Replace it by the file that it names.")
+        raise error(f"{path} is {kind}, not a regular file. Replace it with a regular file.")
     return path
 
 
@@ -46,43 +46,43 @@ def read_json(
     limit: int = MAX_BYTES,
     expected: type = dict,
 ) -> Any:
-    """Read a json object from a file.
+    """Read a json object from a UTF-8 file, with or without a byte order mark.
 
-    UTF-8, with or without a byte order mark. What json does not allow although Python reads it is
-    refused: NaN and Infinity, and a key twice in an object with two values.
+    NaN and Infinity, and a key with two values in one object, are errors: Python's reader accepts
+    them, the json standard does not.
 
     Args:
-        path: of the file.
-        error: type of the error for everything but a missing file.
+        path: path of the file.
+        error: type of the error to raise, except for a missing file.
         limit: largest size of the file, in bytes.
         expected: `dict`, or `list` for a file that holds a list.
 
     Raises:
-        FileNotFoundError: no such file.
+        FileNotFoundError: the file does not exist.
         error: no regular file, too large, not UTF-8 json, nested too deep, or not an object.
     """
     path = require_regular_file(path, error)
     try:
         size = path.stat().st_size
         if size > limit:
-            raise error(f"{path} has {size} bytes; such a file may have {limit} at most.")
-        return parse_json(path.read_bytes(), path, error, expected)
+            raise error(f"{path} has {size} bytes; at most {limit} are allowed.")
+        return parse_json_content(path.read_bytes(), path, error, expected)
     except OSError as cause:
         raise error(f"{path} cannot be read: {cause}") from cause
 
 
-def parse_json(
+def parse_json_content(
     content: bytes | str,
     source: Any,
     error: type[Exception] = ValueError,
     expected: type = dict,
 ) -> Any:
-    """The json object in a text; see `read_json`.
+    """Parse the json object in a text, as strictly as `read_json`.
 
     Args:
-        content: the text, or its bytes in UTF-8.
-        source: where it comes from, for messages.
-        error: type of the error.
+        content: the text, or its UTF-8 bytes.
+        source: file or other origin, named in messages.
+        error: type of the error to raise.
         expected: `dict` or `list`.
     """
     try:
@@ -100,10 +100,10 @@ def parse_json(
 
 
 def short_repr(value: Any, limit: int = 80) -> str:
-    """A value for a message, in Python's spelling and not longer than `limit` characters."""
+    """Return the `repr` of a value, cut to `limit` characters, for a message."""
     try:
         text = repr(value)
-    except (ValueError, RecursionError):  # an int of thousands of digits, a list in itself
+    except (ValueError, RecursionError):  # an int of thousands of digits, a deeply nested list
         return f"a {type(value).__name__}"
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
@@ -113,7 +113,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(values) < len(pairs):
         for key, value in pairs:
             if values[key] != value:
-                raise ValueError(f"the key {short_repr(key)} stands twice, with different values")
+                raise ValueError(f"the key {short_repr(key)} occurs twice, with different values")
     return values
 
 
@@ -122,13 +122,13 @@ def _no_constant(name: str) -> None:
 
 
 def _too_deep() -> str:
-    return f"lists and objects lie in each other more than {MAX_DEPTH} deep"
+    return f"lists and objects are nested more than {_MAX_DEPTH} deep"
 
 
 def _require_shallow(values: Mapping, source: Any, error: type[Exception]) -> None:
-    """What is nested too deep would be a RecursionError later: when copied, shown or saved."""
+    """Refuse deep nesting, which would be a RecursionError when copied, printed or saved."""
     level: list[Any] = [values]
-    for _ in range(MAX_DEPTH):
+    for _ in range(_MAX_DEPTH):
         level = [
             child
             for node in level

@@ -1,10 +1,13 @@
-"""Keys of config files that are no fields of ours: which change nothing, and which are refused.
+"""Keys of config files that are no fields: those that are ignored and those that are unsupported.
 
-Every key of a json is one of four: a field (or an alias of one), which is used; ignored, which is
-kept in silence; a switch, by which a model of transformers or code beside a checkpoint computes
-another function, which is refused unless its value is one that changes nothing; or unknown. Of
-unknown keys a config keeps the values and names them in a warning: training scripts write anything
-into these files, and a model would be lost for the name of an experiment in its json.
+Every key of a config json belongs to one of four groups:
+
+- a field, or an alias of one: it is used;
+- ignored: it does not change what the model computes, and is kept without a warning;
+- unsupported: by it, another library's model computes another function. It is an error unless its
+  value is one that changes nothing;
+- unknown: it is kept, and named in a warning. It is no error, since training scripts write
+  arbitrary keys, such as the name of an experiment, into these files.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from typing import Any
 
 from ._schema import Only
 
-# Keys found in the wild which do not change what the model computes.
+# Keys found in published checkpoints that do not change what the model computes.
 IGNORED_KEYS = frozenset(
     """_name_or_path architectures attn_implementation _attn_implementation bos_token_id
     classifier_dropout cross_attention_hidden_size dtype eos_token_id
@@ -37,24 +40,24 @@ IGNORED_KEYS = frozenset(
 
 
 def _is_own_code(value: Any) -> bool:
-    """Tell whether `auto_map` says that code beside the checkpoint is the model."""
+    """Return whether `auto_map` makes code beside the checkpoint the model."""
     if not isinstance(value, Mapping):
         return True
     return any(str(key).startswith(("AutoModel", "TFAutoModel")) for key in value)
 
 
 def _scales_positions(value: Any) -> bool:
-    """Tell whether `rope_scaling` or `rope_parameters` asks for more than plain rotation."""
+    """Return whether `rope_scaling` or `rope_parameters` asks for more than plain rotation."""
     if not isinstance(value, Mapping):
         return True
     kind = value.get("rope_type", value.get("type", "default"))
     return kind != "default" or bool(set(value) - {"rope_type", "type"})
 
 
-# Keys that ask for another function -> whether a value does. A family's config class may lift or
-# add some (`unsupported`), or have a field of the name, which is then used.
+# Key -> predicate: True for a value by which the model computes another function. A family's config
+# class may change or add entries (`unsupported`), or have a field of that name, which is then used.
 UNSUPPORTED: Mapping[str, Callable[[Any], bool]] = {
-    # What is visible, and what a model has beside its blocks.
+    # The attention mask, and parts of the model other than its blocks.
     "is_decoder": Only(True, False),  # see `TransformerConfig.causal`
     "add_cross_attention": Only(False),
     "is_encoder_decoder": Only(False),
@@ -67,7 +70,7 @@ UNSUPPORTED: Mapping[str, Callable[[Any], bool]] = {
     "attention_window": Only(),
     "local_attention": Only(),
     "global_attn_every_n_layers": Only(),
-    # Where a token is.
+    # Positions.
     "position_embedding_type": Only("absolute"),
     "rope_scaling": _scales_positions,
     "rope_parameters": _scales_positions,
@@ -89,7 +92,7 @@ UNSUPPORTED: Mapping[str, Callable[[Any], bool]] = {
     "norm_rel_ebd": Only("none"),
     "share_att_key": Only(False),
     "talking_head": Only(False),
-    # What a block is.
+    # The layers of a block.
     "attention_bias": Only(True),
     "qkv_bias": Only(True),
     "use_bias": Only(True),
@@ -108,7 +111,7 @@ UNSUPPORTED: Mapping[str, Callable[[Any], bool]] = {
     "num_experts": Only(0, 1),
     "num_local_experts": Only(0, 1),
     "use_task_id": Only(False),
-    # What a number is multiplied by.
+    # Scaling factors.
     "scale_attn_weights": Only(True),
     "scale_attn_by_inverse_layer_idx": Only(False),
     "scale_embedding": Only(False),
@@ -119,13 +122,13 @@ UNSUPPORTED: Mapping[str, Callable[[Any], bool]] = {
     "logit_scale": Only(1),
     "attn_logit_softcapping": Only(),
     "final_logit_softcapping": Only(),
-    # Numbers that are stored in another form, and code that is not run.
+    # Weights stored in another form, and code that is not run.
     "quantization_config": Only(),
     "auto_map": _is_own_code,
 }
 
 REASONS = {
-    "auto_map": "code beside the checkpoint, which is not run, may compute something else. If it "
-    "is the plain architecture, delete the key",
-    "quantization_config": "its weights are quantized. Save it dequantized first",
+    "auto_map": "code beside the checkpoint, which is not run, may compute something else. If the "
+    "model has the plain architecture, delete the key",
+    "quantization_config": "its weights are quantized. Dequantize the model and save it first",
 }

@@ -1,4 +1,4 @@
-"""Labels as losses and metrics take them: which count, and none out of range."""
+"""Labels of losses and metrics: the mask of those that count, and a check of their range."""
 
 from __future__ import annotations
 
@@ -10,22 +10,25 @@ from ._compat import raise_when_run
 
 
 def sparse_labels(y_true: Any, scores: Any, who: str) -> tuple[Any, Any]:
-    """Labels int32 (B, T) of which those below 0 became 0, and the boolean mask (B, T) of the rest.
+    """Return class indices and the mask of the positions that have one.
 
     Args:
-        y_true: class indices (B, T) or (B, T, 1).
+        y_true: class indices (B, T) or (B, T, 1); a negative one means no label.
         scores: (B, T, C).
-        who: names the loss or metric in messages.
+        who: name of the loss or metric, for messages.
+
+    Returns:
+        Labels int32 (B, T), 0 where there is none, and the mask bool (B, T) of those that count.
 
     Raises:
-        ValueError: other shapes, or, when the values are known, a label of C or more.
+        ValueError: other shapes or, when the values are known, a label of C or more.
     """
     labels = ops.cast(y_true, "int32")
     if len(labels.shape) == len(scores.shape) and labels.shape[-1] == 1:
         labels = ops.squeeze(labels, axis=-1)
     if len(labels.shape) != len(scores.shape) - 1:
         raise ValueError(
-            f"{who} takes class indices of one axis less than the scores {tuple(scores.shape)}, "
+            f"{who} takes class indices with one axis less than the scores {tuple(scores.shape)}, "
             f"not labels {tuple(y_true.shape)}."
         )
     check_labels(labels, scores.shape[-1], who)
@@ -33,15 +36,16 @@ def sparse_labels(y_true: Any, scores: Any, who: str) -> tuple[Any, Any]:
 
 
 def check_labels(labels: Any, count: Any, who: str, what: str = "classes") -> None:
-    """Refuse labels of `count` or more, which JAX would take for none or for the last one.
+    """Refuse labels of `count` or more, which JAX would ignore or clip to the last class.
 
     Args:
-        labels: int, of any shape; below 0: no label.
-        count: how many `what` there are.
-        who: names the loss or metric in the message.
+        labels: int tensor of any shape; a negative one means no label.
+        count: number of classes.
+        who: name of the loss or metric, for the message.
+        what: what the labels count, for the message.
 
     Raises:
-        ValueError: names the range.
+        ValueError: a label out of range; names the range.
     """
     last = f"0 to {count - 1}" if isinstance(count, int) else "less than their number"
     raise_when_run(
@@ -51,10 +55,12 @@ def check_labels(labels: Any, count: Any, who: str, what: str = "classes") -> No
 
 
 def binary_labels(y_true: Any, y_pred: Any, who: str) -> tuple[Any, Any]:
-    """Labels of which those below 0 became 0, and the boolean mask of the rest, as `y_pred`.
+    """Return labels in the shape and dtype of `y_pred`, and the mask of those that count.
+
+    A negative label means none; it is returned as 0 and is False in the mask.
 
     Raises:
-        ValueError: another shape.
+        ValueError: another shape than that of `y_pred`.
     """
     if len(y_true.shape) != len(y_pred.shape):
         if len(y_true.shape) == len(y_pred.shape) - 1 and y_pred.shape[-1] == 1:

@@ -1,7 +1,7 @@
-"""What the values of a config may be, read off the annotations of its dataclass.
+"""Validation of config values against the annotations of the config's dataclass.
 
-A field says its type and, through `Annotated`, its range: `vocab_size: Size`. `problem` compares a
-value with that. A family declares its own fields in the same way and writes no checks for them.
+A field states its type and, through `Annotated`, its range: `vocab_size: Size`. `problem` compares
+a value with them. A family declares its own fields in the same way and needs no code to check them.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class Rule:
     """A condition on a value of the right type.
 
     Attributes:
-        says: what is allowed, in words that follow "must be".
-        holds: whether a value is that.
+        says: the allowed values, in words that follow "must be".
+        holds: predicate: True for an allowed value.
     """
 
     says: str
@@ -31,9 +31,9 @@ class Rule:
 
 @dataclasses.dataclass(frozen=True)
 class Only:
-    """Of a key that changes the function elsewhere: the values that change nothing here.
+    """Values of an unsupported config key that do not change what the model computes.
 
-    Called with a value, it says whether that must be refused.
+    Calling it with a value returns True if the value must be refused.
     """
 
     allowed: tuple[Any, ...]
@@ -48,14 +48,14 @@ class Only:
 
 
 def one_of(*names: str) -> Rule:
-    """One of some texts."""
+    """Return the rule that a text must be one of `names`."""
     return Rule(f"one of {', '.join(names)}", lambda value: value in names)
 
 
 def _is_activation(name: str) -> bool:
     import keras
 
-    if name in ACTIVATIONS or name == "gelu_tanh":
+    if name in ACTIVATION_ALIASES or name == "gelu_tanh":
         return True
     if name == "glu":  # halves the width
         return False
@@ -65,8 +65,8 @@ def _is_activation(name: str) -> bool:
         return False
 
 
-# The same function under other names. "gelu" alone is the exact (erf) form.
-ACTIVATIONS = {
+# Other names of the same functions. "gelu" is the exact (erf) form.
+ACTIVATION_ALIASES = {
     "gelu_new": "gelu_tanh",
     "gelu_pytorch_tanh": "gelu_tanh",
     "gelu_fast": "gelu_tanh",
@@ -75,12 +75,12 @@ ACTIVATIONS = {
     "swish": "silu",
 }
 
-LIMIT = Rule("an integer below 2**63 in size", lambda value: abs(value) < 2**63)
-Whole = Annotated[int, Rule("an integer", lambda value: True), LIMIT]
-Size = Annotated[int, Rule("a positive integer", lambda value: value >= 1), LIMIT]
-Count = Annotated[int, Rule("an integer of 0 or more", lambda value: value >= 0), LIMIT]
+_LIMIT = Rule("an integer below 2**63 in size", lambda value: abs(value) < 2**63)
+Whole = Annotated[int, Rule("an integer", lambda value: True), _LIMIT]
+Size = Annotated[int, Rule("a positive integer", lambda value: value >= 1), _LIMIT]
+Count = Annotated[int, Rule("an integer of 0 or more", lambda value: value >= 0), _LIMIT]
 TokenId = Annotated[
-    int, Rule("a token id, or -1 for that of no token", lambda value: value >= -1), LIMIT
+    int, Rule("a token id, or -1 for that of no token", lambda value: value >= -1), _LIMIT
 ]
 Rate = Annotated[float, Rule("a number in [0, 1)", lambda value: 0 <= value < 1)]
 Positive = Annotated[float, Rule("a number above 0", lambda value: value > 0)]
@@ -102,10 +102,10 @@ _TYPES = {int: "an integer", float: "a number", bool: "true or false", str: "a t
 
 @functools.cache
 def annotations(cls: type) -> dict[str, Any]:
-    """The types of a config's fields, with their rules.
+    """Return the types of a config's fields, with their rules.
 
-    A class whose annotations cannot be resolved (they name something local to a function) is
-    checked as its base is.
+    If the annotations of a class cannot be resolved (they name something local to a function),
+    those of its base class are used.
     """
     for base in cls.__mro__:
         try:
@@ -116,7 +116,7 @@ def annotations(cls: type) -> dict[str, Any]:
 
 
 def problem(annotation: Any, value: Any) -> str | None:
-    """What a value must be, in words that follow "must be"; None where it is that."""
+    """Return None for an allowed value, else the allowed ones in words that follow "must be"."""
     options = _options(annotation)
     if any(_fits(option, value) for option in options):
         return None
@@ -124,7 +124,7 @@ def problem(annotation: Any, value: Any) -> str | None:
 
 
 def plain(value: Any) -> Any:
-    """A numpy number as Python's own, which json can write; other values as they are."""
+    """Return a numpy number as a Python number, which json can write; other values unchanged."""
     if isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, numbers.Integral):
@@ -139,7 +139,7 @@ def _kind(value: Any) -> type:
 
 
 def _options(annotation: Any) -> tuple[Any, ...]:
-    """The types of a union, None last."""
+    """Return the types of a union, None last."""
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         found = [option for part in typing.get_args(annotation) for option in _options(part)]
         return tuple(sorted(found, key=lambda option: option is type(None)))
@@ -165,7 +165,7 @@ def _fits(annotation: Any, value: Any) -> bool:
         return _is_finite(value)
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return isinstance(value, Mapping)
-    return True  # a type that this schema does not know is the family's own affair
+    return True  # the schema does not know this type; the family may check it
 
 
 def _is_finite(value: Any) -> bool:
@@ -173,12 +173,12 @@ def _is_finite(value: Any) -> bool:
         return False
     try:
         return math.isfinite(value)
-    except OverflowError:  # an integer beyond every float
+    except OverflowError:  # an integer larger than any float
         return False
 
 
 def _described(annotation: Any, value: Any) -> str:
-    """What `annotation` allows: of several rules, the first that the value breaks."""
+    """Describe the values that `annotation` allows; of several rules, the first one broken."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
         rules = [rule for rule in arguments[1:] if isinstance(rule, Rule)]
@@ -188,7 +188,7 @@ def _described(annotation: Any, value: Any) -> str:
     if origin is tuple:
         items = value if isinstance(value, (list, tuple)) else [None]
         wrong = next((item for item in items if problem(arguments[0], item)), None)
-        return f"a list, each of it {_described(arguments[0], wrong)}"
+        return f"a list in which each item is {_described(arguments[0], wrong)}"
     if annotation is type(None):
         return "null"
     if isinstance(origin, type) and issubclass(origin, Mapping):

@@ -20,7 +20,7 @@ import keras
 from ._compat import inner_layers, note_loaded, object_loaded_as
 
 PACKAGE = "bert4keras"
-QUANTIZED, STORES = "quantized", "_stores_quantization"
+QUANTIZED, _STORES = "quantized", "_stores_quantization"
 
 
 def serializable(value: Any) -> Any:
@@ -30,7 +30,7 @@ def serializable(value: Any) -> Any:
     attention layer) they make anew when a file is read, so they store it with their shapes.
     """
     is_layer = isinstance(value, type) and issubclass(value, keras.layers.Layer)
-    if is_layer and not issubclass(value, keras.Model) and not hasattr(value, STORES):
+    if is_layer and not issubclass(value, keras.Model) and not hasattr(value, _STORES):
         _store_quantization(value)
     return keras.saving.register_keras_serializable(PACKAGE)(value)
 
@@ -50,7 +50,7 @@ def _store_quantization(layer_class: type) -> None:
 
     layer_class.get_build_config = get_build_config
     layer_class.build_from_config = build_from_config
-    setattr(layer_class, STORES, True)
+    setattr(layer_class, _STORES, True)
 
 
 def quantization_config(layer: Any) -> dict[str, Any]:

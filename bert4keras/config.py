@@ -1,4 +1,4 @@
-"""The one description of a Transformer: a frozen dataclass read from any known json layout."""
+"""The config of a model: a frozen dataclass, read from any known json layout."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from . import _json
 from ._json import short_repr
 from ._keys import IGNORED_KEYS, REASONS, UNSUPPORTED
 from ._schema import (
-    ACTIVATIONS,
+    ACTIVATION_ALIASES,
     Activation,
     Count,
     Mixture,
@@ -28,9 +28,8 @@ from ._schema import (
     problem,
 )
 
-# Google and Hugging Face keys, and the ancestor's, that mean one of our fields; a family's config
-# class may add its own (`aliases`).
-ALIASES = {
+# Key of Google, Hugging Face or bert4keras 0.11 -> field; a family may add its own (`aliases`).
+_ALIASES = {
     "max_position_embeddings": "max_position",
     "type_vocab_size": "segment_vocab_size",
     "hidden_dropout_prob": "dropout_rate",
@@ -38,26 +37,26 @@ ALIASES = {
     "layer_norm_eps": "norm_epsilon",
 }
 
-MAX_BYTES = 16 << 20  # of a config; one with a name for each of 100,000 labels has 8 MB
+_MAX_BYTES = 16 << 20  # of a config; one with a name for each of 100,000 labels has 8 MB
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot describe a model; the message names the offending key."""
+    """A config that describes no model; the message names the wrong key."""
 
 
 @dataclasses.dataclass(frozen=True)
 class TransformerConfig:
     """Sizes and options of a Transformer encoder.
 
-    Change a value with `dataclasses.replace(config, dropout_rate=0.3)`; that keeps the sizes which
-    followed from others, so for a size it is `from_dict(config.to_dict(), hidden_size=256)`.
+    Change a value with `dataclasses.replace(config, dropout_rate=0.3)`. That keeps sizes derived
+    from other ones; to change a size use `from_dict(config.to_dict(), hidden_size=256)`.
 
     Attributes:
         vocab_size: rows of the token embedding, V.
         hidden_size: width of the residual stream, D.
         num_hidden_layers: number of blocks, L.
         num_attention_heads: heads per block, N.
-        intermediate_size: inner width of the feed-forward part.
+        intermediate_size: inner width of the feed-forward layer.
         hidden_act: `"gelu"` (exact, erf), `"gelu_tanh"`, or any Keras activation name.
         max_position: number of learned positions.
         segment_vocab_size: rows of the segment embedding; 0 drops the segment input.
@@ -68,21 +67,21 @@ class TransformerConfig:
         attention_dropout_rate: rate on attention probabilities.
         initializer_range: standard deviation of the truncated normal that starts the weights.
         norm_epsilon: epsilon of every LayerNorm.
-        pad_token_id: token id that counts as padding; None: no token does.
+        pad_token_id: token id of padding; None means that there is none.
         residual_attention_scores: add each block's attention scores to the next one's (RealFormer,
             arXiv:2012.11747).
-        hierarchical_position: read positions beyond `max_position` off the table as
-            `a u_i + (1 - a) u_j` for position `i max_position + j`; the number is a (usually 0.4;
-            True means that).
-        shared_segment_embeddings: look segment ids up in the token table.
+        hierarchical_position: compute the embedding of position `i max_position + j` as
+            `a u_i + (1 - a) u_j`, from vectors u of the learned table; the number is a, True means
+            0.4.
+        shared_segment_embeddings: look segment ids up in the token embedding.
         custom_position_ids: take positions from an input `Input-Position`.
         layer_norm_cond: width of a vector per text, from an input `Input-Condition`, that shifts
             and scales every LayerNorm (conditional layer normalization).
         layer_norm_cond_hidden_size: width of a dense layer between the condition and the norms.
-        layer_norm_cond_hidden_act: its activation.
-        remat: compute the blocks again in the backward pass rather than keep what they hold.
+        layer_norm_cond_hidden_act: activation of that dense layer.
+        remat: recompute the blocks in the backward pass instead of storing their activations.
         model_type: family name, see `bert4keras.models.register_model`.
-        extra: keys of the source json that we do not use, kept for the round trip.
+        extra: keys of the source json that are not used, kept for the round trip.
 
     Raises:
         ConfigError: a size that is missing, not a positive integer, or does not fit another.
@@ -115,7 +114,7 @@ class TransformerConfig:
     model_type: str = "bert"
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False)
 
-    # Of a family's json, on top of `ALIASES` and the tables in `_keys`: other keys of our fields,
+    # Of a family's json, on top of `_ALIASES` and the tables in `_keys`: other keys of our fields,
     # keys that change nothing, and values that ask for another function. `private_fields` are
     # unknown to other programs, and written to a json only where they are used.
     aliases: ClassVar[Mapping[str, str]] = {}
@@ -142,7 +141,7 @@ class TransformerConfig:
             value = plain(getattr(self, field.name))
             self.check(field.name, value)
             set_field(self, field.name, value)
-        set_field(self, "hidden_act", ACTIVATIONS.get(self.hidden_act, self.hidden_act))
+        set_field(self, "hidden_act", ACTIVATION_ALIASES.get(self.hidden_act, self.hidden_act))
         if self.embedding_size is None:
             set_field(self, "embedding_size", self.hidden_size)
         if self.attention_head_size is None:
@@ -157,81 +156,81 @@ class TransformerConfig:
             set_field(self, "attention_key_size", self.attention_head_size)
         if isinstance(self.hierarchical_position, bool):
             set_field(self, "hierarchical_position", 0.4 if self.hierarchical_position else None)
-        # A family's own id is there where nothing is said of padding; in a tiny vocabulary, none.
+        # A family's default may lie outside a tiny vocabulary; only a stated id is checked.
         stated = self.pad_token_id != type(self).pad_token_id
         if stated and (self.pad_token_id or 0) >= self.vocab_size:
             raise ConfigError(
-                f"config `pad_token_id` {self.pad_token_id} is no id of a vocabulary of "
+                f"config `pad_token_id` {self.pad_token_id} is not in the vocabulary of "
                 f"{self.vocab_size} tokens (`vocab_size`). Give an id from 0 to "
                 f"{self.vocab_size - 1}."
             )
 
     @classmethod
     def check(cls, key: str, value: Any, field: str | None = None) -> None:
-        """Compare a value with what the annotation of a field allows.
+        """Check a value against the annotation of a field.
 
         Args:
-            key: what messages call it.
-            value: to look at.
+            key: name of the value in messages.
+            value: the value.
             field: name of the field; None means `key`.
 
         Raises:
-            ConfigError: another type or range; names the key, the value and what is allowed.
+            ConfigError: another type or range; names the key, the value and the allowed values.
         """
         wanted = problem(annotations(cls).get(field or key, Any), value)
         if wanted:
             raise ConfigError(f"config `{key}` must be {wanted}, not {short_repr(value)}.")
 
     def require_even_keys(self) -> None:
-        """Refuse what rotary positions, which turn pairs of coordinates, cannot turn.
+        """Refuse an odd key width: rotary positions turn pairs of coordinates.
 
         Raises:
-            ConfigError: keys of an odd width.
+            ConfigError: `attention_key_size` is odd.
         """
         if self.attention_key_size % 2:
             raise ConfigError(
-                f"config `attention_key_size` {self.attention_key_size} (as a rule `hidden_size` / "
+                f"config `attention_key_size` {self.attention_key_size} (usually `hidden_size` / "
                 "`num_attention_heads`) must be even: rotary positions turn pairs of coordinates."
             )
 
     @property
     def causal(self) -> bool:
-        """Whether the json asks for a causal mask (`is_decoder`) where the family has none."""
+        """True if the json asks for a causal mask (`is_decoder`) that the family does not have."""
         return self.reads_is_decoder and bool(self.extra.get("is_decoder"))
 
     @classmethod
     def fields(cls) -> tuple[str, ...]:
-        """Names of the fields that a json key may fill."""
+        """Return the names of the fields that a json key may fill."""
         return tuple(f.name for f in dataclasses.fields(cls) if f.name != "extra")
 
     @classmethod
     def all_aliases(cls) -> dict[str, str]:
-        """Keys of json files that mean one of our fields."""
-        return {**ALIASES, **cls.aliases}
+        """Return json key -> field, for the keys that have another name than their field."""
+        return {**_ALIASES, **cls.aliases}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], **overrides: Any) -> TransformerConfig:
         """Build a config from Google, Hugging Face or bert4keras keys.
 
         Args:
-            values: the parsed json. Unknown keys go to `extra` and are named once in a warning; a
-                key that is known to change the function elsewhere is refused, see `_keys`.
-            **overrides: fields (either spelling) which win over `values`; None is ignored.
+            values: the parsed json. Keys that are no fields go to `extra`; unknown ones are named
+                in a warning, and those that ask for another model are refused, see `_keys`.
+            **overrides: fields (either spelling) that replace those in `values`; None is ignored.
 
         Returns:
             A checked `TransformerConfig`.
 
         Raises:
             ConfigError: an override that is no field, a value of another type or range, two keys
-                that contradict each other, a model that is not built here, or values that do not
-                fit together.
+                that contradict each other, an unsupported model, or values that do not fit
+                together.
         """
         cls.check_overrides(overrides)
-        own = "extra" in values  # of `to_dict`, where None is meant
+        own = "extra" in values  # written by `to_dict`, where None is a value
         extra = values["extra"] if own else {}
         cls.check("extra", extra)
         for key in (key for key in (*values, *extra) if not isinstance(key, str)):
-            raise ConfigError(f"config keys must be texts, not {short_repr(key)}.")
+            raise ConfigError(f"config keys must be strings, not {short_repr(key)}.")
         fields, extra = {}, dict(extra)
         aliases, known, said = cls.all_aliases(), set(cls.fields()), {}
         for key, value in values.items():
@@ -248,10 +247,10 @@ class TransformerConfig:
 
     @classmethod
     def check_overrides(cls, overrides: Mapping[str, Any]) -> None:
-        """Check options by which a caller changes a config, as `from_dict` does.
+        """Check the overrides of `from_dict`.
 
         Raises:
-            ConfigError: no field, or a value of another type or range.
+            ConfigError: an option that is no field, or a value of another type or range.
         """
         known, aliases = cls.fields(), cls.all_aliases()
         for key, value in overrides.items():
@@ -264,18 +263,18 @@ class TransformerConfig:
 
     @classmethod
     def _check_extra(cls, extra: Mapping[str, Any], warn: bool) -> None:
-        """Refuse what asks for another model, and name what nobody knows."""
-        switches = {**UNSUPPORTED, **cls.unsupported}
-        for key, refused in switches.items():
+        """Refuse values that ask for another model, and warn of unknown keys."""
+        unsupported = {**UNSUPPORTED, **cls.unsupported}
+        for key, is_refused in unsupported.items():
             value = extra.get(key)
-            if value is None or not refused(value):
+            if value is None or not is_refused(value):
                 continue
             reason = REASONS.get(key, "that is another model than the one built here")
-            allowed = getattr(refused, "allowed", ()) if isinstance(refused, Only) else ()
+            allowed = is_refused.allowed if isinstance(is_refused, Only) else ()
             if allowed:
                 reason += f"; allowed is {' or '.join(map(short_repr, allowed))}"
             raise ConfigError(f"config `{key}={short_repr(value)}` is not supported: {reason}.")
-        unknown = sorted(set(extra) - IGNORED_KEYS - switches.keys() - cls.ignored_keys)
+        unknown = sorted(set(extra) - IGNORED_KEYS - unsupported.keys() - cls.ignored_keys)
         if unknown and warn:
             names = [
                 key if key.isprintable() and len(key) <= 80 else short_repr(key) for key in unknown
@@ -286,20 +285,20 @@ class TransformerConfig:
 
     @classmethod
     def from_file(cls, path: str | Path, **overrides: Any) -> TransformerConfig:
-        """Read a json file; `overrides` as of `from_dict`.
+        """Read a json file; `overrides` as for `from_dict`.
 
         Raises:
-            FileNotFoundError: no such file.
+            FileNotFoundError: the file does not exist.
             ConfigError: the file is not a json object, or its values do not fit; names the file.
         """
         cls.check_overrides(overrides)
         with errors_from(path):
-            return cls.from_dict(read_json(path), **overrides)
+            return cls.from_dict(read_config(path), **overrides)
 
     def to_dict(self) -> dict[str, Any]:
-        """The config as plain values under our own names, `extra` included.
+        """Return the fields as plain values, with `extra`.
 
-        A size that follows from another is None, so that an override of the other carries over.
+        A size derived from another one is None, so that it follows an override of that one.
         """
         values = {**dataclasses.asdict(self), "extra": dict(self.extra)}
         if self.embedding_size == self.hidden_size:
@@ -311,16 +310,16 @@ class TransformerConfig:
         return values
 
     def to_json_dict(self) -> dict[str, Any]:
-        """The config under the keys that the family's own files use.
+        """Return the config under the keys that published files of the family use.
 
-        Left out are our own options where they are not used, and sizes that follow from others.
+        Sizes derived from others are left out, and so are `private_fields` with default values.
         """
         options = {
             f.name: f.default for f in dataclasses.fields(self) if f.name in self.private_fields
         }
         values = {key: value for key, value in self.to_dict().items() if key != "extra"}
         for key in ("embedding_size", "attention_key_size"):
-            if getattr(type(self), key) is not None:  # None would be read as the family's own
+            if getattr(type(self), key) is not None:  # None would be read as the family's default
                 values[key] = getattr(self, key)
         values = {
             key: value
@@ -336,18 +335,18 @@ class TransformerConfig:
 
 
 def _require_agreement(key: str, value: Any, first: tuple[str, Any]) -> None:
-    """Two keys for one field must say the same."""
-    pair = [ACTIVATIONS.get(v, v) if isinstance(v, str) else v for v in (value, first[1])]
+    """Refuse two keys of one field whose values differ."""
+    pair = [ACTIVATION_ALIASES.get(v, v) if isinstance(v, str) else v for v in (value, first[1])]
     if pair[0] != pair[1]:
         raise ConfigError(
             f"config `{first[0]}={short_repr(first[1])}` and `{key}={short_repr(value)}` mean the "
-            "same and differ. Delete the one that is wrong."
+            "same field and differ. Delete the wrong one."
         )
 
 
 @contextlib.contextmanager
 def errors_from(source: Any) -> Iterator[None]:
-    """Put the file that was read before the message of a `ConfigError`; None names nothing."""
+    """Prefix the message of a `ConfigError` with the file that was read; None adds nothing."""
     try:
         yield
     except ConfigError as error:
@@ -356,11 +355,11 @@ def errors_from(source: Any) -> Iterator[None]:
         raise ConfigError(f"{source}: {error}") from error
 
 
-def read_json(path: str | Path) -> dict[str, Any]:
-    """Read a json object from a file.
+def read_config(path: str | Path) -> dict[str, Any]:
+    """Read the json object of a config file.
 
     Raises:
-        FileNotFoundError: no such file.
+        FileNotFoundError: the file does not exist.
         ConfigError: no regular file, not UTF-8 json, nested too deep, or not an object.
     """
-    return _json.read_json(path, ConfigError, limit=MAX_BYTES)
+    return _json.read_json(path, ConfigError, limit=_MAX_BYTES)

@@ -11,7 +11,7 @@ import pytest
 
 from bert4keras import _files
 from bert4keras._files import (
-    PREFIX,
+    STAGING_PREFIX,
     atomic_directory,
     atomic_file,
     atomic_files,
@@ -55,7 +55,7 @@ def hanging():
 
 
 def hidden(folder):
-    return [path for path in folder.iterdir() if path.name.startswith(PREFIX)]
+    return [path for path in folder.iterdir() if path.name.startswith(STAGING_PREFIX)]
 
 
 def test_the_next_save_removes_what_a_killed_one_left(tmp_path, hanging):
@@ -80,7 +80,7 @@ def test_a_running_save_is_left_alone(tmp_path, hanging):
 
 def test_nothing_of_others_is_removed(tmp_path):
     write(tmp_path / "file")
-    mine = tmp_path / f"{PREFIX}notes"
+    mine = tmp_path / f"{STAGING_PREFIX}notes"
     mine.mkdir()
     (mine / "file").write_text("kept")
     write(tmp_path / "file")
@@ -172,7 +172,7 @@ def test_a_failure_names_the_destination(tmp_path, error, message):
 
     with pytest.raises(OSError, match=message.format(path=path)) as caught:
         fail()
-    assert PREFIX not in str(caught.value)
+    assert STAGING_PREFIX not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 

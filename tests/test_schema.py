@@ -14,7 +14,7 @@ import pytest
 from bert4keras import _json
 from bert4keras._keys import UNSUPPORTED
 from bert4keras._schema import Size, annotations, problem
-from bert4keras.config import ConfigError, TransformerConfig, read_json
+from bert4keras.config import ConfigError, TransformerConfig, read_config
 from bert4keras.models import FAMILIES, build_transformer_model
 from helpers import tiny
 from helpers.families import FAMILIES as FIXTURES
@@ -102,7 +102,7 @@ def test_families_of_others_declare_and_are_checked():
 
 
 def test_a_pad_token_outside_the_vocabulary():
-    with pytest.raises(ConfigError, match=r"`pad_token_id` 20 is no id of .* 20 tokens.* 0 to 19"):
+    with pytest.raises(ConfigError, match=r"`pad_token_id` 20 is not in .* 20 tokens.* 0 to 19"):
         tiny.config(pad_token_id=20)
     assert tiny.config(pad_token_id=-1).pad_token_id == -1
     assert tiny.config(hierarchical_position=False).hierarchical_position is None
@@ -112,9 +112,12 @@ def test_a_pad_token_outside_the_vocabulary():
     ("values", "message"),
     [
         ({"extra": [1]}, "`extra` must be an object of keys"),
-        ({3: 4}, "keys must be texts, not 3"),
-        ({"extra": {3: 4}}, "keys must be texts, not 3"),
-        ({"hidden_size": 8, "hidden_dropout_prob": 0.1, "dropout_rate": 0.2}, "mean the same and"),
+        ({3: 4}, "keys must be strings, not 3"),
+        ({"extra": {3: 4}}, "keys must be strings, not 3"),
+        (
+            {"hidden_size": 8, "hidden_dropout_prob": 0.1, "dropout_rate": 0.2},
+            "mean the same field and",
+        ),
         ({"hidden_act": "gelu_new", "layer_norm_eps": 1e-5, "norm_epsilon": 1e-6}, "differ"),
     ],
 )
@@ -144,7 +147,7 @@ class TestReading:
             (b'{"a": ' + b"[" * 100000 + b"]" * 100000 + b"}", "more than 64 deep"),
             (b'{"a": NaN}', "NaN is no json number"),
             (b'{"a": -Infinity}', "-Infinity is no json number"),
-            (b'{"a": 1, "a": 2}', "the key 'a' stands twice"),
+            (b'{"a": 1, "a": 2}', "the key 'a' occurs twice"),
             (b'{"a": ' + b"1" * 5000 + b"}", "is not a json file: Exceeds the limit"),
             ('{"a": "ä"}'.encode("utf-16"), "is not a json file"),
             (b"", "is not a json file"),
@@ -155,12 +158,12 @@ class TestReading:
         path = tmp_path / "config.json"
         path.write_bytes(content)
         with pytest.raises(ConfigError, match=f"config.json .*{message}"):
-            read_json(path)
+            read_config(path)
 
     def test_what_is_read(self, tmp_path):
         path = tmp_path / "config.json"
         path.write_bytes(b'\xef\xbb\xbf{"a": 1, "a": 1}')
-        assert read_json(path) == {"a": 1}
+        assert read_config(path) == {"a": 1}
         path.write_text("[1]")
         assert _json.read_json(path, expected=list) == [1]
         with pytest.raises(ValueError, match=r"config.json has 3 bytes; such a file may have 2"):
@@ -172,7 +175,7 @@ class TestReading:
         path = tmp_path / "config.json"
         os.mkfifo(path)
         with pytest.raises(ConfigError, match=r"config.json is a pipe, not a regular file"):
-            read_json(path)
+            read_config(path)
         with pytest.raises(ConfigError, match=r"config.json is a pipe, not a regular file"):
             build_transformer_model(tmp_path)
         path.unlink()
@@ -184,9 +187,9 @@ class TestReading:
         with socket.socket(socket.AF_UNIX) as listening:
             listening.bind(str(tmp_path / "s"))
             with pytest.raises(ConfigError, match="is a socket"):
-                read_json(tmp_path / "s")
+                read_config(tmp_path / "s")
         with pytest.raises(ConfigError, match="cannot be read: embedded null"):
-            read_json("a\0b")
+            read_config("a\0b")
 
     def test_values_shown(self):
         assert _json.short_repr("x" * 1000) == "'" + "x" * 76 + "..."
@@ -254,7 +257,11 @@ def test_keys_that_ask_for_another_model(key):
             "`rope_parameters` must be a number above 0",
         ),
         ("modernbert", {"layer_types": 3}, "`layer_types` must be a list"),
-        ("modernbert", {"layer_types": [3, 4]}, "`layer_types` must be a list, each of it a text"),
+        (
+            "modernbert",
+            {"layer_types": [3, 4]},
+            "`layer_types` must be a list in which each item is a text",
+        ),
         ("gpt2", {"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx=True"),
         ("gpt2", {"scale_attn_weights": False}, "scale_attn_weights=False"),
         ("gpt2", {"add_cross_attention": True}, "add_cross_attention=True"),
@@ -327,6 +334,6 @@ def test_none_is_kept_by_our_own_dict(cls):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_files_of_families_warn_of_nothing(name):
-    values = read_json(FIXTURES / name / "config.json")
+    values = read_config(FIXTURES / name / "config.json")
     cls = FAMILIES[values["model_type"]].transformer.config_class
     cls.from_file(FIXTURES / name / "config.json")

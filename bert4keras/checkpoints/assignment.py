@@ -22,7 +22,7 @@ from .tensor_match import (
 from .vocabulary_edit import VocabularyEdit
 
 FLOATS = ("float64", "float32", "float16", "bfloat16")
-ANCHOR = "Embedding-Token"  # a layer that every family has
+_ANCHOR = "Embedding-Token"  # a layer that every family has
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,7 +106,7 @@ def prefix_of(model: Any) -> str:
         "" too where a model has several encoders.
     """
     parts = {part for variable in model.weights for part in variable.path.split("/")}
-    found = {part.removesuffix(ANCHOR) for part in parts if part.endswith(ANCHOR)}
+    found = {part.removesuffix(_ANCHOR) for part in parts if part.endswith(_ANCHOR)}
     return found.pop() if len(found) == 1 else ""
 
 

@@ -22,7 +22,7 @@ from .table import TensorTransform, WeightMap, WeightTable
 from .tensor_match import TensorMatch, match_tensors, row_label
 from .transfer import LAYOUTS, table_for, write_checkpoint
 
-TOKENIZER_FILES = {
+_TOKENIZER_FILES = {
     "huggingface": TOKENIZER,
     "google": ("vocab.*", "merges.txt", "*.model"),
 }
@@ -96,7 +96,7 @@ def convert(
         target = table_for(format, TABLES[family], [row.weight for row in rows])
         tensors, origin = _translate(reader, match, target)
         config = _adapted(config, family, format, tensors)
-        tokenizer = _files(beside, folder, TOKENIZER_FILES[format])
+        tokenizer = _files(beside, folder, _TOKENIZER_FILES[format])
         bar = tqdm(
             total=len(tensors), desc="converting", unit="tensor", leave=False, disable=not progress
         )

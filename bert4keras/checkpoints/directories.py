@@ -9,7 +9,7 @@ from .._json import read_json, short_repr
 from .errors import CheckpointError
 
 MODULES, ADAPTER = "modules.json", "adapter_config.json"
-MAX_NAME = 255  # bytes
+_MAX_NAME = 255  # bytes
 CONFIGS = ("config.json", "bert_config.json")
 
 
@@ -28,7 +28,7 @@ def model_directory(directory: Path) -> Path:
             directory.
     """
     if (directory / ADAPTER).exists():
-        raise CheckpointError(describe_adapter(directory))
+        raise CheckpointError(_describe_adapter(directory))
     own = any((directory / name).exists() for name in CONFIGS)
     if own or not (directory / MODULES).exists():
         return directory
@@ -36,7 +36,7 @@ def model_directory(directory: Path) -> Path:
     return model_directory(directory / part) if part else directory
 
 
-def describe_adapter(directory: Path) -> str:
+def _describe_adapter(directory: Path) -> str:
     """What a directory of a PEFT adapter is, and the way out; for messages."""
     values = read_json(directory / ADAPTER, CheckpointError)
     base = values.get("base_model_name_or_path")
@@ -78,7 +78,7 @@ def _is_plain(name: Any) -> bool:
     """Whether a value can be part of a path on every system."""
     if not isinstance(name, str) or "\\" in name or "\0" in name:
         return False
-    return len(name.encode("utf-8", "replace")) <= MAX_NAME
+    return len(name.encode("utf-8", "replace")) <= _MAX_NAME
 
 
 def weight_map(path: Path) -> dict[str, Any]:

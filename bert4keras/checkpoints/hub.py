@@ -34,12 +34,12 @@ TOKENIZER = (
     "added_tokens.json",
 )
 # Modules of sentence-transformers; those in directories are written as `1_Pooling/config.json`.
-MODULES = re.compile(
+_MODULES = re.compile(
     r"modules\.json|config_sentence_transformers\.json|sentence_\w+_config\.json"
     r"|\d{1,2}_[A-Z][A-Za-z]{1,40}/(config\.json|model\.safetensors)"
 )
-UNSAFE = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.h5", "*.msgpack", "*.ot")
-PAUSES = (1.0, 4.0)  # seconds before the second and the third attempt
+_UNSAFE = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.h5", "*.msgpack", "*.ot")
+_PAUSES = (1.0, 4.0)  # seconds before the second and the third attempt
 
 
 class Address(NamedTuple):
@@ -76,7 +76,7 @@ def resolve(path: str | os.PathLike, weights: bool = True) -> Path:
     address = _parse(_text(path))
     hub = _library(address)
     with _explained(address, hub):
-        for pause in (*PAUSES, None):
+        for pause in (*_PAUSES, None):
             try:
                 return _fetch(address, hub, weights)
             except Exception as error:
@@ -129,8 +129,8 @@ def _fetch(address: Address, hub: ModuleType, weights: bool) -> Path:
         return cached
     present = {entry.rfilename for entry in info.siblings or ()}
     files = [name for name in present if _matches(name, "config.json", *TOKENIZER)]
-    files = [name for name in files if not _matches(name, *UNSAFE)]
-    files += [name for name in present if MODULES.fullmatch(name)]
+    files = [name for name in files if not _matches(name, *_UNSAFE)]
+    files += [name for name in present if _MODULES.fullmatch(name)]
     if weights:
         files += _weights(address, hub, present)
     # By branch and not by commit: the cache then knows the branch when there is no network.
@@ -183,7 +183,7 @@ def _weights(address: Address, hub: ModuleType, present: set[str]) -> list[str]:
             "it changes. Merge the two where PEFT is installed (merge_and_unload, then "
             "save_pretrained), and pass the directory of the result."
         )
-    unsafe = sorted(name for name in present if any(fnmatchcase(name, p) for p in UNSAFE))
+    unsafe = sorted(name for name in present if any(fnmatchcase(name, p) for p in _UNSAFE))
     if unsafe:
         raise CheckpointError(
             f"{address} has no {WEIGHTS}, only {', '.join(unsafe[:5])}. Such files are not "

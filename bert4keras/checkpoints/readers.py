@@ -26,13 +26,13 @@ from .safetensors_reader import SafetensorsReader, ShardedReader
 
 logger = logging.getLogger(__name__)
 
-ACCEPTED = (
+_ACCEPTED = (
     "Accepted are a directory, a .safetensors file, a .safetensors.index.json of shards, "
     "a TensorFlow checkpoint prefix such as bert_model.ckpt, hf://org/name, or a dict of arrays."
 )
-OBJECT_GRAPH, SLOT = "_CHECKPOINTABLE_OBJECT_GRAPH", ".OPTIMIZER_SLOT"
-PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle")
-KERAS_SUFFIXES = (".h5", ".hdf5", ".keras")
+_OBJECT_GRAPH, _SLOT = "_CHECKPOINTABLE_OBJECT_GRAPH", ".OPTIMIZER_SLOT"
+_PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle")
+_KERAS_SUFFIXES = (".h5", ".hdf5", ".keras")
 
 
 def open_checkpoint(source: Any) -> CheckpointReader:
@@ -52,10 +52,10 @@ def open_checkpoint(source: Any) -> CheckpointReader:
     if isinstance(source, CheckpointReader):
         return source
     if isinstance(source, Mapping):
-        return DictReader(source)
+        return _DictReader(source)
     if not isinstance(source, str | os.PathLike):
         raise CheckpointError(
-            f"cannot read a checkpoint from a {type(source).__name__}. {ACCEPTED}"
+            f"cannot read a checkpoint from a {type(source).__name__}. {_ACCEPTED}"
         )
     path = resolve(source)
     return _open_file(_find_in(model_directory(path)) if path.is_dir() else path)
@@ -72,15 +72,15 @@ def _open_file(path: Path) -> CheckpointReader:
     if index.exists():
         for file in (index, *index.parent.glob(f"{glob.escape(Path(prefix).name)}.data-*")):
             require_regular_file(file, CheckpointError)
-        return TensorFlowReader(prefix)
+        return _TensorFlowReader(prefix)
     if path.exists():
-        raise CheckpointError(f"{path} is no checkpoint that can be read. {ACCEPTED}")
+        raise CheckpointError(f"{path} is no checkpoint that can be read. {_ACCEPTED}")
     beside = _listing(path.parent) if path.parent.is_dir() else "no such directory"
-    raise CheckpointError(f"{path} does not exist. In {path.parent}: {beside}. {ACCEPTED}")
+    raise CheckpointError(f"{path} does not exist. In {path.parent}: {beside}. {_ACCEPTED}")
 
 
 def _refuse(path: Path) -> None:
-    if path.suffix in PICKLE_SUFFIXES and path.exists():
+    if path.suffix in _PICKLE_SUFFIXES and path.exists():
         raise CheckpointError(
             f"{path} is a torch pickle, and unpickling a file runs any code its author put there. "
             "Convert it where you trust it:\n"
@@ -88,7 +88,7 @@ def _refuse(path: Path) -> None:
             "    safetensors.torch.save_file({k: v.clone().contiguous() for k, v in state.items()},"
             ' "model.safetensors")'
         )
-    if path.suffix in KERAS_SUFFIXES and path.exists():
+    if path.suffix in _KERAS_SUFFIXES and path.exists():
         raise CheckpointError(
             f"{path} is a Keras file. Open a whole model with keras.models.load_model, or put "
             "weights into a built model with model.load_weights; "
@@ -142,7 +142,7 @@ def _same_weights(file: Path, index: Path) -> bool:
         )
 
 
-class DictReader(CheckpointReader):
+class _DictReader(CheckpointReader):
     """Arrays in memory, by name."""
 
     source = "dict of arrays"
@@ -176,7 +176,7 @@ class DictReader(CheckpointReader):
         return array
 
 
-class TensorFlowReader(CheckpointReader):
+class _TensorFlowReader(CheckpointReader):
     """A TensorFlow checkpoint, given by its prefix.
 
     Tensors have the names of variables. An object-based checkpoint (TF2) keeps them by Python
@@ -198,7 +198,7 @@ class TensorFlowReader(CheckpointReader):
             self._shapes = self._reader.get_variable_to_shape_map()
             self._dtypes = self._reader.get_variable_to_dtype_map()
         self._keys = {name: name for name in self._shapes}  # name of the variable -> of the tensor
-        if OBJECT_GRAPH in self._shapes:
+        if _OBJECT_GRAPH in self._shapes:
             self._keys = self._variables()
 
     def _variables(self) -> dict[str, str]:
@@ -206,7 +206,7 @@ class TensorFlowReader(CheckpointReader):
         from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
         with self._readable("the graph of objects"):
-            graph = TrackableObjectGraph.FromString(self._reader.get_tensor(OBJECT_GRAPH))
+            graph = TrackableObjectGraph.FromString(self._reader.get_tensor(_OBJECT_GRAPH))
         attributes = [a for node in graph.nodes for a in node.attributes if a.full_name]
         stored = {
             a.checkpoint_key: a.full_name for a in attributes if a.checkpoint_key in self._shapes
@@ -218,7 +218,7 @@ class TensorFlowReader(CheckpointReader):
                 "in the program that wrote it and save it name-based (tf.compat.v1.train.Saver) "
                 "or as safetensors."
             )
-        return {name: key for key, name in stored.items() if SLOT not in key}
+        return {name: key for key, name in stored.items() if _SLOT not in key}
 
     @contextmanager
     def _readable(self, what: str) -> Iterator[None]:

@@ -201,15 +201,15 @@ class Rename:
 
 
 # Spellings of the same LayerNorm variables in old and new exports.
-NORM_SPELLINGS = {"gamma": "weight", "beta": "bias", "weight": "gamma", "bias": "beta"}
+_NORM_SPELLINGS = {"gamma": "weight", "beta": "bias", "weight": "gamma", "bias": "beta"}
 # First components added by data-parallel training, wrapping modules, torch.compile, PEFT and the
 # state dict of a SentenceTransformer (`0.auto_model.`). No name is wrapped more often than MOST.
-WRAPPERS = ("module", "model", "_orig_mod", "base_model", "0", "auto_model")
-MOST_WRAPPERS = 8
+_WRAPPERS = ("module", "model", "_orig_mod", "base_model", "0", "auto_model")
+_MOST_WRAPPERS = 8
 LONGEST_NAME = 500  # characters; a name of a million would be searched for minutes
 # Components added anywhere in a name, by the same programs; `base_layer` is left by PEFT where it
 # has merged an adapter (one that is not merged: see `tensor_match`).
-INSERTED = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "base_layer")
+_INSERTED = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "base_layer")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -351,22 +351,22 @@ class WeightTable:
 
     def _candidates(self, name: str) -> Iterator[str]:
         name = name.removesuffix(":0")
-        if any(part in name for part in INSERTED):
+        if any(part in name for part in _INSERTED):
             parts = name.split(self.separator)
-            name = self.separator.join(part for part in parts if part not in INSERTED)
+            name = self.separator.join(part for part in parts if part not in _INSERTED)
         for rooted in self._rooted(name):
             yield rooted
             head, separator, last = rooted.rpartition(self.separator)
-            if last in NORM_SPELLINGS:
-                yield head + separator + NORM_SPELLINGS[last]
+            if last in _NORM_SPELLINGS:
+                yield head + separator + _NORM_SPELLINGS[last]
 
     def _rooted(self, name: str) -> Iterator[str]:
-        for _ in range(MOST_WRAPPERS):
+        for _ in range(_MOST_WRAPPERS):
             head, separator, rest = name.partition(self.separator)
             yield name
             yield self.root + self.separator + name
             if head in self.roots:
                 yield self.root + separator + rest
-            if not separator or head not in WRAPPERS:
+            if not separator or head not in _WRAPPERS:
                 return
             name = rest

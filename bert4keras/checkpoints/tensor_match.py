@@ -11,8 +11,8 @@ from .errors import CheckpointError
 from .readers import CheckpointReader
 from .table import LONGEST_NAME, Ignored, WeightMap, WeightTable
 
-MOST_SHOWN = 5
-ADAPTERS = ("lora_", "ia3_", "hada_w", "lokr_w", "vera_lambda", "oft_r", "modules_to_save")
+_MOST_SHOWN = 5
+_ADAPTERS = ("lora_", "ia3_", "hada_w", "lokr_w", "vera_lambda", "oft_r", "modules_to_save")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +59,7 @@ def match_tensors(reader: CheckpointReader, tables: Sequence[WeightTable]) -> Te
     sorted_by = [_sort(reader, table) for table in tables]
     best = max(sorted_by, key=lambda match: len(match.names), default=None)
     if best is None or not best.names:
-        known = "; ".join(f"{t.name}: `{t.rows[0].tensor}`" for t in tables[:MOST_SHOWN])
+        known = "; ".join(f"{t.name}: `{t.rows[0].tensor}`" for t in tables[:_MOST_SHOWN])
         raise CheckpointError(
             f"{reader.source} holds {some(reader.names)}, which no table knows ({known}). "
             f"{guess_family(reader.names)}."
@@ -70,7 +70,7 @@ def match_tensors(reader: CheckpointReader, tables: Sequence[WeightTable]) -> Te
 def _is_adapter(name: str) -> bool:
     """Whether a tensor belongs to an adapter of PEFT (LoRA and its relatives)."""
     parts = name.replace("/", ".").split(".")
-    return any(part.startswith(ADAPTERS) for part in parts)
+    return any(part.startswith(_ADAPTERS) for part in parts)
 
 
 def guess_family(names: Iterable[str]) -> str:
@@ -126,8 +126,8 @@ def _sort(reader: CheckpointReader, table: WeightTable) -> TensorMatch:
 def some(names: Iterable[str]) -> str:
     """The first few of many names, for a message."""
     names = list(names)
-    shown = ", ".join(f"`{name:.{LONGEST_NAME}}`" for name in names[:MOST_SHOWN])
-    return shown + (f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else "")
+    shown = ", ".join(f"`{name:.{LONGEST_NAME}}`" for name in names[:_MOST_SHOWN])
+    return shown + (f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else "")
 
 
 def matches(patterns: Iterable[str], *names: str | None) -> bool:

@@ -123,7 +123,7 @@ def load(
             reader, match, variables, edit, ignore, autoresize_weights
         )
         _check_copies(reader, match, {assignment.stored for assignment in assignments})
-        bar = progress_bar(assignments, "loading", progress)
+        bar = _progress_bar(assignments, "loading", progress)
         reshaped = tuple(
             assignment.row.weight for assignment in bar if _assign(assignment, reader, edit)
         )
@@ -298,7 +298,7 @@ def _lazy(variable: Any) -> LazyTensor:
     return LazyTensor(tuple(variable.shape), np.dtype(np.float32), array)
 
 
-def progress_bar(items: Sequence, description: str, enabled: bool) -> Iterable:
+def _progress_bar(items: Sequence, description: str, enabled: bool) -> Iterable:
     """`items`, behind a bar if wanted."""
     if not enabled:
         return items

@@ -28,8 +28,8 @@ from .lazy_tensor import LazyTensor
 from .safetensors_reader import DTYPES
 
 # bfloat16, foreign to numpy, has its own branch.
-CODES = {np.dtype(layout): code for code, layout in DTYPES.items() if code != "BF16"}
-TENSORFLOW_SHARD = 10**9  # bytes in memory while TensorFlow writes, unless the caller says
+_CODES = {np.dtype(layout): code for code, layout in DTYPES.items() if code != "BF16"}
+_TENSORFLOW_SHARD = 10**9  # bytes in memory while TensorFlow writes, unless the caller says
 
 
 @contextmanager
@@ -157,7 +157,7 @@ def _write_file(
 
 
 def _code(name: str, dtype: np.dtype) -> str:
-    code = "BF16" if dtype.name == "bfloat16" else CODES.get(dtype.newbyteorder("<"))
+    code = "BF16" if dtype.name == "bfloat16" else _CODES.get(dtype.newbyteorder("<"))
     if code is None or name == "__metadata__":
         raise CheckpointError(f"a safetensors file cannot hold `{name}` of dtype {dtype}")
     return code
@@ -223,7 +223,7 @@ def put_tensorflow(
             f"writing {name} needs TensorFlow, which is not installed. Install it, or save "
             'with format="huggingface".'
         ) from error
-    shards = _shards(tensors, TENSORFLOW_SHARD if max_shard_size is None else max_shard_size)
+    shards = _shards(tensors, _TENSORFLOW_SHARD if max_shard_size is None else max_shard_size)
     parts = [str(directory / f"part-{k}" / name) for k in range(len(shards))]
     try:
         with tf.device("cpu"):

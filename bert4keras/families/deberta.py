@@ -10,7 +10,7 @@ import keras
 from .._json import short_repr
 from .._schema import Activation, Count, Only, Positive, Whole, one_of
 from ..checkpoints.table import TRANSPOSE, Ignored, Rename, TensorTransform, WeightMap
-from ..config import ACTIVATIONS, ConfigError, TransformerConfig
+from ..config import ACTIVATION_ALIASES, ConfigError, TransformerConfig
 from ..layers import DisentangledAttention, MaskedConvolution, RelativeEmbedding
 from ..layers.disentangled_attention import TERMS
 from ..models.transformer import Transformer
@@ -224,7 +224,7 @@ class DeBERTa(Transformer):
             name="Transformer-0-Convolution",
             arguments=arguments,
             kernel_size=self.config.conv_kernel_size,
-            activation=ACTIVATIONS.get(self.config.conv_act, self.config.conv_act),
+            activation=ACTIVATION_ALIASES.get(self.config.conv_act, self.config.conv_act),
             kernel_initializer=self.initializer,
         )
         y = self.dropout(y, "Transformer-0-Convolution-Dropout")

@@ -18,7 +18,7 @@ from ..checkpoints.table import (
     WeightTable,
     slice_of,
 )
-from ..config import ACTIVATIONS, ConfigError, TransformerConfig
+from ..config import ACTIVATION_ALIASES, ConfigError, TransformerConfig
 from ..layers import VocabularyBias
 from ..masks import Window
 from ..models.block import pre_norm, residual
@@ -264,7 +264,9 @@ class ModernBERT(Transformer):
 
     def apply_language_model(self, x, context):
         config = self.config
-        activation = ACTIVATIONS.get(config.classifier_activation, config.classifier_activation)
+        activation = ACTIVATION_ALIASES.get(
+            config.classifier_activation, config.classifier_activation
+        )
         bias = config.classifier_bias
         x = dense(self, x, "MLM-Dense", config.hidden_size, activation, use_bias=bias)
         x = self.embed_tokens(self.norm(x, "MLM-Norm", context), reverse=True)

@@ -16,7 +16,7 @@ from ..checkpoints.assignment import check_sizes
 from ..checkpoints.directories import CONFIGS, model_directory
 from ..checkpoints.hub import resolve
 from ..checkpoints.vocabulary_edit import VocabularyEdit
-from ..config import ConfigError, TransformerConfig, errors_from, read_json
+from ..config import ConfigError, TransformerConfig, errors_from, read_config
 from ..masks import Mask
 from ..registry import FAMILIES, Family, get_family
 from .agreement import check_tokenizer
@@ -246,12 +246,12 @@ def _read(config_path: Any) -> tuple[dict[str, Any], Path | None, Path | None]:
     if path.is_dir():
         path = model_directory(path)
         file = _config_file(path)
-        return read_json(file), path, file
+        return read_config(file), path, file
     if not path.exists():
         raise ConfigError(
             f"{path} does not exist. Give a checkpoint directory or the path of its config json."
         )
-    return read_json(path), None, path
+    return read_config(path), None, path
 
 
 def _config_file(directory: Path) -> Path:

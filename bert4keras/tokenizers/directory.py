@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from .._json import parse_json, read_json
+from .._json import parse_json_content, read_json
 from .added import AddedToken, number_added
 from .errors import TokenizerError, TokenizerFilesWarning
 from .read_file import read_file
@@ -73,7 +73,7 @@ class TokenizerFiles:
         """Return the content of a JSON file; an empty dict if it does not exist."""
         if name not in self.loaded:
             return {}
-        return parse_json(self.loaded[name], self.path(name), TokenizerError)
+        return parse_json_content(self.loaded[name], self.path(name), TokenizerError)
 
     @cached_property
     def tokenizer_json(self) -> dict[str, Any] | None:

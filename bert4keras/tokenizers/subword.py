@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .._json import parse_json
+from .._json import parse_json_content
 from .added import AddedToken, number_added
 from .base import TokenizerBase
 from .core import Encoding
@@ -58,7 +58,9 @@ class SubwordTokenizer(TokenizerBase):
     ):
         is_content = isinstance(source, Mapping)
         content = (
-            dict(source) if is_content else parse_json(read_file(source), source, TokenizerError)
+            dict(source)
+            if is_content
+            else parse_json_content(read_file(source), source, TokenizerError)
         )
         where = "This tokenizer.json" if is_content else source
         check_tokenizer_json(content, where)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from ..._json import short_repr
-from ..._schema import ACTIVATIONS, Activation, Count, Only, Positive, Size, problem
+from ..._schema import ACTIVATION_ALIASES, Activation, Count, Only, Positive, Size, problem
 from ...config import ConfigError, TransformerConfig
 
 GATED = "gated-"
@@ -130,10 +130,10 @@ class T5Config(TransformerConfig):
         cls.check("feed_forward_proj", projection, "model_type")
         act, gated = _activation(projection), projection.startswith(GATED)
         cls.check("feed_forward_proj", act, "hidden_act")
-        stated = {"is_gated_act": gated, "dense_act_fn": ACTIVATIONS.get(act, act)}
+        stated = {"is_gated_act": gated, "dense_act_fn": ACTIVATION_ALIASES.get(act, act)}
         for key, value in stated.items():
             other = values.get(key)
-            other = ACTIVATIONS.get(other, other) if isinstance(other, str) else other
+            other = ACTIVATION_ALIASES.get(other, other) if isinstance(other, str) else other
             if other is not None and other != value:
                 raise ConfigError(
                     f"config `feed_forward_proj={short_repr(projection)}` means "
