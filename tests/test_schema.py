@@ -166,7 +166,7 @@ class TestReading:
         assert read_config(path) == {"a": 1}
         path.write_text("[1]")
         assert _json.read_json(path, expected=list) == [1]
-        with pytest.raises(ValueError, match=r"config.json has 3 bytes; such a file may have 2"):
+        with pytest.raises(ValueError, match=r"config.json has 3 bytes; at most 2 are allowed"):
             _json.read_json(path, limit=2)
         with pytest.raises(ValueError, match="holds a json list, not an object"):
             _json.read_json(path)
