@@ -1,10 +1,10 @@
-"""bert4keras: BERT-family models on Keras 3, with task heads stacked on top in a short script."""
+"""BERT-family models on Keras 3, with tokenizers, checkpoints, training techniques and tasks."""
 
 from __future__ import annotations
 
 import importlib
 
-# Imported for what they register with Keras, so that `keras.models.load_model` reads our models.
+# Imported for their registrations with Keras, which `keras.models.load_model` needs.
 from . import layers, losses, models, optimizers, tasks, training  # noqa: F401
 
 __version__ = "1.0.0.dev0"

@@ -1,6 +1,6 @@
-"""The function names of Keras 2's backend, as `bert4keras.backend.K` offers them.
+"""The functions of Keras 2's backend under their old names, for `bert4keras.backend.K`.
 
-Only what `keras.ops` names otherwise, or gives other defaults, is written out here.
+Only functions that `keras.ops` calls otherwise, or gives other defaults, are defined here.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any
 import keras
 from keras import ops
 
-_GRAPH = "there is no graph to ask: Keras 3 passes `training=` to Layer.call"
+_GRAPH = "Keras 3 passes `training=` to Layer.call instead"
 _ABSENT = {
     "ctc_batch_cost": "use keras.ops.ctc_loss",
     "ctc_decode": "use keras.ops.ctc_decode",
     "foldl": "use keras.ops.scan",
     "foldr": "use keras.ops.scan",
-    "function": "use keras.Model(inputs, outputs), which is called or runs with predict",
-    "get_session": "there are no sessions any more",
+    "function": "use keras.Model(inputs, outputs) and call it or its predict",
+    "get_session": "Keras 3 has no sessions",
     "gradients": "each backend has its own: tf.GradientTape, jax.grad or tensor.backward()",
     "in_test_phase": _GRAPH,
     "in_train_phase": _GRAPH,
@@ -27,19 +27,19 @@ _ABSENT = {
     "placeholder": "use keras.Input(shape, dtype=..., name=...)",
     "rnn": "use keras.layers.RNN or keras.ops.scan",
     "set_learning_phase": _GRAPH,
-    "set_session": "there are no sessions any more",
+    "set_session": "Keras 3 has no sessions",
     "tf": "import tensorflow itself, or use keras.ops",
 }
 
 
 class Functions:
-    """Looks a function up: here, then in `keras.backend`, then in `keras.ops`.
+    """Namespace that looks up a function here, then in `keras.backend`, then in `keras.ops`.
 
     Args:
-        own: functions that go before all others.
+        own: functions that are looked up first.
 
     Raises:
-        AttributeError: a name that none of them has; says what to use if Keras 2 had it.
+        AttributeError: an unknown name; the message has the replacement if Keras 2 had the name.
     """
 
     def __init__(self, **own: Callable):
@@ -53,7 +53,9 @@ class Functions:
         for place in (keras.backend, ops):
             if hasattr(place, name):
                 return getattr(place, name)
-        raise AttributeError(f"K.{name} does not exist; keras.ops has what there is on Keras 3.")
+        raise AttributeError(
+            f"K.{name} does not exist; see keras.ops for the functions of Keras 3."
+        )
 
     def __dir__(self) -> list[str]:
         return sorted({*self.__dict__, *_RENAMED, *dir(keras.backend), *dir(ops)})
@@ -109,7 +111,7 @@ def _random_uniform(shape, minval=0.0, maxval=1.0, dtype=None, seed=None):
 
 
 def _repeat(x, n):
-    """(B, D) to (B, n, D)."""
+    """Return (B, D) as (B, n, D)."""
     return ops.repeat(x[:, None], n, axis=1)
 
 

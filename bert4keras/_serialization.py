@@ -1,8 +1,8 @@
-"""How our objects travel inside a `.keras` file: under one package name, `bert4keras`.
+"""Serialization of the package's objects in `.keras` files, under the name `bert4keras`.
 
-Layers, strategies and functions are found by their registered names, which `import bert4keras`
-registers. A loss that reads the weights of a head (`crf.loss`) is stored as the head and the name
-of the method, see `BoundMethod`.
+`import bert4keras` registers layers, strategies and functions, so that Keras finds them by their
+names. A loss that reads the weights of a head (`crf.loss`) is stored as the head and the name of
+the method, see `BoundMethod`.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ QUANTIZED, _STORES = "quantized", "_stores_quantization"
 
 
 def serializable(value: Any) -> Any:
-    """Register a class or function of ours under its name; layers also keep how they are quantized.
+    """Register a class or function with Keras; a layer stores the quantization of inner layers too.
 
-    Keras stores a layer's own quantization only. What our layers hold inside (the projections of an
-    attention layer) they make anew when a file is read, so they store it with their shapes.
+    Keras stores the quantization of a layer itself. Inner layers (the projections of an attention
+    layer) are created by `build` on loading, so theirs goes into the build config of the outer one.
     """
     is_layer = isinstance(value, type) and issubclass(value, keras.layers.Layer)
     if is_layer and not issubclass(value, keras.Model) and not hasattr(value, _STORES):
@@ -54,10 +54,10 @@ def _store_quantization(layer_class: type) -> None:
 
 
 def quantization_config(layer: Any) -> dict[str, Any]:
-    """A config entry that says which of the layers inside a layer are quantized, and how.
+    """Return a config entry with the dtype policy of each quantized inner layer.
 
     Raises:
-        ValueError: a kind of quantization that needs data to be made again.
+        ValueError: a quantization (gptq, awq) that cannot be repeated without its data.
     """
     quantized = {}
     for i, inner in enumerate(inner_layers(layer)):
@@ -65,8 +65,8 @@ def quantization_config(layer: Any) -> dict[str, Any]:
         if mode in ("gptq", "awq"):
             raise ValueError(
                 f"`{inner.path}` is quantized by {mode}, which a `.keras` file cannot hold. Save "
-                "the weights alone, bert4keras.save_weights(model, path); to load them, build the "
-                "model anew, quantize it in the same way, and call model.load_weights(path)."
+                "only the weights: bert4keras.save_weights(model, path). To load them, build the "
+                "model again, quantize it in the same way, and call model.load_weights(path)."
             )
         if mode is not None:
             quantized[str(i)] = keras.saving.serialize_keras_object(inner.dtype_policy)
@@ -74,7 +74,7 @@ def quantization_config(layer: Any) -> dict[str, Any]:
 
 
 def quantize_as(layer: Any, quantized: Mapping[str, Any]) -> None:
-    """Quantize the layers inside a layer as an entry of `quantization_config` says."""
+    """Set the dtype policies of the inner layers, from an entry of `quantization_config`."""
     inner = inner_layers(layer) if quantized else []
     for i, policy in quantized.items():
         inner[int(i)].dtype_policy = keras.saving.deserialize_keras_object(policy)
@@ -102,14 +102,14 @@ class Configurable:
 
 
 def revive(value: Any) -> Any:
-    """Turn a serialised strategy back into itself; leave anything else alone."""
+    """Return the strategy of a serialised one, and any other value unchanged."""
     if isinstance(value, Mapping) and "class_name" in value:
         return keras.saving.deserialize_keras_object(dict(value))
     return value
 
 
 def function_of(owner: str) -> Callable[[Callable], Callable]:
-    """Register a static method of a class under `owner.name`, so that files may name it.
+    """Register a static method of a class as `owner.name`, so that a file can refer to it.
 
     Args:
         owner: name of the class.
@@ -129,7 +129,7 @@ def function_of(owner: str) -> Callable[[Callable], Callable]:
 
 
 class storable_method:
-    """Make a layer's method one that `compile` may take as a loss and a file may hold."""
+    """Decorator of a layer's method: a model compiled with it as a loss can be saved."""
 
     def __init__(self, function: Callable):
         self.function = function
@@ -141,11 +141,11 @@ class storable_method:
 
 @serializable
 class BoundMethod:
-    """A method of a layer, called as any other, that Keras can store and read back.
+    """A bound method of a layer that Keras can serialise.
 
     Args:
         layer: the layer, a `HasStorableMethods`.
-        function: of the layer's class, decorated with `storable_method`.
+        function: function of the layer's class, decorated with `storable_method`.
     """
 
     def __init__(self, layer: keras.layers.Layer, function: Callable):
@@ -154,7 +154,7 @@ class BoundMethod:
 
     @property
     def __self__(self) -> Any:
-        """The layer, as of any bound method."""
+        """The layer, as for every bound method."""
         return self.layer
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -189,10 +189,11 @@ class BoundMethod:
 
 @serializable
 class LateMethod:
-    """A method of the layer that the model called last under this name; found when it is called.
+    """A method of a layer that is looked up when it is first called.
 
-    `keras.models.clone_model` and `compile_from_config` compile a model without saying which. Its
-    layers have run when its loss is computed, though.
+    `keras.models.clone_model` and `compile_from_config` deserialise a loss without the model it
+    belongs to. When the loss is computed the layers of the model have just run, so the layer that
+    was called last under this name is the right one.
 
     Args:
         layer, kind: name and class name of the layer.
@@ -210,7 +211,7 @@ class LateMethod:
                 name, kind = self.key
                 raise ValueError(
                     f"no layer {name!r}, a {kind}, was called before its `{self.__name__}`. "
-                    f"Compile anew: model.compile(loss=model.get_layer({name!r}).{self.__name__})."
+                    f"Compile again: model.compile(loss=model.get_layer({name!r}).{self.__name__})."
                 )
             self.bound = method_of(layer, self.__name__)
         return self.bound(*args, **kwargs)
@@ -226,9 +227,9 @@ class LateMethod:
 
 
 def method_of(layer: Any, name: str) -> BoundMethod:
-    """A method of a layer that a file names; only what is a `storable_method`."""
+    """Return the method that a file names; it must be a `storable_method`."""
     if not isinstance(inspect.getattr_static(type(layer), name, None), storable_method):
-        raise ValueError(f"{type(layer).__name__} has no method {name!r} that a file may name.")
+        raise ValueError(f"{type(layer).__name__} has no storable method {name!r}.")
     return getattr(layer, name)
 
 
@@ -236,12 +237,11 @@ _called = threading.local()  # (name, class name) -> weak reference to the layer
 
 
 class HasStorableMethods:
-    """Mixin of layers some of whose methods are `storable_method`s.
+    """Mixin of layers that have `storable_method`s.
 
-    A `.keras` file lists the layers of a model first and what it was compiled with later. So each
-    of these layers is stored with a number, that of the object in memory, which is unique in a
-    file; while a file is read Keras keeps the objects by their numbers; and the loss, stored with
-    the number of its layer, gets the layer of the very model that is being read.
+    In a `.keras` file the layers of a model come before its loss. Each of these layers is stored
+    with its `id`, which is unique in the file, and the loss with the `id` of its layer. While the
+    file is read, Keras keeps objects by these ids, so the loss gets the layer of the same model.
     """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -1,7 +1,7 @@
-"""Save Keras models so that the old file stays until the new one is complete.
+"""Atomic saving of Keras models: the old file stays until the new one is complete.
 
-`model.save` empties an existing file first: a process that is killed then, or a full disk, leaves
-neither the old model nor the new one.
+`model.save` of Keras truncates an existing file first. If the process is then killed or the disk is
+full, neither the old model nor the new one is left.
 """
 
 from __future__ import annotations
@@ -16,44 +16,48 @@ from ._files import atomic_file
 
 
 def save_model(model: keras.Model, filepath: str | os.PathLike, overwrite: bool = True) -> None:
-    """Write a model with its optimizer to a `.keras` file, replacing an old one as a whole.
+    """Write a model with its optimizer to a `.keras` file, atomically.
 
-    It is read back by `keras.models.load_model`, after `import bert4keras`.
+    Read it with `keras.models.load_model`, after `import bert4keras`.
 
     Args:
-        model: any built Keras model.
-        filepath: `*.keras`; directories are made if absent.
-        overwrite: False refuses to replace a file.
+        model: a built Keras model.
+        filepath: `*.keras`; missing directories are made.
+        overwrite: replace an existing file; False makes it an error.
 
     Raises:
-        ValueError: another kind of file, or a model that could not be read back.
-        FileExistsError: there is a file, and `overwrite` is False.
+        ValueError: another file suffix, or a model that could not be loaded again.
+        FileExistsError: the file exists and `overwrite` is False.
         OSError: the file could not be written; the old one is intact.
     """
     if not str(filepath).endswith(".keras"):
         raise ValueError(
-            f"save_model writes '.keras' files, not {os.fspath(filepath)!r}. Weights alone go to "
-            "save_weights(model, '*.weights.h5'), the format of other programs is written by "
-            "bert4keras.save."
+            f"save_model writes '.keras' files, not {os.fspath(filepath)!r}. To write only the "
+            "weights use save_weights(model, '*.weights.h5'); to write a checkpoint for other "
+            "libraries use bert4keras.save."
         )
     if not overwrite and os.path.exists(filepath):
         raise FileExistsError(f"{os.fspath(filepath)} exists, and overwrite is False.")
     _check_compiled(model)
     optimizer = getattr(model, "optimizer", None)
     if optimizer is not None and not optimizer.built:
-        # Keras builds it when the file is read, and then misses its variables there.
+        # On loading Keras builds the optimizer and looks for its variables in the file.
         optimizer.build(model.trainable_variables)
     with atomic_file(filepath) as new:
         keras.saving.save_model(model, new)
 
 
 def save_weights(model: keras.Model, filepath: str | os.PathLike) -> None:
-    """Write the weights of a model to a `.weights.h5` file, replacing an old one as a whole.
+    """Write the weights of a model to a `.weights.h5` file, atomically.
 
-    They are read back by `model.load_weights`.
+    Read them with `model.load_weights`.
+
+    Args:
+        model: a built Keras model.
+        filepath: `*.weights.h5`; missing directories are made.
 
     Raises:
-        ValueError: another kind of file.
+        ValueError: another file suffix.
         OSError: the file could not be written; the old one is intact.
     """
     if not str(filepath).endswith(".weights.h5"):
@@ -62,8 +66,8 @@ def save_weights(model: keras.Model, filepath: str | os.PathLike) -> None:
         model.save_weights(new)
 
 
-class SavedWhole:
-    """Mixin of models whose `save` to a `.keras` file replaces the old one as a whole."""
+class AtomicSave:
+    """Mixin of models whose `save` to a `.keras` file is atomic."""
 
     def save(
         self,
@@ -72,7 +76,7 @@ class SavedWhole:
         zipped: bool | None = None,
         **kwargs: Any,
     ) -> None:
-        """As `keras.Model.save`; a `.keras` file is written as by `bert4keras.save_model`."""
+        """Save as `keras.Model.save` does; write a `.keras` file with `bert4keras.save_model`."""
         path = str(filepath)
         if path.endswith(".keras") and overwrite and zipped is not False and "://" not in path:
             kwargs.pop("include_optimizer", None)  # which Keras ignores for this format
@@ -83,7 +87,7 @@ class SavedWhole:
 
 
 def _check_compiled(model: keras.Model) -> None:
-    """Refuse what Keras writes as a name that it cannot look up when the file is read."""
+    """Refuse a loss or metric that Keras stores as a name which it cannot find on loading."""
     config = model.get_compile_config() if model.compiled else None
     for key, found in _objects(config, ()):
         if found.get("class_name") == "method":
@@ -91,12 +95,12 @@ def _check_compiled(model: keras.Model) -> None:
                 f"the model is compiled with {'.'.join(key)}, a method {found['config']!r} that a "
                 "file cannot name: keras.models.load_model would fail. Give a function registered "
                 "with keras.saving.register_keras_serializable, a keras.losses.Loss or a "
-                "keras.metrics.Metric; the heads of bert4keras do by themselves."
+                "keras.metrics.Metric; the heads of bert4keras can be stored as they are."
             )
 
 
 def _objects(config: Any, key: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Mapping]]:
-    """All objects in a serialised config, with the keys that lead there."""
+    """Yield (keys that lead to it, config) for every object in a serialised config."""
     if isinstance(config, Mapping):
         if "class_name" in config:
             yield key, config

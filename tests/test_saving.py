@@ -180,7 +180,7 @@ def test_methods_that_a_file_may_name():
         LateMethod("absent", "CRF", "loss")(TAGS, X)
     from bert4keras._serialization import method_of
 
-    with pytest.raises(ValueError, match="has no method 'add_weight' that a file may name"):
+    with pytest.raises(ValueError, match="has no storable method 'add_weight'"):
         method_of(head, "add_weight")
 
 

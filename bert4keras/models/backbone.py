@@ -13,13 +13,13 @@ from ..checkpoints import WeightTable
 from ..layers.embeddings import check_segment_ids, check_token_ids
 from ..masks import padding_mask
 from ..registry import get_family
-from ..saving import SavedWhole
+from ..saving import AtomicSave
 from .pretraining_heads import PretrainingHeads
 from .transformer import Context, Transformer
 
 
 @serializable
-class Backbone(SavedWhole, keras.Model):
+class Backbone(AtomicSave, keras.Model):
     """A Transformer as a plain functional model.
 
     Args:

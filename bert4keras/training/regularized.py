@@ -12,7 +12,7 @@ from keras import ops
 
 from .._compat import calls, full_precision, is_functional
 from .._serialization import revive, serializable
-from ..saving import SavedWhole
+from ..saving import AtomicSave
 from .gradients import loss_scale, variable_values
 from .step import TrainingStep, is_lookup
 from .techniques import Technique
@@ -21,7 +21,7 @@ ROLES = ("objective", "adversarial", "penalty", "consistency")
 
 
 @serializable
-class RegularizedModel(SavedWhole, keras.Model):
+class RegularizedModel(AtomicSave, keras.Model):
     """A functional model with the same layers and weights, whose `fit` uses techniques.
 
         model = RegularizedModel(model, [FGM(epsilon=1.0)])
