@@ -293,7 +293,7 @@ class TransformerConfig:
         """
         cls.check_overrides(overrides)
         with errors_from(path):
-            return cls.from_dict(read_config(path), **overrides)
+            return cls.from_dict(read_config_json(path), **overrides)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values, with `extra`.
@@ -355,7 +355,7 @@ def errors_from(source: Any) -> Iterator[None]:
         raise ConfigError(f"{source}: {error}") from error
 
 
-def read_config(path: str | Path) -> dict[str, Any]:
+def read_config_json(path: str | Path) -> dict[str, Any]:
     """Read the json object of a config file.
 
     Raises:

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from bert4keras.config import ConfigError, TransformerConfig, read_config
+from bert4keras.config import ConfigError, TransformerConfig, read_config_json
 from helpers import tiny
 
 GOOGLE = {
@@ -148,7 +148,7 @@ def test_files_that_are_no_config(content, message, tmp_path):
     path = tmp_path / "config.json"
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=f"config.json .*{message}|{message}"):
-        read_config(path)
+        read_config_json(path)
 
 
 def test_missing_file(tmp_path):

@@ -14,7 +14,7 @@ import pytest
 from bert4keras import _json
 from bert4keras._keys import UNSUPPORTED
 from bert4keras._schema import Size, annotations, problem
-from bert4keras.config import ConfigError, TransformerConfig, read_config
+from bert4keras.config import ConfigError, TransformerConfig, read_config_json
 from bert4keras.models import FAMILIES, build_transformer_model
 from helpers import tiny
 from helpers.families import FAMILIES as FIXTURES
@@ -158,12 +158,12 @@ class TestReading:
         path = tmp_path / "config.json"
         path.write_bytes(content)
         with pytest.raises(ConfigError, match=f"config.json .*{message}"):
-            read_config(path)
+            read_config_json(path)
 
     def test_what_is_read(self, tmp_path):
         path = tmp_path / "config.json"
         path.write_bytes(b'\xef\xbb\xbf{"a": 1, "a": 1}')
-        assert read_config(path) == {"a": 1}
+        assert read_config_json(path) == {"a": 1}
         path.write_text("[1]")
         assert _json.read_json(path, expected=list) == [1]
         with pytest.raises(ValueError, match=r"config.json has 3 bytes; at most 2 are allowed"):
@@ -175,7 +175,7 @@ class TestReading:
         path = tmp_path / "config.json"
         os.mkfifo(path)
         with pytest.raises(ConfigError, match=r"config.json is a pipe, not a regular file"):
-            read_config(path)
+            read_config_json(path)
         with pytest.raises(ConfigError, match=r"config.json is a pipe, not a regular file"):
             build_transformer_model(tmp_path)
         path.unlink()
@@ -187,9 +187,9 @@ class TestReading:
         with socket.socket(socket.AF_UNIX) as listening:
             listening.bind(str(tmp_path / "s"))
             with pytest.raises(ConfigError, match="is a socket"):
-                read_config(tmp_path / "s")
+                read_config_json(tmp_path / "s")
         with pytest.raises(ConfigError, match="cannot be read: embedded null"):
-            read_config("a\0b")
+            read_config_json("a\0b")
 
     def test_values_shown(self):
         assert _json.short_repr("x" * 1000) == "'" + "x" * 76 + "..."
@@ -334,6 +334,6 @@ def test_none_is_kept_by_our_own_dict(cls):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_files_of_families_warn_of_nothing(name):
-    values = read_config(FIXTURES / name / "config.json")
+    values = read_config_json(FIXTURES / name / "config.json")
     cls = FAMILIES[values["model_type"]].transformer.config_class
     cls.from_file(FIXTURES / name / "config.json")

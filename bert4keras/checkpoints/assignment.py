@@ -1,11 +1,18 @@
-"""Which tensor of a checkpoint fills which weight: names and shapes, compared before anything."""
+"""Assignment of a checkpoint's tensors to the weights of a model: the second step of loading.
+
+Names and shapes are compared here and no tensor is read. So `load` changes a model only if every
+weight fits, and `check_sizes` compares the same way before the model is built, from the paths and
+shapes that its weights will have: a config with the wrong sizes is an error at once, not after
+minutes, or no memory, spent on building it. Both go through `assign_tensors`, so a checkpoint that
+passes the one check passes the other.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..registry import all_tables
 from .errors import CheckpointError
@@ -13,13 +20,16 @@ from .readers import CheckpointReader
 from .table import WeightMap, WeightTable
 from .tensor_match import (
     TensorMatch,
+    first_names,
     guess_family,
     match_tensors,
     matches,
     row_label,
-    some,
 )
 from .vocabulary_edit import VocabularyEdit
+
+if TYPE_CHECKING:
+    import keras
 
 FLOATS = ("float64", "float32", "float16", "bfloat16")
 _ANCHOR = "Embedding-Token"  # a layer that every family has
@@ -27,16 +37,22 @@ _ANCHOR = "Embedding-Token"  # a layer that every family has
 
 @dataclasses.dataclass(frozen=True)
 class Assignment:
-    """One weight to fill: the variable, its row, and the stored tensor that fills it."""
+    """A weight to fill.
 
-    variable: Any
+    Attributes:
+        variable: the variable; a `WeightSpec` if the model is not built.
+        row: its row of the table.
+        stored: name of the tensor that fills it.
+    """
+
+    variable: keras.Variable | WeightSpec
     row: WeightMap
     stored: str
 
 
 @dataclasses.dataclass(frozen=True)
 class WeightSpec:
-    """A weight of a model that is not built yet."""
+    """Path, shape and dtype of a weight of a model that is not built yet."""
 
     path: str
     shape: tuple[int, ...]
@@ -52,18 +68,18 @@ def check_sizes(
     ignore: Sequence[str] = (),
     resize: bool = False,
 ) -> None:
-    """Compare the sizes of a config with a checkpoint, before a model is built by them.
+    """Compare the sizes of a config with a checkpoint, before the model is built.
 
     Args:
-        reader: an open checkpoint; only its names and shapes are looked at.
+        reader: an open checkpoint; only names and shapes are used.
         weights: some of the weights that the model will have.
-        depths: option of the config -> how the paths of a block's weights begin, and how many
-            blocks there are: `{"num_hidden_layers": ("Transformer-{i}-", 12)}`.
-        tables, ignore, resize: as of `load`.
-        edit: what happens to the vocabulary.
+        depths: config option -> (beginning of the weight paths of a block, number of blocks):
+            `{"num_hidden_layers": ("Transformer-{i}-", 12)}`.
+        tables, ignore, resize: as for `load`.
+        edit: change of the vocabulary; None keeps it.
 
     Raises:
-        CheckpointError: what `load` would refuse too.
+        CheckpointError: `load` would raise it too.
     """
     match = match_tensors(reader, all_tables() if tables is None else tuple(tables))
     for option, (template, depth) in depths.items():
@@ -81,7 +97,7 @@ def _check_depth(
     depth: int,
     ignore: tuple[str, ...],
 ) -> None:
-    """Refuse more blocks than the checkpoint has, where their weights may not be missing."""
+    """Refuse more blocks than the checkpoint has, unless `ignore` covers their weights."""
     pattern = re.compile(re.escape(template).replace(r"\{i\}", r"(\d+)"))
     rows = [row for name in match.names for row in match.table.of_tensor(name)]
     blocks = {int(found[1]): row for row in rows if (found := pattern.match(row.weight))}
@@ -95,15 +111,15 @@ def _check_depth(
     raise CheckpointError(
         f"{reader.source} does not fit the model: it has {stored} blocks, and the config asks for "
         f"{depth} (`{option}`). {guess_family(reader.names)}. Correct the number; or, if new "
-        f'blocks may keep their initial values, name them: ignore=["{template.format(i="*")}*"].'
+        f'blocks may keep their initial values, pass ignore=["{template.format(i="*")}*"].'
     )
 
 
-def prefix_of(model: Any) -> str:
-    """With which the names of a model's layers begin (`prefix` of `build_transformer_model`).
+def prefix_of(model: keras.Model) -> str:
+    """Return the `prefix` of a model's layer names, see `build_transformer_model`.
 
     Returns:
-        "" too where a model has several encoders.
+        The prefix; "" for a model with several encoders.
     """
     parts = {part for variable in model.weights for part in variable.path.split("/")}
     found = {part.removesuffix(_ANCHOR) for part in parts if part.endswith(_ANCHOR)}
@@ -111,11 +127,11 @@ def prefix_of(model: Any) -> str:
 
 
 def known_weights(
-    model: Any, table: WeightTable
-) -> tuple[list[tuple[Any, WeightMap]], tuple[str, ...]]:
-    """Weights of the model with their rows, and the paths of those that have none."""
+    model: keras.Model, table: WeightTable
+) -> tuple[list[tuple[keras.Variable, WeightMap]], tuple[str, ...]]:
+    """Return (variable, row) of the model's weights, and the paths of weights without a row."""
     prefix = prefix_of(model)
-    known: dict[str, tuple[Any, WeightMap]] = {}
+    known: dict[str, tuple[keras.Variable, WeightMap]] = {}
     unknown = []
     for variable in {id(v): v for v in model.weights}.values():  # shared layers appear once
         row = table.of_weight(variable.path, prefix)
@@ -124,12 +140,12 @@ def known_weights(
         elif row.weight in known:
             raise CheckpointError(
                 f"the model has two weights `{row.weight}`: `{known[row.weight][0].path}` and "
-                f"`{variable.path}`. Load or save each of its encoders by itself."
+                f"`{variable.path}`. Load or save its encoders one by one."
             )
         else:
             known[row.weight] = variable, row
     if not known:
-        found = some(unknown) if unknown else "none; build it first"
+        found = first_names(unknown) if unknown else "none; build it first"
         raise CheckpointError(
             f"the model has no weight that {table.name} knows (such as `{table.rows[0].weight}`); "
             f"its weights: {found}."
@@ -140,12 +156,25 @@ def known_weights(
 def assign_tensors(
     reader: CheckpointReader,
     match: TensorMatch,
-    variables: list[tuple[Any, WeightMap]],
+    variables: Sequence[tuple[keras.Variable | WeightSpec, WeightMap]],
     edit: VocabularyEdit,
     ignore: tuple[str, ...],
     resize: bool,
 ) -> tuple[list[Assignment], tuple[str, ...]]:
-    """Check every name and shape; nothing is read."""
+    """Find the tensor of every weight and compare the shapes; no tensor is read.
+
+    Args:
+        reader: an open checkpoint.
+        match: its tensors.
+        variables: (weight, row) of the weights to fill.
+        edit, ignore, resize: as for `check_sizes`.
+
+    Returns:
+        The assignments, and the paths of weights that `ignore` allows to keep their values.
+
+    Raises:
+        CheckpointError: weights that are missing or have another shape; names up to five.
+    """
     assignments, allowed, absent, problems = [], [], [], []
     for variable, row in variables:
         stored = match.names.get(row.tensor)
@@ -161,25 +190,25 @@ def assign_tensors(
     if absent:
         text = f"{len(absent)} weights are missing: {'; '.join(absent[:5])}"
         if match.unexpected:
-            text += f". Not known instead: {some(match.unexpected)}"
+            text += f". Not known instead: {first_names(match.unexpected)}"
         problems.append(f"{text}. {guess_family(reader.names)}")
     if problems:
         raise CheckpointError(
             f"{reader.source} does not fit the model. {'. '.join(problems[:5])}. "
-            'Weights that may keep their initial values go into ignore=["..."].'
+            'For weights that may keep their initial values pass ignore=["..."].'
         )
     return assignments, tuple(allowed)
 
 
 def _shape_problem(
     reader: CheckpointReader,
-    variable: Any,
+    variable: keras.Variable | WeightSpec,
     row: WeightMap,
     stored: str,
     edit: VocabularyEdit,
     resize: bool,
 ) -> str | None:
-    """Why a tensor cannot fill a weight, or None."""
+    """Return the reason why a tensor cannot fill a weight, or None."""
     if dtype_of(variable) not in FLOATS:
         return f"`{row.weight}` is {dtype_of(variable)}: load before quantizing"
     theirs, ours = tuple(reader.shape(stored)), tuple(variable.shape)
@@ -188,8 +217,8 @@ def _shape_problem(
     except ValueError as error:
         return f"{row_label(row, stored)}: {error}"
     if row.per_token and shape:
-        shape = (edit.rows(shape[0]), *shape[1:])
-    # Rows of a vocabulary are tokens: another number of them is another vocabulary.
+        shape = (edit.new_size(shape[0]), *shape[1:])
+    # The rows of a vocabulary are tokens, so it is never resized: that would be another vocabulary.
     fits = resize and len(shape) == len(ours) and not (row.per_token and shape[0] != ours[0])
     if shape == ours or fits:
         return None
@@ -200,5 +229,6 @@ def _shape_problem(
     return text
 
 
-def dtype_of(variable: Any) -> str:
+def dtype_of(variable: keras.Variable | WeightSpec) -> str:
+    """Return the name of a variable's dtype, on any backend."""
     return getattr(variable.dtype, "name", str(variable.dtype))

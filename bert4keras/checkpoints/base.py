@@ -1,4 +1,4 @@
-"""The interface of every reader, and the rule for half precisions."""
+"""Interface of the checkpoint readers, and the dtype in which they return half precisions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 class CheckpointReader:
-    """An open checkpoint. Use as a context manager, or call `close`.
+    """An open checkpoint. Use it as a context manager, or call `close`.
 
     Attributes:
         source: where it was read from, for messages.
@@ -20,11 +20,11 @@ class CheckpointReader:
         raise NotImplementedError
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Shape of a tensor, without reading it."""
+        """Return the shape of a tensor without reading its data."""
         raise NotImplementedError
 
     def dtype(self, name: str) -> np.dtype:
-        """What `read` will return, without reading it."""
+        """Return the dtype of the array that `read` returns, without reading its data."""
         raise NotImplementedError
 
     def read(self, name: str) -> np.ndarray:
@@ -34,7 +34,7 @@ class CheckpointReader:
             name: one of `names`.
 
         Returns:
-            An array that belongs to the caller; half precisions come as float32.
+            A new array; half precisions as float32.
 
         Raises:
             CheckpointError: the data is damaged or not finite; names file and tensor.
@@ -42,7 +42,7 @@ class CheckpointReader:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Give the file handles back."""
+        """Close the files."""
 
     def __enter__(self) -> CheckpointReader:
         return self
@@ -51,12 +51,12 @@ class CheckpointReader:
         self.close()
 
 
-def wide(dtype: np.dtype) -> np.dtype:
-    """The dtype in which tensors of `dtype` are handed out: half precisions come as float32."""
+def returned_dtype(dtype: np.dtype) -> np.dtype:
+    """Return the dtype in which readers return tensors of `dtype`: float32 for half precisions."""
     half = dtype == np.float16 or dtype.name == "bfloat16"
     return np.dtype(np.float32) if half else dtype
 
 
-def widened(array: np.ndarray) -> np.ndarray:
-    """The array in the dtype in which it is handed out; not copied without need."""
-    return array.astype(wide(array.dtype), copy=False)
+def to_returned_dtype(array: np.ndarray) -> np.ndarray:
+    """Return the array in the dtype in which readers return it; copied only if that differs."""
+    return array.astype(returned_dtype(array.dtype), copy=False)

@@ -1,4 +1,4 @@
-"""Convert a checkpoint to another format without building a model."""
+"""Conversion of checkpoints to another format, without a model."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ import dataclasses
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from .._json import read_json
 from ..registry import TABLES
-from .directories import CONFIGS, model_directory
+from .directories import find_config, model_directory
 from .errors import CheckpointError
 from .hub import TOKENIZER, is_address, resolve
-from .lazy_tensor import LazyTensor, fused
-from .readers import CheckpointReader, open_checkpoint
+from .lazy_tensor import LazyTensor, fuse_lazily
+from .readers import CheckpointReader, CheckpointSource, open_checkpoint
 from .table import TensorTransform, WeightMap, WeightTable
 from .tensor_match import TensorMatch, match_tensors, row_label
-from .transfer import LAYOUTS, table_for, write_checkpoint
+from .transfer import CHECKPOINT_FILES, table_for, write_checkpoint
 
 _TOKENIZER_FILES = {
     "huggingface": TOKENIZER,
@@ -30,13 +29,13 @@ _TOKENIZER_FILES = {
 
 @dataclasses.dataclass(frozen=True)
 class Conversion:
-    """What a conversion did.
+    """The result of `convert`.
 
     Attributes:
-        files: written.
+        files: the files written.
         tensors: stored name in the source -> canonical name in the destination's table.
-        ignored: tensors that are no weights, left out -> why.
-        unexpected: tensors that no table knows, left out.
+        ignored: tensors left out because they are no weights -> reason.
+        unexpected: tensors left out because no table knows them.
     """
 
     files: tuple[Path, ...]
@@ -48,12 +47,12 @@ class Conversion:
         lines = [f"wrote {path}" for path in self.files]
         lines += [f"{len(self.tensors)} tensors converted"]
         lines += [f"left out: {name} ({reason})" for name, reason in self.ignored.items()]
-        lines += [f"left out: {name} (NOT KNOWN to any table)" for name in self.unexpected]
+        lines += [f"left out: {name} (UNKNOWN to every table)" for name in self.unexpected]
         return "\n".join(lines)
 
 
 def convert(
-    source: Any,
+    source: CheckpointSource,
     destination: str | Path,
     format: str,
     *,
@@ -61,32 +60,34 @@ def convert(
     progress: bool = True,
     max_shard_size: int | str | None = None,
 ) -> Conversion:
-    """Write a checkpoint in another format; config and vocabulary beside it come along.
+    """Write a checkpoint in another format, with the config and vocabulary beside it.
 
-    Tensors go through memory one at a time; on the way to TensorFlow, one data file at a time.
+    One tensor at a time is in memory; for TensorFlow, the tensors of one data file.
 
     Args:
         source: see `open_checkpoint`.
         destination: a directory, or a file as for `save`.
         format: `"google"` or `"huggingface"`.
-        overwrite: allow a destination that exists.
-        progress: show a bar.
+        overwrite: replace an existing destination; False makes it an error.
+        progress: show a progress bar.
         max_shard_size: largest size of a file of tensors, in bytes or as text such as `"2GB"`;
             None means one safetensors file, or TensorFlow data files of 1 GB.
 
     Returns:
-        A `Conversion`, which names everything that was left out.
+        A `Conversion`, which lists everything that was left out.
 
     Raises:
         CheckpointError: an unreadable source, an unknown format, an existing destination.
     """
-    if format not in LAYOUTS:
-        raise CheckpointError(f"unknown format {format!r}; known are {', '.join(sorted(LAYOUTS))}")
+    if format not in CHECKPOINT_FILES:
+        known = ", ".join(sorted(CHECKPOINT_FILES))
+        raise CheckpointError(f"unknown format {format!r}; known formats: {known}.")
     shard_size = _bytes(max_shard_size)
     destination = Path(destination)
-    explicit = destination.suffix == LAYOUTS[format][0]
+    explicit = destination.suffix == CHECKPOINT_FILES[format][0]
     folder = destination.parent if explicit else destination
-    _refuse_existing(destination, explicit, overwrite)
+    if not overwrite:
+        _refuse_existing(destination, explicit)
     source = resolve(source) if is_address(source) else source
     beside = _directory_of(source)
     config = _read_config(beside)
@@ -106,9 +107,8 @@ def convert(
     return Conversion(tuple(files), origin, match.ignored, match.unexpected)
 
 
-def _refuse_existing(destination: Path, explicit: bool, overwrite: bool) -> None:
-    if overwrite:
-        return
+def _refuse_existing(destination: Path, explicit: bool) -> None:
+    """Refuse a destination that would be replaced: an explicit file, or a directory with files."""
     if explicit:
         paths = (destination, destination.with_name(destination.name + ".index"))
         taken = next((path for path in paths if path.exists()), None)
@@ -120,13 +120,13 @@ def _refuse_existing(destination: Path, explicit: bool, overwrite: bool) -> None
 
 
 def _family(reader: CheckpointReader, config: Mapping | None) -> tuple[str, TensorMatch]:
-    """The family that the config names, else the one whose tables know most tensors."""
+    """Return the family that the config names, or that whose tables know the most tensors."""
     named = (config or {}).get("model_type")
     candidates = {named: TABLES[named]} if isinstance(named, str) and named in TABLES else TABLES
     tables: dict[WeightTable, str] = {}
     for family, group in candidates.items():
         for table in group:
-            tables.setdefault(table, family)  # several may share one; the first is the plain one
+            tables.setdefault(table, family)  # families may share a table; the first is the base
     match = match_tensors(reader, tuple(tables))
     return tables[match.table], match
 
@@ -134,7 +134,10 @@ def _family(reader: CheckpointReader, config: Mapping | None) -> tuple[str, Tens
 def _translate(
     reader: CheckpointReader, match: TensorMatch, target: WeightTable
 ) -> tuple[dict[str, LazyTensor], dict[str, str]]:
-    """Every known tensor, unread, under the names and in the layout of another table."""
+    """Return the tensors under the names and in the layout of another table, without their data.
+
+    Also returns stored name -> new name.
+    """
     pieces: dict[str, list[tuple[TensorTransform, LazyTensor]]] = {}
     origin = {}
     for canonical, stored in match.names.items():
@@ -145,11 +148,11 @@ def _translate(
             weight = _weight(reader, row, stored)
             pieces.setdefault(theirs.tensor, []).append((theirs.transform, weight))
             origin[stored] = theirs.tensor
-    return {name: fused(name, parts) for name, parts in pieces.items()}, origin
+    return {name: fuse_lazily(name, parts) for name, parts in pieces.items()}, origin
 
 
 def _weight(reader: CheckpointReader, row: WeightMap, stored: str) -> LazyTensor:
-    """What a row makes of a stored tensor."""
+    """Return the weight of a row from its stored tensor."""
     tensor = LazyTensor(reader.shape(stored), reader.dtype(stored), lambda: reader.read(stored))
     try:
         return tensor.through(row.transform.forward)
@@ -158,7 +161,7 @@ def _weight(reader: CheckpointReader, row: WeightMap, stored: str) -> LazyTensor
 
 
 def _ticking(tensor: LazyTensor, bar: tqdm) -> LazyTensor:
-    """The tensor, which moves the bar when it is made."""
+    """Return the tensor with a function that also advances the progress bar."""
 
     def make() -> np.ndarray:
         bar.update()
@@ -168,17 +171,18 @@ def _ticking(tensor: LazyTensor, bar: tqdm) -> LazyTensor:
 
 
 def _bytes(size: int | str | None) -> int | None:
-    """A size such as `"2GB"` or `"500MiB"` in bytes."""
+    """Return a size such as `"2GB"` or `"500MiB"` in bytes."""
     if size is None or isinstance(size, int):
         return size
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", size.strip(), re.IGNORECASE)
     if not found:
-        raise CheckpointError(f"{size!r} is no size; write it as 500MB or 2GiB")
+        raise CheckpointError(f"{size!r} is no size; write it as 500MB or 2GiB.")
     number, unit, binary = found.groups()
     return int(float(number) * (1024 if binary else 1000) ** " KMGT".index(unit.upper() or " "))
 
 
-def _directory_of(source: Any) -> Path | None:
+def _directory_of(source: CheckpointSource) -> Path | None:
+    """Return the directory of the files beside a checkpoint; None for arrays in memory."""
     if isinstance(source, Mapping | CheckpointReader):
         return None
     path = Path(source)
@@ -186,15 +190,13 @@ def _directory_of(source: Any) -> Path | None:
 
 
 def _read_config(directory: Path | None) -> dict | None:
-    """The config beside the source."""
-    path = next((p for name in CONFIGS if directory and (p := directory / name).exists()), None)
-    if path is None:
-        return None
-    return read_json(path, CheckpointError)
+    """Return the config beside the source, or None."""
+    path = find_config(directory) if directory else None
+    return None if path is None else read_json(path, CheckpointError)
 
 
 def _adapted(values: dict | None, family: str, format: str, tensors: Iterable[str]) -> dict | None:
-    """The config for another format; both share the other keys."""
+    """Return the config for another format, which needs the same keys and the names of classes."""
     if values is not None and format == "huggingface":
         values.setdefault("model_type", family)
         if family == "bert":
@@ -203,7 +205,7 @@ def _adapted(values: dict | None, family: str, format: str, tensors: Iterable[st
 
 
 def _bert_class(tensors: Iterable[str]) -> str:
-    """The class that transformers builds for these tensors."""
+    """Return the class of transformers that has these tensors."""
     heads = {name.split(".")[1] for name in tensors if name.startswith("cls.")}
     if "seq_relationship" in heads:
         return "BertForPreTraining"
@@ -211,7 +213,7 @@ def _bert_class(tensors: Iterable[str]) -> str:
 
 
 def _files(source: Path | None, destination: Path, patterns: Iterable[str]) -> list[Path]:
-    """The files beside the source that go along, unless they are there already."""
+    """Return the files beside the source to copy; none if source and destination are the same."""
     if source is None or source.resolve() == destination.resolve():
         return []
     found = {path for pattern in patterns for path in source.glob(pattern) if path.is_file()}

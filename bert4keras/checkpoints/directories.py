@@ -1,43 +1,55 @@
-"""Which files of a directory are the model: layouts of sentence-transformers and of PEFT."""
+"""Files of a model directory, as transformers, sentence-transformers and PEFT lay them out."""
 
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TypeGuard
 
 from .._json import read_json, short_repr
 from .errors import CheckpointError
 
+CONFIGS = ("config.json", "bert_config.json")
+WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
 MODULES, ADAPTER = "modules.json", "adapter_config.json"
 _MAX_NAME = 255  # bytes
-CONFIGS = ("config.json", "bert_config.json")
 
 
 def model_directory(directory: Path) -> Path:
-    """The directory in which a model's config and weights lie.
+    """Return the directory that holds a model's config and weights.
 
     Args:
-        directory: as given by a user.
+        directory: the directory that the user gave.
 
     Returns:
-        `directory` as a rule; the part called Transformer of one that sentence-transformers wrote,
-        where that part has a directory of its own.
+        Usually `directory` itself. In one that sentence-transformers wrote, the Transformer module
+        may have its own subdirectory, and that is returned.
 
     Raises:
-        CheckpointError: a PEFT adapter, which is no model, or a `modules.json` that names no
-            directory.
+        CheckpointError: a PEFT adapter, which is no model, or a `modules.json` without a usable
+            path of the Transformer.
     """
     if (directory / ADAPTER).exists():
         raise CheckpointError(_describe_adapter(directory))
-    own = any((directory / name).exists() for name in CONFIGS)
-    if own or not (directory / MODULES).exists():
+    if find_config(directory) or not (directory / MODULES).exists():
         return directory
-    part = _transformer_part(directory / MODULES)
-    return model_directory(directory / part) if part else directory
+    module = _transformer_module(directory / MODULES)
+    return model_directory(directory / module) if module else directory
+
+
+def find_config(directory: Path) -> Path | None:
+    """Return the config json of a model directory, or None if none has a usual name."""
+    return next((path for name in CONFIGS if (path := directory / name).exists()), None)
+
+
+def list_files(directory: Path, limit: int = 12) -> str:
+    """Return the first names in a directory, for a message."""
+    names = sorted(entry.name for entry in directory.iterdir())
+    more = f", ... ({len(names)} in all)" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more if names else "nothing"
 
 
 def _describe_adapter(directory: Path) -> str:
-    """What a directory of a PEFT adapter is, and the way out; for messages."""
+    """Return the message for a directory of a PEFT adapter: its kind and how to merge it."""
     values = read_json(directory / ADAPTER, CheckpointError)
     base = values.get("base_model_name_or_path")
     base = base if isinstance(base, str) and base else "..."
@@ -53,39 +65,40 @@ def _describe_adapter(directory: Path) -> str:
     )
 
 
-def _transformer_part(path: Path) -> str:
-    """Name of the sub-directory of the Transformer, "" for the directory itself."""
+def _transformer_module(path: Path) -> str:
+    """Return the subdirectory of the Transformer that a `modules.json` names; "" if it has none."""
     modules = read_json(path, CheckpointError, expected=list)
     for module in (module for module in modules if isinstance(module, dict)):
         if str(module.get("type", "")).rpartition(".")[2] == "Transformer":
-            return _inside(path, module.get("path"))
+            return _checked_subdirectory(path, module.get("path"))
     raise CheckpointError(
         f"{path} names no Transformer among its modules; pass the directory that has a config.json."
     )
 
 
-def _inside(path: Path, part: Any) -> str:
-    if not _is_plain(part) or ".." in PurePosixPath(part).parts or part.startswith("/"):
+def _checked_subdirectory(path: Path, name: object) -> str:
+    """Return the directory that a `modules.json` names, if it lies inside that of the file."""
+    if not _is_plain(name) or ".." in PurePosixPath(name).parts or name.startswith("/"):
         raise CheckpointError(
-            f"{path} places the Transformer in {short_repr(part)}, which is no directory beside it."
+            f"{path} places the Transformer in {short_repr(name)}, which is no directory beside it."
         )
-    if part and not (path.parent / part).is_dir():
-        raise CheckpointError(f"{path} places the Transformer in {part!r}, which is missing.")
-    return part
+    if name and not (path.parent / name).is_dir():
+        raise CheckpointError(f"{path} places the Transformer in {name!r}, which is missing.")
+    return name
 
 
-def _is_plain(name: Any) -> bool:
-    """Whether a value can be part of a path on every system."""
+def _is_plain(name: object) -> TypeGuard[str]:
+    """Return whether a value can be part of a path on every system."""
     if not isinstance(name, str) or "\\" in name or "\0" in name:
         return False
     return len(name.encode("utf-8", "replace")) <= _MAX_NAME
 
 
-def weight_map(path: Path) -> dict[str, Any]:
-    """What an index of shards says of each tensor, by name.
+def read_shard_index(path: Path) -> dict[str, object]:
+    """Read an index of shards: tensor name -> file, as written there and not checked.
 
     Raises:
-        CheckpointError: no such file, or not an index.
+        CheckpointError: the file does not exist or is no index.
     """
     try:
         values = read_json(path, CheckpointError)
@@ -101,16 +114,17 @@ def weight_map(path: Path) -> dict[str, Any]:
 
 
 def indexed_files(path: Path) -> dict[str, str]:
-    """Tensor name -> file, of an index of shards.
+    """Read an index of shards and check its file names: tensor name -> file beside the index.
 
     Raises:
-        CheckpointError: not an index, or a shard that is no safetensors file beside it.
+        CheckpointError: no index, or a shard that is no safetensors file beside it.
     """
-    files = weight_map(path)
-    for name, file in files.items():
+    files: dict[str, str] = {}
+    for name, file in read_shard_index(path).items():
         if not _is_plain(file) or file != Path(file).name or not file.endswith(".safetensors"):
             raise CheckpointError(
                 f"{path} places `{name:.80}` in {short_repr(file)}; a shard must be a .safetensors "
                 "file beside the index"
             )
+        files[name] = file
     return files

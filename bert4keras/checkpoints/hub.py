@@ -19,12 +19,10 @@ from pathlib import Path, PurePath
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from .directories import ADAPTER, weight_map
+from .directories import ADAPTER, WEIGHTS, WEIGHTS_INDEX, read_shard_index
 from .errors import CheckpointError
 
 SCHEME = "hf://"
-WEIGHTS = "model.safetensors"
-INDEX = "model.safetensors.index.json"
 TOKENIZER = (
     "tokenizer*.json",
     "vocab.*",
@@ -155,7 +153,7 @@ def _cached(address: Address, hub: ModuleType, weights: bool) -> Path | None:
 def _has_weights(folder: Path) -> bool:
     if (folder / WEIGHTS).is_file():
         return True
-    index = folder / INDEX
+    index = folder / WEIGHTS_INDEX
     return index.is_file() and all((folder / shard).is_file() for shard in _shards(index))
 
 
@@ -167,16 +165,16 @@ def _weights(address: Address, hub: ModuleType, present: set[str]) -> list[str]:
     """The files of the weights, out of those present in the repository."""
     if WEIGHTS in present:
         return [WEIGHTS]
-    if INDEX in present:
-        index = hub.hf_hub_download(address.repo, INDEX, revision=address.revision)
+    if WEIGHTS_INDEX in present:
+        index = hub.hf_hub_download(address.repo, WEIGHTS_INDEX, revision=address.revision)
         shards = _shards(Path(index))
         wrong = sorted(s for s in shards if s not in present or not _matches(s, "*.safetensors"))
         if wrong:
             raise CheckpointError(
-                f"{address}: {INDEX} names {wrong[0]!r}, which is no safetensors file of the "
-                "repository. Tell its author, or choose another revision: hf://org/name@revision"
+                f"{address}: {WEIGHTS_INDEX} names {wrong[0]!r}, which is no safetensors file of "
+                "the repository. Tell its author, or choose another revision: hf://org/name@revision"
             )
-        return [INDEX, *shards]
+        return [WEIGHTS_INDEX, *shards]
     if ADAPTER in present:
         raise CheckpointError(
             f"{address} holds an adapter of PEFT, not a model: its {ADAPTER} names the model that "
@@ -194,13 +192,13 @@ def _weights(address: Address, hub: ModuleType, present: set[str]) -> list[str]:
         )
     listed = ", ".join(sorted(present)[:12]) or "nothing"
     raise CheckpointError(
-        f"{address} has neither {WEIGHTS} nor {INDEX}; it holds {listed}. Choose another "
+        f"{address} has neither {WEIGHTS} nor {WEIGHTS_INDEX}; it holds {listed}. Choose another "
         "repository, or pass a local directory."
     )
 
 
 def _shards(index: Path) -> set[str]:
-    return {str(file) for file in weight_map(index).values()}
+    return {str(file) for file in read_shard_index(index).values()}
 
 
 def _is_answer(error: Exception, hub: ModuleType) -> bool:

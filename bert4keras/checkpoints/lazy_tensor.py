@@ -1,4 +1,11 @@
-"""Tensors known by their shape and made one at a time, so that a checkpoint is never in memory."""
+"""Lazy tensors: shape and dtype are known, the data is made when its turn to be written comes.
+
+Checkpoints are saved and converted through them, so only one tensor (or one TensorFlow data file)
+is in memory at a time. A change of layout is first applied to zeros of the same shape, which take
+the memory of one element (their strides are 0). So a layout that does not apply, or slices that do
+not make up a fused tensor, are found before any data is read, and a file can state the resulting
+shapes in its header. `checked` compares the data with what was stated.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +20,12 @@ from .table import TensorTransform, fuse
 
 @dataclasses.dataclass(frozen=True)
 class LazyTensor:
-    """A tensor to come.
+    """A tensor whose data is not in memory yet.
 
     Attributes:
-        shape: of the tensor.
-        dtype: of the tensor.
-        make: reads or computes it; called once, when its turn to be written comes.
+        shape: its shape.
+        dtype: its dtype.
+        make: function that reads or computes it; called once, when it is written.
     """
 
     shape: tuple[int, ...]
@@ -27,7 +34,7 @@ class LazyTensor:
 
     @classmethod
     def of(cls, tensor: np.ndarray | LazyTensor) -> LazyTensor:
-        """The tensor itself if it is lazy, or one that gives the array."""
+        """Return the tensor itself if it is lazy, or a lazy tensor of an array."""
         if isinstance(tensor, cls):
             return tensor
         array = np.asarray(tensor)
@@ -35,50 +42,50 @@ class LazyTensor:
 
     @property
     def nbytes(self) -> int:
-        """Size in bytes."""
+        """Size of the data in bytes."""
         return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
 
     def through(self, change: Callable[[np.ndarray], np.ndarray]) -> LazyTensor:
-        """This tensor after a change of layout.
+        """Return this tensor after a change of layout.
 
         Raises:
-            ValueError: the change does not apply to such a tensor; found out without its data.
+            ValueError: the change does not apply to a tensor of this shape.
         """
         result = change(self._blank())
         return LazyTensor(result.shape, result.dtype, lambda: change(self.make()))
 
     def checked(self, name: str) -> np.ndarray:
-        """Make the tensor.
+        """Make the data.
 
         Raises:
-            CheckpointError: it is not what was announced.
+            CheckpointError: its shape or dtype is not the announced one.
         """
         array = np.asarray(self.make())
         if (array.shape, array.dtype) != (self.shape, self.dtype):
             raise CheckpointError(
-                f"`{name}` was announced as {self.dtype} {self.shape} and came as {array.dtype} "
+                f"`{name}` was announced as {self.dtype} {self.shape} and is {array.dtype} "
                 f"{array.shape}"
             )
         return array
 
     def _blank(self) -> np.ndarray:
-        """Zeros of this shape which take no memory."""
+        """Return zeros of this shape and dtype that take the memory of one element."""
         return np.broadcast_to(np.zeros((), self.dtype), self.shape)
 
 
-def fused(tensor: str, parts: Sequence[tuple[TensorTransform, LazyTensor]]) -> LazyTensor:
-    """The stored tensor that some weights make up, see `fuse`.
+def fuse_lazily(tensor: str, parts: Sequence[tuple[TensorTransform, LazyTensor]]) -> LazyTensor:
+    """Return the lazy stored tensor of some weights; `fuse` without their data.
 
     Args:
         tensor: name of the stored tensor, for messages.
         parts: (transform, weight) of every weight stored in it.
 
     Raises:
-        CheckpointError: the weights do not make up one tensor; found out without their data.
+        CheckpointError: slices are missing, doubled or of mixed kinds.
     """
     if len(parts) == 1 and parts[0][0].slice is None:
         transform, weight = parts[0]
-        return weight.through(transform.inverse)  # not made contiguous: that would be a copy
+        return weight.through(transform.inverse)  # a view: contiguous data would be a copy
     blank = fuse(tensor, [(transform, weight._blank()) for transform, weight in parts])
     return LazyTensor(
         blank.shape,

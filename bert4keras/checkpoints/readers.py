@@ -1,7 +1,7 @@
-"""Lazy readers of checkpoint files: names and shapes at once, one tensor at a time.
+"""Opening of checkpoints: names and shapes are read at once, tensors one at a time.
 
-Every reader hands out arrays of its own (never a view of a file or of the caller's array) and
-widens float16 and bfloat16 to float32, which loses nothing. Nothing is ever unpickled.
+Every reader returns new arrays (never a view of a file or of the caller's array) and converts
+float16 and bfloat16 to float32, which is exact. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -13,18 +13,21 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from .._json import require_regular_file
-from .base import CheckpointReader, wide, widened
-from .directories import indexed_files, model_directory
+from .base import CheckpointReader, returned_dtype, to_returned_dtype
+from .directories import WEIGHTS, WEIGHTS_INDEX, indexed_files, list_files, model_directory
 from .errors import CheckpointError, require_finite
 from .hub import resolve
 from .safetensors_reader import SafetensorsReader, ShardedReader
 
 logger = logging.getLogger(__name__)
+
+# A path or address, arrays by name, or a checkpoint that is already open.
+CheckpointSource: TypeAlias = str | os.PathLike | Mapping[str, Any] | CheckpointReader
 
 _ACCEPTED = (
     "Accepted are a directory, a .safetensors file, a .safetensors.index.json of shards, "
@@ -35,8 +38,8 @@ _PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle")
 _KERAS_SUFFIXES = (".h5", ".hdf5", ".keras")
 
 
-def open_checkpoint(source: Any) -> CheckpointReader:
-    """Open a checkpoint of any accepted kind.
+def open_checkpoint(source: CheckpointSource) -> CheckpointReader:
+    """Open a checkpoint in any of the formats that can be read.
 
     Args:
         source: a directory, a TensorFlow prefix (with or without `.index`), a `.safetensors`
@@ -47,7 +50,7 @@ def open_checkpoint(source: Any) -> CheckpointReader:
         A `CheckpointReader`.
 
     Raises:
-        CheckpointError: nothing there, several candidates, a refused kind, or a damaged file.
+        CheckpointError: no checkpoint or several, a format that is not read, or a damaged file.
     """
     if isinstance(source, CheckpointReader):
         return source
@@ -62,7 +65,7 @@ def open_checkpoint(source: Any) -> CheckpointReader:
 
 
 def _open_file(path: Path) -> CheckpointReader:
-    _refuse(path)
+    _refuse_unsafe(path)
     if path.name.endswith(".index.json"):
         return ShardedReader(path)
     if path.suffix == ".safetensors":
@@ -74,12 +77,13 @@ def _open_file(path: Path) -> CheckpointReader:
             require_regular_file(file, CheckpointError)
         return _TensorFlowReader(prefix)
     if path.exists():
-        raise CheckpointError(f"{path} is no checkpoint that can be read. {_ACCEPTED}")
-    beside = _listing(path.parent) if path.parent.is_dir() else "no such directory"
+        raise CheckpointError(f"{path} is no checkpoint in a known format. {_ACCEPTED}")
+    beside = list_files(path.parent) if path.parent.is_dir() else "no such directory"
     raise CheckpointError(f"{path} does not exist. In {path.parent}: {beside}. {_ACCEPTED}")
 
 
-def _refuse(path: Path) -> None:
+def _refuse_unsafe(path: Path) -> None:
+    """Refuse pickles, and files that Keras itself loads."""
     if path.suffix in _PICKLE_SUFFIXES and path.exists():
         raise CheckpointError(
             f"{path} is a torch pickle, and unpickling a file runs any code its author put there. "
@@ -90,21 +94,15 @@ def _refuse(path: Path) -> None:
         )
     if path.suffix in _KERAS_SUFFIXES and path.exists():
         raise CheckpointError(
-            f"{path} is a Keras file. Open a whole model with keras.models.load_model, or put "
-            "weights into a built model with model.load_weights; "
-            "bert4keras.save writes one that this function reads."
+            f"{path} is a Keras file. Load a whole model with keras.models.load_model, or weights "
+            "into a built model with model.load_weights; bert4keras.save writes a checkpoint that "
+            "this function reads."
         )
 
 
-def _listing(directory: Path, limit: int = 12) -> str:
-    names = sorted(entry.name for entry in directory.iterdir())
-    more = f", ... ({len(names)} in all)" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more if names else "nothing"
-
-
 def _find_in(directory: Path) -> Path:
-    """The one checkpoint of a directory."""
-    standard = [directory / "model.safetensors", directory / "model.safetensors.index.json"]
+    """Return the path of the only checkpoint in a directory."""
+    standard = [directory / WEIGHTS, directory / WEIGHTS_INDEX]
     found = [path for path in standard if path.exists()]
     if len(found) == 2 and _same_weights(*found):
         found = found[:1]
@@ -121,15 +119,18 @@ def _find_in(directory: Path) -> Path:
         )
     for path in sorted(directory.iterdir()):
         if path.name.startswith(("pytorch_model", "tf_model")):
-            _refuse(path)
+            _refuse_unsafe(path)
     raise CheckpointError(
-        f"no checkpoint in {directory}; it holds {_listing(directory)}. Looked for "
-        "model.safetensors, model.safetensors.index.json and *.ckpt.index."
+        f"no checkpoint in {directory}; it holds {list_files(directory)}. Looked for "
+        f"{WEIGHTS}, {WEIGHTS_INDEX} and *.ckpt.index."
     )
 
 
 def _same_weights(file: Path, index: Path) -> bool:
-    """Whether an index beside a file changes nothing: transformers reads the file."""
+    """Return whether a file and the shards of an index hold the same tensors.
+
+    Then the file is read, as transformers does.
+    """
     shards = {index.with_name(name) for name in indexed_files(index).values()}
     if shards == {file} or not any(shard.exists() for shard in shards):
         logger.warning("%s names no shards of its own; %s is read", index, file.name)
@@ -143,7 +144,7 @@ def _same_weights(file: Path, index: Path) -> bool:
 
 
 class _DictReader(CheckpointReader):
-    """Arrays in memory, by name."""
+    """Reader of a mapping from names to arrays."""
 
     source = "dict of arrays"
 
@@ -168,19 +169,19 @@ class _DictReader(CheckpointReader):
         return self._arrays[name].shape
 
     def dtype(self, name: str) -> np.dtype:
-        return wide(self._arrays[name].dtype)
+        return returned_dtype(self._arrays[name].dtype)
 
     def read(self, name: str) -> np.ndarray:
-        array = widened(np.array(self._arrays[name]))
+        array = to_returned_dtype(np.array(self._arrays[name]))
         require_finite(name, array, self.source)
         return array
 
 
 class _TensorFlowReader(CheckpointReader):
-    """A TensorFlow checkpoint, given by its prefix.
+    """Reader of a TensorFlow checkpoint, given by its prefix.
 
-    Tensors have the names of variables. An object-based checkpoint (TF2) keeps them by Python
-    attributes, and the names of the variables in a graph of objects, where they are read.
+    The names are those of variables. An object-based checkpoint (TF2) names its tensors after
+    Python attributes; the names of the variables are then read from its object graph.
     """
 
     def __init__(self, prefix: str):
@@ -202,10 +203,10 @@ class _TensorFlowReader(CheckpointReader):
             self._keys = self._variables()
 
     def _variables(self) -> dict[str, str]:
-        """Names of variables -> names of tensors, by the graph of objects."""
+        """Return variable name -> tensor name, from the object graph."""
         from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
-        with self._readable("the graph of objects"):
+        with self._readable("the object graph"):
             graph = TrackableObjectGraph.FromString(self._reader.get_tensor(_OBJECT_GRAPH))
         attributes = [a for node in graph.nodes for a in node.attributes if a.full_name]
         stored = {
@@ -214,14 +215,15 @@ class _TensorFlowReader(CheckpointReader):
         if not stored or len(set(stored.values())) < len(stored):
             raise CheckpointError(
                 f"{self.source} is an object-based TensorFlow 2 checkpoint: its tensors are named "
-                "after Python attributes, and no names of variables tell them apart. Restore it "
-                "in the program that wrote it and save it name-based (tf.compat.v1.train.Saver) "
-                "or as safetensors."
+                "after Python attributes, and it has no unique names of variables. Restore it in "
+                "the program that wrote it, and save it name-based (tf.compat.v1.train.Saver) or "
+                "as safetensors."
             )
         return {name: key for key, name in stored.items() if _SLOT not in key}
 
     @contextmanager
     def _readable(self, what: str) -> Iterator[None]:
+        """Turn an error of TensorFlow into a CheckpointError that names `what`."""
         try:
             yield
         except Exception as error:  # TensorFlow raises OpError, IndexError, ValueError and others
@@ -235,11 +237,11 @@ class _TensorFlowReader(CheckpointReader):
         return tuple(self._shapes[self._keys[name]])
 
     def dtype(self, name: str) -> np.dtype:
-        return wide(np.dtype(self._dtypes[self._keys[name]].as_numpy_dtype))
+        return returned_dtype(np.dtype(self._dtypes[self._keys[name]].as_numpy_dtype))
 
     def read(self, name: str) -> np.ndarray:
         with self._readable(f"tensor `{name}`"):
-            array = widened(np.asarray(self._reader.get_tensor(self._keys[name])))
+            array = to_returned_dtype(np.asarray(self._reader.get_tensor(self._keys[name])))
         require_finite(name, array, self.source)
         return array
 

@@ -1,4 +1,4 @@
-"""Weights of another size: how a trained matrix becomes a start for a larger or smaller one."""
+"""Resizing of trained weights, as initial values of a larger or smaller model."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ import numpy as np
 
 
 def orthogonally_resize(array: np.ndarray, shape: Sequence[int], window: int = 2) -> np.ndarray:
-    """Repeat or cut the rows and columns of a weight, and keep its norm.
+    """Repeat or cut the axes of a weight and keep its norm.
 
-    An axis grows by repeating each group of `window` neighbours, which leaves columns that were
-    orthogonal almost so; it shrinks by leaving out its end.
+    An axis grows by repeating each group of `window` neighbours, so orthogonal columns stay almost
+    orthogonal. It shrinks by dropping its end.
 
     Args:
-        array: of any number of axes.
-        shape: wanted, as many axes.
-        window: size of the groups; must divide an axis that grows.
+        array: weight with any number of axes.
+        shape: new shape, with as many axes.
+        window: size of the groups; it must divide an axis that grows.
 
     Returns:
-        An array of `shape` and of the norm of `array`.
+        An array of `shape` with the norm of `array`.
 
     Raises:
-        ValueError: other number of axes, or an axis that `window` does not divide.
+        ValueError: another number of axes, or an axis that `window` does not divide.
 
     Source: https://kexue.fm/archives/8444.
     """
     if array.ndim != len(shape):
-        raise ValueError(f"{array.shape} has not as many axes as {tuple(shape)}")
+        raise ValueError(f"{array.shape} and {tuple(shape)} have different numbers of axes")
     result = array
     for axis, (old, new) in enumerate(zip(array.shape, shape, strict=True)):
         if new > old:
             if old % window:
-                raise ValueError(f"axis {axis} of {array.shape} is no multiple of {window}")
+                raise ValueError(f"axis {axis} of {array.shape} is not a multiple of {window}")
             groups = result.reshape(*result.shape[:axis], -1, window, *result.shape[axis + 1 :])
             times = -(-new // old)
             repeated = np.repeat(groups, times, axis=axis)
@@ -43,18 +43,18 @@ def orthogonally_resize(array: np.ndarray, shape: Sequence[int], window: int = 2
 
 
 def fit_weight(path: str, array: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-    """A weight in another size, so scaled that what it computes keeps about its size.
+    """Resize a weight and scale it, so that the outputs of its layer keep about their size.
 
     Args:
-        path: our weight path, which tells attention scores and feed-forward layers by name.
+        path: path of the weight, which tells queries, keys and feed-forward layers apart.
         array: the trained weight.
-        shape: wanted.
+        shape: new shape.
     """
     shape = tuple(shape)
     if array.shape == shape:
         return array
     result, names = orthogonally_resize(array, shape), path.split("/")
-    if "query" in names or "key" in names:  # half of the exponent each: scores are products
+    if "query" in names or "key" in names:  # half the exponent each, since scores are products
         return result * (shape[-1] / array.shape[-1]) ** 0.25
     if "inner" in names:
         return result * (shape[-1] / array.shape[-1]) ** 0.5

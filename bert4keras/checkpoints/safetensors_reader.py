@@ -1,6 +1,6 @@
-"""Readers of `.safetensors` files and of shards under an index.
+"""Readers of `.safetensors` files and of shards with an index.
 
-The library checks the header; the bytes of a tensor are read when they are asked for.
+The safetensors library checks the header; the data of a tensor is read here, on demand.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .._json import require_regular_file
-from .base import CheckpointReader, wide, widened
+from .base import CheckpointReader, returned_dtype, to_returned_dtype
 from .directories import indexed_files
 from .errors import (
     CRC_KEY,
@@ -25,7 +25,7 @@ from .errors import (
     require_finite,
 )
 
-# safetensors dtype -> how the bytes lie in the file.
+# safetensors dtype -> numpy dtype of the bytes in the file; bfloat16 as its bits.
 DTYPES = {
     "F64": "<f8",
     "F32": "<f4",
@@ -44,7 +44,7 @@ DTYPES = {
 
 
 class SafetensorsReader(CheckpointReader):
-    """One `.safetensors` file, open until `close`."""
+    """Reader of one `.safetensors` file."""
 
     def __init__(self, path: str | Path):
         self.source = str(path)
@@ -61,7 +61,7 @@ class SafetensorsReader(CheckpointReader):
         return tuple(self._header[name]["shape"])
 
     def dtype(self, name: str) -> np.dtype:
-        return np.dtype("<f4") if self._is_bfloat16(name) else wide(self._stored(name))
+        return np.dtype("<f4") if self._is_bfloat16(name) else returned_dtype(self._stored(name))
 
     def _is_bfloat16(self, name: str) -> bool:
         return self._header[name]["dtype"] == "BF16"
@@ -71,18 +71,18 @@ class SafetensorsReader(CheckpointReader):
         if dtype not in DTYPES:
             raise CheckpointError(
                 f"{self.source}: tensor `{name}` is stored as {dtype}, which cannot be read; "
-                f"known are {', '.join(DTYPES)}. Convert the file to float32 or bfloat16."
+                f"known dtypes: {', '.join(DTYPES)}. Convert the file to float32 or bfloat16."
             )
         return np.dtype(DTYPES[dtype])
 
     def read(self, name: str) -> np.ndarray:
         stored, shape = self._stored(name), self.shape(name)
-        widen = _from_bfloat16 if self._is_bfloat16(name) else widened
+        widen = _from_bfloat16 if self._is_bfloat16(name) else to_returned_dtype
         begin, end = self._header[name]["data_offsets"]
         array = np.empty((end - begin) // stored.itemsize, self.dtype(name))
         checksum = crc32_start(name, stored, shape)
         self._file.seek(self._start + begin)
-        # In pieces: a half-precision tensor must not be in memory twice.
+        # In pieces, so that a half-precision tensor is never in memory twice.
         for start in range(0, array.size, PIECE):
             piece = np.fromfile(self._file, stored, min(PIECE, array.size - start))
             if start + piece.size != min(start + PIECE, array.size):
@@ -102,7 +102,7 @@ class SafetensorsReader(CheckpointReader):
 
 
 def _safetensors_header(path: Path) -> tuple[dict[str, Any], int]:
-    """The header of a file that the library has found to be well-formed, and where data begins."""
+    """Return the header of a file that the library accepts, and the offset of its data."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -117,13 +117,13 @@ def _safetensors_header(path: Path) -> tuple[dict[str, Any], int]:
             header = json.loads(file.read(size))
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
-            f"{path} is not a whole safetensors file ({error!s:.300}). Fetch it again."
+            f"{path} is not a complete safetensors file ({error!s:.300}). Fetch it again."
         ) from error
     return header, 8 + size
 
 
 def _checksums(source: str, metadata: Mapping[str, str], header: Mapping) -> dict | None:
-    """CRC32 by tensor name, if the file has them."""
+    """Return CRC32 by tensor name, or None if the file has no checksums."""
     if CRC_KEY not in metadata:
         return None
     try:
@@ -132,12 +132,12 @@ def _checksums(source: str, metadata: Mapping[str, str], header: Mapping) -> dic
         raise CheckpointError(f"{source}: the list of checksums is damaged ({error})") from error
     lost = sorted(set(checksums) - set(header))
     if lost:
-        raise CheckpointError(f"{source} is damaged: the header lost `{lost[0]}`")
+        raise CheckpointError(f"{source} is damaged: its header lacks `{lost[0]}`")
     return checksums
 
 
 class ShardedReader(CheckpointReader):
-    """Several `.safetensors` files under one `.index.json`."""
+    """Reader of several `.safetensors` files with an `.index.json`."""
 
     def __init__(self, path: str | Path):
         path = Path(path)
@@ -176,5 +176,8 @@ class ShardedReader(CheckpointReader):
 
 
 def _from_bfloat16(bits: np.ndarray) -> np.ndarray:
-    """bfloat16 is the upper half of a float32, and numpy does not know it."""
+    """Return the float32 values of bfloat16 bits, which are the upper half of a float32.
+
+    numpy has no bfloat16.
+    """
     return (bits.astype(np.uint32) << 16).view(np.float32)

@@ -1,4 +1,4 @@
-"""The mapping language: which tensor of a checkpoint format is which of our weights.
+"""The mapping between the tensors of a checkpoint format and the weights of a model.
 
 A `WeightTable` is pure data, a list of `WeightMap`s. Each row pairs the path of a weight
 (`Transformer-{i}-FeedForward/inner/kernel`) with a tensor name
@@ -24,7 +24,7 @@ Array = np.ndarray
 
 @dataclasses.dataclass(frozen=True)
 class Slice:
-    """Which slice of a fused tensor: the `index`-th of `count` equal ones along `axis`."""
+    """A slice of a fused tensor: the `index`-th of `count` equal ones along `axis`."""
 
     index: int
     count: int
@@ -33,13 +33,13 @@ class Slice:
 
 @dataclasses.dataclass(frozen=True)
 class TensorTransform:
-    """A named invertible change of layout between a stored tensor and our weight.
+    """A named invertible change of layout between a stored tensor and a weight.
 
     Attributes:
-        name: identity of the transform; transforms compare by it.
-        forward: stored tensor -> our weight.
-        inverse: our weight -> stored tensor, or -> our slice of it when `slice` is set.
-        slice: set when the tensor is fused and this weight is one slice of it.
+        name: transforms with equal names (and slices) are equal.
+        forward: stored tensor -> weight.
+        inverse: weight -> stored tensor, or -> its slice of that tensor if `slice` is set.
+        slice: set if the tensor is fused, and the weight is one slice of it.
     """
 
     name: str
@@ -48,7 +48,7 @@ class TensorTransform:
     slice: Slice | None = None
 
     def then(self, other: TensorTransform) -> TensorTransform:
-        """This transform followed by `other`, on the way from the tensor to the weight."""
+        """Compose: this transform followed by `other`, from the tensor to the weight."""
         if other.slice:
             raise ValueError(f"a slice must come first: `{other.name}` after `{self.name}`")
         if self == IDENTITY or other == IDENTITY:
@@ -61,7 +61,7 @@ class TensorTransform:
         )
 
     def shape(self, shape: Sequence[int]) -> tuple[int, ...]:
-        """Shape of the weight made of a tensor of `shape`; no data is touched.
+        """Return the shape of the weight for a tensor of `shape`, without any data.
 
         Raises:
             ValueError: the transform does not apply to such a tensor.
@@ -71,7 +71,7 @@ class TensorTransform:
 
 def _transpose(array: Array) -> Array:
     if array.ndim != 2:
-        raise ValueError(f"a transposed tensor must be a matrix, not of shape {array.shape}")
+        raise ValueError(f"a tensor to transpose must be a matrix, not of shape {array.shape}")
     return array.T
 
 
@@ -80,7 +80,10 @@ TRANSPOSE = TensorTransform("transpose", _transpose, _transpose)
 
 
 def slice_of(index: int, count: int, axis: int) -> TensorTransform:
-    """The `index`-th of `count` equal slices of a fused tensor (such as q, k and v in one)."""
+    """Return the transform to the `index`-th of `count` equal slices of a fused tensor.
+
+    A tensor of queries, keys and values has three, along `axis`.
+    """
     return TensorTransform(
         f"slice {index} of {count} along {axis}",
         lambda tensor: np.split(tensor, count, axis)[index],
@@ -90,7 +93,7 @@ def slice_of(index: int, count: int, axis: int) -> TensorTransform:
 
 
 def fuse(tensor: str, pieces: Sequence[tuple[TensorTransform, Array]]) -> Array:
-    """Invert the transforms of all weights that make up one stored tensor.
+    """Build a stored tensor from its weights: invert their transforms and join the slices.
 
     Args:
         tensor: name of the stored tensor, for messages.
@@ -108,7 +111,7 @@ def fuse(tensor: str, pieces: Sequence[tuple[TensorTransform, Array]]) -> Array:
     parts = [transform.slice for transform, _ in pieces]
     count = parts[0].count if parts[0] else 0
     if None in parts or sorted(p.index for p in parts) != list(range(count)):
-        raise CheckpointError(f"`{tensor}` cannot be put together from {len(pieces)} weights")
+        raise CheckpointError(f"`{tensor}` cannot be built from {len(pieces)} weights")
     ordered = sorted(pieces, key=lambda piece: piece[0].slice.index)
     inverted = [transform.inverse(weight) for transform, weight in ordered]
     return np.concatenate(inverted, axis=parts[0].axis)
@@ -121,7 +124,7 @@ def _pattern(template: str) -> re.Pattern:
 
 
 def _skeleton(name: str) -> str:
-    """The name or template with `#` for every number."""
+    """Return a name or template with `#` for every number, the key of the lookup."""
     return re.sub(r"(?:\d|\{i[^}]*\})+", "#", name)
 
 
@@ -133,7 +136,7 @@ def _by_skeleton(rows: Iterable[WeightMap], field: str) -> dict[str, list[Weight
 
 
 def _index_in(template: str, name: str) -> dict[str, int] | None:
-    """Fields `{i}` of `template` that give `name`, or None."""
+    """Return the fields `{i}` with which `template` becomes `name`, or None."""
     found = _pattern(template).fullmatch(name)
     if not found:
         return None
@@ -143,13 +146,13 @@ def _index_in(template: str, name: str) -> dict[str, int] | None:
 
 @dataclasses.dataclass(frozen=True)
 class WeightMap:
-    """One correspondence.
+    """One row of a table: a weight, the tensor that holds it, and the change of layout.
 
     Attributes:
-        weight: our weight path, with `{i}` for the layer index.
-        tensor: their tensor name, with `{i}` for the layer index (`{i:02d}` works too).
+        weight: path of the weight, with `{i}` for the layer index.
+        tensor: name of the tensor, with `{i}` for the layer index (`{i:02d}` works too).
         transform: from the tensor to the weight.
-        per_token: axis 0 of the weight is the vocabulary, so keep_tokens applies.
+        per_token: True if axis 0 of the weight is the vocabulary, so that `keep_tokens` applies.
     """
 
     weight: str
@@ -158,7 +161,7 @@ class WeightMap:
     per_token: bool = False
 
     def at(self, **fields: int) -> WeightMap:
-        """The row of one layer, with `fields` in its names; of all if one tensor serves them."""
+        """Return the row of one layer, with `fields` filled into both names."""
         if not fields:
             return self
         return dataclasses.replace(
@@ -168,14 +171,14 @@ class WeightMap:
 
 @dataclasses.dataclass(frozen=True)
 class Ignored:
-    """Tensors that are known, and known not to be weights of ours.
+    """Tensors that are known and are no weights of the model.
 
     Attributes:
         pattern: fnmatch pattern on the canonical tensor name.
         reason: why it is not loaded, for the report.
-        copy_of: the tensor of a row which this one must equal (tied weights).
-        used_with: a tensor of the same head: equality matters to models that load it.
-        constant: what it holds, by the model's config, where other programs want to find it.
+        copy_of: tensor that this one must equal (tied weights).
+        used_with: tensor of the same head; equality is checked only if the model loads that one.
+        constant: model config -> value of the tensor, which is written for other libraries.
     """
 
     pattern: str
@@ -192,7 +195,7 @@ class Rename:
     Attributes:
         pattern: searched in the template; every match is replaced.
         replacement: as for `re.sub`.
-        transform: from the renamed layout to the old one, where they differ.
+        transform: from the layout of the renamed tensor to that of the old one.
     """
 
     pattern: str
@@ -203,28 +206,32 @@ class Rename:
 # Spellings of the same LayerNorm variables in old and new exports.
 _NORM_SPELLINGS = {"gamma": "weight", "beta": "bias", "weight": "gamma", "bias": "beta"}
 # First components added by data-parallel training, wrapping modules, torch.compile, PEFT and the
-# state dict of a SentenceTransformer (`0.auto_model.`). No name is wrapped more often than MOST.
+# state dict of a SentenceTransformer (`0.auto_model.`).
 _WRAPPERS = ("module", "model", "_orig_mod", "base_model", "0", "auto_model")
 _MOST_WRAPPERS = 8
-LONGEST_NAME = 500  # characters; a name of a million would be searched for minutes
-# Components added anywhere in a name, by the same programs; `base_layer` is left by PEFT where it
-# has merged an adapter (one that is not merged: see `tensor_match`).
+LONGEST_NAME = 500  # characters; searching a name of a million takes minutes
+# Components added anywhere in a name by the same libraries; `base_layer` is left by PEFT after
+# merging an adapter (one that is not merged is refused, see `tensor_match`).
 _INSERTED = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "base_layer")
 
 
 @dataclasses.dataclass(frozen=True)
 class WeightTable:
-    """All correspondences of one family and one checkpoint format.
+    """All tensors of one family in one checkpoint format.
+
+    A tensor name in a file becomes canonical, the spelling of this table, in `canonical`: that
+    undoes what exporting and training libraries add to names. A canonical name is either a row's
+    tensor or covered by `ignored`, so every tensor of a file is a weight, ignored, or unexpected.
 
     Attributes:
-        name: shown in messages.
-        rows: the correspondences.
-        ignored: tensors that may be present and mean nothing to us.
+        name: name of the table, for messages.
+        rows: one for each weight; several rows with one tensor describe a fused tensor.
+        ignored: tensors that may be present and are no weights.
         format: `"google"` (names with `/`) or `"huggingface"` (names with `.`).
         root: first component of the encoder's tensors in this table.
-        roots: other first components that mean the same; no root at all is accepted too.
-        always_rooted: write the root even where nothing stands beside the encoder (a head that is
-            tied altogether leaves no tensor to tell a language model by).
+        roots: other first components with the same meaning; names without a root are accepted too.
+        always_rooted: write the root even if a checkpoint has only the tensors of the encoder. A
+            language model whose head is tied has no other tensors, and needs the root.
     """
 
     name: str
@@ -237,7 +244,7 @@ class WeightTable:
 
     @property
     def separator(self) -> str:
-        """What separates the components of a tensor name."""
+        """Separator of the components of a tensor name."""
         return "/" if self.format == "google" else "."
 
     @functools.cached_property
@@ -249,11 +256,11 @@ class WeightTable:
         return _by_skeleton(self.rows, "tensor")
 
     def of_weight(self, path: str, prefix: str = "") -> WeightMap | None:
-        """The row of one of our weights, with concrete names.
+        """Return the row of a weight with the layer index filled in, or None.
 
         Args:
             path: Keras variable path. A leading model name is skipped.
-            prefix: with which the names of the model's layers begin, not known to the table.
+            prefix: beginning of the model's layer names that the table does not have.
         """
         parts = path.split("/")
         for start in range(len(parts)):
@@ -267,17 +274,17 @@ class WeightTable:
         return None
 
     def of_tensor(self, name: str) -> list[WeightMap]:
-        """The rows of one stored tensor, by its canonical name; several if it is fused."""
+        """Return the rows of a tensor, by its canonical name; several if it is fused."""
         rows = self._rows_by_tensor.get(_skeleton(name), ())
         found = ((row, _index_in(row.tensor, name)) for row in rows)
         return [row.at(**fields) for row, fields in found if fields is not None]
 
     def canonical(self, name: str) -> str | None:
-        """The name under which this table knows a tensor, or None.
+        """Return the name of a stored tensor in the spelling of this table, or None if unknown.
 
-        Accepts a TensorFlow `:0`, wrapper prefixes (`module.`, `_orig_mod.`, `base_model.model.`,
-        `0.auto_model.`), another root (`roberta.`) or none, and LayerNorm variables called gamma
-        and beta or weight and bias.
+        Undone are a TensorFlow `:0`, wrapper prefixes (`module.`, `_orig_mod.`,
+        `base_model.model.`, `0.auto_model.`), another root (`roberta.`) or none, and the other
+        names of LayerNorm variables (gamma and beta, weight and bias).
         """
         if len(name) > LONGEST_NAME:
             return None
@@ -287,12 +294,15 @@ class WeightTable:
         return None
 
     def ignored_as(self, name: str) -> Ignored | None:
-        """The entry of `ignored` that covers a canonical name, unless a row does."""
+        """Return the entry of `ignored` that covers a canonical name, or None."""
         found = (entry for entry in self.ignored if fnmatchcase(name, entry.pattern))
         return next(found, None)
 
     def stored_name(self, tensors: Iterable[str]) -> Callable[[str], str]:
-        """How to write names: the Hugging Face encoder without a head has no root."""
+        """Return the function from canonical names to those that are written.
+
+        transformers writes an encoder without a head without the root.
+        """
         prefix = self.root + self.separator
         rooted = self.format != "huggingface" or self.always_rooted
         if rooted or not all(name.startswith(prefix) for name in tensors):
@@ -309,12 +319,12 @@ class WeightTable:
         root: str | None = None,
         roots: tuple[str, ...] | None = None,
     ) -> WeightTable:
-        """Derive a table: same weights, other tensor names and layouts.
+        """Derive a table of the same weights with other tensor names and layouts.
 
         Args:
-            name: of the new table.
+            name: name of the new table.
             renames: applied in order to every tensor template.
-            format, ignored, root, roots: of the new table; None keeps the old.
+            format, ignored, root, roots: values of the new table; None keeps the old one.
         """
         rows = []
         for row in self.rows:
@@ -329,7 +339,7 @@ class WeightTable:
         return dataclasses.replace(self, name=name, rows=tuple(rows), **changes)
 
     def without(self, *patterns: str) -> WeightTable:
-        """Derive a table that lacks the rows of some weights.
+        """Derive a table without the rows of some weights.
 
         Args:
             *patterns: fnmatch patterns on weight paths.
@@ -342,7 +352,12 @@ class WeightTable:
         return dataclasses.replace(self, rows=(*self.rows, *rows))
 
     def with_weights(self, name: str, pattern: str, replacement: str) -> WeightTable:
-        """Derive a table: same tensors, other weights of ours; arguments as for `re.sub`."""
+        """Derive a table of the same tensors with other weight paths, by `re.sub`.
+
+        Args:
+            name: name of the new table.
+            pattern, replacement: as for `re.sub`, applied to every weight path.
+        """
         rows = (
             dataclasses.replace(row, weight=re.sub(pattern, replacement, row.weight))
             for row in self.rows
@@ -350,6 +365,7 @@ class WeightTable:
         return dataclasses.replace(self, name=name, rows=tuple(rows))
 
     def _candidates(self, name: str) -> Iterator[str]:
+        """Yield the spellings under which this table may know a stored name."""
         name = name.removesuffix(":0")
         if any(part in name for part in _INSERTED):
             parts = name.split(self.separator)
@@ -361,6 +377,7 @@ class WeightTable:
                 yield head + separator + _NORM_SPELLINGS[last]
 
     def _rooted(self, name: str) -> Iterator[str]:
+        """Yield a name as it is and under this table's root, with fewer and fewer wrappers."""
         for _ in range(_MOST_WRAPPERS):
             head, separator, rest = name.partition(self.separator)
             yield name

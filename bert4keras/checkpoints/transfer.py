@@ -1,4 +1,4 @@
-"""Load a checkpoint into a model and save a model as a checkpoint, through the name tables."""
+"""Loading of checkpoints into models and saving of models as checkpoints, through the tables."""
 
 from __future__ import annotations
 
@@ -7,38 +7,43 @@ import logging
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..registry import all_tables
 from .assignment import FLOATS, Assignment, assign_tensors, dtype_of, known_weights, prefix_of
 from .errors import CheckpointError
-from .lazy_tensor import LazyTensor, fused
-from .readers import CheckpointReader, open_checkpoint
+from .lazy_tensor import LazyTensor, fuse_lazily
+from .readers import CheckpointReader, CheckpointSource, open_checkpoint
 from .resize import fit_weight
 from .table import TensorTransform, WeightTable
 from .tensor_match import (
     TensorMatch,
+    first_names,
     guess_family,
     match_tensors,
     matches,
     row_label,
-    some,
 )
 from .vocabulary_edit import VocabularyEdit
 from .writers import (
     atomic_checkpoint,
+    checkpoint_errors,
     put_json,
     put_safetensors,
     put_tensorflow,
-    writing,
 )
+
+if TYPE_CHECKING:
+    import keras
+
+    from ..config import TransformerConfig
 
 logger = logging.getLogger(__name__)
 
-# format -> (suffix of an explicit file, file in a directory, config beside it)
-LAYOUTS = {
+# Format -> (suffix of an explicit file, file name in a directory, config beside it).
+CHECKPOINT_FILES = {
     "huggingface": (".safetensors", "model.safetensors", "config.json"),
     "google": (".ckpt", "bert_model.ckpt", "bert_config.json"),
 }
@@ -46,18 +51,18 @@ LAYOUTS = {
 
 @dataclasses.dataclass(frozen=True)
 class LoadReport:
-    """What became of every weight of the model and every tensor of the checkpoint.
+    """The result of `load`: every weight of the model and every tensor of the checkpoint.
 
     Attributes:
-        source: where the checkpoint was.
+        source: path of the checkpoint.
         table: name of the table that was used.
-        loaded: our weight path -> their tensor name.
-        missing: our weights left as they were because `ignore` allows it (absent or mis-shaped).
-        unexpected: tensors which the table does not know.
-        reshaped: our weights whose vocabulary rows were cut or extended.
-        unused: tensors which are known but have no place in this model, such as heads.
-        ignored: tensors which are no weights -> why.
-        untouched: weights of the model which the table does not know, such as a new head.
+        loaded: path of the weight -> name of its tensor.
+        missing: weights that keep their values because `ignore` allows it (absent or mis-shaped).
+        unexpected: tensors that the table does not know.
+        reshaped: weights whose tensor was cut, extended or resized.
+        unused: tensors that are known but not used by this model, such as heads.
+        ignored: tensors that are no weights -> reason.
+        untouched: weights of the model that the table does not know, such as a new head.
     """
 
     source: str
@@ -75,14 +80,14 @@ class LoadReport:
         for field in dataclasses.fields(self)[2:]:
             names = getattr(self, field.name)
             if names:
-                shown = "" if field.name == "loaded" else f"  {some(names)}"
-                lines.append(f"  {field.name:<11}{len(names):>5}{shown}")
+                listed = "" if field.name == "loaded" else f"  {first_names(names)}"
+                lines.append(f"  {field.name:<11}{len(names):>5}{listed}")
         return "\n".join(lines)
 
 
 def load(
-    model: Any,
-    source: Any,
+    model: keras.Model,
+    source: CheckpointSource,
     ignore: str | Iterable[str] = (),
     keep_tokens: Sequence[int] | None = None,
     compound_tokens: Sequence | None = None,
@@ -90,28 +95,29 @@ def load(
     progress: bool = False,
     autoresize_weights: bool = False,
 ) -> LoadReport:
-    """Fill the weights of a model from a checkpoint, by name; frozen layers too.
+    """Fill the weights of a model from a checkpoint, by name; those of frozen layers too.
 
-    Names and shapes are checked before anything is assigned. Then one tensor at a time is read;
-    should one of them turn out to be damaged, those before it are already in the model.
+    All names and shapes are checked before any weight is assigned. Then the tensors are read one at
+    a time; if one is damaged, the weights before it have already been assigned.
 
     Args:
-        model: a built Keras model whose layers carry our names, alone or among others.
+        model: a built Keras model that has layers with the names of this package.
         source: see `open_checkpoint`.
-        ignore: fnmatch patterns on our weight path or their tensor name; weights that match may
-            be missing or mis-shaped and then keep their value.
+        ignore: fnmatch patterns on weight paths or tensor names. Weights that match may be missing
+            or mis-shaped, and then keep their values.
         keep_tokens: old token ids to keep, in the new order.
-        compound_tokens: rows to append, `[id, ...]` or `([id, ...], [weight, ...])` each; ids
-            count after `keep_tokens`, and the new row is the (weighted) mean of theirs.
+        compound_tokens: rows to append, `[id, ...]` or `([id, ...], [weight, ...])` each. The ids
+            count after `keep_tokens`; the new row is the (weighted) mean of their rows.
         tables: candidates; None means every registered table.
-        progress: show a bar.
-        autoresize_weights: fit weights of other sizes, but for the vocabulary; see `fit_weight`.
+        progress: show a progress bar.
+        autoresize_weights: resize weights of other sizes, except the vocabulary; see `fit_weight`.
 
     Returns:
-        A `LoadReport`; `print(report)` shows it as a small table.
+        A `LoadReport`; `print(report)` prints it as a small table.
 
     Raises:
-        CheckpointError: unreadable source, missing or mis-shaped weights, token ids out of range.
+        CheckpointError: an unreadable source, missing or mis-shaped weights, token ids out of
+            range.
     """
     edit = VocabularyEdit.of(keep_tokens, compound_tokens)
     ignore = (ignore,) if isinstance(ignore, str) else tuple(ignore)
@@ -141,25 +147,27 @@ def load(
     )
     if report.unexpected:
         guess = guess_family(names)
-        logger.warning("%s: unexpected %s. %s", report.source, some(report.unexpected), guess)
+        logger.warning(
+            "%s: unexpected %s. %s", report.source, first_names(report.unexpected), guess
+        )
     return report
 
 
 def _check_copies(reader: CheckpointReader, match: TensorMatch, used: set[str]) -> None:
-    """A tied tensor that differs from its original would be lost without a word."""
+    """Refuse a copy of a tied tensor that differs from its original: its values would be lost."""
     for stored, entry in match.copies.items():
         source = match.names[entry.copy_of]
         if match.names.get(entry.used_with) not in used:
             continue
         if not np.array_equal(reader.read(stored), reader.read(source)):
             raise CheckpointError(
-                f"{reader.source}: `{stored}` should equal `{source}` but does not. A model with "
-                "untied weights cannot be represented; drop that tensor if it is not needed."
+                f"{reader.source}: `{stored}` should equal `{source}` but does not. Untied weights "
+                "are not supported; remove that tensor if it is not needed."
             )
 
 
 def _assign(assignment: Assignment, reader: CheckpointReader, edit: VocabularyEdit) -> bool:
-    """Fill a weight; whether the tensor had to be cut, extended or resized for it."""
+    """Fill a weight; return whether its tensor was cut, extended or resized."""
     shape = tuple(assignment.variable.shape)
     try:
         value = assignment.row.transform.forward(reader.read(assignment.stored))
@@ -174,34 +182,34 @@ def _assign(assignment: Assignment, reader: CheckpointReader, edit: VocabularyEd
 
 
 def save(
-    model: Any,
+    model: keras.Model,
     path: str | Path,
     format: str = "huggingface",
     tables: Sequence[WeightTable] | None = None,
-    config: Any = None,
+    config: Mapping[str, Any] | TransformerConfig | None = None,
     ignore: str | Iterable[str] = (),
 ) -> list[Path]:
-    """Write the weights of a model as a checkpoint that other programs read.
+    """Write the weights of a model as a checkpoint that other libraries read.
 
-    What was at `path` is replaced at the end, as a whole; see `bert4keras.checkpoints.writers`.
+    A checkpoint at `path` is replaced at the end, atomically; see `bert4keras.checkpoints.writers`.
 
     Args:
-        model: a built Keras model whose layers carry our names.
+        model: a built Keras model whose layers have the names of this package.
         path: a directory, or a file: `*.safetensors`, or a TensorFlow prefix `*.ckpt`.
         format: `"huggingface"` (safetensors) or `"google"` (TensorFlow checkpoint).
-        tables: candidates; None means those of the model's family (`checkpoint_tables`), or every
-            registered table where it does not say.
-        config: a mapping, or an object with `to_json_dict()`, for the json beside the weights. By
-            default it is the model's own where `path` is a directory, so that
-            `build_transformer_model(path)` opens it; beside an explicit file none is written.
+        tables: candidates; None means those of the model's family (`checkpoint_tables`) or, if it
+            has none, every registered table.
+        config: config for the json beside the weights. None means the model's own if `path` is a
+            directory, so that `build_transformer_model(path)` opens it; beside an explicit file
+            none is written.
         ignore: fnmatch patterns on weight paths that are left out.
 
     Returns:
-        The files written; a TensorFlow checkpoint counts as its prefix.
+        The files written; for a TensorFlow checkpoint its prefix.
 
     Raises:
-        CheckpointError: a weight that the table does not know, an unknown format, or a failure to
-            write, after which the old files are intact.
+        CheckpointError: a weight that the table does not know, an unknown format, or files that
+            could not be written; the old ones are intact.
     """
     ignore = (ignore,) if isinstance(ignore, str) else tuple(ignore)
     if tables is None:
@@ -212,19 +220,19 @@ def save(
     unknown = [name for name in unknown if not matches(ignore, name)]
     if unknown:
         raise CheckpointError(
-            f"{table.name} has no name for {some(unknown)}. Save the encoder alone, or leave them "
-            'out with ignore=["..."]. LoRA or quantized weights must be merged first.'
+            f"{table.name} has no name for {first_names(unknown)}. Save only the encoder, or leave "
+            'them out with ignore=["..."]. LoRA or quantized weights must be merged first.'
         )
     pieces: dict[str, list[tuple[TensorTransform, LazyTensor]]] = {}
     for variable, row in variables:
         if not matches(ignore, row.weight, variable.path):
             pieces.setdefault(row.tensor, []).append((row.transform, _lazy(variable)))
-    tensors = {name: fused(name, parts) for name, parts in pieces.items()}
+    tensors = {name: fuse_lazily(name, parts) for name, parts in pieces.items()}
     known = getattr(model, "config", config)
     if hasattr(known, "to_json_dict"):
         constants = (entry for entry in table.ignored if entry.constant)
         tensors |= {entry.pattern: LazyTensor.of(entry.constant(known)) for entry in constants}
-    if config is None and Path(path).suffix != LAYOUTS[format][0]:
+    if config is None and Path(path).suffix != CHECKPOINT_FILES[format][0]:
         config = getattr(model, "config", None)
     return write_checkpoint(path, table, tensors, config)
 
@@ -232,17 +240,24 @@ def save(
 def table_for(
     format: str, tables: Iterable[WeightTable], paths: Sequence[str], prefix: str = ""
 ) -> WeightTable:
-    """The table of a format that knows most of the weights of these paths.
+    """Return the table of a format that knows the most of some weight paths.
+
+    Args:
+        format: key of `CHECKPOINT_FILES`.
+        tables: candidates.
+        paths: paths of weights.
+        prefix: prefix of layer names, as for `WeightTable.of_weight`.
 
     Raises:
-        CheckpointError: no table has this format.
+        CheckpointError: an unknown format, or no table has it.
     """
+    if format not in CHECKPOINT_FILES:
+        known = ", ".join(sorted(CHECKPOINT_FILES))
+        raise CheckpointError(f"unknown format {format!r}; known formats: {known}.")
     candidates = [table for table in tables if table.format == format]
-    if format not in LAYOUTS:
-        raise CheckpointError(f"unknown format {format!r}; known are {', '.join(sorted(LAYOUTS))}")
     if not candidates:
         names = ", ".join(table.name for table in tables)
-        raise CheckpointError(f"this family has no {format!r} format, only: {names}")
+        raise CheckpointError(f"this family has no {format!r} format, only: {names}.")
     return max(candidates, key=lambda t: sum(t.of_weight(p, prefix) is not None for p in paths))
 
 
@@ -250,41 +265,41 @@ def write_checkpoint(
     path: str | Path,
     table: WeightTable,
     tensors: Mapping[str, np.ndarray | LazyTensor],
-    config: Any = None,
+    config: Mapping[str, Any] | TransformerConfig | None = None,
     max_shard_size: int | None = None,
     beside: Iterable[Path] = (),
 ) -> list[Path]:
-    """Write tensors under the canonical names of a table, and other files beside them.
+    """Write tensors under the canonical names of a table, with a config and other files.
 
     Args:
-        path: a directory or an explicit file, see `save`.
-        table: whose names these are; its format decides the kind of file.
-        tensors: by canonical name; lazy ones are made when they are written.
-        config: a mapping or an object with `to_json_dict()`; None writes none.
+        path: a directory or an explicit file, as for `save`.
+        table: the table of the names; its format is that of the file.
+        tensors: canonical name -> tensor; lazy ones are made when they are written.
+        config: config for the json beside the weights; None writes none.
         max_shard_size: bytes per file, see `write_safetensors` and `write_tensorflow`.
-        beside: files to copy.
+        beside: files to copy into the directory.
 
     Returns:
         The files written.
     """
-    suffix, file, config_file = LAYOUTS[table.format]
+    suffix, file, config_file = CHECKPOINT_FILES[table.format]
     path = Path(path)
     target = path if path.suffix == suffix else path / file
     rename = table.stored_name(tensors)
     tensors = {rename(name): tensor for name, tensor in tensors.items()}
     put = put_safetensors if table.format == "huggingface" else put_tensorflow
-    with writing(target), atomic_checkpoint(target.parent, target.name) as staging:
+    with checkpoint_errors(target), atomic_checkpoint(target.parent, target.name) as staging:
         names = put(staging, target.name, tensors, max_shard_size=max_shard_size)
         if config is not None:
-            values = config.to_json_dict() if hasattr(config, "to_json_dict") else config
+            values = config if isinstance(config, Mapping) else config.to_json_dict()
             put_json(staging / config_file, values)
             names.append(config_file)
         names += [Path(shutil.copyfile(file, staging / file.name)).name for file in beside]
     return [target.with_name(name) for name in names]
 
 
-def _lazy(variable: Any) -> LazyTensor:
-    """A weight on its way to a file: copied from its device when its turn comes."""
+def _lazy(variable: keras.Variable) -> LazyTensor:
+    """Return a variable as a lazy tensor: it is copied from its device when it is written."""
     import keras
 
     if dtype_of(variable) not in FLOATS:
@@ -294,12 +309,12 @@ def _lazy(variable: Any) -> LazyTensor:
         tensor = keras.ops.convert_to_tensor(variable)
         return keras.ops.convert_to_numpy(tensor).astype(np.float32, copy=False)
 
-    # Half precisions widen without loss, and every reader knows float32.
+    # Half precisions convert to float32 exactly, and every reader knows float32.
     return LazyTensor(tuple(variable.shape), np.dtype(np.float32), array)
 
 
 def _progress_bar(items: Sequence, description: str, enabled: bool) -> Iterable:
-    """`items`, behind a bar if wanted."""
+    """Return `items`, behind a progress bar if enabled."""
     if not enabled:
         return items
     from tqdm import tqdm

@@ -1,4 +1,4 @@
-"""Vocabulary edit while loading: keep some rows of a per-token tensor, append mixtures."""
+"""Edits of the vocabulary while loading: keep some rows of per-token tensors, append means."""
 
 from __future__ import annotations
 
@@ -13,23 +13,28 @@ from .errors import CheckpointError
 
 @dataclasses.dataclass(frozen=True)
 class VocabularyEdit:
-    """What happens to the rows of every per-token tensor.
+    """A change of the rows of every per-token tensor.
 
     Attributes:
-        keep: old ids in their new order, or None for all.
-        compounds: (ids after `keep`, weights that sum to one) of every appended row.
+        keep: old token ids in their new order; None keeps all.
+        compounds: (ids, weights that sum to 1) of every appended row; the ids are new ones, after
+            `keep`.
     """
 
     keep: np.ndarray | None
     compounds: tuple[tuple[np.ndarray, np.ndarray], ...]
 
     @classmethod
-    def of(cls, keep_tokens: Any = None, compound_tokens: Any = None) -> VocabularyEdit:
-        """Check the user's arguments.
+    def of(
+        cls,
+        keep_tokens: Sequence[int] | None = None,
+        compound_tokens: Sequence[Any] | None = None,
+    ) -> VocabularyEdit:
+        """Create an edit from the user's arguments, and check them.
 
         Args:
             keep_tokens: old ids to keep, in the new order; None keeps all.
-            compound_tokens: one entry for every new row, `[id, ...]` (plain mean) or
+            compound_tokens: one entry for each new row, `[id, ...]` (plain mean) or
                 `([id, ...], [weight, ...])`; ids count after `keep_tokens`.
 
         Raises:
@@ -43,11 +48,14 @@ class VocabularyEdit:
     def __bool__(self) -> bool:
         return self.keep is not None or bool(self.compounds)
 
-    def rows(self, vocab_size: int) -> int:
-        """Number of rows after the edit on a tensor of `vocab_size` rows.
+    def new_size(self, vocab_size: int) -> int:
+        """Return the size of the vocabulary after the edit.
+
+        Args:
+            vocab_size: its size before.
 
         Raises:
-            CheckpointError: an id that the vocabulary does not have.
+            CheckpointError: a token id outside the vocabulary.
         """
         if self.keep is not None:
             _require_range(self.keep, vocab_size, "keep_tokens", "the checkpoint has")
@@ -56,12 +64,14 @@ class VocabularyEdit:
             _require_range(ids, vocab_size, f"compound_tokens[{k}]", "keep_tokens leave")
         return vocab_size + len(self.compounds)
 
-    def moved(self, key: str, value: Any, vocab_size: int) -> Any:
-        """The value of a config key: if it is the id of a token, or a list of them, the new id.
+    def new_token_id(self, key: str, value: Any, vocab_size: int) -> Any:
+        """Return the value of a config key after the edit.
 
         Args:
-            key, value: of the config.
-            vocab_size: of the vocabulary before; an id beyond, a family's default, stays.
+            key: key of the config. Only `*_token_id` and `*_token_ids` change.
+            value: a token id, a list of them, or any other value.
+            vocab_size: size of the vocabulary before the edit. An id outside it, such as a family's
+                default, is returned unchanged.
 
         Raises:
             CheckpointError: the token is not kept.
@@ -69,7 +79,7 @@ class VocabularyEdit:
         if self.keep is None or not key.endswith(("_token_id", "_token_ids")):
             return value
         if isinstance(value, (list, tuple)):
-            return [self.moved(key, part, vocab_size) for part in value]
+            return [self.new_token_id(key, item, vocab_size) for item in value]
         if type(value) is not int or not 0 <= value < vocab_size:
             return value
         places = np.flatnonzero(self.keep == value)
@@ -81,17 +91,18 @@ class VocabularyEdit:
         return int(places[0])
 
     def apply(self, tensor: np.ndarray) -> np.ndarray:
-        """Cut and extend axis 0 of `tensor`, whose `rows` were checked."""
+        """Cut and extend axis 0 of a per-token tensor; `new_size` has checked the ids."""
         if self.keep is not None:
             tensor = tensor[self.keep]
         if not self.compounds:
             return tensor
-        # Sums in float64, so that a mixture of equal rows is that row.
+        # Sums in float64, so that the mean of equal rows is exactly that row.
         new = [np.tensordot(weights, tensor[ids], axes=1) for ids, weights in self.compounds]
         return np.concatenate([tensor, np.stack(new).astype(tensor.dtype)])
 
 
 def _ids(values: Any, name: str) -> np.ndarray:
+    """Return token ids as an int64 array, after a check."""
     ids = np.asarray(values)
     if ids.ndim != 1 or ids.size == 0 or ids.dtype.kind not in "iu":
         raise CheckpointError(f"{name} must be a list of token ids, not {values!r:.80}")
@@ -99,13 +110,16 @@ def _ids(values: Any, name: str) -> np.ndarray:
 
 
 def _compound(k: int, entry: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the token ids and normalised weights of the `k`-th appended row."""
     name = f"compound_tokens[{k}]"
     weighted = isinstance(entry, Sequence) and len(entry) == 2 and np.ndim(entry[0]) == 1
     ids = _ids(entry[0] if weighted else entry, name)
     weights = np.asarray(entry[1] if weighted else np.ones(len(ids)), dtype=np.float64)
     total = weights.sum()
     if weights.shape != ids.shape or not np.isfinite(total) or total == 0:
-        raise CheckpointError(f"{name}: {len(ids)} ids need as many weights, and not a sum of 0")
+        raise CheckpointError(
+            f"{name}: {len(ids)} ids need as many weights, with a sum other than 0."
+        )
     return ids, weights / total
 
 
@@ -113,5 +127,5 @@ def _require_range(ids: np.ndarray, vocab_size: int, name: str, holder: str) -> 
     bad = ids[(ids < 0) | (ids >= vocab_size)]
     if bad.size:
         raise CheckpointError(
-            f"{name} names token {int(bad[0])}, but {holder} only tokens 0 to {vocab_size - 1}"
+            f"{name} names token {int(bad[0])}, but {holder} only tokens 0 to {vocab_size - 1}."
         )

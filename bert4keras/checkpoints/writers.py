@@ -1,9 +1,9 @@
-"""Writers that replace checkpoints as a whole, see `bert4keras._files`.
+"""Writers of checkpoints, which replace the old files atomically, see `bert4keras._files`.
 
-A single file (safetensors) is old or new at every moment, even if the process is killed. Of several
-files (a TensorFlow bundle, weights with their config), a process killed between the moves may
-leave new and old ones side by side; the index of a bundle moves last, and TensorFlow then refuses
-the tensors by their checksums rather than return wrong numbers.
+A single file (safetensors) is old or new at every moment, even if the process is killed. Several
+files (a TensorFlow checkpoint, weights with their config) move one by one, so a killed process may
+leave old and new ones side by side. The index of a TensorFlow checkpoint moves last: TensorFlow
+then finds wrong checksums and refuses the tensors.
 
 Tensors may be lazy (`LazyTensor`). A safetensors file is written one tensor at a time, a TensorFlow
 checkpoint one data file at a time.
@@ -27,21 +27,21 @@ from .errors import CRC_KEY, CheckpointError, crc32_start
 from .lazy_tensor import LazyTensor
 from .safetensors_reader import DTYPES
 
-# bfloat16, foreign to numpy, has its own branch.
+# numpy has no bfloat16; `_code` handles it.
 _CODES = {np.dtype(layout): code for code, layout in DTYPES.items() if code != "BF16"}
 _TENSORFLOW_SHARD = 10**9  # bytes in memory while TensorFlow writes, unless the caller says
 
 
 @contextmanager
 def atomic_checkpoint(directory: str | Path, checkpoint: str | None = None) -> Iterator[Path]:
-    """Write files in the yielded directory; on leaving, all move to `directory`, or none.
+    """Yield a directory to write in; on leaving the context, all its files move or none.
 
-    They move in the order of their names, the index of a bundle last.
+    They move in the order of their names, the index of a TensorFlow checkpoint last.
 
     Args:
-        directory: destination; made if absent.
-        checkpoint: name of the checkpoint that is written as a whole: its old files which have no
-            successor, such as shards, are removed, and so is what a killed save of it left.
+        directory: destination; made if missing.
+        checkpoint: name of the checkpoint. Its old files without a successor, such as shards, are
+            removed, and so is the staging directory of a killed save.
 
     Raises:
         OSError: a file could not be written; the old ones are intact.
@@ -53,7 +53,7 @@ def atomic_checkpoint(directory: str | Path, checkpoint: str | None = None) -> I
 
 
 def _is_of(checkpoint: str | None, path: Path) -> bool:
-    """Whether a file is one of those under which the writers below keep that checkpoint."""
+    """Return whether a file belongs to a checkpoint: its name is one that the writers below use."""
     if checkpoint is None:
         return False
     stem = re.escape(checkpoint.removesuffix(".safetensors"))
@@ -73,9 +73,9 @@ def write_safetensors(
     """Write a `.safetensors` file with a checksum of every tensor in its metadata.
 
     Args:
-        path: the file; replaced atomically, together with shards that it had.
-        tensors: by name; lazy ones are made one at a time.
-        metadata: more text to keep; `format: pt` is always there, since transformers asks for it.
+        path: the file; replaced atomically, with its shards.
+        tensors: name -> tensor; lazy ones are made one at a time.
+        metadata: more text to store; `format: pt`, which transformers requires, is added.
         max_shard_size: bytes of tensors above which `path` is split into files
             `stem-00001-of-00003.safetensors` and an index `path.index.json`; None never splits.
 
@@ -86,7 +86,7 @@ def write_safetensors(
         CheckpointError: the file could not be written; the old one is intact.
     """
     path = Path(path)
-    with writing(path), atomic_checkpoint(path.parent, path.name) as staging:
+    with checkpoint_errors(path), atomic_checkpoint(path.parent, path.name) as staging:
         names = put_safetensors(staging, path.name, tensors, metadata, max_shard_size)
     return [path.with_name(name) for name in names]
 
@@ -121,9 +121,9 @@ def put_safetensors(
 def _shards(
     tensors: Mapping[str, np.ndarray | LazyTensor], limit: int | None
 ) -> list[dict[str, LazyTensor]]:
-    """The tensors in the order of their names, divided into groups of at most `limit` bytes.
+    """Return the tensors sorted by name, in groups of at most `limit` bytes.
 
-    A tensor larger than that is alone in its group.
+    A larger tensor is in a group by itself.
     """
     if limit is not None and limit <= 0:
         raise CheckpointError(f"the size of a shard must be positive, not {limit} bytes")
@@ -141,8 +141,8 @@ def _shards(
 def _write_file(
     file: BinaryIO, tensors: Mapping[str, LazyTensor], notes: Mapping[str, str]
 ) -> None:
-    """Header, then tensor by tensor; the checksums are filled in at the end."""
-    # The order of the library: large items first, so that every tensor begins aligned.
+    """Write the header and the tensors one by one, then the header again with the checksums."""
+    # As the library does: larger items first, so that the data of every tensor is aligned.
     order = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
     entries, end = {}, 0
     for name in order:
@@ -157,6 +157,7 @@ def _write_file(
 
 
 def _code(name: str, dtype: np.dtype) -> str:
+    """Return the name of a dtype in safetensors files."""
     code = "BF16" if dtype.name == "bfloat16" else _CODES.get(dtype.newbyteorder("<"))
     if code is None or name == "__metadata__":
         raise CheckpointError(f"a safetensors file cannot hold `{name}` of dtype {dtype}")
@@ -164,7 +165,7 @@ def _code(name: str, dtype: np.dtype) -> str:
 
 
 def _header(entries: Mapping, notes: Mapping[str, str], checksums: Mapping[str, int]) -> bytes:
-    """Of the same length whatever the checksums are."""
+    """Return the bytes of the header; their number does not depend on the checksums."""
     listed = ",".join(f"{json.dumps(name)}:{value:10d}" for name, value in checksums.items())
     values = {"__metadata__": {**notes, CRC_KEY: f"{{{listed}}}"}, **entries}
     text = json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
@@ -173,10 +174,10 @@ def _header(entries: Mapping, notes: Mapping[str, str], checksums: Mapping[str, 
 
 
 def _write_tensor(file: BinaryIO, name: str, tensor: LazyTensor) -> int:
-    """Write the data of one tensor; returns its checksum."""
+    """Write the data of one tensor and return its checksum."""
     stored = np.dtype(DTYPES[_code(name, tensor.dtype)])
     array = np.ascontiguousarray(tensor.checked(name)).reshape(-1)
-    if tensor.dtype.name != "bfloat16":  # which is kept as its bits
+    if tensor.dtype.name != "bfloat16":  # that is written as its bits
         array = array.astype(stored, copy=False)
     data = array.view(np.uint8)
     file.write(data)
@@ -192,19 +193,18 @@ def write_tensorflow(
 
     Args:
         prefix: such as `dir/bert_model.ckpt`.
-        tensors: by variable name; lazy ones are made when their data file is written.
-        max_shard_size: bytes of tensors per data file, which is as much as is in memory at once;
-            None means 1 GB.
+        tensors: variable name -> tensor; lazy ones are made when their data file is written.
+        max_shard_size: bytes of tensors per data file, and in memory at a time; None means 1 GB.
 
     Returns:
-        The prefix, in a list.
+        A list with the prefix.
 
     Raises:
-        CheckpointError: TensorFlow is absent, or the files could not be written; the old ones are
-            intact.
+        CheckpointError: TensorFlow is not installed, or the files could not be written; the old
+            ones are intact.
     """
     prefix = Path(prefix)
-    with writing(prefix), atomic_checkpoint(prefix.parent, prefix.name) as staging:
+    with checkpoint_errors(prefix), atomic_checkpoint(prefix.parent, prefix.name) as staging:
         put_tensorflow(staging, prefix.name, tensors, max_shard_size)
     return [prefix]
 
@@ -245,8 +245,9 @@ def put_tensorflow(
 
 
 def _tensor(array: np.ndarray) -> Any:
-    """The array as a TensorFlow tensor; floats stay in their memory, where a conversion takes
-    twice as much again.
+    """Return the array as a TensorFlow tensor, for floats without a copy.
+
+    `tf.convert_to_tensor` takes the memory of the array two times more.
     """
     import tensorflow as tf
 
@@ -257,7 +258,7 @@ def _tensor(array: np.ndarray) -> Any:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
+def checkpoint_errors(path: Path) -> Iterator[None]:
     """Turn an OSError into a CheckpointError that names `path`."""
     try:
         yield

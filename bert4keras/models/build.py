@@ -13,10 +13,10 @@ import keras
 from .._json import short_repr
 from ..checkpoints import load, open_checkpoint
 from ..checkpoints.assignment import check_sizes
-from ..checkpoints.directories import CONFIGS, model_directory
+from ..checkpoints.directories import CONFIGS, find_config, model_directory
 from ..checkpoints.hub import resolve
 from ..checkpoints.vocabulary_edit import VocabularyEdit
-from ..config import ConfigError, TransformerConfig, errors_from, read_config
+from ..config import ConfigError, TransformerConfig, errors_from, read_config_json
 from ..masks import Mask
 from ..registry import FAMILIES, Family, get_family
 from .agreement import check_tokenizer
@@ -134,9 +134,9 @@ def _after_edit(config: TransformerConfig, edit: VocabularyEdit) -> TransformerC
     size = config.vocab_size
     return dataclasses.replace(
         config,
-        vocab_size=edit.rows(size),
-        pad_token_id=edit.moved("pad_token_id", config.pad_token_id, size),
-        extra={key: edit.moved(key, value, size) for key, value in config.extra.items()},
+        vocab_size=edit.new_size(size),
+        pad_token_id=edit.new_token_id("pad_token_id", config.pad_token_id, size),
+        extra={key: edit.new_token_id(key, value, size) for key, value in config.extra.items()},
     )
 
 
@@ -246,19 +246,18 @@ def _read(config_path: Any) -> tuple[dict[str, Any], Path | None, Path | None]:
     if path.is_dir():
         path = model_directory(path)
         file = _config_file(path)
-        return read_config(file), path, file
+        return read_config_json(file), path, file
     if not path.exists():
         raise ConfigError(
             f"{path} does not exist. Give a checkpoint directory or the path of its config json."
         )
-    return read_config(path), None, path
+    return read_config_json(path), None, path
 
 
 def _config_file(directory: Path) -> Path:
     """The json that describes the model: of the usual name, or the only one of its kind."""
-    for file in CONFIGS:
-        if (directory / file).exists():
-            return directory / file
+    if (file := find_config(directory)) is not None:
+        return file
     names = sorted(path.name for path in directory.iterdir())
     likely = [name for name in names if name.endswith(".json") and "config" in name]
     likely = [name for name in likely if not name.startswith(OTHER_CONFIGS)]

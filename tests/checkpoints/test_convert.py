@@ -89,7 +89,7 @@ def test_command(tmp_path, source, capsys):
     assert convert_checkpoint.main(command) == 0
     captured = capsys.readouterr()
     assert f"wrote {tmp_path / 'out' / 'bert_model.ckpt'}" in captured.out
-    assert "left out: adapter.w (NOT KNOWN to any table)" in captured.out
+    assert "left out: adapter.w (UNKNOWN to every table)" in captured.out
     assert "left out: bert.embeddings.position_ids (constant" in captured.out
     assert "converting" in captured.err  # the bar
 

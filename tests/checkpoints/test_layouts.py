@@ -227,7 +227,7 @@ class TestObjectCheckpoints:
 
     def test_names_that_repeat(self, tf, tmp_path):
         self.write(tf, tmp_path, ["kernel", "kernel"])
-        message = r"object-based TensorFlow 2 checkpoint.*tell them apart.*Saver"
+        message = r"object-based TensorFlow 2 checkpoint.*no unique names.*Saver"
         with pytest.raises(CheckpointError, match=message):
             open_checkpoint(tmp_path)
 

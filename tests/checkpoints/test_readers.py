@@ -116,10 +116,10 @@ def flip(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (truncate, "not a whole safetensors file"),
+        (truncate, "not a complete safetensors file"),
         (flip, "does not match its checksum"),
-        (lambda path: path.write_bytes(b""), "not a whole safetensors file"),
-        (lambda path: path.write_bytes(b"\xff" * 100), "not a whole safetensors file"),
+        (lambda path: path.write_bytes(b""), "not a complete safetensors file"),
+        (lambda path: path.write_bytes(b"\xff" * 100), "not a complete safetensors file"),
     ],
     ids=["truncated", "flipped", "empty", "garbage"],
 )
@@ -258,7 +258,7 @@ def test_directories_without_one_checkpoint(tmp_path, files, message):
     ("name", "message"),
     [
         ("model.h5", "is a Keras file"),
-        ("notes.txt", "is no checkpoint that can be read"),
+        ("notes.txt", "is no checkpoint in a known format"),
         ("absent.ckpt", "does not exist. In .*: model.h5, notes.txt"),
         ("absent/bert_model.ckpt", "no such directory"),
         ("absent.safetensors", "absent.safetensors"),

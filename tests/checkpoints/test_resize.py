@@ -54,7 +54,7 @@ def test_scales(path, shape, factor):
 
 @pytest.mark.parametrize(("array", "shape"), [((4, 3), (4, 6)), ((4,), (4, 4))])
 def test_what_cannot_be_resized(array, shape):
-    with pytest.raises(ValueError, match=r"no multiple of 2|not as many axes"):
+    with pytest.raises(ValueError, match=r"not a multiple of 2|different numbers of axes"):
         orthogonally_resize(np.zeros(array), shape)
 
 

@@ -177,7 +177,7 @@ def test_a_fused_tensor_is_cut_and_put_together():
     assert rows[0].transform.shape((6, 4)) == (4, 2)
     np.testing.assert_array_equal(fuse("h.5.attn.weight", weights[::-1]), stored)
     for wrong in (weights[:2], [*weights, weights[0]], [*weights[:2], (IDENTITY, weights[2][1])]):
-        with pytest.raises(CheckpointError, match="cannot be put together"):
+        with pytest.raises(CheckpointError, match="cannot be built from"):
             fuse("h.5.attn.weight", wrong)
     with pytest.raises(ValueError, match="must come first"):
         TRANSPOSE.then(slice_of(0, 3, 0))

@@ -124,7 +124,7 @@ def test_positions_named_but_not_read(tmp_path):
 
 def test_a_checkpoint_that_cannot_be_read_is_refused_before_building(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"\xff" * 20)
-    with pytest.raises(CheckpointError, match="not a whole safetensors file"):
+    with pytest.raises(CheckpointError, match="not a complete safetensors file"):
         build_transformer_model(tiny.config(), tmp_path)
 
 

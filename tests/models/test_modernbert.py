@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from bert4keras.config import ConfigError, read_config
+from bert4keras.config import ConfigError, read_config_json
 from bert4keras.data import pack
 from bert4keras.families.modernbert import GLOBAL, LOCAL, ModernBERTConfig
 from bert4keras.models import build_transformer_model
@@ -107,7 +107,7 @@ def test_a_depth_of_ones_own():
 
 def test_rotary_bases_in_both_spellings():
     new = ModernBERTConfig.from_file(FIXTURE / "config.json")
-    values = read_config(FIXTURE / "config.json")
+    values = read_config_json(FIXTURE / "config.json")
     del values["rope_parameters"], values["layer_types"]
     old = {**values, "global_rope_theta": 160000.0, "local_rope_theta": 10000.0}
     assert ModernBERTConfig.from_dict(old) == new
