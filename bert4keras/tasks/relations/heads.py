@@ -1,12 +1,11 @@
 """Heads of relation extraction: CasRel and GPLinker.
 
-Legend: B batch, T length, D width, P relations.
+Symbols: B batch, T tokens, D width, P relations.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import keras
 import numpy as np
@@ -15,35 +14,35 @@ from keras import ops
 from ..._checks import check_places
 from ..._scores import is_masked, lowest
 from ..._serialization import function_of, serializable
+from ..._types import Tensor
 from ...layers.masking import ReadsPadding, first_shape
 from ...layers.normalization import ConditionalLayerNormalization
-from ..span_matrix import check_offsets, span
+from ..span_matrix import Offsets, check_offsets, span
 from ..tagging.global_pointer import EfficientGlobalPointer, GlobalPointer
 from .triples import Triple, decode_linker, half_pointers
 
-ROWS = 32  # subjects asked for at once
+ROWS = 32  # subjects per batch of `CasRel.ask`
 
 
 @serializable
 class GPLinker(ReadsPadding, keras.layers.Layer):
-    """Triples by three `GlobalPointer`: entities, links of first tokens, links of last tokens.
+    """Score triples with three `GlobalPointer`: entities, links of first and of last tokens.
 
-    A triple (s, p, o) is where s is a subject, o an object, their first tokens are linked by p and
-    so are their last tokens: all four scores above 0. Links have no direction along the text, so
-    their matrices are neither rotated nor triangular.
+    (s, p, o) is predicted if four scores are above 0: s is a subject, o is an object, p links their
+    first tokens, and p links their last tokens. A link may go left or right, so its matrices are
+    neither rotated nor triangular.
 
     Args:
-        relations: P.
-        head_size: of each pointer.
-        efficient: make the links by `EfficientGlobalPointer`, for many relations.
-        pad_token_id: token id that counts as padding; None: what the Keras mask of the vectors
-            says; -1: no token is padding.
+        relations: number of relations, P.
+        head_size: `head_size` of each pointer.
+        efficient: use `EfficientGlobalPointer` for the links, for many relations.
+        pad_token_id: token id of padding; None: use the Keras mask of x; -1: no padding.
 
     Call arguments:
-        inputs: x (B, T, D), or a pair of it and the token ids (B, T).
+        inputs: x (B, T, D), or the pair x and token ids (B, T).
 
     Returns:
-        (B, 2 + 2 P, T, T): heads in the order of `linker_pairs`, which makes the labels.
+        (B, 2 + 2 P, T, T), in the order of `linker_pairs`, which makes the labels.
 
     Source: https://kexue.fm/archives/8888.
     """
@@ -76,19 +75,19 @@ class GPLinker(ReadsPadding, keras.layers.Layer):
         pointers = (self.entities, self.head_links, self.tail_links)
         return ops.concatenate([pointer(inputs, mask=mask) for pointer in pointers], axis=1)
 
-    # ZLPR over all heads; labels (B, 2 + 2 P, T, T), or (B, 2 + 2 P, n, 2) of `sparse_pairs`.
+    # ZLPR; labels (B, 2 + 2 P, T, T), or (B, 2 + 2 P, n, 2) from `sparse_pairs`.
     loss = staticmethod(GlobalPointer.loss)
     sparse_loss = staticmethod(GlobalPointer.sparse_loss)
 
     @staticmethod
     def decode(
-        scores: Any,
-        offsets: Any = None,
-        relations: Any = None,
+        scores: Tensor,
+        offsets: Sequence[Offsets] | None = None,
+        relations: Sequence[str] | None = None,
         threshold: float = 0.0,
         max_entities: int = 64,
-    ) -> list:
-        """Triples of each text; arguments as of `tasks.relations.decode_linker`."""
+    ) -> list[list[Triple]]:
+        """Find the triples of each text; arguments as of `tasks.relations.decode_linker`."""
         scores = ops.convert_to_numpy(scores)
         return decode_linker(scores, offsets, relations, threshold, max_entities)
 
@@ -112,26 +111,25 @@ class GPLinker(ReadsPadding, keras.layers.Layer):
 
 @serializable
 class CasRel(ReadsPadding, keras.layers.Layer):
-    """Triples in two steps: the subjects, and for a given subject its objects by relation.
+    """Score triples in two steps: first the subjects, then the objects of a given subject.
 
-    Start and end of a subject are marked with probabilities `sigmoid(x W + b)^2`; those of its
-    objects with `sigmoid(y V + c)^4`, y being x under a conditional layer normalization, whose
-    condition is the vectors of the subject's first and last token. The powers make the start of
-    training sparse, as the labels are. Training takes one subject of the text at random; text and
-    subject are inputs of the model, and labels are made by `tasks.relations.casrel_labels`.
+    The start and the end of a subject have the probabilities `sigmoid(x W + b)^2`, those of its
+    objects `sigmoid(y V + c)^4` for each relation. y is x after a conditional layer normalization,
+    whose condition is the vectors of the subject's first and last token. Because of the powers,
+    probabilities start low, as sparse labels need. Training uses one random subject per text; text
+    and subject are inputs of the model, and `tasks.relations.casrel_labels` makes the labels.
 
     Args:
-        relations: P.
-        pad_token_id: token id that counts as padding; None: what the Keras mask of the vectors
-            says; -1: no token is padding.
+        relations: number of relations, P.
+        pad_token_id: token id of padding; None: use the Keras mask of x; -1: no padding.
 
     Call arguments:
-        inputs: `[x, token_ids, subject]`: (B, T, D), (B, T), and (B, 2), first and last token;
-            or `[x, subject]`.
+        inputs: `[x, token_ids, subject]`: (B, T, D), (B, T), and (B, 2), the subject's first and
+            last token; or `[x, subject]`.
 
     Returns:
-        (B, T, 2 + 2 P): log-odds of start and end of a subject, and for each relation of start and
-        end of an object. Those of padding are far below 0, but finite.
+        (B, T, 2 + 2 P): log-odds of start and end of a subject, then, for each relation, of start
+        and end of an object. Those of padding are finite, but far below 0.
 
     Sources: Wei et al., A Novel Cascade Binary Tagging Framework, 2020 (arXiv:1909.03227);
     condition and powers: https://kexue.fm/archives/7161.
@@ -167,15 +165,15 @@ class CasRel(ReadsPadding, keras.layers.Layer):
 
     @staticmethod
     @function_of("CasRel")
-    def loss(y_true: Any, scores: Any) -> Any:
-        """Binary cross-entropies, of start and end on average, of all relations in sum.
+    def loss(y_true: Tensor, scores: Tensor) -> Tensor:
+        """Compute binary cross-entropy: mean of start and end, summed over relations.
 
         Args:
-            y_true: (B, T, 2 + 2 P), 0 or 1; below 0: ignored, as padding is.
+            y_true: (B, T, 2 + 2 P), 0 or 1; below 0 is ignored, and so is padding.
             scores: (B, T, 2 + 2 P).
 
         Returns:
-            (B,), per token.
+            (B,), the mean over the tokens of each text.
         """
         s = ops.cast(scores, "float32")
         y = ops.cast(y_true, "float32")
@@ -187,33 +185,33 @@ class CasRel(ReadsPadding, keras.layers.Layer):
 
     def decode(
         self,
-        x: Any,
+        x: Tensor,
         token_ids: np.ndarray,
-        offsets: Any = None,
-        relations: Sequence | None = None,
+        offsets: Sequence[Offsets] | None = None,
+        relations: Sequence[str] | None = None,
         start: float = 0.6,
         end: float = 0.5,
-        mask: Any = None,
+        mask: np.ndarray | None = None,
     ) -> list[list[Triple]]:
-        """Triples of each text: the head is asked for subjects, then for the objects of each.
+        """Find the triples of each text: first all subjects, then the objects of each.
 
         Args:
-            x: (B, T, D), what the encoder gives for the texts.
+            x: (B, T, D), output of the encoder.
             token_ids: (B, T).
-            offsets: as in `tasks.span_matrix.decode_spans`.
-            relations: P names; None: the number of the relation.
-            start, end: probabilities above which something starts or ends.
-            mask: bool (B, T), True on tokens that are no padding; needed where the head has no
-                `pad_token_id`, since an array carries no Keras mask.
+            offsets: as of `tasks.span_matrix.decode_spans`.
+            relations: P names; None: use the index of the relation.
+            start, end: minimum probabilities of the start and the end of an entity.
+            mask: bool (B, T), False for padding; required if the head has no `pad_token_id`,
+                because an array carries no Keras mask.
 
         Raises:
-            ValueError: neither `pad_token_id` nor a mask.
+            ValueError: neither `pad_token_id` nor `mask`.
         """
         x, token_ids = ops.convert_to_numpy(x), np.asarray(token_ids)
         check_offsets(offsets, *token_ids.shape)
         if self.pad_token_id is None and mask is None:
             raise ValueError(
-                f"{self.name} was made without pad_token_id, and arrays carry no Keras mask: pass "
+                f"{self.name} has no pad_token_id, and arrays carry no Keras mask. Pass "
                 "mask=(token_ids != bert.config.pad_token_id)."
             )
         mask = np.ones(token_ids.shape, bool) if mask is None else np.asarray(mask, bool)
@@ -245,15 +243,16 @@ class CasRel(ReadsPadding, keras.layers.Layer):
         start: float = 0.6,
         end: float = 0.5,
     ) -> list[list[tuple[Triple, float]]]:
-        """Triples of tokens of each text, and the lowest of the four log-odds of each.
+        """Find the triples of each text in tokens, with the lowest of their four log-odds.
 
         Args:
             x, token_ids, mask, start, end: as of `decode`.
-            subjects: scores (T, 2) of start and end of a subject, of each text.
-            allowed: function (text, first, last): whether these tokens may be an entity.
+            subjects: for each text the scores (T, 2) of start and end of a subject.
+            allowed: function (index of the text, first, last): True if these tokens may be an
+                entity.
 
         Returns:
-            Triples with the number of the relation.
+            Triples with the index of the relation.
         """
         asked = [
             (row, first, last)
@@ -278,7 +277,7 @@ class CasRel(ReadsPadding, keras.layers.Layer):
         mask: np.ndarray,
         subjects: Sequence[tuple[int, int, int]],
     ) -> Iterator[np.ndarray]:
-        """Scores (T, 2 + 2 P) for each (text, first, last), in batches of one size."""
+        """Yield the scores (T, 2 + 2 P) of each subject (text, first, last)."""
         for some in (subjects[i : i + ROWS] for i in range(0, len(subjects), ROWS)):
             rows = np.array(some + [(0, 0, 0)] * (ROWS - len(some)))
             texts = rows[:, 0]
@@ -302,13 +301,17 @@ class CasRel(ReadsPadding, keras.layers.Layer):
         }
 
 
-def _log_odds(scores: Any, power: int) -> Any:
-    """Log-odds of `sigmoid(s) ** power`, exact for large s: 1 - p^n = (1 - p)(1 + p + ...)."""
+def _log_odds(scores: Tensor, power: int) -> Tensor:
+    """Return the log-odds of p^n for p = sigmoid(s) and n = power, exact for large s.
+
+    log(p^n / (1 - p^n)), with 1 - p^n = (1 - p)(1 + p + ... + p^(n-1)), so no difference of nearly
+    equal numbers is taken.
+    """
     if keras.backend.standardize_dtype(scores.dtype) == "float16":
-        scores = ops.cast(scores, "float32")  # the powers of a large score are beyond a half
+        scores = ops.cast(scores, "float32")  # float16 would overflow
     p = ops.sigmoid(scores)
     total = 1
-    for _ in range(power - 1):  # Horner's way: on TensorFlow p ** 0 has no gradient at p = 0
+    for _ in range(power - 1):  # Horner's method: on TensorFlow p ** 0 has no gradient at 0
         total = total * p + 1
     rest = ops.log_sigmoid(-scores) + ops.log(total)
     return power * ops.log_sigmoid(scores) - rest

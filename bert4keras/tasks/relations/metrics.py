@@ -1,4 +1,4 @@
-"""Triples found: precision, recall and F1 over all texts together."""
+"""Precision, recall and F1 of triples, over all texts together."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ..tagging.metrics import EntityScore, score
 def triple_scores(
     predictions: Sequence[Iterable[tuple]], references: Sequence[Iterable[tuple]]
 ) -> EntityScore:
-    """Micro-averaged scores of triples; one is right if all three parts are.
+    """Compute micro-averaged scores of triples; all three parts must be right.
 
     Args:
-        predictions, references: for each of N texts its triples (subject, relation, object), of
-            strings; one that is given twice counts once.
+        predictions, references: for each of N texts its triples (subject, relation, object);
+            duplicates count once.
 
     Raises:
-        ValueError: not as many predictions as references.
+        ValueError: different numbers of predictions and references.
 
     Source: Wei et al., A Novel Cascade Binary Tagging Framework for Relational Triple Extraction,
     2020 (arXiv:1909.03227), "exact match".

@@ -1,4 +1,4 @@
-"""Reading texts with triples: the formats of DuIE and of WebNLG as CasRel's authors give it."""
+"""Readers of texts with triples: DuIE, and WebNLG and NYT in the format of CasRel."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Strings = tuple[str, str, str]
 
 
 class RelationSample(NamedTuple):
-    """A text and its triples (subject, predicate, object), as they are written in the text."""
+    """Text and its triples (subject, predicate, object), as strings of the text."""
 
     text: str
     triples: list[Strings]
@@ -24,13 +24,13 @@ class RelationSample(NamedTuple):
 def read_relations(
     path: str | os.PathLike, encoding: str | None = None, check_spelling: bool = True
 ) -> list[RelationSample]:
-    """Read texts with triples from JSON lines or one array, packed or not.
+    """Read texts with triples from JSON lines or one array, possibly compressed.
 
-    WebNLG and NYT of CasRel: `{"text", "triple_list": [[subject, predicate, object]]}`, with names
-    in full or, in the "star" files, with their last word.
+    WebNLG and NYT of CasRel: `{"text", "triple_list": [[subject, predicate, object]]}`, with full
+    names or, in the "star" files, only their last word.
     DuIE: `{"text", "spo_list": [{"subject", "predicate", "object"}]}`. In its second version an
-    object is itself `{slot: value}`: `@value` belongs to the predicate, and every other slot makes
-    a triple of `predicate_slot`. What is empty is left out.
+    object is `{slot: value}`: the slot `@value` is the object of the predicate, and every other
+    slot is the object of `predicate_slot`. Empty values are skipped.
 
     Args:
         path: the file.
@@ -38,7 +38,7 @@ def read_relations(
         check_spelling: refuse predicates that differ only in case or blanks.
 
     Raises:
-        DataFileError: a file that cannot be read, or a row that is wrong; names file and line.
+        DataFileError: a row that cannot be read; the message names file and line.
     """
     samples, spellings = [], {}
     for where, row in read_json_rows(path, encoding):
@@ -65,7 +65,7 @@ def read_relations(
 
 
 def _triples(row: dict) -> Iterator[Strings]:
-    """The triples of a row in one of the formats."""
+    """Yield the triples of a row, in either format."""
     if "triple_list" in row:
         for subject, predicate, target in row["triple_list"]:
             yield subject, predicate, target

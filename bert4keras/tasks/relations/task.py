@@ -1,14 +1,15 @@
-"""Relation extraction: the triples of a text."""
+"""Relation extraction: triples (subject, predicate, object) of a text."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import keras
 import numpy as np
 
+from ..._types import Tensor
 from ...data import DataGenerator
 from ...data.padding import round_up
 from ...tokenizers.base import TokenizerBase
@@ -31,27 +32,27 @@ from .triples import (
 )
 
 HEADS = ("gplinker", "casrel")
-_SUBJECT = "Subject"  # name of the input of CasRel that holds a subject's first and last token
-_MAX_SCORES = 1 << 27  # scores of GPLinker that are held at a time
+_SUBJECT = "Subject"  # CasRel's input for the first and last token of a subject
+_MAX_SCORES = 1 << 27  # scores of GPLinker in memory at once
 
 
 @register_task
 class RelationExtractor(Task):
     """Extractor of triples (subject, predicate, object); entities may be nested and shared.
 
-    A text longer than `maxlen` tokens is read in windows, and the triples of all windows count. A
-    triple is found if a window holds both of its entities; windows overlap by a quarter.
+    A text longer than `maxlen` tokens is read in windows that overlap by a quarter; the triples of
+    all windows are merged. Only triples with both entities in one window can be found.
 
     The label of a training sample is a list of triples: strings (subject, predicate, object), which
-    are located where they first stand as a word; or `Triple` or `Relation`, with their places.
+    are located at their first occurrence as a word; or `Triple` or `Relation`, which have places.
 
     Args:
         tokenizer, model, maxlen: of `Task`. The model's output is that of `GPLinker`,
             (B, 2 + 2 P, T, T), or of a layer `CasRel`, (B, T, 2 + 2 P), whose subject is a further
-            input of shape (2,) and name "Subject".
+            input of shape (2,) named "Subject".
         predicates: names of the P relations.
         head: "gplinker" or "casrel".
-        threshold: probability above which something is found.
+        threshold: minimum probability of each part of a triple.
 
     Raises:
         TaskError: predicates or a head that do not fit the model.
@@ -80,9 +81,9 @@ class RelationExtractor(Task):
         if head not in HEADS:
             raise TaskError(f"head={head!r} must be one of {', '.join(HEADS)}.")
         if not predicates or len(set(predicates)) != len(predicates):
-            raise TaskError(f"predicates must be different from one another, not {predicates}.")
+            raise TaskError(f"predicates={predicates} must be at least one, without duplicates.")
         if not 0 < threshold < 1:
-            raise TaskError(f"threshold={threshold} must lie between 0 and 1.")
+            raise TaskError(f"threshold={threshold} must be between 0 and 1.")
         self.predicates, self.head, self.threshold = predicates, head, threshold
         self._check_model()
         self._ids = {predicate: p for p, predicate in enumerate(predicates)}
@@ -90,10 +91,10 @@ class RelationExtractor(Task):
         special = (tokenizer.cls_token_id, tokenizer.sep_token_id, self.encoder.pad_token_id)
         self._special = [number for number in special if number is not None]
         self._random = np.random.default_rng(0)
-        self._lost: list[Triple] = []
+        self._dropped: list[Triple] = []
 
     def _check_model(self) -> None:
-        """Check that the model is one of the head, and find its parts."""
+        """Check that the model fits the head, and find its parts."""
         shape, width = tuple(self.model.output.shape), 2 + 2 * len(self.predicates)
         if len(shape) != (4 if self.head == "gplinker" else 3) or width != (
             shape[1] if self.head == "gplinker" else shape[2]
@@ -113,7 +114,7 @@ class RelationExtractor(Task):
             )
         self._casrel = layers[0]
         vectors = keras.tree.flatten(self._casrel.input)[0]
-        # Read once for the subjects of a text, then only the head is asked for their objects.
+        # The encoder runs once per text; after that, only the head runs for each subject.
         self._reader = keras.Model(self.model.inputs, [vectors, self.model.output])
 
     @classmethod
@@ -132,10 +133,10 @@ class RelationExtractor(Task):
         """Put a new head on a pretrained encoder.
 
         Args:
-            checkpoint: directory, `hf://org/name`, a name that `checkpoints.fetch` knows, or a
-                `Backbone`, for which `tokenizer` is given.
-            predicates, head, threshold, maxlen: as of the class.
-            tokenizer: in place of the checkpoint's own.
+            checkpoint: directory, `hf://org/name`, a named checkpoint, or a `Backbone`, which
+                needs `tokenizer`.
+            predicates, head, threshold, maxlen: of the class.
+            tokenizer: replaces the checkpoint's own.
             head_size, efficient: of `GPLinker`.
             **options: of `build_transformer_model`.
         """
@@ -143,7 +144,7 @@ class RelationExtractor(Task):
             raise TaskError(f"head={head!r} must be one of {', '.join(HEADS)}.")
         tokenizer, bert = open_encoder(checkpoint, tokenizer, options)
         inputs, count = list(bert.inputs), len(predicates)
-        # Without a padding id no token is padding; with one, the vectors carry a mask.
+        # With a padding id the encoder's output carries a Keras mask; else nothing is padding.
         padding = None if bert.config.pad_token_id is not None else -1
         if head == "gplinker":
             layer = GPLinker(count, head_size, efficient, padding, name="Linker")
@@ -155,8 +156,8 @@ class RelationExtractor(Task):
         return cls(tokenizer, model, predicates, head, threshold, maxlen)
 
     @property
-    def loss(self) -> Any:
-        """The loss of the head, for `model.compile`."""
+    def loss(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """Loss of the head, for `model.compile`."""
         return GPLinker.sparse_loss if self.head == "gplinker" else CasRel.loss
 
     def encode(self, sample: str) -> Encoded:
@@ -177,40 +178,40 @@ class RelationExtractor(Task):
         seed: int = 0,
         **options: Any,
     ) -> DataGenerator:
-        """Batches for `model.fit`, of all windows of the texts.
+        """Make batches for `model.fit` from all windows of the texts.
 
-        CasRel is asked for one subject of a text at a time, drawn anew in every epoch.
+        For CasRel each window has one subject, drawn anew in every epoch.
 
         Args:
             samples: pairs (text, triples).
             batch_size, shuffle, seed, **options: of `DataGenerator`.
 
         Warns:
-            UserWarning: triples whose strings are not in their text, or that no window holds.
+            UserWarning: triples whose strings are not in their text, or that are in no window.
         """
         located, missing = [], []
         for text, triples in samples:
             found, absent = self._located(text, triples)
             located.append((text, found))
             missing += absent
-        self._random, self._lost = np.random.default_rng(seed), []
+        self._random, self._dropped = np.random.default_rng(seed), []
         if self.head == "casrel":
             options = {"cache": False, **options}
         made = super().batches(located, batch_size, shuffle, seed, **options)
         for some, reason in (
             (missing, "are not in their text"),
-            (self._lost, f"are in no window of {self.maxlen} tokens"),
+            (self._dropped, f"are in no window of {self.maxlen} tokens"),
         ):
             if some:
                 warnings.warn(
-                    f"{len(some)} of the triples {reason} and are not trained on, the first "
-                    f"{tuple(some[0])!r}.",
+                    f"{len(some)} of the triples {reason} and are not used in training; the first "
+                    f"is {tuple(some[0])!r}.",
                     stacklevel=2,
                 )
         return made
 
     def _located(self, text: str, triples: Iterable[Any]) -> tuple[list[Triple], list[Any]]:
-        """Triples of characters, and those of strings that are not in the text."""
+        """Return the triples in characters, and those whose strings are not in the text."""
         found, missing = [], []
         for triple in triples:
             if isinstance(triple, Relation):
@@ -218,7 +219,7 @@ class RelationExtractor(Task):
             subject, predicate, target = triple
             if predicate not in self._ids:
                 known = ", ".join(self.predicates[:20]) + (", ..." * (len(self._ids) > 20))
-                raise TaskError(f"there is no predicate {predicate!r}; they are {known}.")
+                raise TaskError(f"unknown predicate {predicate!r}; the predicates are {known}.")
             if isinstance(subject, str) and isinstance(target, str):
                 place = find_triples(text, [(subject, predicate, target)])
                 found += place
@@ -227,7 +228,7 @@ class RelationExtractor(Task):
             for place in (subject, target):
                 if isinstance(place, str) or not 0 <= place[0] < place[1] <= len(text):
                     raise TaskError(
-                        f"{place!r} of the triple {tuple(triple)!r} does not lie in its text of "
+                        f"{place!r} of the triple {tuple(triple)!r} is not inside its text of "
                         f"{len(text)} characters: {text!r:.60}."
                     )
             found.append(Triple(tuple(subject), predicate, tuple(target)))
@@ -236,11 +237,11 @@ class RelationExtractor(Task):
     def training_windows(self, label: Any, encoded: Encoded) -> Iterable[int]:
         windows = range(len(encoded.rows))
         held = {triple for w in windows for triple in _inside(label, encoded, w)}
-        self._lost += [triple for triple in label if triple not in held]
+        self._dropped += [triple for triple in label if triple not in held]
         return windows
 
     def encode_label(self, label: Any, encoded: Encoded, window: int = 0) -> np.ndarray:
-        """Labels of `GPLinker.sparse_loss`, (2 + 2 P, n, 2)."""
+        """Return labels for `GPLinker.sparse_loss`, (2 + 2 P, n, 2)."""
         triples = token_triples(_inside(label, encoded, window), encoded.offsets[window])
         pairs = linker_pairs(triples, self.predicates)
         heads = 2 + 2 * len(self.predicates)
@@ -262,9 +263,9 @@ class RelationExtractor(Task):
         return tuple(row), labels
 
     def _draw_subject(self, triples: Sequence[Triple]) -> Span:
-        """A subject of the triples; half of the draws take its start and its end independently.
+        """Draw a subject of the triples; half of the draws take start and end independently.
 
-        So the model also learns that what is no subject has no objects.
+        Spans that are no subjects teach the model that they have no objects.
         """
         subjects = sorted({triple.subject for triple in triples}) or [(0, 1)]
         start, end = subjects[self._random.integers(len(subjects))]
@@ -276,7 +277,7 @@ class RelationExtractor(Task):
     # Answers
 
     def run(self, inputs: Any) -> np.ndarray:
-        """Triples of tokens and their scores, a list for each row of a batch."""
+        """Return, for each row of a batch, a list of triples in tokens with their scores."""
         flat = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
         real = ~np.isin(flat[0], self._special)
         lists = self._linked(flat, real) if self.head == "gplinker" else self._asked(flat, real)
@@ -285,7 +286,7 @@ class RelationExtractor(Task):
         return found
 
     def _linked(self, inputs: list[np.ndarray], real: np.ndarray) -> list[list]:
-        """By GPLinker, in parts whose scores fit into memory."""
+        """Run GPLinker, in parts whose scores fit into memory."""
         rows, length = real.shape
         room = _MAX_SCORES // ((2 + 2 * len(self.predicates)) * length**2)
         size = 1 << max(0, min(room, rows).bit_length() - 1)
@@ -299,7 +300,7 @@ class RelationExtractor(Task):
         return found
 
     def _asked(self, inputs: list[np.ndarray], real: np.ndarray) -> list[list]:
-        """By CasRel, subjects first."""
+        """Run CasRel: subjects first, then the objects of each."""
         vectors, scores = map(np.asarray, self._reader.predict_on_batch(inputs))
         self._check(scores)
         padding = self.encoder.pad_token_id
@@ -317,7 +318,7 @@ class RelationExtractor(Task):
     @staticmethod
     def _check(scores: np.ndarray) -> None:
         if not np.isfinite(scores).all():
-            raise TaskError("the model gives scores that are no numbers, so nothing can be found.")
+            raise TaskError("the model's scores are not finite, so no triples can be found.")
 
     def decode(self, outputs: Sequence[Any], encoded: Encoded) -> list[Relation]:
         best: dict[Triple, float] = {}
@@ -339,9 +340,9 @@ class RelationExtractor(Task):
         ]
 
     def metrics(self, answers: Sequence[Any], labels: Sequence[Any]) -> dict[str, float]:
-        """F1, precision and recall of triples, over all texts together.
+        """Compute F1, precision and recall of triples, over all texts together.
 
-        Triples whose labels are strings are compared as strings, others by their places.
+        If all labels are strings, triples are compared as strings, otherwise by their places.
         """
         placed = any(isinstance(t, (Relation, Triple)) for label in labels for t in label)
         found = [[r.places() if placed else r.strings() for r in answer] for answer in answers]
@@ -355,7 +356,7 @@ class RelationExtractor(Task):
 
 
 def _inside(triples: Iterable[Triple], encoded: Encoded, window: int) -> list[Triple]:
-    """The triples both of whose entities lie in the characters of a window."""
+    """Return the triples with both entities in the characters of a window."""
     real = [span for span in encoded.offsets[window] if span[0] < span[1]]
     if not real:
         return []
@@ -364,6 +365,6 @@ def _inside(triples: Iterable[Triple], encoded: Encoded, window: int) -> list[Tr
     return [t for t in triples if all(start <= a and b <= end for a, b in (t.subject, t.object))]
 
 
-def _between(real: np.ndarray) -> Any:
-    """Function (first, last): whether tokens may be an entity, which is not of special ones."""
+def _between(real: np.ndarray) -> Callable[[int, int], bool]:
+    """Return a function (first, last): True if tokens may be an entity, not special tokens."""
     return lambda first, last: bool(first <= last and real[first] and real[last])

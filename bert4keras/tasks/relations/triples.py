@@ -1,6 +1,6 @@
-"""Triples (subject, relation, object) of a text: as labels of the models, and out of their scores.
+"""Triples (subject, relation, object): labels of the models, and decoding of their scores.
 
-Legend: P relations, T tokens.
+Symbols: P relations, T tokens.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from ..span_matrix import Offsets, checked, span
 
 
 class Triple(NamedTuple):
-    """A relation between two spans [start, end), of characters or of tokens."""
+    """Relation between two spans [start, end), in characters or in tokens."""
 
     subject: Span
     relation: Any
     object: Span
 
     def strings(self, text: str) -> tuple[str, Any, str]:
-        """Subject, relation and object as they are written in the text."""
+        """Return subject, relation and object as strings of the text."""
         return text[slice(*self.subject)], self.relation, text[slice(*self.object)]
 
 
 @dataclasses.dataclass(frozen=True)
 class RelationEntity:
-    """A subject or an object: characters [start, end) of the text, and what stands there."""
+    """Subject or object: characters [start, end) of the text, and these characters."""
 
     start: int
     end: int
@@ -42,13 +42,13 @@ class RelationEntity:
 
 @dataclasses.dataclass(frozen=True)
 class Relation:
-    """A triple found in a text.
+    """Triple found in a text.
 
     Attributes:
-        subject, object: where they stand in the text.
-        predicate: how they are related.
-        score: probability of the least certain of its parts: the two entities and their link
-            (GPLinker), or the two ends of both entities (CasRel).
+        subject, object: the two entities.
+        predicate: name of the relation.
+        score: lowest probability of its parts: both entities and the two links (GPLinker), or the
+            two ends of both entities (CasRel).
     """
 
     subject: RelationEntity
@@ -57,11 +57,11 @@ class Relation:
     score: float
 
     def strings(self) -> tuple[str, str, str]:
-        """Return subject, predicate and object as they are written in the text."""
+        """Return subject, predicate and object as strings."""
         return self.subject.text, self.predicate, self.object.text
 
     def places(self) -> Triple:
-        """Return it as a `Triple` of characters."""
+        """Return the relation as a `Triple` in characters."""
         ends = ((entity.start, entity.end) for entity in (self.subject, self.object))
         return Triple(next(ends), self.predicate, next(ends))
 
@@ -70,10 +70,10 @@ class Relation:
 
 
 def find_triples(text: str, triples: Iterable[tuple[str, Any, str]]) -> list[Triple]:
-    """Triples of strings as triples of characters; left out where a string is not in the text.
+    """Locate triples of strings in a text; those with a string that is not in it are dropped.
 
-    What occurs several times is taken where it first stands between blanks or other signs, or
-    else where it first stands at all.
+    A string that occurs several times is located at its first occurrence as a whole word, or else
+    at its first occurrence.
     """
     places, triples = {}, list(triples)
     for string in {part for subject, _, object in triples for part in (subject, object)}:
@@ -89,9 +89,9 @@ def find_triples(text: str, triples: Iterable[tuple[str, Any, str]]) -> list[Tri
 
 
 def token_triples(triples: Iterable[Triple], offsets: Offsets) -> list[Triple]:
-    """Triples of characters as triples of tokens; left out what was cut off.
+    """Convert triples from characters to tokens; triples that were truncated are dropped.
 
-    A span that begins or ends inside a token is widened.
+    A span that begins or ends inside a token is widened to the whole token.
     """
     end = max((b for _, b in offsets), default=0)
 
@@ -104,10 +104,11 @@ def token_triples(triples: Iterable[Triple], offsets: Offsets) -> list[Triple]:
 
 
 def linker_pairs(triples: Iterable[Triple], relations: Sequence) -> list[tuple[int, int, int]]:
-    """The pairs (head, row, column) that `GPLinker` shall score above 0.
+    """Return the pairs (head, row, column) that `GPLinker` should score above 0.
 
-    Head 0 has first and last token of the subjects, 1 of the objects; 2 + p the first tokens of
-    subject and object in relation p, 2 + P + p their last tokens.
+    Row and column are: for head 0 first and last token of a subject, for head 1 of an object, for
+    head 2 + p the first tokens of subject and object of relation p, for head 2 + P + p their last
+    tokens.
     """
     number, pairs = {relation: p for p, relation in enumerate(relations)}, set()
     for (start, end), relation, (object_start, object_end) in triples:
@@ -128,21 +129,21 @@ def decode_linker(
     threshold: float = 0.0,
     max_entities: int = 64,
 ) -> list[list[Triple]]:
-    """Triples whose two entities and two links all score above a threshold.
+    """Find the triples whose two entities and two links all score above a threshold.
 
     Args:
         scores: (B, 2 + 2 P, T, T), see `linker_pairs`.
-        offsets: as in `decode_spans`.
-        relations: P names; None: the number of the relation.
-        threshold: of the score.
-        max_entities: only so many subjects and objects of a text, those that score highest: a
-            model that has learnt nothing sees one in every span.
+        offsets: as of `decode_spans`.
+        relations: P names; None: use the index of the relation.
+        threshold: minimum score.
+        max_entities: maximum number of subjects, and of objects, per text; the highest scores are
+            kept. An untrained model finds an entity in every span.
 
     Returns:
-        Per text its triples, sorted.
+        For each text its triples, sorted.
 
     Raises:
-        ValueError: as in `decode_spans`.
+        ValueError: as of `decode_spans`.
     """
     if relations is None:
         relations = range((np.shape(scores)[1] - 2) // 2)
@@ -165,15 +166,15 @@ def link_entities(
     threshold: float = 0.0,
     max_entities: int = 64,
 ) -> list[tuple[Triple, float]]:
-    """Triples of tokens of one text, and the lowest of the four scores of each.
+    """Find the triples of one text in tokens, with the lowest of their four scores.
 
     Args:
         matrix: (2 + 2 P, T, T), see `linker_pairs`.
-        allowed: function (first, last): whether these tokens may be an entity.
+        allowed: function (first, last): True if these tokens may be an entity.
         threshold, max_entities: as of `decode_linker`.
 
     Returns:
-        Triples with the number of the relation.
+        Triples with the index of the relation.
     """
     subjects, objects = (_best(matrix[k], allowed, threshold, max_entities) for k in (0, 1))
     if not subjects or not objects:
@@ -192,10 +193,10 @@ def link_entities(
 def casrel_labels(
     triples: Iterable[Triple], subject: Span, length: int, relations: Sequence
 ) -> np.ndarray:
-    """Labels (T, 2 + 2 P), int32, of `CasRel` when it is asked for the objects of `subject`.
+    """Return the labels (T, 2 + 2 P), int32, of `CasRel` for the given subject.
 
-    Columns 0 and 1 are 1 where any subject starts and ends, 2 + 2 p and 3 + 2 p where an object of
-    the given subject in relation p does.
+    Columns 0 and 1 are 1 where any subject starts and ends; columns 2 + 2 p and 3 + 2 p where an
+    object of the given subject in relation p does.
     """
     number = {relation: p for p, relation in enumerate(relations)}
     labels = np.zeros((length, 2 + 2 * len(number)), "int32")
@@ -211,12 +212,12 @@ def casrel_labels(
 def half_pointers(
     scores: np.ndarray, start: float = 0.6, end: float = 0.5, row: int | None = None
 ) -> list[tuple[int, int, int]]:
-    """Spans (kind, first, last): from every start to the next end.
+    """Find spans (kind, first, last): from every start to the next end of the same kind.
 
     Args:
         scores: (T, K, 2), log-odds of a start and of an end, for K kinds.
-        start, end: probabilities above which there is one.
-        row: number of the text, for the message about scores that are not finite.
+        start, end: minimum probabilities of a start and of an end.
+        row: index of the text, for error messages.
     """
     above = as_scores(scores, "scores of spans", row) > [_log_odds(start), _log_odds(end)]
     found = []
@@ -229,8 +230,10 @@ def half_pointers(
     return found
 
 
-def _best(matrix, allowed, threshold, count) -> list[tuple[int, int]]:
-    """First and last token of the spans above the threshold that score highest."""
+def _best(
+    matrix: np.ndarray, allowed: Callable[[int, int], bool], threshold: float, count: int
+) -> list[tuple[int, int]]:
+    """Return first and last token of the `count` best spans above the threshold."""
     rows, columns = np.nonzero(matrix > threshold)
     order = np.argsort(-matrix[rows, columns], kind="stable")
     places = ((int(rows[k]), int(columns[k])) for k in order)
@@ -239,5 +242,5 @@ def _best(matrix, allowed, threshold, count) -> list[tuple[int, int]]:
 
 def _log_odds(probability: float) -> float:
     if not 0 < probability < 1:
-        raise ValueError(f"a threshold must lie between 0 and 1, not {probability}.")
+        raise ValueError(f"a threshold must be between 0 and 1, not {probability}.")
     return float(np.log(probability / (1 - probability)))

@@ -82,7 +82,7 @@ def test_answers_are_found_where_they_are(tmp_path, name):
         question(is_impossible=True),
     ]
     path = write(tmp_path / name, squad(*asked))
-    with pytest.warns(UserWarning, match=r"a\.json.*: 2 answers are at another .* and 1 occur"):
+    with pytest.warns(UserWarning, match=r"a\.json.*: 2 answers are not at .* and 1 do not"):
         samples = read_squad(path)
     assert {asked for asked, _ in samples} == {Question("谁？", ("甲乙丙丁乙丙",), "q")}
     assert [label for _, label in samples] == [
@@ -93,7 +93,7 @@ def test_answers_are_found_where_they_are(tmp_path, name):
         (Answer("戊", -1, -1),),
         (),
     ]
-    with pytest.warns(UserWarning, match="another place"):
+    with pytest.warns(UserWarning, match="not at the place"):
         assert read_questions(path) == samples
 
 
