@@ -18,8 +18,9 @@ import keras
 import numpy as np
 
 from bert4keras.data import DataGenerator, permute_tokens, read_lines, sequence_padding, split
+from bert4keras.generation import infill
 from bert4keras.losses import SparseCategoricalCrossentropy
-from bert4keras.models import TwoStream, build_transformer_model, fill_gaps
+from bert4keras.models import TwoStream, build_transformer_model
 from bert4keras.optimizers import warm_up
 
 DATA = Path(__file__).parent / "datasets"
@@ -108,7 +109,7 @@ print(
     )
 )
 for order in ("left", "right", "random"):
-    filled = fill_gaps(model, tokens, gaps, np.zeros_like(tokens), order, **how)
+    filled = infill(model, tokens, gaps, np.zeros_like(tokens), order, **how)
     right = (filled == tokens)[gaps].mean()
     print("".join(vocabulary[i] for i in filled[0][real]) + f"  ({order}; {right:.2f} right)")
 if options.save:

@@ -2,6 +2,7 @@
 
 from .constraints import Constrained, SpansOfPrompt, Trie
 from .generate import Generated, generate, stream
+from .infilling import infill
 from .processors import (
     BannedTokens,
     ForcedPrefix,
@@ -28,6 +29,7 @@ __all__ = [
     "SpansOfPrompt",
     "Trie",
     "generate",
+    "infill",
     "stream",
 ]
 

@@ -5,7 +5,6 @@ from ..config import TransformerConfig
 from ..registry import FAMILIES, get_family, register_model
 from .backbone import Backbone
 from .build import build_transformer_model
-from .filling import fill_gaps
 from .pretraining_heads import PretrainingHeads
 from .transformer import Context, Transformer
 from .two_stream import TwoStream
@@ -20,7 +19,6 @@ __all__ = [
     "TransformerConfig",
     "TwoStream",
     "build_transformer_model",
-    "fill_gaps",
     "register_model",
 ]
 _refuse = absent(__name__)

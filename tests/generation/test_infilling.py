@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bert4keras.data import ordered_inputs, random_ranks
-from bert4keras.models import TwoStream, fill_gaps
+from bert4keras.generation import infill
+from bert4keras.models import TwoStream
 from helpers import tiny
 
 pytestmark = pytest.mark.spread
@@ -53,7 +54,7 @@ def test_each_token_is_the_best_after_those_before_it(reading, head):
     results = {}
     for name, rank in RANKS.items():
         order = np.array(rank) if name == "own" else name
-        filled = fill_gaps(model, np.where(GAPS, 0, TOKENS), GAPS, SEGMENTS, order)
+        filled = infill(model, np.where(GAPS, 0, TOKENS), GAPS, SEGMENTS, order)
         np.testing.assert_array_equal(filled[~GAPS], TOKENS[~GAPS])
         np.testing.assert_array_equal(filled, best(model, filled, np.array(rank, "int32"), reading))
         results[name] = filled
@@ -65,7 +66,7 @@ def test_random_orders_are_drawn_from_the_generator():
 
     def fill(order, seed):
         rng = np.random.default_rng(seed)
-        return fill_gaps(model, TOKENS, GAPS, SEGMENTS, order, rng=rng)
+        return infill(model, TOKENS, GAPS, SEGMENTS, order, rng=rng)
 
     for seed in range(4):
         ranks = random_ranks(GAPS, np.random.default_rng(seed))
@@ -76,7 +77,7 @@ def test_random_orders_are_drawn_from_the_generator():
 def test_banned_tokens_and_padding_are_not_filled_in():
     model = tiny.build(**READINGS["two"], with_mlm="linear")
     banned = [i for i in range(20) if i not in (0, 7)]
-    assert (fill_gaps(model, TOKENS, GAPS, SEGMENTS, banned_ids=banned)[GAPS] == 7).all()
+    assert (infill(model, TOKENS, GAPS, SEGMENTS, banned_ids=banned)[GAPS] == 7).all()
 
 
 def test_sampling_follows_the_scores():
@@ -90,7 +91,7 @@ def test_sampling_follows_the_scores():
     expected[0] = 0
     expected /= expected.sum()
     rng = np.random.default_rng(0)
-    filled = fill_gaps(model, tokens, gaps, segments, temperature=0.7, rng=rng)
+    filled = infill(model, tokens, gaps, segments, temperature=0.7, rng=rng)
     found = np.bincount(filled[:, 3], minlength=20) / 3000
     # Four standard deviations of a share.
     assert (np.abs(found - expected) < 4 * np.sqrt(expected * (1 - expected) / 3000) + 1e-9).all()
@@ -99,7 +100,7 @@ def test_sampling_follows_the_scores():
 def test_nothing_to_fill():
     model = tiny.build(**READINGS["two"])
     none = np.zeros_like(GAPS)
-    np.testing.assert_array_equal(fill_gaps(model, TOKENS, none, SEGMENTS), TOKENS)
+    np.testing.assert_array_equal(infill(model, TOKENS, none, SEGMENTS), TOKENS)
 
 
 @pytest.mark.parametrize(
@@ -124,11 +125,11 @@ def test_bad_input_is_named(options, arguments, message):
     model = tiny.build(**{"with_mlm": "linear", **options})
     arguments = {"gaps": GAPS, "segment_ids": SEGMENTS, **arguments}
     with pytest.raises((TypeError, ValueError), match=message):
-        fill_gaps(model, TOKENS, **arguments)
+        infill(model, TOKENS, **arguments)
 
 
 def test_scores_that_are_nan_are_named():
     model = tiny.build(**READINGS["two"], with_mlm="linear")
     model.transformer.layers["MLM-Bias"].weights[0].assign([float("nan")] * 20)
     with pytest.raises(ValueError, match="NaN at step 1"):
-        fill_gaps(model, TOKENS, GAPS, SEGMENTS)
+        infill(model, TOKENS, GAPS, SEGMENTS)

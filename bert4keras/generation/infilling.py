@@ -1,26 +1,26 @@
-"""Filling the gaps of a text in any order, with a permutation language model."""
+"""Infilling: tokens for the gaps of a text in any order, by a permutation language model."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import keras
 import numpy as np
 
+from .._types import Array
 from ..data.permutation import check_ranks, ordered_inputs, random_ranks, target_positions
 from ..masks import Permutation
-from .two_stream import TwoStream
+from ..models import TwoStream
 
 ORDERS = ("left", "right", "random")
 
 
-def fill_gaps(
+def infill(
     model: keras.Model,
-    token_ids: Any,
-    gaps: Any,
-    segment_ids: Any | None = None,
-    order: str | Any = "left",
+    token_ids: Array,
+    gaps: Array,
+    segment_ids: Array | None = None,
+    order: str | Array = "left",
     *,
     rng: np.random.Generator | None = None,
     temperature: float = 0.0,
@@ -29,25 +29,26 @@ def fill_gaps(
     """Fill gaps one after another, each from the text and the gaps filled before it.
 
     Args:
-        model: built with `application=TwoStream(...)`; or for one stream with
-            `application="permutation", custom_position_ids=True, hierarchical_position=True`. Both
-            with the language-model head. See `bert4keras.data.permutation`.
-        token_ids: int (B, T), padded with `config.pad_token_id`; anything in the gaps.
-        gaps: bool (B, T), what is to be filled in.
-        segment_ids: int (B, T), where the model has them.
+        model: with the language-model head, and either two streams, `application=TwoStream(...)`,
+            or one, `application="permutation", custom_position_ids=True,
+            hierarchical_position=True`. See `bert4keras.data.permutation`.
+        token_ids: int (B, T), padded with `config.pad_token_id`; any ids in the gaps.
+        gaps: bool (B, T), True at tokens to fill in.
+        segment_ids: int (B, T), if the model has them.
         order: `"left"` (to right), `"right"` (to left), `"random"`, or ranks (B, T): 1, 2, ... in
-            the order of filling, and 0 outside of the gaps.
-        rng: of random orders and of sampling.
-        temperature: 0 takes the likeliest token, else draws with the scores divided by this.
+            the order of filling, and 0 outside the gaps.
+        rng: for random orders and for sampling.
+        temperature: 0 takes the likeliest token; otherwise tokens are sampled, with the scores
+            divided by this.
         banned_ids: ids that are never filled in, besides the padding.
 
     Returns:
         int32 (B, T), `token_ids` with its gaps filled.
 
     Raises:
-        ValueError: a model that reads no order, or an order that does not fit the gaps.
+        ValueError: the model reads no order, or the order does not fit the gaps.
     """
-    max_position = _reading(model)
+    max_position = _max_position(model)
     pad_id = -1 if model.config.pad_token_id is None else model.config.pad_token_id
     filled, gaps = np.array(token_ids, "int32"), np.asarray(gaps, bool)
     if filled.ndim != 2 or gaps.shape != filled.shape:
@@ -55,7 +56,7 @@ def fill_gaps(
             f"token_ids and gaps must have one shape (B, T), not {filled.shape}, {gaps.shape}."
         )
     rank = _ranks(gaps, order, rng)
-    # What waits in a gap is seen by nobody, but must not count as padding.
+    # No token sees an unfilled gap, but it must not count as padding.
     other = next(i for i in range(2) if i != pad_id)
     filled[gaps] = other
     check_ranks(filled, rank, pad_id)
@@ -76,12 +77,12 @@ def fill_gaps(
     return filled
 
 
-def _reading(model: Any) -> int | None:
-    """The number of positions of a model with one stream, None for two streams."""
+def _max_position(model: keras.Model) -> int | None:
+    """Return the number of positions of a model with one stream; None for two streams."""
     transformer = getattr(model, "transformer", None)
     if transformer is None or not transformer.pretraining_heads.with_mlm:
         raise ValueError(
-            "fill_gaps takes a model of build_transformer_model with a language-model head."
+            "infill takes a model of build_transformer_model with a language-model head."
         )
     config, mask = transformer.config, transformer.mask
     if isinstance(mask, TwoStream) and isinstance(mask.order, Permutation):
@@ -92,15 +93,15 @@ def _reading(model: Any) -> int | None:
     if isinstance(mask, Permutation) and targets and counted:
         return config.max_position
     raise ValueError(
-        "fill_gaps needs a model that knows which position to predict: two streams, with "
+        "infill needs a model that knows which position to predict: two streams, with "
         'application=TwoStream(mask_id); or one, with application="permutation", '
         "custom_position_ids=True and hierarchical_position=True, in a family whose positions are "
         f"learned and count from 0. This one is {config.model_type} with {mask!r}."
     )
 
 
-def _ranks(gaps: np.ndarray, order: Any, rng: np.random.Generator | None) -> np.ndarray:
-    """Ranks (B, T) of an order by name, or those given."""
+def _ranks(gaps: np.ndarray, order: str | Array, rng: np.random.Generator | None) -> np.ndarray:
+    """Return the ranks (B, T) of an order by name, or check those given."""
     if isinstance(order, str):
         if order not in ORDERS:
             raise ValueError(f"unknown order {order!r}; known are {', '.join(ORDERS)}, or ranks.")
@@ -119,7 +120,7 @@ def _ranks(gaps: np.ndarray, order: Any, rng: np.random.Generator | None) -> np.
 def _choose(
     scores: np.ndarray, temperature: float, rng: np.random.Generator | None, step: int
 ) -> np.ndarray:
-    """The best token of each row of scores (N, V), or one drawn by them."""
+    """Return the best token of each row of scores (N, V), or sample one."""
     if np.isnan(scores).any():
         raise ValueError(f"the model's scores are NaN at step {step}; was its training stable?")
     if not np.isfinite(scores).any(axis=1).all():
@@ -128,5 +129,5 @@ def _choose(
         return scores.argmax(axis=1)
     if not isinstance(rng, np.random.Generator):
         raise TypeError(f"temperature={temperature} draws, and needs rng=np.random.default_rng(0).")
-    # The largest of scores with Gumbel noise is a draw from their softmax.
+    # The argmax of scores plus Gumbel noise is a sample from their softmax.
     return (scores / temperature + rng.gumbel(size=scores.shape)).argmax(axis=1)
