@@ -1,4 +1,4 @@
-"""Getting data into models: padding, batches, text and file helpers. Needs no model code."""
+"""Data for models: padding, batches, masking, packing, files and text. Needs no model code."""
 
 from __future__ import annotations
 
@@ -65,6 +65,6 @@ __all__ = [
 
 
 def to_array(*args) -> np.ndarray | list[np.ndarray]:
-    """Turn `args` into arrays: one array for one argument, else a list of them."""
+    """Convert arguments to arrays: one array for one argument, else a list of arrays."""
     arrays = [np.asarray(a) for a in args]
     return arrays[0] if len(arrays) == 1 else arrays

@@ -1,4 +1,8 @@
-"""Refuse batches that the model which gets them would misread: padding of ids and of labels."""
+"""Checks of batches before a model gets them: padding of token ids, labels below 0.
+
+Token ids padded with another id than the model's padding id would be read as text. Labels below 0
+mean "no label" for the losses and metrics of this package, but Keras' own count them as a class.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +20,11 @@ _PADDING: weakref.WeakKeyDictionary[keras.Model, list] = weakref.WeakKeyDictiona
 
 
 class IgnoredLabels(NamedTuple):
-    """Mark of "no label here" in the labels of an output.
+    """Values below 0 in one array of labels, which mean "no label".
 
     Attributes:
-        padding: with what they were padded, below 0; None: they were not.
-        negative: integers below 0 that they had before.
+        padding: padding value, if below 0; None if there is none.
+        negative: integers below 0 in the labels before padding.
     """
 
     padding: int | None
@@ -28,22 +32,23 @@ class IgnoredLabels(NamedTuple):
 
     @property
     def numbers(self) -> set[int]:
+        """All values that mean "no label"."""
         return set(self.negative) | ({self.padding} if self.padding is not None else set())
 
 
 def checked_batch(call: TrainerCall | None, batch: Any, collator: Collator | None) -> Any:
-    """Return a batch as the model of a call reads it right, or refuse it.
+    """Check a batch for the model of a call.
 
     Args:
-        call: the running `fit`, `evaluate` or `predict`, if there is one.
-        batch: of arrays.
-        collator: that made it; None: somebody else did.
+        call: the running `fit`, `evaluate` or `predict`; None skips the checks.
+        batch: batch of arrays.
+        collator: collator that made the batch; None if it was made otherwise.
 
     Returns:
-        The batch; with labels for Keras' own losses and metrics where `plain_labels` gives them.
+        The batch; its labels may be changed by `plain_labels`.
 
     Raises:
-        ValueError: see the checks below.
+        ValueError: a check failed, see the functions below.
     """
     if call is None:
         return batch
@@ -65,14 +70,14 @@ def checked_batch(call: TrainerCall | None, batch: Any, collator: Collator | Non
 def plain_labels(
     call: TrainerCall, batch: Any, all_ignored: Sequence[IgnoredLabels]
 ) -> tuple[Any, Sequence[IgnoredLabels]]:
-    """Put 0 for the padding of labels where Keras' own losses and metrics leave it out by the mask.
+    """Replace the padding of labels by 0 where Keras' own losses and metrics skip it by the mask.
 
-    They would read -1 as a class. It is replaced where the model's output carries a Keras mask,
-    everything that reads these labels is Keras' own, and the padding of the labels is exactly the
-    padding of the token ids: then loss and accuracy are those of the real tokens.
+    They would read -1 as a class. It is replaced if the model's output has a Keras mask, all
+    losses and metrics of these labels are Keras' own, and labels are padded exactly where the token
+    ids are: then loss and accuracy are those of the real tokens.
 
     Returns:
-        The batch and `all_ignored`, changed where labels were.
+        The batch and `all_ignored`, updated for the replaced labels.
     """
     real = real_token_mask(call, batch)
     outputs = list(getattr(call.model, "outputs", None) or [])
@@ -96,7 +101,7 @@ def plain_labels(
 
 
 def real_token_mask(call: TrainerCall, batch: Any) -> np.ndarray | None:
-    """Real tokens of a batch, as the model sees them, bool (B, T); None: it does not say."""
+    """Return the mask of real tokens by the model's padding id, bool (B, T); None if unknown."""
     if not is_sample(batch):
         return None
     wanted, inputs = model_padding(call.model), batch[0]
@@ -109,7 +114,7 @@ def real_token_mask(call: TrainerCall, batch: Any) -> np.ndarray | None:
 
 
 def model_padding(model: keras.Model) -> list[int | None]:
-    """`padding_ids` of a model, kept for the next batch."""
+    """Return `padding_ids` of a model, cached."""
     wanted = _PADDING.get(model)
     if wanted is None:
         wanted = _PADDING[model] = padding_ids(model)
@@ -117,16 +122,14 @@ def model_padding(model: keras.Model) -> list[int | None]:
 
 
 def check_token_padding(call: TrainerCall, batch: Any, padded: Sequence[int | None] | None) -> None:
-    """Refuse token ids that are padded with a token of the model.
+    """Raise ValueError if token ids are padded with an id that the model reads as text.
 
     Args:
-        call: whose model gets the batch.
-        batch: of arrays.
-        padded: the padding of each array, None where its size does not vary; None for a batch made
-            elsewhere, of which the last column tells: no text ends in token 0, but padding does.
-
-    Raises:
-        ValueError: padding that the model takes for text.
+        call: call whose model gets the batch.
+        batch: batch of arrays.
+        padded: padding value of each array, None for one that has no padded axis. None for a batch
+            that was made otherwise: then a last column with a 0 is taken for padding with 0,
+            because no text ends in token 0.
     """
     wanted = model_padding(call.model)
     inputs = batch[0] if isinstance(batch, tuple) else batch
@@ -149,24 +152,21 @@ def check_token_padding(call: TrainerCall, batch: Any, padded: Sequence[int | No
             values = ", ".join(str(by_name.get(other) or 0) for other in names)
             raise ValueError(
                 f"input {place} ({name!r}) is padded with {used}, which is a token of "
-                f"{call.model.name!r}: its padding id is {pad}. Give DataGenerator("
-                f"pad_value=({values})), one value for each input, or pad_value=tokenizer; where "
-                f"sequence_padding makes the batch, sequence_padding(ids, value={pad})."
+                f"{call.model.name!r}: its padding id is {pad}. Use DataGenerator("
+                f"pad_value=({values})), one value for each input, or pad_value=tokenizer. If "
+                f"sequence_padding makes the batch, use sequence_padding(ids, value={pad})."
             )
 
 
 def check_no_ignored_labels(
     call: TrainerCall, labels: Any, all_ignored: Sequence[IgnoredLabels]
 ) -> None:
-    """Refuse labels below 0 for losses and metrics of Keras that take them for labels.
+    """Raise ValueError if a loss or metric of Keras would count labels that mean "no label".
 
     Args:
         call: a `fit` or `evaluate`.
-        labels: of a batch, in their structure.
-        all_ignored: of each array of labels.
-
-    Raises:
-        ValueError: names these losses and metrics, and what to use in their place.
+        labels: labels of a batch, in their structure.
+        all_ignored: `IgnoredLabels` of each array of labels.
     """
     if not any(ignored.numbers for ignored in all_ignored):
         return
@@ -183,51 +183,50 @@ def check_no_ignored_labels(
     if found:
         numbers = sorted(set().union(*(ignored.numbers for ignored in all_ignored)))
         raise ValueError(
-            f"labels of {', '.join(map(str, numbers))} say that a position has no label (padding, "
-            f"for one), but Keras' own {', '.join(dict.fromkeys(map(_name, found)))} would count "
+            f"labels of {', '.join(map(str, numbers))} say that a position has no label (such as "
+            f"padding), but Keras' own {', '.join(dict.fromkeys(map(_name, found)))} would count "
             "them. Compile with bert4keras.losses.SparseCategoricalCrossentropy() and "
             "bert4keras.training.SparseCategoricalAccuracy(), for yes-or-no labels with "
-            "BinaryCrossentropy() and BinaryAccuracy(): they leave labels below 0 out."
+            "BinaryCrossentropy() and BinaryAccuracy(): they ignore labels below 0."
         )
 
 
 def check_class_weight(call: TrainerCall, labels: Any) -> None:
-    """Refuse `class_weight` for sequences of labels: Keras takes the largest one's place for class.
+    """Raise ValueError for `class_weight` with sequences of labels.
 
-    Raises:
-        ValueError: names the way out.
+    Keras would take them for one-hot vectors, and the index of the largest label for the class.
     """
     if call.name != "fit" or call.arguments.get("class_weight") is None:
         return
     for leaf in map(np.asarray, flatten_sample(labels)):
         if leaf.dtype.kind in "iu" and leaf.ndim > 1 and leaf.shape[-1] != 1:
             raise ValueError(
-                f"class_weight takes one class a sample, but there are labels {leaf.shape}: encode "
+                f"class_weight needs one class per sample, but there are labels {leaf.shape}. Give "
                 "weights of the labels as a third part, (inputs, labels, weights)."
             )
 
 
 def ignored_in(labels: Any) -> list[IgnoredLabels]:
-    """`IgnoredLabels` of the labels of a batch that somebody else padded."""
+    """Return `IgnoredLabels` of each array of labels; its padding, if any, is unknown."""
     return [
         IgnoredLabels(None, negative_values(np.asarray(leaf))) for leaf in flatten_sample(labels)
     ]
 
 
 def negative_values(leaf: np.ndarray) -> frozenset[int]:
-    """The integers below 0 in an array."""
+    """Return the integers below 0 in an array."""
     if leaf.dtype.kind != "i":
         return frozenset()
     return frozenset(np.unique(leaf[leaf < 0]).tolist())
 
 
 def labels_of(batch: Any) -> Any:
-    """The labels of a batch; () where there are none."""
+    """Return the labels of a batch; () if it has none."""
     return batch[1] if is_sample(batch) else ()
 
 
 def _compiled_by_output(call: TrainerCall, labels: Any, count: int) -> list[list[tuple[Any, Any]]]:
-    """For each array of labels, the losses and metrics that read it, with their module of Keras."""
+    """Return for each array of labels its losses and metrics, with `keras.losses` or `.metrics`."""
     loss, metrics = compiled_with(call.model)
     names = list(getattr(call.model, "output_names", None) or ["output"])
     keys = [str(key) for key in labels] if isinstance(labels, dict) else names
@@ -242,7 +241,7 @@ def _compiled_by_output(call: TrainerCall, labels: Any, count: int) -> list[list
 
 
 def _is_keras_own(item: Any, module: Any) -> bool:
-    """Tell whether a loss or metric, or its name, is one of Keras itself."""
+    """Return whether a loss or metric, or its name, is one of Keras itself."""
     if isinstance(item, str) and item in ("accuracy", "acc", "crossentropy", "ce"):
         return True
     resolved = module.get(item) if isinstance(item, str) else item
@@ -251,7 +250,7 @@ def _is_keras_own(item: Any, module: Any) -> bool:
 
 
 def _of_output(given: Any, names: list[str], name: str | None) -> list:
-    """Losses or metrics that an output gets, of what `compile` was given."""
+    """Return the losses or metrics of one output among those given to `compile`."""
     if isinstance(given, dict):
         given = given.get(name, list(given.values()) if name not in names else [])
     elif isinstance(given, (list, tuple)) and len(given) == len(names) > 1 and name in names:
@@ -260,7 +259,7 @@ def _of_output(given: Any, names: list[str], name: str | None) -> list:
 
 
 def _misreads(item: Any, ignored: IgnoredLabels, masked: bool, module: Any) -> bool:
-    """Tell whether a loss or metric counts what is marked as no label."""
+    """Return whether a loss or metric counts labels that mean "no label"."""
     if isinstance(item, str) and item in ("accuracy", "acc", "crossentropy", "ce"):
         resolved = item
     else:

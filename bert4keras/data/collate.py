@@ -1,4 +1,4 @@
-"""From encoded samples to padded batches."""
+"""Collation: encoded samples to padded batches."""
 
 from __future__ import annotations
 
@@ -23,17 +23,28 @@ def lists_to_tuples(structure: Any) -> Any:
 
 
 class Collator:
-    """Joins samples of one structure to a batch, padding the axes whose size varies.
+    """Collator of samples of one structure: stacks them, and pads the axes whose size varies.
 
     A sample is an array, a number, a list of numbers, or a (nested) tuple, list or dict of
     these: `[token_ids, segment_ids]` are two arrays. In a tuple (x, y) or (x, y, weight)
     y is padded with `label_value` and the weight with 0.
 
+    An axis varies if two samples seen so far (`observe`) differ in its size. With the arrays a_s of
+    one leaf, of shapes n_s, the batch has the shape (samples, L_1, L_2, ...), where
+
+        L_i = round_up(max over s of n_s[i], buckets)   for an axis i that varies
+        L_i = n_s[i]                                    for another one
+
+    and a_s is at the beginning of row s. So a batch has the same padded axes as any other, even
+    if its own samples have equal sizes.
+
     Args:
-        value: padding of the inputs: a number, or numbers in their structure, or what knows the
-            padding of token ids (see `input_values`); None: 0, and of ids that know it their own.
+        value: padding of the inputs: a number, numbers in the structure of the inputs, or an
+            object with the padding id of token ids (see `input_values`). None: the padding id of
+            `TokenIds`, and 0 for other inputs.
         label_value: padding of labels that are sequences.
-        buckets: increasing lengths to which varying axes are padded; None: the batch's own.
+        buckets: increasing lengths to which varying axes are padded; None: the largest size of the
+            batch.
     """
 
     def __init__(self, value: Any = None, label_value: int = -1, buckets: list[int] | None = None):
@@ -45,7 +56,7 @@ class Collator:
         self._largest: list[np.ndarray] | None = None
 
     def to_arrays(self, sample: Any) -> Any:
-        """Turn the leaves of a sample into arrays of int32, float32 or bool."""
+        """Convert the leaves of a sample to arrays of int32, float32 or bool."""
         if isinstance(sample, dict):
             return {key: self.to_arrays(value) for key, value in sample.items()}
         if isinstance(sample, tuple) or (isinstance(sample, list) and not _is_row(sample)):
@@ -56,17 +67,17 @@ class Collator:
         if array.dtype.kind in "fb":
             return array.astype("float32") if array.dtype.kind == "f" else array
         raise TypeError(
-            f"A sample must be made of numbers, got {type(sample).__name__} {sample!r:.60}; "
-            "encode() has to turn text into ids."
+            f"A sample must be made of numbers, got {type(sample).__name__} {sample!r:.60}. "
+            "encode() must convert text to ids."
         )
 
     def learn_padding(self, samples: Sequence[Any]) -> None:
-        """Ask samples, as encoded, for the padding of their ids; the first one tells."""
+        """Take the padding ids from the first encoded sample, if its lists have them."""
         if self.known is None and len(samples):
             self.known = known_pad_ids(samples[0])
 
     def note_negative_labels(self, labels: Any) -> None:
-        """Note which integers below 0 the labels of a sample have by themselves."""
+        """Record the integers below 0 in the labels of a sample, before padding."""
         leaves = flatten_sample(labels)
         self._negative += [frozenset()] * (len(leaves) - len(self._negative))
         for k, leaf in enumerate(leaves):
@@ -74,12 +85,12 @@ class Collator:
                 self._negative[k] |= frozenset(leaf[leaf < 0].tolist())
 
     def padded(self, batch: Any) -> list[int | None]:
-        """The padding of each array of a batch; None where nothing was padded."""
+        """Return the padding value of each array of a batch; None if it has no padded axis."""
         values = self.values(batch)
         return [v if self.varying(k).any() else None for k, v in enumerate(values)]
 
     def ignored_labels(self, batch: Any) -> list[tuple[int | None, frozenset[int]]]:
-        """Of each array of labels its padding, if below 0, and its own integers below 0."""
+        """Return for each array of labels its padding, if below 0, and its own values below 0."""
         if not is_sample(batch):
             return []
         start, count = len(flatten_sample(batch[0])), len(flatten_sample(batch[1]))
@@ -88,7 +99,7 @@ class Collator:
         return list(zip(padded, self._negative[:count], strict=True))
 
     def values(self, sample: Any) -> list[int]:
-        """The padding value of each leaf of a packed sample."""
+        """Return the padding value of each leaf of a sample."""
         if self._values is None:
             parts = sample if is_sample(sample) else (sample,)
             given = self.value
@@ -101,13 +112,17 @@ class Collator:
         return self._values
 
     def observe(self, leaves: Sequence[np.ndarray]) -> int:
-        """Note which axes vary in size; return the largest axis of the sample that may vary."""
+        """Update the smallest and the largest size of each axis.
+
+        Returns:
+            The largest size of an axis of this sample.
+        """
         shapes = [np.array(leaf.shape, "int64") for leaf in leaves]
         if self._smallest is None:
             self._smallest, self._largest = shapes, shapes
         elif [len(s) for s in shapes] != [len(s) for s in self._smallest]:
             raise ValueError(
-                "All samples must have the same structure and numbers of axes; one has shapes "
+                "All samples must have the same structure and numbers of axes. One has the shapes "
                 f"{[tuple(leaf.shape) for leaf in leaves]}."
             )
         self._smallest = [np.minimum(a, b) for a, b in zip(self._smallest, shapes, strict=True)]
@@ -115,15 +130,19 @@ class Collator:
         return max((int(s.max()) for s in shapes if s.size), default=1)
 
     def varying(self, k: int) -> np.ndarray:
-        """Which axes of the k-th leaf vary in size, as booleans."""
+        """Return for each axis of the k-th leaf if it varies, booleans."""
         return self._smallest[k] != self._largest[k]
 
     def all_varying(self) -> list[np.ndarray]:
-        """`varying` of every leaf."""
+        """Return `varying` of every leaf."""
         return [self.varying(k) for k in range(len(self._smallest))]
 
     def lengths(self, shapes: np.ndarray) -> np.ndarray:
-        """Length of samples: the largest of their varying axes (columns of `shapes`)."""
+        """Return the length of each sample: the size of its largest axis that varies.
+
+        Args:
+            shapes: (samples, axes of all leaves) int.
+        """
         varies = np.concatenate(self.all_varying() or [[]])
         varies = varies.astype(bool)
         if not varies.any():
@@ -131,9 +150,11 @@ class Collator:
         return shapes[:, varies].max(axis=1)
 
     def __call__(self, samples: Sequence[Any], extra: int = 0) -> Any:
-        """Join packed samples to a batch of arrays with a leading axis B.
+        """Collate samples to a batch of arrays with a leading axis B.
 
-        `extra`: by how much more than needed the varying axes are padded.
+        Args:
+            samples: results of `to_arrays`.
+            extra: additional padding of the varying axes, see `dynamic_shapes`.
         """
         columns = zip(*(flatten_sample(sample) for sample in samples), strict=True)
         values = self.values(samples[0])
@@ -148,7 +169,7 @@ class Collator:
     ) -> np.ndarray:
         if not varies.any():
             return np.stack(arrays)
-        depth = int(np.flatnonzero(varies)[-1]) + 1  # padding is of leading axes
+        depth = int(np.flatnonzero(varies)[-1]) + 1  # `sequence_padding` pads leading axes
         sizes = np.max([a.shape[:depth] for a in arrays], axis=0)
         length = [
             round_up(int(n), self.buckets) + extra if v else int(n)
@@ -158,7 +179,7 @@ class Collator:
 
 
 def flatten_sample(sample: Any) -> list[np.ndarray]:
-    """The leaves of a packed sample, dicts in the order of their keys' insertion."""
+    """Return the leaves of a sample; those of a dict in the order of insertion."""
     if isinstance(sample, dict):
         return [leaf for value in sample.values() for leaf in flatten_sample(value)]
     if isinstance(sample, tuple):
@@ -167,7 +188,7 @@ def flatten_sample(sample: Any) -> list[np.ndarray]:
 
 
 def unflatten_sample(sample: Any, leaves: Any) -> Any:
-    """The structure of `sample` with the next items of the iterator `leaves` in it."""
+    """Put the next items of the iterator `leaves` into the structure of `sample`."""
     if isinstance(sample, dict):
         return {key: unflatten_sample(value, leaves) for key, value in sample.items()}
     if isinstance(sample, tuple):
@@ -176,7 +197,7 @@ def unflatten_sample(sample: Any, leaves: Any) -> Any:
 
 
 def is_sample(sample: Any) -> bool:
-    """Whether a sample is (x, y) or (x, y, weight), not inputs alone."""
+    """Return whether a sample is (x, y) or (x, y, weight), not only inputs."""
     return isinstance(sample, tuple) and 2 <= len(sample) <= 3
 
 
@@ -214,13 +235,13 @@ def input_values(inputs: Any, given: Any) -> list[int]:
         raise ValueError(
             f"pad_value={given!r:.80} does not say how to pad {count} inputs"
             f"{'' if names is None else f' {names}'}: give one number for all, one for each, such "
-            "as (1, 0) for token ids and segment ids, or a tokenizer or a model that knows."
+            "as (1, 0) for token ids and segment ids, or a tokenizer or a model."
         )
     return list(values)
 
 
 def pad_token_id_of(owner: Any) -> int | None:
-    """The padding id that a tokenizer, a model or its config knows; None where there is none."""
+    """Return the padding id of a tokenizer, a model or its config; None if it has none."""
     for source in (owner, getattr(owner, "config", None)):
         for name in ("token_pad_id", "pad_token_id"):
             value = getattr(source, name, None)
@@ -230,5 +251,5 @@ def pad_token_id_of(owner: Any) -> int | None:
 
 
 def _is_row(items: list) -> bool:
-    """Whether a list is data (numbers) rather than a structure; rows of rows must be arrays."""
+    """Return whether a list is data (numbers), not a structure; lists of rows are structures."""
     return all(isinstance(item, (bool, int, float, np.generic)) for item in items)

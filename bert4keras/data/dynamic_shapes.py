@@ -1,4 +1,9 @@
-"""Batches from which Keras on TensorFlow sees which axes vary: it looks at the first two alone."""
+"""Workaround: Keras on TensorFlow infers dynamic axes from the first two batches.
+
+An axis of equal size in both gets that size for all batches, and a later batch of another size is
+an error. So the first two batches are made to differ in every axis that varies in the data: by
+their order, or by additional padding of the second one.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +18,14 @@ import numpy as np
 
 from .collate import flatten_sample
 
-_LOOKAHEAD = 64  # batches searched for one of another shape, see `put_other_shape_second`
+_LOOKAHEAD = 64  # batches that `put_other_shape_second` searches
 
 
 def is_shape_probe() -> bool:
-    """Whether Keras on TensorFlow wants batches 0 and 1 only to see which axes vary.
+    """Return whether Keras on TensorFlow asks for batches 0 and 1 only to infer shapes.
 
-    It does so in the thread that calls `fit` or `predict`; the batches that it uses, it takes in
-    others. An axis that is equal in both may not vary later, so that batch 1 is then padded more
-    than needed.
+    It asks for these in the thread that calls `fit` or `predict`, and for the batches that it uses
+    in other threads. Only the former need additional padding.
     """
     return (
         keras.backend.backend() == "tensorflow"
@@ -31,7 +35,7 @@ def is_shape_probe() -> bool:
 
 
 def put_other_length_second(batches: list, length: Callable[[Any], Any]) -> list:
-    """Move a batch of another length than the first to the second place, if there is one."""
+    """Move the next batch whose length differs from that of the first to index 1."""
     first = length(batches[0])
     for i in range(1, len(batches)):
         if length(batches[i]) != first:
@@ -41,9 +45,12 @@ def put_other_length_second(batches: list, length: Callable[[Any], Any]) -> list
 
 
 def put_other_shape_second(batches: Iterator, axes_that_vary: Callable[[], int]) -> Iterator:
-    """The same batches, the second with other shapes than the first if one is found soon.
+    """Reorder batches so that the second differs from the first in as many axes as possible.
 
-    Keras on TensorFlow leaves open only those axes in which the first two batches differ.
+    Args:
+        batches: the batches.
+        axes_that_vary: function that returns the number of axes that vary in the data; the search
+            ends with a batch that differs in so many, or after `_LOOKAHEAD` batches.
     """
     start = list(itertools.islice(batches, 2))
     if len(start) == 2:
@@ -61,5 +68,5 @@ def put_other_shape_second(batches: Iterator, axes_that_vary: Callable[[], int])
 
 
 def sample_shapes(batch: Any) -> np.ndarray:
-    """Sizes of all arrays of a batch, without axis 0."""
+    """Return the sizes of all axes of all arrays of a batch, except for axis 0 (samples)."""
     return np.array([size for leaf in flatten_sample(batch) for size in np.shape(leaf)[1:]])

@@ -1,4 +1,9 @@
-"""Which order an epoch has: a function of the seed and of the epoch's number, in any process."""
+"""Order of the samples in an epoch: a function of the seed and of the number of the epoch.
+
+It depends on nothing else, in particular not on the process or on the epochs before, so training
+that is resumed at epoch n continues with the same batches. The difficulty is to know n: Keras asks
+for batches by index without telling the epoch. It is read from the running `fit` (`TrainerCall`).
+"""
 
 from __future__ import annotations
 
@@ -10,35 +15,36 @@ from .._compat import TrainerCall, keep_order, trainer_call
 
 
 class EpochOrder:
-    """Counts epochs, also in a `fit` that does not begin at epoch 0, and draws their orders.
+    """Counter of epochs with the random generator of each.
 
-    Within a `fit`, an epoch has the number that it has there. Another `fit` in the same process
-    goes on behind the epochs before, unless its `initial_epoch` says otherwise.
+    In the first `fit` of a process, an epoch has the number e that Keras gives it, also after
+    `initial_epoch`. A later `fit` continues the count: after n epochs, the number of its epoch e is
+    e + max(0, n - initial_epoch).
 
     Args:
-        seed: of all orders; taken from NumPy's generator if None.
+        seed: seed of all orders; None draws it from NumPy's global generator.
 
     Attributes:
         epoch: number of the next epoch.
-        skipped: batches of it that an earlier process has seen, of `forfit`.
+        skipped: number of its batches that an earlier process has used; `forfit` leaves them out.
     """
 
     def __init__(self, seed: int | None = None):
         self.seed = int(np.random.randint(2**31)) if seed is None else seed
         self.epoch = self.skipped = 0
-        self._base: int | None = None  # number of the epoch 0 of the running fit
+        self._base: int | None = None  # number of epoch 0 of the running fit
 
     def random(self, epoch: int) -> np.random.Generator:
-        """The generator of an epoch's order."""
+        """Return the random generator of an epoch."""
         return np.random.default_rng((self.seed, epoch))
 
     def advance(self) -> int:
-        """The number of the epoch that begins now."""
+        """Begin an epoch and return its number."""
         self.epoch += 1
         return self.epoch - 1
 
     def now(self, call: TrainerCall | None) -> int:
-        """The number of the epoch for which batches are made, by their index."""
+        """Return the number of the epoch for which a batch is asked by index."""
         if call is None or call.epoch is None:
             if call is not None and call.name == "fit":
                 self._base = None
@@ -49,7 +55,7 @@ class EpochOrder:
         return self.epoch
 
     def ended(self, dataset: Any) -> None:
-        """Called where Keras says that an epoch has ended, and once before the first one."""
+        """Count an epoch. Keras calls this at the end of each, and once before the first."""
         keep_order(dataset)
         call = trainer_call()
         if call is None:
@@ -60,41 +66,37 @@ class EpochOrder:
 
 
 def check_whole_epochs(call: TrainerCall | None, steps: int) -> None:
-    """Refuse epochs of another length in a `fit` that asks for batches by their index.
+    """Raise ValueError if `steps_per_epoch` of a `fit` is not the number of batches.
 
-    Raises:
-        ValueError: they would begin in the middle of an order, and after a restart elsewhere.
+    Such an epoch would begin in the middle of an order, and in another place after a restart.
     """
     asked = call.arguments.get("steps_per_epoch") if call and call.name == "fit" else None
     if asked in (None, steps) or call.arguments.get("epochs", 1) == 1:
         return
     raise ValueError(
-        f"fit got steps_per_epoch={asked} and a DataGenerator of {steps} batches, whose epochs it "
-        "would cut; use model.fit(generator.forfit(), steps_per_epoch=...), which goes on where it "
-        "stopped."
+        f"fit got steps_per_epoch={asked}, but an epoch of its DataGenerator has {steps} batches. "
+        "Use model.fit(generator.forfit(), steps_per_epoch=...), whose next epoch continues with "
+        "the following batches."
     )
 
 
 def check_resumed(call: TrainerCall | None, began_at: int) -> bool:
-    """Refuse a `fit` that resumes with batches from the beginning, drawn before it resumed.
+    """Raise ValueError if a resumed `fit` gets batches of epoch 0.
 
     Args:
-        call: the running one.
-        began_at: 0 where the batches began with the first of all.
+        call: the running call; None if unknown.
+        began_at: epoch and batch, added, at which `forfit` began; 0 is the first batch of all.
 
     Returns:
-        Whether the question is settled.
-
-    Raises:
-        ValueError: the batches are those of a first epoch.
+        True if the call tells its epoch, so that no further check is needed.
     """
     if call is None or call.epoch is None:
         return False
     resumed = call.arguments["initial_epoch"]
     if resumed and not began_at:
         raise ValueError(
-            f"fit resumes at epoch {resumed}, but forfit() began with the data of epoch 0: use "
-            "bert4keras.training.BackupAndRestore(directory, generator), made before forfit() is "
-            "drawn from, or give fit the generator itself."
+            f"fit resumes at epoch {resumed}, but forfit() began with the data of epoch 0. Make "
+            "bert4keras.training.BackupAndRestore(directory, generator) before the first batch is "
+            "taken from forfit(), or give fit the generator itself."
         )
     return True

@@ -1,4 +1,4 @@
-"""Ragged lists to arrays, and cutting sequences to a total length."""
+"""Padding of ragged lists to arrays, and truncation of sequences to a total length."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ def sequence_padding(
     multiple_of: int | None = None,
     dtype: str | np.dtype | None = None,
 ) -> np.ndarray:
-    """Pad (and cut) a list of sequences to one array.
+    """Pad (and truncate) a list of sequences to one array.
 
     Args:
         inputs: B sequences or arrays; the leading `seq_dims` axes may differ in size.
-        length: size of those axes; by default the largest size that occurs.
-        value: what is padded with.
+        length: size of these axes; by default the largest size that occurs, rounded up.
+        value: padding value.
         seq_dims: number of leading axes that are padded.
-        mode: "post" pads at the end, "pre" at the beginning; cutting is always at the end.
-        buckets: round a length that was not given up to the next of these.
-        multiple_of: round a length that was not given up to a multiple of this.
-        dtype: of the result; by default int32 for integers, float32 for floats.
+        mode: "post" pads at the end, "pre" at the beginning; truncation is always at the end.
+        buckets: increasing lengths; without `length`, round up to the next of them.
+        multiple_of: without `length`, round up to a multiple of this.
+        dtype: dtype of the result; by default int32 for integers, float32 for floats.
 
     Returns:
         Array of shape (B, length, ...).
@@ -36,11 +36,11 @@ def sequence_padding(
     if mode not in ("post", "pre"):
         raise ValueError(f"mode must be 'post' or 'pre', not {mode!r}.")
     if len(inputs) == 0:
-        raise ValueError("sequence_padding got no sequences, so it cannot know a shape.")
+        raise ValueError("sequence_padding got no sequences, so the shape is unknown.")
     if isinstance(length, (int, np.integer)):
         length = [length]
     if length is not None and len(length) != seq_dims:
-        raise ValueError(f"length must name {seq_dims} sizes, one for each padded axis.")
+        raise ValueError(f"length must have {seq_dims} sizes, one for each padded axis.")
     arrays = [np.asarray(x) for x in inputs]
     arrays = [a.astype("int32") if a.size == 0 and a.ndim == 1 else a for a in arrays]
     if any(a.ndim < seq_dims for a in arrays):
@@ -69,7 +69,7 @@ def sequence_padding(
 def round_up(
     length: int, buckets: Sequence[int] | None = None, multiple_of: int | None = None
 ) -> int:
-    """The next of the sorted `buckets`, then the next multiple; beyond the last bucket, as is."""
+    """Round up to the next of the sorted `buckets` (unless beyond the last), then to a multiple."""
     if buckets is not None and length <= buckets[-1]:
         length = buckets[bisect.bisect_left(buckets, length)]
     if multiple_of:
@@ -80,43 +80,53 @@ def round_up(
 def truncate_sequences(
     maxlen: int, indices: int | Sequence[int], *sequences: MutableSequence | None
 ) -> list[MutableSequence]:
-    """Take items away from the longest sequence until all together have at most `maxlen`.
+    """Remove items from the longest sequence until all together have at most `maxlen`.
+
+    Removing one item at a time from the (first) longest sequence, with N_s the lengths, ends with
+
+        kept_s = min(N_s, m) + (0 or 1),   sum of kept_s = maxlen
+
+    where m is the largest level with sum of min(N_s, m) <= maxlen, and the items that are still
+    missing to `maxlen` go to the last of the sequences longer than m. Removing k times the item at
+    index i >= 0 removes items [i, i + k); at index i < 0, the k items that end at i, inclusive.
 
     Args:
-        maxlen: items allowed in total.
-        indices: where an item is taken away, for all sequences or for each; -1 is the end, 0
-            the beginning, -2 spares a final [SEP].
-        sequences: lists, which are shortened in place; None is left out.
+        maxlen: largest total number of items.
+        indices: index at which items are removed, for all sequences or one for each; -1 is the
+            end, 0 the beginning, -2 keeps a final [SEP].
+        sequences: lists, truncated in place; None is skipped.
 
     Returns:
-        The lists.
+        The lists, without None.
+
+    Raises:
+        IndexError: a sequence has too few items before or behind the index.
     """
     if isinstance(indices, (int, np.integer)):
         indices = [indices] * len(sequences)
     if maxlen < 0 or len(indices) != len(sequences):
-        raise ValueError("maxlen must not be negative, and there must be one index a sequence.")
+        raise ValueError("maxlen must not be negative, and indices must have one per sequence.")
     pairs = [(s, i) for s, i in zip(sequences, indices, strict=True) if s is not None]
     lengths = _balanced_lengths([len(s) for s, _ in pairs], maxlen)
     for (sequence, index), kept in zip(pairs, lengths, strict=True):
         surplus = len(sequence) - kept
         if surplus == 0:
             continue
-        # Popping at one fixed index again and again removes a contiguous run.
         start = index if index >= 0 else len(sequence) + index + 1 - surplus
         if start < 0 or start + surplus > len(sequence):
             raise IndexError(
-                f"Cannot cut a sequence of {len(sequence)} items to {kept} at index {index}."
+                f"Cannot truncate a sequence of {len(sequence)} items to {kept} at index {index}."
             )
         del sequence[start : start + surplus]
     return [sequence for sequence, _ in pairs]
 
 
 def _balanced_lengths(lengths: list[int], maxlen: int) -> list[int]:
-    """Lengths after shortening the (first) longest by one until the sum is at most `maxlen`."""
+    """Return the lengths after truncation; see `truncate_sequences`."""
     if sum(lengths) <= maxlen:
         return lengths
     low, high = 0, max(lengths)
-    while high - low > 1:  # the largest level which all may keep
+    while high - low > 1:  # binary search of the level m
         middle = (low + high) // 2
         if sum(min(n, middle) for n in lengths) <= maxlen:
             low = middle
@@ -125,7 +135,9 @@ def _balanced_lengths(lengths: list[int], maxlen: int) -> list[int]:
     kept = [min(n, low) for n in lengths]
     spare = maxlen - sum(kept)
     longer = [i for i, n in enumerate(lengths) if n > low]
-    for i in longer[len(longer) - spare :] if spare else []:  # among equals the first lost first
+    for i in (
+        longer[len(longer) - spare :] if spare else []
+    ):  # the first of equals is shortened first
         kept[i] += 1
     return kept
 
@@ -134,7 +146,7 @@ def _common_shape(shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
     distinct = set(shapes)
     if len(distinct) > 1:
         raise ValueError(
-            f"Axes that are not padded differ in size: {sorted(distinct)}; raise seq_dims."
+            f"Axes that are not padded differ in size: {sorted(distinct)}. Raise seq_dims."
         )
     return distinct.pop()
 

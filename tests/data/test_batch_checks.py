@@ -118,7 +118,7 @@ def test_mean_squares_of_padding_need_a_mask():
 
 def test_class_weight_of_sequences():
     model = tagger("sgd", SparseCategoricalCrossentropy())
-    with pytest.raises(ValueError, match="class_weight takes one class a sample"):
+    with pytest.raises(ValueError, match="class_weight needs one class per sample"):
         model.fit(feeds(SAMPLES)["itself"](), class_weight={0: 1.0, 1: 2.0}, verbose=0)
 
 

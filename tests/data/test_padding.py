@@ -55,7 +55,7 @@ def test_rounding_of_the_length(options, length):
         (lambda: sequence_padding([[1]], seq_dims=2), "at least 2 axes"),
         (lambda: sequence_padding([np.ones((1, 1))], length=3, seq_dims=2), "2 sizes"),
         (lambda: truncate_sequences(-1, 0, [1]), "must not be negative"),
-        (lambda: truncate_sequences(1, [0], [1], [2]), "one index a sequence"),
+        (lambda: truncate_sequences(1, [0], [1], [2]), "one per sequence"),
     ],
 )
 def test_bad_input(call, message):
@@ -81,7 +81,7 @@ def test_truncation_pops_from_the_longest(sequences, maxlen, index):
     try:
         expected = popping(maxlen, index, sequences)
     except IndexError:
-        with pytest.raises(IndexError, match="Cannot cut"):
+        with pytest.raises(IndexError, match="Cannot truncate"):
             truncate_sequences(maxlen, index, *own)
         return
     assert truncate_sequences(maxlen, index, *own) == expected
