@@ -18,6 +18,7 @@ from .families import MODULES
 if TYPE_CHECKING:
     from .checkpoints import WeightTable
     from .models.transformer import Transformer
+    from .tokenizers.defaults import TokenizerDefaults
 
 Value = TypeVar("Value")
 _MODULE_OF = {name: module for module, names in MODULES.items() for name in names.split()}
@@ -58,6 +59,10 @@ class FamilyMapping(MutableMapping[str, Value]):
     def __len__(self) -> int:
         return len(list(iter(self)))
 
+    def names(self) -> list[str]:
+        """Return all names that may have a value, without importing any."""
+        return list(dict.fromkeys([*_MODULE_OF, *self._values]))
+
     def imported(self) -> list[str]:
         """Return the names of the families that have been imported, in order."""
         return sorted(self._values, key=lambda name: _ORDER.get(name, len(_ORDER)))
@@ -74,10 +79,13 @@ class Family:
 
 FAMILIES: FamilyMapping[Family] = FamilyMapping()
 TABLES: FamilyMapping[tuple[WeightTable, ...]] = FamilyMapping()
+TOKENIZERS: FamilyMapping[TokenizerDefaults] = FamilyMapping()
 
 
 def register_model(
-    *names: str, tables: Iterable[WeightTable] | str | None = None
+    *names: str,
+    tables: Iterable[WeightTable] | str | None = None,
+    tokenizer: TokenizerDefaults | None = None,
 ) -> Callable[[type[Transformer]], type[Transformer]]:
     """Class decorator that makes a `Transformer` known as `model=name` and `model_type`.
 
@@ -85,11 +93,14 @@ def register_model(
         *names: the family's names; the first is what a saved model says.
         tables: one checkpoint table per format; or the name of a family that has the same ones;
             None: those already registered under the first name, if any.
+        tokenizer: facts about the tokenizer of models of the first name that its files leave open.
     """
     shares = tables if isinstance(tables, str) else names[0]
     if tables is not None and shares is not tables:
         register_tables(names[0], tables)
     known = TABLES.get(shares, ())
+    if tokenizer is not None:
+        TOKENIZERS[names[0]] = tokenizer
 
     def register(cls: type[Transformer]) -> type[Transformer]:
         for name in names:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from .._schema import Only, Rate, Size
@@ -12,6 +13,7 @@ from ..config import TransformerConfig
 from ..layers import FactorizedTokenEmbedding
 from ..models.transformer import Transformer
 from ..registry import register_model
+from ..tokenizers.defaults import TokenizerDefaults, special_tokens
 from . import bert
 
 
@@ -111,7 +113,22 @@ class OneBlock(Transformer):
         return f"Transformer-{part}"
 
 
-@register_model("albert", tables=TABLES)
+def _sentencepiece_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "do_lower_case": config.get("do_lower_case", True),
+        "strip_accents": not config.get("keep_accents", False),
+        "plain_quotes": True,
+    }
+
+
+TOKENIZER = TokenizerDefaults(
+    "AlbertTokenizer",
+    special_tokens("[CLS]", "[SEP]", "<pad>", "<unk>", "[MASK]"),
+    _sentencepiece_options,
+)
+
+
+@register_model("albert", tables=TABLES, tokenizer=TOKENIZER)
 class ALBERT(OneBlock):
     """BERT with shared blocks and factorised embeddings.
 

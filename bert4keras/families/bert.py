@@ -6,6 +6,7 @@ from ..checkpoints.entries import NORM, TRAINING_STATE, rows, tied
 from ..checkpoints.table import TRANSPOSE, Ignored, Rename, WeightMap, WeightTable
 from ..models.transformer import Transformer
 from ..registry import register_model
+from ..tokenizers.defaults import TokenizerDefaults
 
 _EMBEDDINGS = (
     WeightMap("Embedding-Token/embeddings", "bert/embeddings/word_embeddings", per_token=True),
@@ -82,8 +83,10 @@ HUGGINGFACE = GOOGLE.renamed(
 
 TABLES = (HUGGINGFACE, GOOGLE)
 
+TOKENIZER = TokenizerDefaults("BertTokenizer", bert_vocab=True)
 
-@register_model("bert", "roberta_as_bert", "minilm", tables=TABLES)
+
+@register_model("bert", "roberta_as_bert", "minilm", tables=TABLES, tokenizer=TOKENIZER)
 class BERT(Transformer):
     """Post-norm encoder with learned positions and segments: the base assembler, unchanged.
 

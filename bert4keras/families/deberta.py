@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, ClassVar
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 import keras
 
@@ -16,6 +17,7 @@ from ..layers.disentangled_attention import TERMS
 from ..models.transformer import Transformer
 from ..positions import Learned, Position
 from ..registry import register_model
+from ..tokenizers.defaults import TokenizerDefaults, special_tokens
 from . import bert
 
 # What a value that does not fit should have been.
@@ -159,7 +161,20 @@ AUTHORS = HUGGINGFACE.renamed(
 TABLES = (HUGGINGFACE, AUTHORS)
 
 
-@register_model("deberta-v2", tables=TABLES)
+def _sentencepiece_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {"last_tokens": ("[MASK]",), "do_lower_case": config.get("do_lower_case", False)}
+
+
+TOKENIZER = TokenizerDefaults(
+    "DebertaV2Tokenizer",
+    special_tokens("[CLS]", "[SEP]", "[PAD]", "[UNK]", "[MASK]"),
+    _sentencepiece_options,
+    model_file="spm.model",
+    aliases=("deberta-v3",),
+)
+
+
+@register_model("deberta-v2", tables=TABLES, tokenizer=TOKENIZER)
 class DeBERTa(Transformer):
     """BERT whose attention keeps content and relative position apart.
 

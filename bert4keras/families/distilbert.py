@@ -11,6 +11,7 @@ from ..checkpoints.table import Rename
 from ..config import TransformerConfig
 from ..models.transformer import Transformer
 from ..registry import register_model
+from ..tokenizers.defaults import TokenizerDefaults
 from . import bert
 
 
@@ -74,7 +75,10 @@ HUGGINGFACE = bert.GOOGLE.without(
 TABLES = (HUGGINGFACE,)
 
 
-@register_model("distilbert", tables=TABLES)
+TOKENIZER = TokenizerDefaults("DistilBertTokenizer", bert_vocab=True)
+
+
+@register_model("distilbert", tables=TABLES, tokenizer=TOKENIZER)
 class DistilBERT(Transformer):
     """BERT, distilled.
 

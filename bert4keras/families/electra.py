@@ -11,6 +11,7 @@ from ..config import TransformerConfig
 from ..models.pretraining_heads import activation_of, dense
 from ..models.transformer import Transformer
 from ..registry import register_model
+from ..tokenizers.defaults import TokenizerDefaults
 from . import bert
 
 
@@ -89,7 +90,10 @@ TABLES = (HUGGINGFACE, GOOGLE)
 GENERATOR_TABLES = (HUGGINGFACE, GOOGLE_GENERATOR)
 
 
-@register_model("electra", tables=TABLES)
+TOKENIZER = TokenizerDefaults("ElectraTokenizer", bert_vocab=True)
+
+
+@register_model("electra", tables=TABLES, tokenizer=TOKENIZER)
 class ELECTRA(Transformer):
     """The discriminator; `with_discriminator` gives each token's probability of being replaced.
 

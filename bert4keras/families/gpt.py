@@ -21,6 +21,7 @@ from ..models.block import pre_norm, residual
 from ..models.pretraining_heads import vocabulary_scores
 from ..models.transformer import Transformer
 from ..registry import register_model
+from ..tokenizers.defaults import TokenizerDefaults, special_tokens
 from . import bert
 
 
@@ -183,7 +184,19 @@ GPT2_TABLES = (GPT2_HUGGINGFACE, GPT2_GOOGLE)
 GPT2_ML_TABLES = (GPT2_ML,)
 
 
-@register_model("gpt", "openai-gpt", tables=GPT_TABLES)
+GPT_TOKENIZER = TokenizerDefaults("OpenAIGPTTokenizer")
+GPT2_TOKENIZER = TokenizerDefaults(
+    "GPT2Tokenizer",
+    {
+        "pattern": "**",
+        "segments": (0, 0),
+        **special_tokens("<|endoftext|>", "<|endoftext|>", None, None, None),
+    },
+    byte_level_bpe=True,
+)
+
+
+@register_model("gpt", "openai-gpt", tables=GPT_TABLES, tokenizer=GPT_TOKENIZER)
 class GPT(Transformer):
     """BERT's blocks read from left to right; embeddings without norm, tied scores without head.
 
@@ -203,7 +216,7 @@ class GPT(Transformer):
         return vocabulary_scores(self, self.embed_tokens(x, reverse=True))
 
 
-@register_model("gpt2", tables=GPT2_TABLES)
+@register_model("gpt2", tables=GPT2_TABLES, tokenizer=GPT2_TOKENIZER)
 class GPT2(GPT):
     """GPT with the norms in front of the sub-blocks, and one at the end.
 

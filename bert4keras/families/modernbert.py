@@ -26,6 +26,7 @@ from ..models.pretraining_heads import dense, vocabulary_scores
 from ..models.transformer import Transformer
 from ..positions import Rotary
 from ..registry import register_model
+from ..tokenizers.defaults import TokenizerDefaults
 
 GLOBAL, LOCAL = "full_attention", "sliding_attention"
 THETAS = {GLOBAL: "global_rope_theta", LOCAL: "local_rope_theta"}
@@ -225,7 +226,10 @@ HUGGINGFACE = WeightTable(
 TABLES = (HUGGINGFACE,)
 
 
-@register_model("modernbert", tables=TABLES)
+TOKENIZER = TokenizerDefaults("ModernBERTTokenizer")
+
+
+@register_model("modernbert", tables=TABLES, tokenizer=TOKENIZER)
 class ModernBERT(Transformer):
     """ModernBERT.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from .._schema import Count, Positive, Size, TokenId
 from ..checkpoints.entries import tied
@@ -11,6 +13,7 @@ from ..config import TransformerConfig
 from ..models.transformer import Transformer
 from ..positions import LearnedFromPadding
 from ..registry import register_model
+from ..tokenizers.defaults import TokenizerDefaults, special_tokens
 from . import bert
 
 
@@ -50,7 +53,30 @@ HUGGINGFACE = bert.GOOGLE.without("NSP-Proba/*", "Embedding-Mapping/*").renamed(
 TABLES = (HUGGINGFACE,)
 
 
-@register_model("roberta", "xlm-roberta", "camembert", tables=TABLES)
+_OPTIONS = {
+    "pattern": "S*EE*E",
+    "segments": (0, 0),
+    **special_tokens("<s>", "</s>", "<pad>", "<unk>", "<mask>"),
+}
+
+
+def _sentencepiece_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {"first_tokens": ("<s>", "<pad>", "</s>", "<unk>"), "last_tokens": ("<mask>",)}
+
+
+TOKENIZER = TokenizerDefaults(
+    "RobertaTokenizer", _OPTIONS, byte_level_bpe=True, aliases=("bart", "longformer")
+)
+XLM_TOKENIZER = TokenizerDefaults(
+    "XLMRobertaTokenizer",
+    _OPTIONS,
+    _sentencepiece_options,
+    model_file="sentencepiece.bpe.model",
+)
+
+
+@register_model("xlm-roberta", tables="roberta", tokenizer=XLM_TOKENIZER)
+@register_model("roberta", "camembert", tables=TABLES, tokenizer=TOKENIZER)
 class RoBERTa(Transformer):
     """RoBERTa as its authors and Hugging Face have it.
 

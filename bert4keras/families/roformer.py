@@ -16,6 +16,7 @@ from ..models.pretraining_heads import dense, vocabulary_scores
 from ..models.transformer import Transformer
 from ..positions import Rotary
 from ..registry import register_model
+from ..tokenizers.defaults import TokenizerDefaults
 from . import bert
 
 
@@ -68,7 +69,10 @@ TABLES = (HUGGINGFACE, GOOGLE)
 V2_TABLES = (V2_GOOGLE,)
 
 
-@register_model("roformer", tables=TABLES)
+TOKENIZER = TokenizerDefaults("RoFormerTokenizer", word_splitter="jieba.cut(text, HMM=False)")
+
+
+@register_model("roformer", tables=TABLES, tokenizer=TOKENIZER)
 class RoFormer(Transformer):
     """BERT with rotary position embeddings.
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..checkpoints.hub import resolve
+from ..registry import TOKENIZERS
 from .added import AddedToken
 from .base import TokenizerBase
-from .directory import TokenizerFiles, read_added, read_names
-from .errors import TokenizerError, TokenizerNotFoundError
-from .families import (
-    CLASSES,
-    FRAMES,
-    LAYOUTS,
+from .classes import (
     check_class,
     find_family,
+    find_family_of_file,
     is_generic_class,
+    known_families,
 )
+from .directory import TokenizerFiles, read_added, read_names
+from .errors import TokenizerError, TokenizerNotFoundError
 from .post_processor import read_template
 from .saving import CONFIG, MODEL_FILES, arguments, dump
 from .schema import check_vocab_ids
@@ -34,9 +34,6 @@ from .subword import (
 )
 from .wordpiece import Tokenizer
 from .wordpiece_files import word_piece_options
-
-# File name -> family, for names that only one family uses.
-_FAMILIES = {"sentencepiece.bpe.model": "xlm-roberta", "spm.model": "deberta-v2"}
 
 
 def load_tokenizer(
@@ -158,18 +155,19 @@ def _load_byte_pair(
             "supported. Use a tokenizer.json of the same checkpoint."
         )
     guess = "roberta" if "<mask>" in vocab else "gpt2" if "<|endoftext|>" in vocab else None
-    family = _family(family, files, guess, path)
-    if family not in ("roberta", "gpt2"):
+    family = _family(family, files, lambda: guess, path)
+    defaults = TOKENIZERS[family]
+    if not defaults.byte_level_bpe:
         raise TokenizerError(f"{path} is of byte-level BPE, which {family} does not use.")
     config = files.config
     content = byte_pair_content(
         vocab, _read_merges(files, vocab), bool(config.get("add_prefix_space"))
     )
     # As in transformers, blanks before this token belong to it.
-    mask = [AddedToken("<mask>", lstrip=True, special=True)] if "<mask>" in vocab else []
-    mask = mask if family == "roberta" else []
+    has_mask = defaults.options["token_mask"] == "<mask>" and "<mask>" in vocab
+    mask = [AddedToken("<mask>", lstrip=True, special=True)] if has_mask else []
     content["added_tokens"] = [token.as_json() for token in read_added(files, mask, vocab)]
-    template = dict(FRAMES[family])
+    template = dict(defaults.options)
     if config.get("add_eos_token"):
         raise TokenizerError(
             f"add_eos_token of {files.path('tokenizer_config.json')} is not supported with "
@@ -226,24 +224,18 @@ def _load_sentencepiece(
 ) -> SpTokenizer:
     """Load a SentencePiece model with the ids of its family, and compare those of the files."""
     path = files.path(name)
-    config = files.config
-    family = _family(family, files, _FAMILIES.get(name), path)
-    if family not in LAYOUTS:
+    family = _family(family, files, lambda: find_family_of_file(name), path)
+    defaults = TOKENIZERS[family]
+    if defaults.sentencepiece is None:
         raise TokenizerError(f"{path} is a SentencePiece model, which {family} does not use.")
-    layout = dict(LAYOUTS[family])
     _refuse_settings(files)
-    if family == "t5" and config.get("extra_ids") is not None:
-        layout["last_tokens"] = [f"<extra_id_{i}>" for i in reversed(range(config["extra_ids"]))]
-    if family in ("albert", "deberta-v2"):
-        layout["do_lower_case"] = config.get("do_lower_case", layout.get("do_lower_case", False))
-    if "keep_accents" in config and family == "albert":
-        layout["strip_accents"] = not config["keep_accents"]
-    plain = SpTokenizer(path, **{**FRAMES[family], **layout, **read_names(files)})
+    layout = {**defaults.options, **defaults.sentencepiece(files.config)}
+    plain = SpTokenizer(path, **{**layout, **read_names(files)})
     added = read_added(files, (), plain.vocab)
     layout["added_tokens"] = sorted(added, key=lambda token: token.id)
     made = plain
     if added or options:
-        made = SpTokenizer(path, **{**FRAMES[family], **layout, **read_names(files), **options})
+        made = SpTokenizer(path, **{**layout, **read_names(files), **options})
     wrong = [token for token in added if made.vocab.get(token.content) != token.id]
     if wrong and not {"keep_tokens", "first_tokens", "last_tokens"} & options.keys():
         token = wrong[0].content
@@ -268,29 +260,32 @@ def _refuse_settings(files: TokenizerFiles) -> None:
         )
 
 
-def _family(given: str | None, files: TokenizerFiles, guess: str | None, path: Path) -> str:
+def _family(
+    given: str | None, files: TokenizerFiles, guess: Callable[[], str | None], path: Path
+) -> str:
     """Return the family: given, or of the class, else of config.json, else guessed.
 
     Args:
         given: family that the caller named.
         files: files of the directory.
-        guess: family that the files suggest, used if nothing names one.
+        guess: function that returns the family which the files suggest; called if nothing names one.
         path: the file that needs a family, for messages.
     """
     named = [given] if given else [files.class_name, files.model_type]
     named = [name for name in named if name and (given or not is_generic_class(name))]
     found = [find_family(name) for name in named if find_family(name)]
-    if found[:2] == ["t5", "mt5"]:  # mT5 has the class of T5, but no sentinels
-        found = ["mt5"]
+    if found and files.class_name in TOKENIZERS[found[-1]].other_classes:
+        found = found[-1:]
     if found and (given or found[0] != find_family(files.class_name or "")):
-        files.family_from_model = CLASSES[found[0]]
-    if not found and not named and guess:
-        found = [guess]
+        files.family_from_model = TOKENIZERS[found[0]].class_name
+    guessed = None if found or named else guess()
+    if guessed:
+        found = [guessed]
     if not found:
         raise TokenizerError(
             f"Which special tokens belong to {path}? "
             f"{'Nothing beside it says so' if not named else f'{named[0]!r} is not known'}. "
             "Tokenizer.from_pretrained(directory, family=...) names a family like it: "
-            f"{', '.join(FRAMES)}."
+            f"{', '.join(known_families())}."
         )
     return found[0]

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from .classes import is_generic_class
 from .directory import TokenizerFiles, read_added, read_names
 from .errors import TokenizerError
-from .families import is_generic_class
 from .post_processor import read_template
 from .saving import CONFIG
 from .subword import added_of, model_vocab

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from bert4keras.tokenizers import SpTokenizer, SubwordTokenizer, Tokenizer
-from bert4keras.tokenizers.families import find_family
+from bert4keras.tokenizers.classes import find_family
 
 pytestmark = pytest.mark.spread
 

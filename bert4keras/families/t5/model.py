@@ -22,6 +22,7 @@ from ...models.transformer import Context, Transformer
 from ...positions import T5Buckets
 from ...registry import register_model, register_tables
 from .config import T5Config, T511Config
+from .tokenizer import MT5_TOKENIZER, TOKENIZER
 from .weights import MT5_TABLES, TABLES
 
 register_tables("t5", TABLES)
@@ -142,7 +143,7 @@ def encoder_inputs(inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {**mine, **{name: inputs[name] for name in ("condition",) if name in inputs}}
 
 
-@register_model("t5", "t5.1.0")
+@register_model("t5", "t5.1.0", tokenizer=TOKENIZER)
 class T5(T5Decoder):
     """Encoder and decoder in one model, with inputs `Encoder-Input-Token`, `Decoder-Input-Token`.
 
@@ -216,7 +217,7 @@ class T511Decoder(T5Decoder):
     config_class = T511Config
 
 
-@register_model("mt5", "mt5.1.1")
+@register_model("mt5", "mt5.1.1", tokenizer=MT5_TOKENIZER)
 @register_model("t5.1.1", tables="t5")
 class T511(T5):
     """T5 with gated feed-forward layers and a head of its own.
