@@ -37,6 +37,7 @@ FORBIDDEN = {
     **{part: {"checkpoints"} for part in ("config", "masks", "positions", "layers")},
     "checkpoints": set(RANKS) - {"config"},
     "optimizers": MODEL_CODE - {"optimizers", "config"} | {"data", "display"},
+    "registry": MODEL_CODE - {"families"} | {"tokenizers"},
 }
 FACADES = ("backend", "snippets")  # import paths of old, which the core itself never uses
 
@@ -47,6 +48,8 @@ def import_offences(source: str, module: str, is_package: bool = False) -> list[
     part = part_of(module)
     for line, name, at_import, is_relative in imports(ast.parse(source), module, is_package):
         root, target = name.split(".")[0], part_of(name)
+        if module == "bert4keras.families":  # so that looking a name up imports one family
+            found.append(f"{module}:{line} imports {name}; it is only a list")
         if root in BACKENDS and at_import:
             found.append(f"{module}:{line} imports {root} at module top")
         if name.startswith("keras.src") and part != "_compat":
@@ -125,8 +128,12 @@ def test_example_length(path):
         ("bert4keras.layers.attention", "import bert4keras.masks", "masks by its full name"),
         ("bert4keras.layers", "def f():\n  from bert4keras import masks", "by its full name"),
         ("bert4keras.masks", "from .positions import Position", "imports positions"),
-        ("bert4keras.models.bert", "from ..training import Evaluator", "imports training"),
-        ("bert4keras.models.bert", "def f():\n  from ..tasks import tagging", "imports tasks"),
+        ("bert4keras.families.bert", "from ..training import Evaluator", "imports training"),
+        ("bert4keras.families.bert", "def f():\n  from ..tasks import tagging", "imports tasks"),
+        ("bert4keras.models.build", "from ..families.bert import BERT", "imports families"),
+        ("bert4keras.checkpoints.table", "from ..families.bert import TABLES", "imports families"),
+        ("bert4keras.tokenizers.classes", "from ..families import bert", "imports families"),
+        ("bert4keras.registry", "from .models import Backbone", "imports models"),
         ("bert4keras.generation.loop", "from ..tasks import sql", "imports tasks"),
         ("bert4keras.checkpoints.transfer", "from ..layers import attention", "imports layers"),
         ("bert4keras.layers.embeddings", "from .. import checkpoints", "imports checkpoints"),
@@ -134,7 +141,7 @@ def test_example_length(path):
         ("bert4keras.tokenizers.wordpiece", "from ..layers import X", "imports layers"),
         ("bert4keras.display", "from .losses import X", "imports losses"),
         ("bert4keras.optimizers.lamb", "from ..training import X", "imports training"),
-        ("bert4keras.models.bert", "from ..backend import keras", "imports the facade backend"),
+        ("bert4keras.families.bert", "from ..backend import keras", "imports the facade backend"),
         ("bert4keras.layers.attention", "import tensorflow as tf", "tensorflow at module top"),
         ("bert4keras.data.padding", "try:\n  import jax.numpy\nexcept X: pass", "jax at module"),
         ("bert4keras.snippets", "class A:\n  from torch import nn", "torch at module top"),
@@ -152,7 +159,10 @@ def test_offending_import_is_found(module, source, offence):
     [
         ("bert4keras.layers", "from .attention import A", True),
         ("bert4keras.layers.attention", "from ..masks import Mask\nimport keras", False),
-        ("bert4keras.models.bert", "from ..checkpoints import load", False),
+        ("bert4keras.families.bert", "from ..checkpoints import load", False),
+        ("bert4keras.families.bert", "from ..models.transformer import Transformer", False),
+        ("bert4keras.tokenizers.classes", "from ..registry import TOKENIZERS", False),
+        ("bert4keras.registry", "from .families import MODULES", False),
         ("bert4keras.training.gradients", "def f():\n  import tensorflow", False),
         ("bert4keras.training", "if TYPE_CHECKING:\n  import tensorflow", True),
         ("bert4keras.checkpoints.readers", "from ..config import X", False),
@@ -163,6 +173,11 @@ def test_offending_import_is_found(module, source, offence):
 )
 def test_proper_import_passes(module, source, is_package):
     assert import_offences(source, module, is_package) == []
+
+
+def test_the_list_of_families_imports_nothing():
+    (found,) = import_offences("from . import bert", "bert4keras.families", is_package=True)
+    assert "it is only a list" in found
 
 
 def test_excessive_size_is_found():
@@ -183,7 +198,10 @@ import bert4keras
 import numpy as np, keras
 for name in bert4keras.__all__:
     getattr(bert4keras, name)
+families = lambda: sorted(name for name in sys.modules if name.startswith("bert4keras.families."))
+assert families() == [], families()
 model = bert4keras.build_transformer_model(checkpoint)
+assert families() == ["bert4keras.families.bert"], families()
 ids = np.array([[2, 5, 6, 3]], "int32")
 outputs = np.asarray(keras.ops.convert_to_numpy(model([ids, ids * 0])))
 assert outputs.shape[:2] == (1, 4) and np.isfinite(outputs).all(), outputs

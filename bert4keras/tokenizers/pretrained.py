@@ -268,7 +268,7 @@ def _family(
     Args:
         given: family that the caller named.
         files: files of the directory.
-        guess: function that returns the family which the files suggest; called if nothing names one.
+        guess: function that returns the family that the files suggest, if nothing names one.
         path: the file that needs a family, for messages.
     """
     named = [given] if given else [files.class_name, files.model_type]
