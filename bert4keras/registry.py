@@ -95,14 +95,16 @@ def register_model(
             None: those already registered under the first name, if any.
         tokenizer: facts about the tokenizer of models of the first name that its files leave open.
     """
-    shares = tables if isinstance(tables, str) else names[0]
-    if tables is not None and shares is not tables:
+    if tables is not None and not isinstance(tables, str):
         register_tables(names[0], tables)
-    known = TABLES.get(shares, ())
     if tokenizer is not None:
         TOKENIZERS[names[0]] = tokenizer
 
     def register(cls: type[Transformer]) -> type[Transformer]:
+        # Looked up here: of stacked decorators, all are evaluated before the first is applied.
+        if isinstance(tables, str) and tables not in TABLES:
+            raise ValueError(f"register_model({names[0]!r}, tables={tables!r}): no such tables.")
+        known = TABLES.get(tables if isinstance(tables, str) else names[0], ())
         for name in names:
             FAMILIES[name] = Family(name, cls, known)
         return cls

@@ -74,6 +74,21 @@ def test_a_third_party_shares_tables_and_describes_its_tokenizer(wordy, tmp_path
     assert Tokenizer.from_pretrained(tmp_path).tokenize("word") == ["[CLS]", "word", "[SEP]"]
 
 
+@pytest.mark.parametrize("family", [name for name in NAMES if name not in TABLES])
+def test_names_without_tables_of_their_own_share_them(family):
+    shared = "mt5" if family.startswith("mt5") else "t5" if family.startswith("t5") else "bert"
+    shared = {"xlm-roberta": "roberta", "camembert": "roberta", "openai-gpt": "gpt"}.get(
+        family, "gau_alpha" if family == "gau-alpha" else shared
+    )
+    assert FAMILIES[family].tables == TABLES[shared]
+
+
+def test_tables_that_do_not_exist():
+    with pytest.raises(ValueError, match="register_model\\('wordy', tables='words'\\): no such"):
+        register_model("wordy", tables="words")(Transformer)
+    assert "wordy" not in FAMILIES
+
+
 def test_tables_of_a_family_are_replaced():
     before = TABLES["ernie"]
     try:
