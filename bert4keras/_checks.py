@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from ._compat import check_when_run
+from ._compat import check_at_runtime
 
 _CHECKED = contextvars.ContextVar("ids are checked", default=True)
 
@@ -45,7 +45,7 @@ def check_ids(ids: Any, limit: int, message: str) -> Any:
     try:
         found = np.asarray(ids)
     except Exception:  # each backend has its own error for "this is symbolic" or "on a GPU"
-        return check_when_run(
+        return check_at_runtime(
             ids,
             lambda ids: ops.logical_or(ids < 0, ids >= limit),
             lambda ids: check_ids(ids, limit, message),

@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import ops
 
-from ._compat import raise_when_run
+from ._compat import raise_at_runtime
 
 
 def sparse_labels(y_true: Any, scores: Any, who: str) -> tuple[Any, Any]:
@@ -48,7 +48,7 @@ def check_labels(labels: Any, count: Any, who: str, what: str = "classes") -> No
         ValueError: a label out of range; names the range.
     """
     last = f"0 to {count - 1}" if isinstance(count, int) else "less than their number"
-    raise_when_run(
+    raise_at_runtime(
         ops.any(labels >= count),
         f"{who} got a label out of range: {what} are {last}; below 0 is no label.",
     )

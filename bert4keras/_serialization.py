@@ -17,7 +17,7 @@ from typing import Any
 
 import keras
 
-from ._compat import inner_layers, note_loaded, object_loaded_as
+from ._compat import inner_layers, object_loaded_as, remember_loaded
 
 PACKAGE = "bert4keras"
 QUANTIZED, _STORES = "quantized", "_stores_quantization"
@@ -254,5 +254,5 @@ class HasStorableMethods:
 
     def build_from_config(self, config: Mapping[str, Any]) -> None:
         config = dict(config)
-        note_loaded(self, config.pop("identity", None))
+        remember_loaded(self, config.pop("identity", None))
         super().build_from_config(config)

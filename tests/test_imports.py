@@ -10,6 +10,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import keras
@@ -66,6 +67,58 @@ def import_offences(source: str, module: str, is_package: bool = False) -> list[
     return found
 
 
+def private_names(sources: Iterable[str]) -> set[str]:
+    """Names of the private attributes of other objects that sources read, `sys` aside."""
+    return {
+        name
+        for source in sources
+        for owner, name, _ in private_reads(ast.parse(source))
+        if owner not in ("self", "sys")
+    }
+
+
+def private_reads(tree: ast.AST) -> Iterator[tuple[str, str, int]]:
+    """Yield (object, name, line) of each `object._name` and `getattr(object, "_name")`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            owner, name = node.value, node.attr
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "setattr"):
+            owner, name = node.args[0], getattr(node.args[1], "value", "")
+        else:
+            continue
+        if isinstance(name, str) and re.match("_[^_]", name):
+            yield ast.unparse(owner), name, node.lineno
+
+
+def defined_names(source: str) -> set[str]:
+    """All names that a module defines or assigns, as variable, attribute, function or class."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            found.add(node.name)
+        elif isinstance(getattr(node, "ctx", None), ast.Store):
+            found.add(getattr(node, "id", None) or getattr(node, "attr", ""))
+    return found
+
+
+OURS = [p.read_text(encoding="utf-8") for p in SOURCES if "_compat" not in p.parts]
+COMPAT = [p.read_text(encoding="utf-8") for p in SOURCES if "_compat" in p.parts]
+# Private attributes of Keras that `_compat` wraps, and those that can only be our own.
+KERAS_PRIVATE = private_names(COMPAT)
+OWN = set().union(*map(defined_names, OURS)) | {"_replace", "_asdict", "_fields"}
+
+
+def private_offences(source: str, module: str) -> list[str]:
+    """Name each private attribute that `source` reads and that is none of the package's own."""
+    if part_of(module) == "_compat":
+        return []
+    return [
+        f"{module}:{line} reads {owner}.{name}, which is not ours: wrap it in _compat"
+        for owner, name, line in private_reads(ast.parse(source))
+        if owner != "sys" and (name in KERAS_PRIVATE or name not in OWN)
+    ]
+
+
 def size_offences(source: str, name: str, max_lines: int = MAX_FILE) -> list[str]:
     """Name the file, and each function in it, that is too long."""
     text = Source(name, source)
@@ -85,7 +138,8 @@ def test_structure(path):
     is_package = path.name == "__init__.py"
     source = path.read_text(encoding="utf-8")
     module = dotted.removesuffix(".__init__")
-    assert import_offences(source, module, is_package) + size_offences(source, dotted) == []
+    offences = import_offences(source, module, is_package) + private_offences(source, module)
+    assert offences + size_offences(source, dotted) == []
 
 
 # What changes settings of the whole process, which are those of the user's program.
@@ -178,6 +232,33 @@ def test_proper_import_passes(module, source, is_package):
 def test_the_list_of_families_imports_nothing():
     (found,) = import_offences("from . import bert", "bert4keras.families", is_package=True)
     assert "it is only a list" in found
+
+
+def test_compat_wraps_private_attributes_of_keras():
+    assert {"_flatten_layers", "_nodes_by_depth", "_track_variable", "_layout"} <= KERAS_PRIVATE
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("layers = model._flatten_layers()", "model._flatten_layers"),
+        ("def build(self):\n  self._track_variable(x)", "self._track_variable"),
+        ("x = getattr(variable, '_layout', None)", "variable._layout"),
+        ("model._initial_epoch = 3", "model._initial_epoch"),
+        ("mean = model._loss_tracker.result()", "model._loss_tracker"),  # not even in _compat
+    ],
+)
+def test_private_attribute_of_keras_is_found(source, name):
+    (found,) = private_offences(source, "bert4keras.training.step")
+    assert f"reads {name}, which is not ours" in found
+    assert private_offences(source, "bert4keras._compat.graph") == []
+
+
+@pytest.mark.parametrize(
+    "line", ["self._state.swapped", "span._replace(start=1)", "sys._getframe(1)"]
+)
+def test_private_attribute_of_ours_passes(line):
+    assert private_offences(line, "bert4keras.training.step") == []
 
 
 def test_excessive_size_is_found():

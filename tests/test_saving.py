@@ -12,6 +12,7 @@ from keras import ops
 
 import bert4keras
 from bert4keras import losses, optimizers
+from bert4keras._compat import inner_layers
 from bert4keras._serialization import BoundMethod, LateMethod
 from bert4keras.tasks import reading, tagging
 from bert4keras.training import FGM, RegularizedModel
@@ -232,7 +233,7 @@ def test_quantized_models(tmp_path, mode, alone):
 
 def test_kinds_of_quantization_that_need_data_are_refused(tmp_path):
     model = tiny.build({"num_hidden_layers": 1})
-    layer = next(one for one in model._flatten_layers() if one.name == "query")
+    layer = next(one for one in inner_layers(model) if one.name == "query")
     layer._dtype_policy = keras.dtype_policies.get("gptq/4/-1_from_float32")
     with pytest.raises(ValueError, match=r"query` is quantized by gptq.*save_weights\(model"):
         bert4keras.save_model(model, tmp_path / "m.keras")
@@ -240,7 +241,7 @@ def test_kinds_of_quantization_that_need_data_are_refused(tmp_path):
 
 def test_lora_is_merged(tmp_path):
     model = tiny.build({"num_hidden_layers": 1})
-    dense = [one for one in model._flatten_layers() if isinstance(one, keras.layers.Dense)]
+    dense = [one for one in inner_layers(model) if isinstance(one, keras.layers.Dense)]
     for layer in dense:
         layer.enable_lora(2)
         layer.lora_kernel_b.assign(RNG.normal(size=layer.lora_kernel_b.shape))

@@ -13,7 +13,13 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from .._compat import TrainerCall, compiled_with, keras_mask, padding_ids
+from .._compat import (
+    TrainerCall,
+    compiled_losses_and_metrics,
+    keras_mask,
+    padding_ids,
+    wrapped_function,
+)
 from .collate import Collator, flatten_sample, is_sample, unflatten_sample
 
 _PADDING: weakref.WeakKeyDictionary[keras.Model, list] = weakref.WeakKeyDictionary()
@@ -227,7 +233,7 @@ def labels_of(batch: Any) -> Any:
 
 def _compiled_by_output(call: TrainerCall, labels: Any, count: int) -> list[list[tuple[Any, Any]]]:
     """Return for each array of labels its losses and metrics, with `keras.losses` or `.metrics`."""
-    loss, metrics = compiled_with(call.model)
+    loss, metrics = compiled_losses_and_metrics(call.model)
     names = list(getattr(call.model, "output_names", None) or ["output"])
     keys = [str(key) for key in labels] if isinstance(labels, dict) else names
     groups = []
@@ -245,7 +251,7 @@ def _is_keras_own(item: Any, module: Any) -> bool:
     if isinstance(item, str) and item in ("accuracy", "acc", "crossentropy", "ce"):
         return True
     resolved = module.get(item) if isinstance(item, str) else item
-    own = getattr(resolved, "fn", None) or getattr(resolved, "_fn", None) or resolved
+    own = wrapped_function(resolved)
     return (getattr(own, "__module__", "") or "").startswith("keras.")
 
 
@@ -264,7 +270,7 @@ def _misreads(item: Any, ignored: IgnoredLabels, masked: bool, module: Any) -> b
         resolved = item
     else:
         resolved = module.get(item) if isinstance(item, str) else item
-        own = getattr(resolved, "fn", None) or getattr(resolved, "_fn", None) or resolved
+        own = wrapped_function(resolved)
         if not _is_keras_own(item, module) or isinstance(own, keras.metrics.Mean):
             return False
     ignore_class = getattr(resolved, "ignore_class", None)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .._compat import TrainerCall, keep_order, trainer_call
+from .._compat import TrainerCall, disable_shuffle, trainer_call
 
 
 class EpochOrder:
@@ -56,7 +56,7 @@ class EpochOrder:
 
     def ended(self, dataset: Any) -> None:
         """Count an epoch. Keras calls this at the end of each, and once before the first."""
-        keep_order(dataset)
+        disable_shuffle(dataset)
         call = trainer_call()
         if call is None:
             self.epoch += 1

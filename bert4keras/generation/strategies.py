@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from .._compat import DrawnSeed
+from .._compat import FixedSeed
 from .._scores import is_masked, lowest
 from .processors import History
 
@@ -196,7 +196,7 @@ class Sample(Strategy):
         import keras
 
         logits = _keep_top(logits / self.temperature, self.top_k, self.top_p)
-        seed = DrawnSeed(ops.cast(ops.take(state["seeds"], step, axis=0), "uint32"))
+        seed = FixedSeed(ops.cast(ops.take(state["seeds"], step, axis=0), "uint32"))
         noise = keras.random.uniform(logits.shape, 1e-20, 1.0, seed=seed)
         return ops.argmax(logits - ops.log(-ops.log(noise)), axis=-1)  # Gumbel-max trick
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 import keras
 from keras import ops
 
-from .._compat import DrawnSeed, fused_attention_takes
+from .._compat import FixedSeed, fused_attention_supports
 from .._scores import lowest
 from .._serialization import revive, serializable
 from .._types import KeyValues, Shape, Tensor
@@ -210,7 +210,7 @@ class MultiHeadAttention(CarriesMask, keras.layers.Layer):
             key_positions=key_positions,
             dropout=rate,
             # Drawn here, so that a recomputation drops the same probabilities.
-            seed=DrawnSeed(self.seed_generator.next()) if rate else None,
+            seed=FixedSeed(self.seed_generator.next()) if rate else None,
         )
         tensors = {"query": query, "key": key, "value": value}
         tensors |= {"bias": total(bias, scores), "relative": relative}
@@ -239,7 +239,7 @@ class MultiHeadAttention(CarriesMask, keras.layers.Layer):
         key_positions: Tensor | None,
         relative: Tensor | None,
         dropout: float,
-        seed: DrawnSeed | None,
+        seed: FixedSeed | None,
     ) -> AttentionOutput:
         """Compute the attention itself: scores, probabilities, weighted values.
 
@@ -257,7 +257,7 @@ class MultiHeadAttention(CarriesMask, keras.layers.Layer):
         own = self.position_scores(query=query, key=key, relative=relative, **places)
         bias, dtype = total(bias, own), keras.backend.standardize_dtype(query.dtype)
         fusable = self.fusable and not self.return_scores and not dropout
-        if fusable and fused_attention_takes(dtype):
+        if fusable and fused_attention_supports(dtype):
             if bias is not None and mask is not None:
                 # Keras' fused attention takes only one of the two on torch.
                 bias, mask = ops.where(mask, ops.cast(bias, dtype), lowest(dtype)), None

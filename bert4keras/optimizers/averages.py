@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, ClassVar
 
-from .._compat import assign_where, move_towards
+from .._compat import assign_if, assign_lerp
 from .._serialization import serializable
 from .extension import Extension, WeightUpdate
 
@@ -54,7 +54,7 @@ class Lookahead(Extension):
                 slow.assign(update.value(index))
 
         first = update.optimizer.updates % self.steps == 0
-        assign_where(first, start, self.touched(state, update))
+        assign_if(first, start, self.touched(state, update))
 
     def end(self, state: Any, update: WeightUpdate) -> None:
         def sync() -> None:
@@ -62,7 +62,7 @@ class Lookahead(Extension):
                 update.assign(index, slow + self.step_size * (update.value(index) - slow))
 
         last = update.optimizer.updates % self.steps == self.steps - 1
-        assign_where(last, sync, self.touched(state, update))
+        assign_if(last, sync, self.touched(state, update))
 
     @staticmethod
     def touched(state: Any, update: WeightUpdate) -> list[Any]:
@@ -111,11 +111,11 @@ class EMA(Extension):
 
         if not self.bias_correction:
             variables = [*state.values(), *map(update.variable, state)]
-            assign_where(update.optimizer.updates == 0, start, variables)
+            assign_if(update.optimizer.updates == 0, start, variables)
 
     def end(self, state: Any, update: WeightUpdate) -> None:
         for index, average in state.items():
-            move_towards(average, update.value(index), 1 - self.momentum)
+            assign_lerp(average, update.value(index), 1 - self.momentum)
 
     def scale(self, updates: int) -> float:
         """By what the stored averages are multiplied after so many updates."""

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from .._compat import assign_where
+from .._compat import assign_if, calls_of_apply, layout, track_variable, variable_index
 from .._serialization import revive, serializable
 from .averages import EMA
 from .checks import as_extension, check_extensions, check_inner
@@ -101,14 +101,14 @@ class ExtendedOptimizer(keras.optimizers.Optimizer):
                 made[index] = self.add_variable(
                     shape=variable.shape,
                     dtype="float32" if dtype in ("float16", "bfloat16") else dtype,
-                    layout=getattr(variable, "_layout", None),
+                    layout=layout(variable),
                     name=f"{slot_name(self.paths[index])}{name}",
                 )
         return made
 
     def track(self, variable: Any) -> None:
         """Make a variable, such as a random state, part of the optimizer's."""
-        self._track_variable(variable)
+        track_variable(self, variable)
 
     def inner_slots(self) -> dict[int | None, list[Any]]:
         """The inner optimizer's variables, such as moments, of each of the model's, by name.
@@ -143,7 +143,7 @@ class ExtendedOptimizer(keras.optimizers.Optimizer):
     @property
     def updates(self) -> Any:
         """Updates before the present one that were made with these extensions."""
-        return ops.floor_divide(self._iterations, self._accumulation_steps)
+        return ops.floor_divide(calls_of_apply(self), self._accumulation_steps)
 
     @property
     def learning_rate(self) -> Any:
@@ -167,7 +167,7 @@ class ExtendedOptimizer(keras.optimizers.Optimizer):
             self._update(gradients)
         else:
             self._accumulate(gradients)
-        self._iterations.assign_add(1)
+        calls_of_apply(self).assign_add(1)
 
     def _by_index(
         self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None
@@ -176,7 +176,7 @@ class ExtendedOptimizer(keras.optimizers.Optimizer):
             indices: Sequence[int] = range(len(self.model_variables))
         else:
             try:
-                indices = [self._get_variable_index(v) for v in trainable_variables]
+                indices = [variable_index(self, v) for v in trainable_variables]
             except KeyError:
                 raise ValueError(
                     "ExtendedOptimizer: it was built for other variables; make and compile a new "
@@ -205,8 +205,8 @@ class ExtendedOptimizer(keras.optimizers.Optimizer):
             for total in sums.values():
                 total.assign(ops.zeros(total.shape, total.dtype))
 
-        full = self._iterations % self._accumulation_steps == self._accumulation_steps - 1
-        assign_where(full, update, [*self.model_variables, *self.variables])
+        full = calls_of_apply(self) % self._accumulation_steps == self._accumulation_steps - 1
+        assign_if(full, update, [*self.model_variables, *self.variables])
 
     def _update(self, gradients: dict[int, Any]) -> None:
         """One update of the weights, by the inner optimizer within the extensions."""

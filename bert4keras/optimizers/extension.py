@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from keras import ops
 
-from .._compat import move_towards
+from .._compat import assign_lerp
 from .._serialization import Configurable
 from .paths import as_patterns, matching
 
@@ -51,7 +51,7 @@ class WeightUpdate:
         """Take back a part of the update since `keep_old`; 1 gives the old weights exactly."""
         variable, old = self.variable(index), self.old_value(index)
         if variable.constraint is None:
-            move_towards(variable, old, part)
+            assign_lerp(variable, old, part)
         else:
             self.assign(index, old + (1 - part) * (self.value(index) - old))
 

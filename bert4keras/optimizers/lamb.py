@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from .._compat import variable_index
 from .._serialization import serializable
 from .paths import as_list, as_patterns, excluded
 
@@ -89,7 +90,7 @@ class LAMB(keras.optimizers.Optimizer):
         )
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        index, dtype = self._get_variable_index(variable), variable.dtype
+        index, dtype = variable_index(self, variable), variable.dtype
         m, v = self._momentums[index], self._velocities[index]
         gradient = ops.cast(gradient, dtype)
         self.assign_add(m, (gradient - m) * (1 - self.beta_1))

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from .._compat import resume_at, seed_states
+from .._compat import seed_states, start_at_epoch
 from .._files import atomic_file
 from ..data import DataGenerator
 from ..saving import save_weights
@@ -81,12 +81,12 @@ class BackupAndRestore(keras.callbacks.Callback):
         if len(states) == len(saved):
             for state, value in zip(states, saved, strict=True):
                 state.assign(np.array(value, "int64").astype(state.dtype))
-        resume_at(self.model, self._state["epoch"])
+        start_at_epoch(self.model, self._state["epoch"])
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         if self._first is None:
             self._first, self._state = epoch, None
-            resume_at(self.model, 0)  # or the next fit would begin there too
+            start_at_epoch(self.model, 0)  # or the next fit would begin there too
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         weights = f"epoch-{epoch + 1:05d}.weights.h5"

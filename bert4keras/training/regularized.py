@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from .._compat import calls, full_precision, is_functional
+from .._compat import full_precision, inner_layers, is_functional, layer_calls
 from .._serialization import revive, serializable
 from ..saving import AtomicSave
 from .gradients import loss_scale, variable_values
@@ -98,7 +98,7 @@ class RegularizedModel(AtomicSave, keras.Model):
                 f"{name} compares class probabilities, but this model has {len(self.outputs)} "
                 f"outputs: {', '.join(self.output_names)}. Give it a model with the one it is for."
             )
-        again = [one.name for one in self._flatten_layers() if getattr(one, "remat", False)]
+        again = [one.name for one in inner_layers(self) if getattr(one, "remat", False)]
         if technique.role == "penalty" and again and keras.backend.backend() != "jax":
             raise ValueError(
                 f"{name} differentiates twice, which {keras.backend.backend()} cannot do through "
@@ -107,7 +107,7 @@ class RegularizedModel(AtomicSave, keras.Model):
             )
         layer = getattr(technique, "layer", None)
         if layer is not None:
-            uses = sum(operation.name == layer for operation, _, _ in calls(self))
+            uses = sum(operation.name == layer for operation, _, _ in layer_calls(self))
             if uses != 1:
                 names = ", ".join(one.name for one in self.layers)
                 raise ValueError(
@@ -296,10 +296,10 @@ def check_techniques(techniques: Any) -> tuple[Technique, ...]:
 
 def embedding_calls(model: keras.Model, name: str) -> list[Any]:
     """The symbolic outputs of the embedding layer of this name where it reads ids."""
-    found = [out for layer, x, out in calls(model) if layer.name == name and is_lookup(x)]
+    found = [out for layer, x, out in layer_calls(model) if layer.name == name and is_lookup(x)]
     if not found:
         kind = keras.layers.Embedding
-        layers = {layer.name for layer, _, _ in calls(model) if isinstance(layer, kind)}
+        layers = {layer.name for layer, _, _ in layer_calls(model) if isinstance(layer, kind)}
         inside = [layer.name for layer in model.layers if isinstance(layer, keras.Model)]
         hint = (
             f" It calls the models {', '.join(inside)} as layers; build it on their outputs \

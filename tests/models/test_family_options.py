@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from bert4keras._compat import inner_layers
 from bert4keras.masks import LM, Mask, Window
 from bert4keras.models import build_transformer_model
 from helpers import tiny
@@ -140,7 +141,7 @@ def test_recomputation_changes_nothing(family, monkeypatch):
         model.compile(keras.optimizers.SGD(1.0), "mse")
         y = np.random.default_rng(1).normal(size=(2, LENGTH, tiny.SIZES["hidden_size"]))
         keras.utils.set_random_seed(1)
-        for layer in model._flatten_layers():
+        for layer in inner_layers(model):
             if hasattr(layer, "seed_generator"):
                 layer.seed_generator.state.assign([1, 2])
         recomputed = 0

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from ..._compat import raise_when_run
+from ..._compat import raise_at_runtime
 from ..._labels import check_labels
 from ..._scores import FORBIDDEN
 from ..._serialization import HasStorableMethods, function_of, storable_method
@@ -154,7 +154,7 @@ class SequenceLabelling(EndsMask, HasStorableMethods, keras.layers.Layer):
         """
         scores, mask = read_scores(scores, mask)
         wrong = ops.logical_not(ops.all(scores < float("inf"), axis=-1))
-        raise_when_run(
+        raise_at_runtime(
             ops.any(ops.logical_and(wrong, mask)),
             f"{self.name} got scores that are NaN or infinity, so there are no best labels.",
         )

@@ -1,0 +1,68 @@
+"""Private API of Keras, and differences between backends that the package has to know.
+
+Only this package may import `keras.src` or read a private attribute of an object of Keras. Each
+function says what the public API lacks, so that it can be removed once Keras has it.
+"""
+
+from .checks import check_at_runtime, raise_at_runtime
+from .graph import (
+    flat_inputs,
+    inner_layers,
+    is_functional,
+    layer_calls,
+    padding_ids,
+    run_graph,
+)
+from .masks import keras_mask, set_keras_mask, with_implicit_mask, with_mask_of
+from .numerics import FixedSeed, fused_attention_supports
+from .saving import object_loaded_as, remember_loaded, seed_states
+from .trainer import (
+    TrainerCall,
+    compiled_losses_and_metrics,
+    disable_shuffle,
+    start_at_epoch,
+    trainer_call,
+    wrapped_function,
+)
+from .variables import (
+    assign_if,
+    assign_lerp,
+    calls_of_apply,
+    full_precision,
+    layout,
+    track_variable,
+    variable_index,
+)
+
+__all__ = [
+    "FixedSeed",
+    "TrainerCall",
+    "assign_if",
+    "assign_lerp",
+    "calls_of_apply",
+    "check_at_runtime",
+    "compiled_losses_and_metrics",
+    "disable_shuffle",
+    "flat_inputs",
+    "full_precision",
+    "fused_attention_supports",
+    "inner_layers",
+    "is_functional",
+    "keras_mask",
+    "layer_calls",
+    "layout",
+    "object_loaded_as",
+    "padding_ids",
+    "raise_at_runtime",
+    "remember_loaded",
+    "run_graph",
+    "seed_states",
+    "set_keras_mask",
+    "start_at_epoch",
+    "track_variable",
+    "trainer_call",
+    "variable_index",
+    "with_implicit_mask",
+    "with_mask_of",
+    "wrapped_function",
+]
