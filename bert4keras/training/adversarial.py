@@ -1,27 +1,32 @@
-"""Adversarial training and the gradient penalty, on the vectors that a batch looks up.
+"""Adversarial training and the gradient penalty, on the embedding vectors of a batch.
 
-The perturbation is added to what the embedding layer returns, not to its matrix. So nothing has to
-be restored, a tied output matrix is left alone, and two places of one token move apart. (The
-articles move the row of the matrix: all places of a token by the sum of their gradients.)
+The perturbation is added to the output of the embedding layer, not to its matrix. So nothing has to
+be restored, a tied output matrix is not changed, and two positions with the same token get
+different perturbations. (The articles change the row of the matrix: all positions with a token move
+by the sum of their gradients.)
 """
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from keras import ops
 
 from .._serialization import serializable
+from .._types import Tensor
 from .techniques import Technique, global_norm, rescaled
+
+if TYPE_CHECKING:
+    from .step import TrainingStep
 
 
 @serializable
 @dataclasses.dataclass(frozen=True)
 class FGM(Technique):
-    """Fast gradient method: train on the batch as it is and where its loss rises fastest.
+    """Fast gradient method: also train on the batch moved to where its loss rises fastest.
 
-        d    = epsilon g / |g|,      g = gradient of the loss L with respect to the vectors E
+        d    = epsilon g / |g|,      g = dL/dE, the gradient of the loss L by the vectors E
         loss = L(E) + L(E + d)
 
     |g| is the norm over all vectors of the batch together. d is a constant: nothing is
@@ -29,8 +34,8 @@ class FGM(Technique):
 
     Args:
         epsilon: |d|; 0 switches the technique off.
-        clean: also train on the batch as it is, the classic form. False is that of the author of
-            bert4keras, L(E + d) alone.
+        clean: also train on the batch without perturbation, as in the article. False minimises only
+            L(E + d), as the author of bert4keras does.
 
     Raises:
         ValueError: a negative epsilon.
@@ -51,20 +56,28 @@ class FGM(Technique):
     def active(self) -> bool:
         return self.epsilon > 0
 
-    def perturbation(self, step: Any, vectors: list[Any], gradients: list[Any]) -> list[Any]:
-        """What is added to the vectors, given the gradients at the batch as it is."""
+    def perturbation(
+        self, step: TrainingStep, vectors: list[Tensor], gradients: list[Tensor]
+    ) -> list[Tensor]:
+        """Return d, of the shapes of the vectors.
+
+        Args:
+            step: the step.
+            vectors: E, (B, T, D) for each call of the embedding layer.
+            gradients: dL/dE, without perturbation.
+        """
         return rescaled(gradients, self.epsilon)
 
 
 @serializable
 @dataclasses.dataclass(frozen=True)
 class PGD(FGM):
-    """Projected gradient descent: FGM in several smaller steps, which stay within a ball.
+    """Projected gradient descent: FGM in several smaller steps, projected onto a ball.
 
-        d_0 = 0,   d_k+1 = P(d_k + alpha g_k / |g_k|),   g_k the gradient at E + d_k
+        d_0 = 0,   d_k+1 = P(d_k + alpha g_k / |g_k|),   g_k = dL/dE at E + d_k
 
-    where P shrinks what is longer than epsilon to epsilon. A step costs two thirds of a plain
-    training step, the first one nothing.
+    where P scales a longer perturbation down to length epsilon. Each step but the first costs two
+    thirds of a plain training step; the first uses the gradient of the unperturbed batch.
 
     Args:
         epsilon: radius of the ball; 0 switches the technique off.
@@ -86,7 +99,9 @@ class PGD(FGM):
         super().__post_init__()
         self.require(alpha=0, steps=1)
 
-    def perturbation(self, step: Any, vectors: list[Any], gradients: list[Any]) -> list[Any]:
+    def perturbation(
+        self, step: TrainingStep, vectors: list[Tensor], gradients: list[Tensor]
+    ) -> list[Tensor]:
         found = self.projected(rescaled(gradients, self.alpha))
         for _ in range(self.steps - 1):
             _, gradients, _ = step.value_and_detached_grads(perturbed(vectors, found))
@@ -94,8 +109,8 @@ class PGD(FGM):
             found = self.projected([a + b for a, b in zip(found, further, strict=True)])
         return found
 
-    def projected(self, tensors: list[Any]) -> list[Any]:
-        """The nearest point of the ball."""
+    def projected(self, tensors: list[Tensor]) -> list[Tensor]:
+        """Project onto the ball: return its nearest point."""
         factor = ops.minimum(1.0, self.epsilon / ops.maximum(global_norm(tensors), 1e-30))
         return [tensor * factor for tensor in tensors]
 
@@ -103,11 +118,11 @@ class PGD(FGM):
 @serializable
 @dataclasses.dataclass(frozen=True)
 class GradientPenalty(Technique):
-    """Keep the loss flat around the vectors: loss = L + epsilon / 2 |dL/dE|^2.
+    """Gradient penalty: loss = L + epsilon / 2 |dL/dE|^2, which keeps the loss flat around E.
 
-    The square is the sum over all vectors of the batch, L the mean over the batch: as in the
-    article, so that the penalty falls with the batch size. It is differentiated twice; a loss or
-    layer whose second derivative is not right (the CRF's) is not for it.
+    The square is summed over all vectors of the batch, and L is the mean over the batch, as in the
+    article; so the penalty falls with the batch size. The loss is differentiated twice, which is
+    refused for a loss without a correct second derivative, such as that of the CRF.
 
     Args:
         epsilon: weight; 0 switches the technique off.
@@ -131,12 +146,12 @@ class GradientPenalty(Technique):
     def active(self) -> bool:
         return self.epsilon > 0
 
-    def penalty(self, gradients: list[Any]) -> Any:
-        """The term, given the gradients with respect to the vectors."""
+    def penalty(self, gradients: list[Tensor]) -> Tensor:
+        """Return the term of the loss, given dL/dE."""
         squares = (ops.sum(ops.square(ops.cast(x, "float32"))) for x in gradients)
         return 0.5 * self.epsilon * sum(squares)
 
 
-def perturbed(vectors: list[Any], perturbation: list[Any]) -> list[Any]:
-    """Vectors plus a perturbation in float32."""
+def perturbed(vectors: list[Tensor], perturbation: list[Tensor]) -> list[Tensor]:
+    """Add a perturbation in float32 to vectors, in the dtype of the vectors."""
     return [x + ops.cast(d, x.dtype) for x, d in zip(vectors, perturbation, strict=True)]

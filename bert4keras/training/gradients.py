@@ -1,30 +1,33 @@
-"""Gradients of any function: the one thing of automatic differentiation that `keras.ops` lacks."""
+"""Gradients of any function, which `keras.ops` lacks: one function per use, for each backend."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
+from .._types import Tensor
+
 
 def value_and_grad(
-    function: Callable[..., Any], tensors: Sequence[Any], has_aux: bool = False
-) -> tuple[Any, list[Any]]:
-    """The value of a scalar function and its gradients, eagerly or within a compiled function.
+    function: Callable[..., Any], tensors: Sequence[Tensor], has_aux: bool = False
+) -> tuple[Any, list[Tensor]]:
+    """Compute the value of a scalar function and its gradients, eagerly or in a compiled function.
 
-    The gradients can be differentiated in their turn: by the trainer, or by another call of this.
+    The gradients can be differentiated again, by the trainer or by another call of this function.
 
     Args:
         function: called as `function(*tensors)`; returns a float scalar.
-        tensors: float tensors, no variables. What else the function reads is held constant.
-        has_aux: the function returns a pair, of the scalar and of tensors that come back as they
-            are; so does this, in place of the value.
+        tensors: float tensors, no variables. Anything else that the function reads is constant.
+        has_aux: the function returns a pair of the scalar and a structure of tensors, and so does
+            `value_and_grad` in place of the value.
 
     Returns:
-        The value, and for each tensor a gradient of its shape: zero where the value does not
-        depend on it.
+        The value, and for each tensor a gradient of its shape; zero where the value does not
+        depend on the tensor.
     """
     backend = keras.backend.backend()
     if backend == "tensorflow":
@@ -46,7 +49,8 @@ def value_and_grad(
     import torch
 
     outside = torch.is_grad_enabled()
-    with torch.enable_grad(), twice_differentiable(outside):  # Keras predicts without
+    # `predict` of Keras disables gradients.
+    with torch.enable_grad(), _attention_with_second_derivative(outside):
         tensors = [
             tensor if outside and tensor.requires_grad else tensor.detach().requires_grad_()
             for tensor in tensors
@@ -64,10 +68,8 @@ def value_and_grad(
     return result, list(gradients)
 
 
-def twice_differentiable(wanted: bool) -> Any:
-    """A context in which torch takes attention with a second derivative, which the fused lacks."""
-    import contextlib
-
+def _attention_with_second_derivative(wanted: bool) -> contextlib.AbstractContextManager[Any]:
+    """Return a context in which torch avoids fused attention, which has no second derivative."""
     if not wanted:
         return contextlib.nullcontext()
     from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -77,23 +79,24 @@ def twice_differentiable(wanted: bool) -> Any:
 
 def value_and_detached_grads(
     function: Callable[..., Any],
-    tensors: Sequence[Any],
-    variables: Sequence[Any],
+    tensors: Sequence[Tensor],
+    variables: Sequence[keras.Variable],
     of_variables: bool = False,
-) -> tuple[tuple[Any, Any], list[Any], list[Any]]:
-    """The value of a function, and gradients that nothing is differentiated through: the cheap way.
+) -> tuple[tuple[Tensor, Any], list[Tensor], list[Tensor | None]]:
+    """Compute a value and detached gradients (no second derivatives), which is cheaper.
 
     Args:
-        function: called as `function(tensors, values)`, where `values` stands for the variables:
-            None where they are to be read themselves, else (JAX) tensors that belong into a
-            `keras.StatelessScope`. Returns a pair, of a float scalar and of other tensors.
+        function: called as `function(tensors, values)`; returns a pair of a float scalar and other
+            tensors. `values` are the values of the variables, to be set in a
+            `keras.StatelessScope` (JAX), or None: the function reads the variables themselves.
         tensors: float tensors.
         variables: all trainable variables that the function reads.
-        of_variables: whether their gradients are wanted too.
+        of_variables: also compute the gradients of the variables.
 
     Returns:
-        What the function returned, the gradients of the tensors (zero where nothing depends on
-        one), and those of the variables (None there), as constants.
+        The result of the function, the gradients of the tensors (zero where the value does not
+        depend on one), and those of the variables (None there, and an empty list if they are not
+        wanted). All are constants.
     """
     backend = keras.backend.backend()
     tensors = [ops.stop_gradient(tensor) for tensor in tensors]
@@ -132,24 +135,24 @@ def value_and_detached_grads(
     return result, gradients, found[count:]
 
 
-def _detached(tensor: Any) -> Any:
+def _detached(tensor: Tensor | None) -> Tensor | None:
     return None if tensor is None else ops.stop_gradient(tensor)
 
 
-def variable_values(variables: Sequence[Any]) -> list[Any] | None:
-    """What variables hold, where a nested `keras.StatelessScope` has to be told (JAX), or None."""
+def variable_values(variables: Sequence[keras.Variable]) -> list[Tensor] | None:
+    """Return the values of variables on JAX, where a nested scope must be given them; else None."""
     if keras.backend.backend() != "jax":
         return None
     return [variable.value for variable in variables]
 
 
-def loss_scale(optimizer: Any, state: Sequence[Any]) -> Any:
-    """The factor by which an optimizer scales the loss, float32.
+def loss_scale(optimizer: keras.optimizers.Optimizer | None, state: Sequence[Any]) -> Tensor:
+    """Return the factor by which an optimizer scales the loss, a float32 scalar.
 
     Args:
-        optimizer: a built `keras.Optimizer`, or None.
-        state: what `train_step` is given before the data: nothing, or (JAX) one tuple of trainable,
-            other, optimizer's and metrics' variables.
+        optimizer: a built optimizer, or None.
+        state: the arguments of `train_step` before the data: none, or (JAX) one tuple with the
+            values of the trainable, other, optimizer and metric variables.
     """
     one = ops.ones((), "float32")
     if optimizer is None:
@@ -162,7 +165,7 @@ def loss_scale(optimizer: Any, state: Sequence[Any]) -> Any:
 
 
 def random_state() -> list[Any]:
-    """The random state that no Keras variable holds: torch's own, from which its dropout draws."""
+    """Return the random state outside of Keras variables: torch's own, which its dropout uses."""
     if keras.backend.backend() != "torch":
         return []
     import torch
@@ -172,7 +175,7 @@ def random_state() -> list[Any]:
 
 
 def set_random_state(state: Sequence[Any]) -> None:
-    """Go on from a `random_state`, so that the same numbers are drawn again."""
+    """Restore a `random_state`, so that the same numbers are drawn again."""
     if not state:
         return
     import torch

@@ -1,26 +1,31 @@
-"""What regularising techniques are: value objects that say what one batch's loss is."""
+"""Base classes of the regularising techniques: value objects that define the loss of a batch."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import keras
 from keras import ops
 
 from .._serialization import Configurable
+from .._types import Tensor
+
+if TYPE_CHECKING:
+    from .step import TrainingStep
 
 
 class Technique(Configurable):
-    """One way to regularise training, given to `RegularizedModel`.
+    """A way to regularise training, given to `RegularizedModel`.
 
     Attributes:
-        role: techniques of one role exclude each other. "objective" decides what the loss of a
-            batch is as a function of the looked-up vectors, "adversarial", "penalty" and
-            "consistency" add to it.
-        active: False for a technique which its own numbers switch off.
-        one_output: whether the model must have a single output, of class probabilities or scores.
-        own_loss: whether the loss must be the compiled one alone, not one made inside the model.
+        role: at most one technique of each role can be used. The "objective" defines the loss of a
+            batch as a function of the embedding vectors; "adversarial", "penalty" and
+            "consistency" each add a term to it.
+        active: False for a technique that its own numbers switch off.
+        one_output: True if the model must have one output, of class probabilities or scores.
+        own_loss: True if the loss must be the one given to `compile`, not one made by a layer.
     """
 
     role: ClassVar[str]
@@ -29,10 +34,11 @@ class Technique(Configurable):
 
     @property
     def active(self) -> bool:
+        """False if the technique's own numbers switch it off."""
         return True
 
     def require(self, **bounds: float) -> None:
-        """Refuse numbers below a bound, or that are none."""
+        """Raise a ValueError for an argument that is below its bound or not a number."""
         for name, bound in bounds.items():
             value = getattr(self, name)
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -51,36 +57,36 @@ class Objective(Technique):
 
     role: ClassVar[str] = "objective"
 
-    def prepare_batch(self, step: Any) -> None:
-        """Change `step.inputs`, `step.labels`, `step.weights`, before anything runs."""
+    def prepare_batch(self, step: TrainingStep) -> None:
+        """Change `step.inputs`, `step.labels` and `step.weights` before the first forward pass."""
 
-    def change_output(self, step: Any, layer: Any, output: Any) -> Any:
-        """What the model goes on with in place of what a layer returned."""
+    def change_output(self, step: TrainingStep, layer: keras.layers.Layer, output: Any) -> Any:
+        """Return the tensors that replace the output of a layer in a forward pass."""
         return output
 
-    def loss(self, step: Any, outputs: Any) -> Any:
-        """The loss, a scalar, given the model's outputs."""
+    def loss(self, step: TrainingStep, outputs: Any) -> Tensor:
+        """Return the loss, a scalar, of the model's outputs."""
         return step.model_loss(step.labels, outputs, step.weights)
 
     def metric_outputs(self, outputs: Any) -> Any:
-        """The outputs that metrics see: one row per row of the batch that came in."""
+        """Return the outputs for the metrics: one row for each row of the original batch."""
         return outputs
 
 
-def on_tensors(function: Any, structure: Any) -> Any:
-    """A function on each tensor of a structure, which may be None or have None in it."""
+def on_tensors(function: Callable[[Tensor], Tensor], structure: Any) -> Any:
+    """Apply a function to each tensor of a structure; None stays None."""
     return keras.tree.map_structure(lambda x: None if x is None else function(x), structure)
 
 
-def global_norm(tensors: list[Any]) -> Any:
-    """The Euclidean norm of all numbers of some tensors together, a float32 scalar."""
+def global_norm(tensors: list[Tensor]) -> Tensor:
+    """Return the Euclidean norm of several tensors as one vector, a float32 scalar."""
     return ops.sqrt(sum(ops.sum(ops.square(ops.cast(x, "float32"))) for x in tensors))
 
 
-def rescaled(tensors: list[Any], norm: float) -> list[Any]:
-    """Tensors brought to a joint norm; zeros where they have none (all zero, or not finite)."""
+def rescaled(tensors: list[Tensor], norm: float) -> list[Tensor]:
+    """Scale tensors to a global norm; zeros if they are all zero or one is not finite."""
     tensors = [ops.cast(tensor, "float32") for tensor in tensors]
-    # By the largest first, so that no square underflows.
+    # Divide by the largest number first, so that no square underflows.
     largest = ops.max(ops.stack([ops.max(ops.abs(tensor)) for tensor in tensors]))
     usable = ops.logical_and(largest > 0, ops.isfinite(largest))
     largest = ops.where(usable, largest, 1.0)
