@@ -1,4 +1,14 @@
-"""A model that is trained with adversarial, consistency or mixing techniques."""
+"""A model whose `fit` uses adversarial training, a gradient penalty, consistency or mixup.
+
+Keras computes the gradients of a step by itself: it calls the model, then `compute_loss`, and
+differentiates the result. A `RegularizedModel` fits its several forward passes into that:
+
+1. `train_step` keeps the batch, because `call` gets only its inputs.
+2. `call` runs all passes (`TrainingStep.run`) and keeps the loss; it returns outputs for metrics.
+3. `compute_loss` returns the loss that was kept.
+
+So the loops of all backends, gradient accumulation, loss scaling and callbacks work as usual.
+"""
 
 from __future__ import annotations
 
@@ -22,30 +32,31 @@ ROLES = ("objective", "adversarial", "penalty", "consistency")
 
 @serializable
 class RegularizedModel(AtomicSave, keras.Model):
-    """A functional model with the same layers and weights, whose `fit` uses techniques.
+    """A functional model that shares layers and weights with another and trains with techniques.
 
         model = RegularizedModel(model, [FGM(epsilon=1.0)])
         model.compile("adam", "sparse_categorical_crossentropy")
         model.fit(...)
 
-    `evaluate`, `predict` and weight files are those of the plain model, which stays usable as
-    `plain`. Saved to a `.keras` file it comes back as it is, with its techniques;
-    `save_model(model.plain, path)` saves the model alone.
+    `evaluate`, `predict` and weight files are those of the plain model, which can still be used as
+    `plain`. A `.keras` file of a `RegularizedModel` has its techniques too;
+    `save_model(model.plain, path)` saves only the model.
 
-    Techniques combine: `RDrop` or `Mixup` say what the loss of a batch is, and `FGM` or `PGD`,
-    `GradientPenalty` and `VAT` add to whatever it is. All act on the vectors that the embedding
-    layer looks up, never on its matrix. The loss reported in training is all that is minimised.
+    Techniques can be combined: `RDrop` or `Mixup` defines the loss of a batch, and `FGM` or `PGD`,
+    `GradientPenalty` and `VAT` add terms to it. All act on the vectors that the embedding layer
+    looks up, never on its matrix. The loss reported in training is the sum that is minimised.
 
     Args:
         model: functional model, such as `keras.Model(bert.input, head(bert.output))`.
-        techniques: what to use, at most one of a kind.
+        techniques: at most one of each role, see `Technique`.
         embedding: name of the layer whose looked-up vectors are perturbed.
         **kwargs: of `keras.Model`, such as `name`.
 
     Raises:
-        TypeError: a model that is not functional, a technique that is none.
-        ValueError: no or contradicting techniques, a layer that is not there or looks nothing up, a
-            model that is regularised already, outputs or a loss that a technique cannot use.
+        TypeError: the model is not functional, or a technique is not a `Technique`.
+        ValueError: no techniques, or techniques that exclude each other; a layer that does not
+            exist or looks up no ids; a model that is a `RegularizedModel` already; outputs or a
+            loss that a technique cannot use.
 
     Example:
         >>> model = RegularizedModel(model, [RDrop(alpha=4), FGM(epsilon=0.5)])
@@ -62,7 +73,8 @@ class RegularizedModel(AtomicSave, keras.Model):
         super().__init__(model.input, model.output, **{"name": model.name, **kwargs})
         self.techniques = check_techniques(techniques)
         symbols = embedding_calls(self, embedding)
-        # Kept apart: nothing that Keras would save or count as layers of this model.
+        # In a namespace, which Keras does not track: else it would save these models and layers
+        # as parts of this one.
         self._untracked = types.SimpleNamespace(plain=model, data=None, result=None, scope=None)
         self._untracked.lookup_model = keras.Model(self.inputs, symbols)
         self._untracked.embedding = self.get_layer(embedding)
@@ -73,7 +85,7 @@ class RegularizedModel(AtomicSave, keras.Model):
 
     @property
     def plain(self) -> keras.Model:
-        """The model without techniques; it has the same layers and weights."""
+        """The model without techniques, with the same layers and weights."""
         return self._untracked.plain
 
     @property
@@ -83,11 +95,11 @@ class RegularizedModel(AtomicSave, keras.Model):
 
     @property
     def lookup_model(self) -> keras.Model:
-        """From the inputs to what the embedding layer returns for ids."""
+        """Model from the inputs to the vectors that the embedding layer returns for ids."""
         return self._untracked.lookup_model
 
     def technique(self, role: str) -> Technique | None:
-        """The technique of this role, unless its numbers switch it off."""
+        """Return the technique of a role, or None if there is none or its numbers disable it."""
         found = (one for one in self.techniques if one.role == role and one.active)
         return next(found, None)
 
@@ -96,14 +108,14 @@ class RegularizedModel(AtomicSave, keras.Model):
         if technique.one_output and len(self.outputs) != 1:
             raise ValueError(
                 f"{name} compares class probabilities, but this model has {len(self.outputs)} "
-                f"outputs: {', '.join(self.output_names)}. Give it a model with the one it is for."
+                f"outputs: {', '.join(self.output_names)}. Give it a model with one output."
             )
-        again = [one.name for one in inner_layers(self) if getattr(one, "remat", False)]
-        if technique.role == "penalty" and again and keras.backend.backend() != "jax":
+        remat = [one.name for one in inner_layers(self) if getattr(one, "remat", False)]
+        if technique.role == "penalty" and remat and keras.backend.backend() != "jax":
             raise ValueError(
                 f"{name} differentiates twice, which {keras.backend.backend()} cannot do through "
-                f"what is computed again: {', '.join(again)}. Build the model without `remat`, or "
-                "use JAX. FGM differentiates once."
+                f"layers that are recomputed: {', '.join(remat)}. Build the model without `remat`, "
+                "use JAX, or use FGM, which differentiates once."
             )
         layer = getattr(technique, "layer", None)
         if layer is not None:
@@ -111,12 +123,14 @@ class RegularizedModel(AtomicSave, keras.Model):
             if uses != 1:
                 names = ", ".join(one.name for one in self.layers)
                 raise ValueError(
-                    f"{name}: the model uses a layer {layer!r} {uses} times, not once. It has: "
-                    f"{names}."
+                    f"{name}: the model calls a layer {layer!r} {uses} times, but it must be once. "
+                    f"Layers of the model: {names}."
                 )
 
     def compile(self, optimizer="rmsprop", loss=None, *args, metrics=None, **kwargs):
-        """As of `keras.Model`. With `VAT`, `metrics` are weighted: rows without a label count 0.
+        """Configure training, like `keras.Model.compile`.
+
+        With `VAT`, `metrics` become `weighted_metrics`, so that rows without a label count 0.
 
         Raises:
             ValueError: a loss that one of the techniques cannot use.
@@ -125,14 +139,14 @@ class RegularizedModel(AtomicSave, keras.Model):
             name = type(technique).__name__
             if technique.own_loss and loss is None:
                 raise ValueError(
-                    f"{name} needs the labels as targets and a loss in `compile`: what a layer "
-                    "makes of labels among the inputs cannot be mixed."
+                    f"{name} needs the labels as targets and a loss in `compile`: a loss that a "
+                    "layer computes from labels among the inputs cannot be mixed."
                 )
-            head = getattr(loss, "__self__", None)
-            if technique.role == "penalty" and not getattr(head, "twice_differentiable", True):
+            if technique.role == "penalty" and not twice_differentiable(loss):
                 raise ValueError(
                     f"{name} differentiates the loss twice, which the loss of a "
-                    f"{type(head).__name__} does not allow. FGM differentiates once."
+                    f"{type(loss.__self__).__name__} does not allow. Use FGM, which differentiates "
+                    "once."
                 )
         if self.reads_unlabelled and metrics and not kwargs.get("weighted_metrics"):
             kwargs["weighted_metrics"], metrics = metrics, None
@@ -145,11 +159,11 @@ class RegularizedModel(AtomicSave, keras.Model):
 
     @property
     def reads_unlabelled(self) -> bool:
-        """Tell whether rows with a label below 0 are used: `VAT` trains on them without one."""
+        """True if rows with a label below 0, which means no label, are trained on (`VAT`)."""
         return any(technique.role == "consistency" for technique in self.techniques)
 
     def train_step(self, *args):
-        """One step of `fit`; the data come last, after what JAX keeps outside of the model."""
+        """Run one step of `fit`; the batch is the last argument, after the state of JAX."""
         if not any(technique.active for technique in self.techniques):
             return super().train_step(*args)
         self._untracked.data, self._untracked.scale = (
@@ -179,12 +193,13 @@ class RegularizedModel(AtomicSave, keras.Model):
             return result
         y, sample_weight = self._labelled(y, sample_weight)
         loss = None
-        if result is None or self.loss is not None:  # the losses of several outputs are metrics
+        # Also with a result if there are several outputs, whose losses Keras reports as metrics.
+        if result is None or self.loss is not None:
             loss = self.plain_loss(x, y, y_pred, sample_weight, training)
         return loss if result is None else result
 
     def plain_loss(self, x, y, y_pred, sample_weight, training):
-        """The compiled loss, and what layers and weights add."""
+        """Return the compiled loss plus the losses of layers and weight regularizers."""
         return super().compute_loss(x, y, y_pred, sample_weight, training)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
@@ -195,7 +210,11 @@ class RegularizedModel(AtomicSave, keras.Model):
         return y, y_pred, sample_weight
 
     def _labelled(self, y, weights):
-        """Labels and weights in which rows without a label count 0 and the others for them."""
+        """Return labels and weights for the loss of rows that have a label.
+
+        With K of B rows labelled, weights are B / K for these and 0 for the others, so that the
+        mean over B rows is the mean over the labelled ones. Labels below 0 become 0.
+        """
         if not self.reads_unlabelled or y is None:
             return y, weights
         known = ops.cast(y, "float32") >= 0
@@ -212,7 +231,7 @@ class RegularizedModel(AtomicSave, keras.Model):
 
     @property
     def losses(self):
-        """In a step those of the pass that runs, else as of `keras.Model`."""
+        """Losses of layers and weight regularizers; within a step, those of the running pass."""
         scope = self._untracked.scope if hasattr(self, "_untracked") else None
         if scope is None:
             return super().losses
@@ -221,10 +240,10 @@ class RegularizedModel(AtomicSave, keras.Model):
 
     @contextlib.contextmanager
     def state(self, values: list[Any] | None) -> Iterator[keras.StatelessScope]:
-        """A scope in which the model runs and nothing is written to it.
+        """Open a scope in which the model can run without assigning to its variables.
 
         Args:
-            values: what stands for the trainable variables; None reads these.
+            values: values of the trainable variables; None: their own.
         """
         mapping = []
         if values is not None:
@@ -232,11 +251,13 @@ class RegularizedModel(AtomicSave, keras.Model):
             mapping = [
                 *zip(self.trainable_variables, values, strict=True),
                 *zip(self.non_trainable_variables, others, strict=True),
-                # The losses of several outputs are counted as metrics, by `compute_loss` alone.
+                # With several outputs each pass updates metrics of their losses; only the update
+                # by `compute_loss` should count, so passes get variables of their own.
                 *((v, ops.zeros(v.shape, v.dtype)) for v in self.metrics_variables),
             ]
         scope = keras.StatelessScope(state_mapping=mapping, collect_losses=True)
-        # Layers know their losses by id, which must not be given out twice in a step.
+        # Layers find their losses by the id of the scope, which must stay unique within a step;
+        # an id is free again when its object is gone, so all scopes of the step are kept.
         self._untracked.scopes.append(scope)
         with scope:
             self._untracked.scope = scope
@@ -262,8 +283,17 @@ class RegularizedModel(AtomicSave, keras.Model):
         return cls(model, techniques, **config)
 
 
+def twice_differentiable(loss: Any) -> bool:
+    """Return whether the second derivative of a loss is correct.
+
+    A layer whose loss has a gradient of its own says so by an attribute `twice_differentiable` of
+    False; its loss is recognised as a bound method of the layer.
+    """
+    return getattr(getattr(loss, "__self__", None), "twice_differentiable", True)
+
+
 def check_model(model: Any) -> None:
-    """Refuse what has no graph of layers, and what is regularised already."""
+    """Refuse a model that is not functional or is a `RegularizedModel` already."""
     if isinstance(model, RegularizedModel):
         names = ", ".join(type(one).__name__ for one in model.techniques)
         raise ValueError(
@@ -273,12 +303,12 @@ def check_model(model: Any) -> None:
     if not is_functional(model):
         raise TypeError(
             f"RegularizedModel needs a functional model, keras.Model(inputs, outputs), not a "
-            f"{type(model).__name__}: it runs the graph of layers around the embedding."
+            f"{type(model).__name__}: it runs the graph of layers with other embedding vectors."
         )
 
 
 def check_techniques(techniques: Any) -> tuple[Technique, ...]:
-    """The techniques, if they are some and go together."""
+    """Return the techniques as a tuple; refuse none, and several of one role."""
     techniques = tuple(techniques) if isinstance(techniques, (list, tuple)) else (techniques,)
     for one in techniques:
         if not isinstance(one, Technique):
@@ -290,12 +320,22 @@ def check_techniques(techniques: Any) -> tuple[Technique, ...]:
     for role in ROLES:
         names = [type(one).__name__ for one in techniques if one.role == role]
         if len(names) > 1:
-            raise ValueError(f"{' and '.join(names)} exclude each other: give one of them.")
+            raise ValueError(f"{' and '.join(names)} exclude each other: use one of them.")
     return techniques
 
 
 def embedding_calls(model: keras.Model, name: str) -> list[Any]:
-    """The symbolic outputs of the embedding layer of this name where it reads ids."""
+    """Return the symbolic outputs of an embedding layer's calls on ids.
+
+    Calls on vectors, which are a tied output layer, are left out.
+
+    Args:
+        model: a functional model.
+        name: name of the embedding layer.
+
+    Raises:
+        ValueError: there is no such call.
+    """
     found = [out for layer, x, out in layer_calls(model) if layer.name == name and is_lookup(x)]
     if not found:
         kind = keras.layers.Embedding

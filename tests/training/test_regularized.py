@@ -334,7 +334,7 @@ def two_outputs() -> keras.Model:
         (
             lambda: RegularizedModel(small_model(), [Mixup(layer="Pooler")]),
             ValueError,
-            "Mixup: the model uses a layer 'Pooler' 0 times.*Hidden.*Pooled",
+            "Mixup: the model calls a layer 'Pooler' 0 times.*Hidden.*Pooled",
         ),
         (
             lambda: RegularizedModel(model_with_loss(), [Mixup()]).compile("sgd"),

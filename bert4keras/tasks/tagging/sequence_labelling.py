@@ -6,7 +6,7 @@ Symbols: B batch, T positions, C labels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -62,6 +62,7 @@ class SequenceLabelling(EndsMask, HasStorableMethods, keras.layers.Layer):
     """
 
     head_name: str  # the option `head` of `Tagger` that builds this layer
+    twice_differentiable: ClassVar[bool] = True  # whether `loss` has a correct second derivative
 
     def __init__(
         self,
