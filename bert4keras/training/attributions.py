@@ -1,4 +1,4 @@
-"""Integrated gradients: how much each token contributed to what a model answered."""
+"""Integrated gradients: the contribution of each token to an output of a model."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ import keras
 import numpy as np
 from keras import ops
 
+from .._types import Tensor
 from .gradients import value_and_grad
 from .regularized import embedding_calls
 
 
 @dataclasses.dataclass(frozen=True)
 class Attributions:
-    """What the tokens of B texts contributed.
+    """Contributions of the tokens of B texts to one output each.
 
     Attributes:
-        scores: (B, T), the part of each token; negative where it spoke against the target.
-        targets: (B,), the column of the output that is explained.
-        outputs: (B,), what the model says there.
-        baseline_outputs: (B,), what it says there of the baseline.
+        scores: (B, T), contribution of each token; negative if it lowers the output.
+        targets: (B,), column of the output that is explained.
+        outputs: (B,), output of the model in that column.
+        baseline_outputs: (B,), its output for the baseline.
     """
 
     scores: np.ndarray
@@ -32,36 +33,37 @@ class Attributions:
 
     @property
     def gaps(self) -> np.ndarray:
-        """(B,), what is missing to completeness: `outputs - baseline_outputs - scores.sum(1)`.
+        """Error of the integral, (B,): `outputs - baseline_outputs - scores.sum(axis=1)`.
 
-        It falls to rounding error as the steps grow; if it does not, the scores mean little.
+        It falls to rounding error as the number of steps grows; if not, distrust the scores.
         """
         return self.outputs - self.baseline_outputs - self.scores.sum(axis=1)
 
 
 class IntegratedGradients:
-    """Splits the output of a model among the vectors looked up for its tokens.
+    """Integrated gradients with respect to the embedding vectors of the tokens.
 
-    With e the looked-up vectors of a text, b those of a baseline, and f an output, token t gets
+    With e the embedding vectors of a text, b those of a baseline, and f an output, the score of
+    token t is
 
         (e_t - b_t) . integral from 0 to 1 of  df/de_t at b + a (e - b)  da
 
-    and the sum over all tokens is f(e) - f(b). Positions, segments and the mask are the text's in
-    both. The integral is a sum over Gauss-Legendre nodes, which needs far fewer of them than one
-    over equal steps; nodes and texts go through the model together, in batches.
+    and the scores of all tokens sum to f(e) - f(b). Positions, segments and mask are those of the
+    text in both. The integral is computed by Gauss-Legendre quadrature, which needs far fewer nodes
+    than equal steps; nodes and texts go through the model together, in batches.
 
     Args:
-        model: functional model on looked-up vectors, such as `keras.Model(bert.input,
-            head(bert.output))`; its output is (B, C), probabilities or scores.
-        baseline: id of the token that every token is compared with, such as
+        model: functional model with an embedding layer, such as `keras.Model(bert.input,
+            head(bert.output))`; its output is (B, C), probabilities or logits.
+        baseline: id of the token that replaces every token in the baseline, such as
             `tokenizer.token_to_id("[MASK]")`; None is a vector of zeros, as in the paper.
-        kept: ids of tokens that the baseline keeps, such as those of [CLS] and [SEP]. They get no
-            part. They are looked for in the first input.
-        batch_size: rows (a text at one node) that go through the model at once.
-        embedding: name of the layer that looks the vectors up.
+        kept: ids in the first input that the baseline keeps, such as those of [CLS] and [SEP].
+            Their scores are 0.
+        batch_size: rows (one text at one node) that go through the model at once.
+        embedding: name of the embedding layer.
 
     Raises:
-        ValueError: no such layer, or one that reads more than one input, or another output than
+        ValueError: no such layer, or one that is called on several inputs, or an output that is not
             (B, C).
 
     Example:
@@ -86,22 +88,22 @@ class IntegratedGradients:
                 f"of classes, not {keras.tree.map_structure(lambda y: y.shape, model.output)}."
             )
         self.model, self.kept, self.batch_size = model, list(kept), batch_size
-        self._slopes = _Slopes(model, embedding, baseline)
+        self._path = _PathGradients(model, embedding, baseline)
 
     def __call__(self, inputs: Any, targets: Any = None, steps: int = 32) -> Attributions:
         """Explain the output for some texts.
 
         Args:
-            inputs: what `model.predict` takes, as arrays.
-            targets: (B,) column of the output to explain in each row, or one for all; None is the
-                largest.
-            steps: nodes of the integral; more of them make the gaps smaller.
+            inputs: arrays, in the structure of the model's inputs.
+            targets: column of the output to explain, (B,) or one for all rows; None is the column
+                with the highest output.
+            steps: number of nodes of the integral; more of them make the gaps smaller.
 
         Returns:
-            The parts of the tokens.
+            The contributions of the tokens.
 
         Raises:
-            ValueError: a column that the output has not, or no steps.
+            ValueError: a column that the output does not have, or `steps` below 1.
         """
         if steps < 1:
             raise ValueError(f"steps={steps} must be at least 1.")
@@ -113,16 +115,19 @@ class IntegratedGradients:
             targets = found.argmax(axis=-1)
         targets = np.broadcast_to(np.asarray(targets, "int32"), (count,))
         if targets.min() < 0 or targets.max() >= columns:
-            raise ValueError(f"targets={targets.tolist()}: the output has {columns} columns.")
+            raise ValueError(
+                f"targets={targets.tolist()} must be from 0 to {columns - 1}: the output has "
+                f"{columns} columns."
+            )
         nodes, weights = np.polynomial.legendre.leggauss(steps)
-        # And the two ends, for the outputs there.
+        # Nodes on [0, 1] instead of [-1, 1], and its two ends with weight 0, for the outputs there.
         places, weights = [0.0, *(nodes + 1) / 2, 1.0], [0.0, *weights / 2, 0.0]
         rows = [np.repeat(array, steps + 2, axis=0) for array in (*inputs, targets)]
         rows += [np.tile(np.array(places, "float32"), count), np.isin(rows[0], self.kept)]
-        # Filled up to whole batches, lest the last be compiled anew.
+        # Padded to whole batches, because a smaller last batch would be compiled again.
         missing = -len(rows[0]) % self.batch_size
         rows = [np.concatenate([array, array[:1].repeat(missing, axis=0)]) for array in rows]
-        slopes, outputs = self._slopes.predict(rows, batch_size=self.batch_size, verbose=0)
+        slopes, outputs = self._path.predict(rows, batch_size=self.batch_size, verbose=0)
         slopes, outputs = (
             array[: count * (steps + 2)].reshape(count, steps + 2, *array.shape[1:])
             for array in (slopes, outputs)
@@ -131,25 +136,26 @@ class IntegratedGradients:
         return Attributions(scores, targets, outputs[:, -1], outputs[:, 0])
 
 
-class _Slopes(keras.Model):
-    """How fast the output rises along the path, by token, and the output; one row is one point.
+class _PathGradients(keras.Model):
+    """Model of points b + a (e - b): (e_t - b_t) . df/de_t by token, (B, T), and the output f.
 
-    A Keras model, since `predict` compiles whatever a model computes, gradients too.
+    One row is one point of one text. It is a Keras model because `predict` compiles whatever a
+    model computes, gradients too.
     """
 
     def __init__(self, model: keras.Model, embedding: str, baseline: int | None):
-        super().__init__(name="slopes")
+        super().__init__(name="path_gradients")
         vectors = embedding_calls(model, embedding)
         if len(vectors) != 1:
             raise ValueError(
-                f"{embedding!r} looks up vectors {len(vectors)} times in this model; integrated "
-                "gradients explain one sequence of tokens."
+                f"the model calls {embedding!r} on {len(vectors)} inputs, but integrated gradients "
+                "explain one sequence of tokens: give it a model with one."
             )
         self.lookup = keras.Model(model.inputs, vectors[0])
         self.rest = keras.Model([*vectors, *model.inputs], model.output)
         self.table, self.baseline = model.get_layer(embedding), baseline
 
-    def call(self, rows: Sequence[Any]) -> tuple[Any, Any]:
+    def call(self, rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         *inputs, target, place, kept = rows
         found = self.lookup(inputs, training=False)
         vectors = ops.cast(found, "float32")
@@ -158,14 +164,14 @@ class _Slopes(keras.Model):
             base = base + ops.cast(
                 self.table(ops.full_like(target[:1, None], self.baseline)), "float32"
             )
-        way = ops.where(kept[..., None], 0.0, vectors - base)
+        path = ops.where(kept[..., None], 0.0, vectors - base)
 
-        def output(vectors: Any) -> tuple[Any, Any]:
+        def output(vectors: Tensor) -> tuple[Tensor, Tensor]:
             y = self.rest([ops.cast(vectors, found.dtype), *inputs], training=False)
             y = ops.cast(y, "float32")
             y = ops.sum(y * ops.one_hot(target, y.shape[-1]), axis=-1)
             return ops.sum(y), y
 
-        point = vectors - (1 - place[:, None, None]) * way
+        point = vectors - (1 - place[:, None, None]) * path
         (_, y), (slope,) = value_and_grad(output, [point], has_aux=True)
-        return ops.sum(slope * way, axis=-1), y
+        return ops.sum(slope * path, axis=-1), y

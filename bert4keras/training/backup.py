@@ -1,4 +1,4 @@
-"""Stop a training anywhere, and go on as if it had never stopped."""
+"""Callback that resumes an interrupted training as if it had not been interrupted."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from ..saving import save_weights
 
 
 class BackupAndRestore(keras.callbacks.Callback):
-    """Keep model, optimizer and the order of the data after each epoch, and resume from there.
+    """Save model, optimizer and the order of the data after each epoch, and resume from there.
 
-    The resumed training equals the one that was not stopped to the last bit (on the same machine,
-    in the same versions), dropout included, as far as it is drawn by Keras' layers: the epoch that
-    was cut is done anew. Keras' callback of this name keeps neither the seed of the data nor the
-    place in `forfit()`, and a kill while it saves may leave weights of one epoch with the number of
-    another.
+    A resumed training equals an uninterrupted one to the last bit (on the same machine, with the
+    same versions), including the dropout of Keras' layers. An epoch that was interrupted is
+    repeated from its beginning. Keras' callback of this name saves neither the seed of the data nor
+    the position in `forfit()`; and if the process is killed while it saves, the weights of one
+    epoch may be left with the number of another.
 
-    Make it before `fit` takes batches, and with the same data in the same order.
+    Create it before `fit` takes batches, and with the same data in the same order.
 
     Args:
-        backup_dir: directory of its own, made if needed; removed when training ends.
-        data: the generator that `fit` gets, by itself or by its `forfit()`.
-        save_freq: "epoch", the only one: within an epoch nothing is kept. For backups more often
-            give `fit(data.forfit(), steps_per_epoch=...)` shorter epochs.
+        backup_dir: directory only for the backup, created if needed; removed when training ends.
+        data: the generator that `fit` gets, itself or its `forfit()`.
+        save_freq: only "epoch": nothing is saved within an epoch. For more frequent backups use
+            shorter epochs, `fit(data.forfit(), steps_per_epoch=...)`.
         delete_checkpoint: remove the backup when training ends.
 
     Raises:
-        ValueError: another `save_freq`, data without length, a backup that cannot be read or is of
-            other data; a backup of another model or optimizer, when `fit` begins.
+        ValueError: another `save_freq`; data without length; a backup that cannot be read, or of
+            other data; when `fit` begins, a backup of another model or optimizer.
 
     Example:
         >>> backup = BackupAndRestore("backup", generator)
@@ -53,13 +53,13 @@ class BackupAndRestore(keras.callbacks.Callback):
         super().__init__()
         if save_freq != "epoch":
             raise ValueError(
-                f"save_freq={save_freq!r}: only 'epoch', after each epoch, is right. For more "
-                "backups give fit(generator.forfit(), steps_per_epoch=...) shorter epochs."
+                f"save_freq={save_freq!r} must be 'epoch', after each epoch. For more frequent "
+                "backups use shorter epochs: fit(generator.forfit(), steps_per_epoch=...)."
             )
         if not isinstance(data, DataGenerator) or data.steps is None:
             raise ValueError(
                 f"data must be a DataGenerator whose data has a length, not {type(data).__name__}: "
-                "of anything else the order cannot be kept."
+                "the order of anything else cannot be restored."
             )
         self.directory, self.data = Path(backup_dir), data
         self.delete_checkpoint = delete_checkpoint
@@ -67,7 +67,7 @@ class BackupAndRestore(keras.callbacks.Callback):
         if self._state is not None:
             data.order.seed = self._state["seed"]
             data.order.epoch, data.order.skipped = divmod(self._state["batches"], len(data))
-        self._seen = data.order.epoch * len(data) + data.order.skipped  # batches before this fit
+        self._seen = data.order.epoch * len(data) + data.order.skipped  # batches before this `fit`
         self._reached, self._first = self._seen, None
 
     def on_train_begin(self, logs: dict | None = None) -> None:
@@ -86,7 +86,7 @@ class BackupAndRestore(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         if self._first is None:
             self._first, self._state = epoch, None
-            start_at_epoch(self.model, 0)  # or the next fit would begin there too
+            start_at_epoch(self.model, 0)  # otherwise the next `fit` would begin there too
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         weights = f"epoch-{epoch + 1:05d}.weights.h5"
@@ -100,7 +100,9 @@ class BackupAndRestore(keras.callbacks.Callback):
             "dropout": [ops.convert_to_numpy(s).tolist() for s in seed_states(self.model)],
             **self._data(),
         }
-        with atomic_file(self.directory / "backup.json") as new:  # from now on it counts
+        with atomic_file(
+            self.directory / "backup.json"
+        ) as new:  # from here on the new backup is valid
             new.write_text(json.dumps(state), encoding="utf-8")
         for path in self.directory.glob("epoch-*.weights.h5"):
             if path.name != weights:
@@ -116,9 +118,11 @@ class BackupAndRestore(keras.callbacks.Callback):
                 self.directory.rmdir()
 
     def _data(self) -> dict[str, int]:
+        """Return the sizes by which the data of a backup is recognised."""
         return {"samples": len(self.data.data), "batch_size": self.data.batch_size}
 
     def _read(self) -> dict[str, Any] | None:
+        """Read and check the backup; None if there is none."""
         path = self.directory / "backup.json"
         if not path.exists():
             return None
@@ -135,12 +139,13 @@ class BackupAndRestore(keras.callbacks.Callback):
             ok = False
         if not ok:
             raise ValueError(
-                f"{path} is no backup that can be resumed; remove the directory to start anew."
+                f"{path} is not a backup that can be resumed; remove the directory to start over."
             )
         for name, here in self._data().items():
             if state[name] != here:
                 raise ValueError(
-                    f"the backup in {self.directory} is of data with {name}={state[name]}, this "
-                    f"has {here}: it cannot be resumed. Remove the directory to start anew."
+                    f"the backup in {self.directory} is of data with {name}={state[name]}, but "
+                    f"this data has {here}, so training cannot be resumed. Remove the directory to "
+                    "start over."
                 )
         return state

@@ -1,4 +1,4 @@
-"""Evaluate with any function when an epoch ends, and keep the best weights."""
+"""Callback that evaluates with any function after each epoch and keeps the best weights."""
 
 from __future__ import annotations
 
@@ -14,36 +14,41 @@ import numpy as np
 
 from .._files import atomic_file
 
-NOTE = "bert4keras.evaluator"  # attribute of a weight file: whose weights these are
+_NOTE = "bert4keras.evaluator"  # attribute of a weight file: result and epoch of the weights
 
 
 class Evaluator(keras.callbacks.Callback):
-    """Runs `evaluate()` at the end of each epoch, keeps the best weights, prints one line.
+    """Run `evaluate()` after each epoch, keep the best weights, and print one line.
 
-    A training that begins with epoch 1 begins anew: the first result is the best, and replaces the
-    file of an earlier training, which is said. Only the same model with the weights that the last
-    `fit` left it, as when a second stage follows the first, goes on with what was best so far.
-    A training that begins later (`fit(initial_epoch=...)`, `BackupAndRestore`) goes on too, in
-    another process with what is in the files. Put the evaluator before `BackupAndRestore`, or the
-    result of an epoch is lost when the process is killed between the two.
+    A training that begins with epoch 1 starts over: its first result is the best so far and
+    replaces the file of an earlier training, with a message. There are two exceptions, in which the
+    earlier best result counts:
+
+    - `fit` is called again on the same model with the weights that the last `fit` left in it, such
+      as for a second stage.
+    - Training begins with a later epoch (`fit(initial_epoch=...)`, `BackupAndRestore`). In another
+      process the earlier results are read from the files.
+
+    Put the evaluator before `BackupAndRestore`; otherwise the result of an epoch is lost if the
+    process is killed between the two.
 
     Args:
-        evaluate: function without arguments that returns a number, or numbers by name.
-        filepath: where the best weights go, `*.weights.h5`, with a note of their result; all
-            results go to a json file of the same name, `*.weights.json`. Both are replaced as a
-            whole. None keeps them in memory only.
-        monitor: name of the number that decides; None takes the first.
+        evaluate: function without arguments that returns a number, or a dict of numbers.
+        filepath: path of the best weights, `*.weights.h5`; their result is noted in the file. All
+            results go to a JSON file of the same name, `*.weights.json`. Both are replaced
+            atomically. None keeps the weights only in memory.
+        monitor: key of the number that decides; None: the first.
         mode: `"max"` or `"min"`.
         restore_best: put the best weights back into the model when training ends.
         verbose: 0 prints nothing.
 
     Attributes:
-        best: best value so far; `best_epoch` its epoch, from 1.
+        best: best value so far; `best_epoch` is its epoch, from 1.
         history: all results, a list of dicts.
 
     Raises:
-        ValueError: a `mode` or `monitor` that does not exist, a result that is no number, or a
-            training that goes on where `filepath` is not a file of an evaluator.
+        ValueError: an unknown `mode` or `monitor`, a result that is NaN, or a training that
+            continues although `filepath` was not written by an evaluator.
 
     Example:
         >>> model.fit(data, callbacks=[Evaluator(lambda: f1(model, valid), "best.weights.h5")])
@@ -70,8 +75,8 @@ class Evaluator(keras.callbacks.Callback):
         self.restore_best = restore_best
         self.verbose = verbose
         self._forget()
-        self._trained: Any = None  # the model of the last `fit`
-        self._known: set[int] = set()  # checksums of weights which that may have left it
+        self._trained: keras.Model | None = None  # the model of the last `fit`
+        self._known: set[int] = set()  # checksums of the weights that `fit` may have left in it
         self._begun = False
 
     def _forget(self) -> None:
@@ -85,7 +90,7 @@ class Evaluator(keras.callbacks.Callback):
         self._begun = False
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        if not self._begun:  # `BackupAndRestore` decides only now which epoch is the first
+        if not self._begun:  # not before: `BackupAndRestore` sets the first epoch of `fit`
             self._begin(epoch)
         self._begun = True
 
@@ -95,12 +100,12 @@ class Evaluator(keras.callbacks.Callback):
             self._forget()
             if self.filepath is not None and self.filepath.exists():
                 self._read(epoch)
-        while epoch and self._epochs and self._epochs[-1] > epoch:  # will be trained again
+        while epoch and self._epochs and self._epochs[-1] > epoch:  # to be trained again
             self._epochs.pop()
             self.history.pop()
 
     def _read(self, epoch: int) -> None:
-        """Read what an earlier process left, if this training goes on with it."""
+        """Read the results of an earlier process, if this training continues it."""
         note = _read_note(self.filepath)
         if not epoch:
             best = "" if note is None else f", {note['monitor']} {note['best']:.4f},"
@@ -110,9 +115,9 @@ class Evaluator(keras.callbacks.Callback):
         monitor = self.monitor or (note or {}).get("monitor")
         if note is None or (note["monitor"], note["mode"]) != (monitor, self.mode):
             raise ValueError(
-                f"training goes on after epoch {epoch}, but {self.filepath} does not say how good "
-                f"its weights are ({self.mode} of {monitor or 'a result'}), and worse ones might "
-                "replace them. Move it away, or name another filepath."
+                f"training continues after epoch {epoch}, but {self.filepath} does not say how "
+                f"good its weights are ({self.mode} of {monitor or 'a result'}), and worse ones "
+                "might replace them. Move the file away or use another filepath."
             )
         self.best, self.best_epoch = note["best"], note["epoch"]
         try:
@@ -120,7 +125,7 @@ class Evaluator(keras.callbacks.Callback):
             self._epochs = [int(row.pop("epoch")) for row in rows]
             self.history = [dict(row) for row in rows]
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
-            self._epochs, self.history = [], []  # of no consequence for what is best
+            self._epochs, self.history = [], []  # the best result is known without them
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         results = self.evaluate()
@@ -129,10 +134,16 @@ class Evaluator(keras.callbacks.Callback):
         results = {key: float(value) for key, value in results.items()}
         monitor = self.monitor or next(iter(results))
         if monitor not in results:
-            raise ValueError(f"evaluate() gave {sorted(results)}, but monitor is {monitor!r}")
+            raise ValueError(
+                f"evaluate() returned {sorted(results)}, but monitor is {monitor!r}: use one of "
+                "these keys."
+            )
         value = results[monitor]
         if math.isnan(value):
-            raise ValueError(f"evaluate() gave nan for {monitor!r} after epoch {epoch + 1}")
+            raise ValueError(
+                f"evaluate() returned nan for {monitor!r} after epoch {epoch + 1}, which cannot be "
+                "compared."
+            )
         self.history.append(results)
         self._epochs.append(epoch + 1)
         if logs is not None:
@@ -155,7 +166,7 @@ class Evaluator(keras.callbacks.Callback):
         if self.restore_best and self._weights is not None:
             self.model.set_weights(self._weights)
         elif self.restore_best and self.best is not None and self.filepath is not None:
-            self.model.load_weights(self.filepath)  # the best epoch was another process's
+            self.model.load_weights(self.filepath)  # the best epoch was in another process
         self._known = {last, _checksum(self.model.get_weights())}
 
     def _keep(self, monitor: str) -> None:
@@ -182,6 +193,7 @@ class Evaluator(keras.callbacks.Callback):
 
 
 def _checksum(weights: list[np.ndarray]) -> int:
+    """Return a checksum of all weights."""
     found = 0
     for array in weights:
         found = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8), found)
@@ -189,20 +201,20 @@ def _checksum(weights: list[np.ndarray]) -> int:
 
 
 def _write_note(path: Path, note: Mapping[str, Any]) -> None:
-    """Say in a weight file whose weights these are: it stays true when the process is killed."""
+    """Write the result of the weights into their own file, which replaces both together."""
     import h5py
 
     with h5py.File(path, "r+") as file:
-        file.attrs[NOTE] = json.dumps(note)
+        file.attrs[_NOTE] = json.dumps(note)
 
 
 def _read_note(path: Path) -> dict[str, Any] | None:
-    """What `_write_note` wrote; None in another file."""
+    """Read the note of `_write_note`; None if the file has none."""
     import h5py
 
     try:
         with h5py.File(path, "r") as file:
-            note = json.loads(file.attrs[NOTE])
+            note = json.loads(file.attrs[_NOTE])
         return {
             "best": float(note["best"]),
             "epoch": int(note["epoch"]),

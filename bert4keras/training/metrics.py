@@ -1,4 +1,4 @@
-"""Accuracies for `compile(metrics=[...])` that leave out positions without a label.
+"""Accuracies for `compile(metrics=[...])` that ignore positions without a label.
 
 Legend: B batch, T length (or any number of axes), C classes.
 """
@@ -13,10 +13,11 @@ from keras import ops
 from .._compat import keras_mask
 from .._labels import binary_labels, sparse_labels
 from .._serialization import serializable
+from .._types import Tensor
 
 
-def label_weights(counted: Any, y_pred: Any, sample_weight: Any) -> Any:
-    """Weights, float32 of the shape of `counted`: of mask, Keras mask and sample weights."""
+def _label_weights(counted: Tensor, y_pred: Tensor, sample_weight: Tensor | None) -> Tensor:
+    """Return the product of `counted`, the Keras mask and the sample weights, in float32."""
     weight = ops.cast(counted, "float32")
     for other in (keras_mask(y_pred), sample_weight):
         if other is not None:
@@ -30,9 +31,9 @@ def label_weights(counted: Any, y_pred: Any, sample_weight: Any) -> Any:
 
 
 class _Accuracy(keras.metrics.Metric):
-    """Base: right labels by labels, counted over all batches alike, whatever their lengths.
+    """Base class: correct labels divided by labels, counted over all batches.
 
-    Keras' own mean gives the labels of a short batch more weight than those of a long one.
+    Keras averages over batches, which gives the labels of a batch of short texts more weight.
     """
 
     def __init__(self, name: str | None = None, **kwargs: Any):
@@ -40,32 +41,35 @@ class _Accuracy(keras.metrics.Metric):
         self.total = self.add_weight(name="total", initializer="zeros")
         self.count = self.add_weight(name="count", initializer="zeros")
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add a batch; a Keras mask of the predictions counts like a sample weight of 0 and 1.
+    def update_state(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> None:
+        """Add a batch; a Keras mask of the predictions acts as sample weights of 0 and 1.
 
         Args:
-            y_true, y_pred: labels and predictions, as of the class; labels below 0 are left out.
-            sample_weight: (B,), or of each label.
+            y_true, y_pred: labels and predictions, see the class; labels below 0 are ignored.
+            sample_weight: (B,), or the shape of the labels.
         """
         y_pred = ops.convert_to_tensor(y_pred)
         right, counted = self.matches(ops.convert_to_tensor(y_true), y_pred)
-        weight = label_weights(counted, y_pred, sample_weight)
+        weight = _label_weights(counted, y_pred, sample_weight)
         self.total.assign_add(ops.sum(ops.where(right, weight, 0.0)))
         self.count.assign_add(ops.sum(weight))
 
-    def matches(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+    def matches(self, y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
+        """Return which labels are predicted correctly and which count, bool of one shape."""
         raise NotImplementedError
 
-    def result(self) -> Any:
+    def result(self) -> Tensor:
         return ops.divide_no_nan(self.total, self.count)
 
 
 @serializable
 class SparseCategoricalAccuracy(_Accuracy):
-    """Share of the labels of 0 or more whose class has the highest score.
+    """Fraction of the labels whose class has the highest score; labels below 0 are ignored.
 
-    In place of `"accuracy"` where some positions have no label, as with the loss
-    `bert4keras.losses.SparseCategoricalCrossentropy`: y_true int (B, ...) or (B, ..., 1), y_pred
+    Use it instead of `"accuracy"` if some positions have no label, with the loss
+    `bert4keras.losses.SparseCategoricalCrossentropy`. y_true is int (B, ...) or (B, ..., 1), y_pred
     (B, ..., C).
 
     Args:
@@ -85,16 +89,16 @@ class SparseCategoricalAccuracy(_Accuracy):
 
 @serializable
 class BinaryAccuracy(_Accuracy):
-    """Share of the labels of 0 or more on whose side of the threshold the prediction is.
+    """Fraction of binary labels that the prediction, compared with a threshold, equals.
 
-    y_true: 0 or 1, below 0: no label; y_pred of its shape.
+    y_true is 0 or 1, or below 0 for no label, which is ignored; y_pred has the same shape.
 
     Args:
-        threshold: of the prediction, 0.5 for probabilities, 0 for logits.
+        threshold: 0.5 for probabilities, 0 for logits.
         name, **kwargs: of `keras.metrics.Metric`.
 
     Raises:
-        ValueError: labels of another shape than the predictions.
+        ValueError: labels and predictions have different shapes.
     """
 
     def __init__(self, threshold: float = 0.5, name: str = "binary_accuracy", **kwargs: Any):

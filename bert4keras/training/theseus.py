@@ -1,9 +1,17 @@
-"""BERT-of-Theseus: a shallower model grows up inside a deep one by taking the place of its parts.
+"""BERT-of-Theseus: compress an encoder by replacing its modules with smaller ones in training.
 
-A fine-tuned encoder (the predecessor) is cut into modules of as many blocks as the successor is
-shallower. In each training batch each module is replaced, by chance, by one block of the successor,
-so that every block learns between neighbours that already work. What the loss is, and that it needs
-no term of its own, is what sets this apart from distillation.
+The predecessor is a fine-tuned encoder of N blocks p_0 ... p_N-1; the successor has M blocks
+s_0 ... s_M-1, and M divides N. The predecessor is divided into M modules of k = N / M blocks each,
+
+    P_i = p_(k i + k - 1) ( ... p_(k i + 1) ( p_(k i) ( . ))).
+
+In a training batch each module is replaced with probability `rate` by one block of the successor:
+
+    x_i+1 = r_i s_i(x_i) + (1 - r_i) P_i(x_i),     r_i ~ Bernoulli(rate), one draw a batch.
+
+Only the s_i are trained, by the loss of the task. A block of the successor learns between modules
+that already work, so no loss compares hidden states, unlike in distillation. With all r_i = 1 this
+is the successor; so it is in `evaluate` and `predict`.
 """
 
 from __future__ import annotations
@@ -17,30 +25,31 @@ from keras import ops
 
 from .._compat import keras_mask
 from .._serialization import serializable
+from .._types import Tensor
 from ..layers.masking import CarriesMask
 from ..models import Backbone
 from ..models.context import Context
 from ..models.transformer import Transformer
 from ..models.two_stream import TwoStream
 
-PREFIX = "Successor-"
+SUCCESSOR_PREFIX = "Successor-"
 
 
 @serializable
 class ModuleReplacement(CarriesMask, keras.layers.Layer):
-    """In training the output of the old module or, by one draw a batch, of the new; else the new.
+    """Choice between the outputs of an old and a new module: random in training, else the new one.
 
     Args:
-        rate: chance of the new one, above 0 and up to 1; or a Keras `LearningRateSchedule` that
-            gives it by the number of batches trained so far, such as
-            `PolynomialDecay(0.3, decay_steps=1000, end_learning_rate=1.0)`, which rises in a line.
+        rate: probability of the new module, above 0 and up to 1; or a Keras `LearningRateSchedule`
+            that returns it for the number of batches trained so far, such as
+            `PolynomialDecay(0.3, decay_steps=1000, end_learning_rate=1.0)`, which rises linearly.
         seed: of the draws.
 
     Call arguments:
-        inputs: two tensors of one shape, old and new.
+        inputs: outputs of the old and the new module, of the same shape.
 
     Raises:
-        ValueError: a number that is no such chance.
+        ValueError: another rate.
     """
 
     def __init__(self, rate: Any = 0.5, seed: int | None = None, **kwargs: Any):
@@ -50,19 +59,20 @@ class ModuleReplacement(CarriesMask, keras.layers.Layer):
         scheduled = isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
         if not scheduled and not (isinstance(rate, (int, float)) and 0 < rate <= 1):
             raise ValueError(
-                f"rate={rate!r} must be a chance above 0 and up to 1, or a LearningRateSchedule."
+                f"rate={rate!r} must be a probability above 0 and up to 1, or a "
+                "LearningRateSchedule."
             )
         self.rate, self.scheduled, self.seed = rate, scheduled, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def build(self, input_shape):
-        # Counted here and not by a callback: a compiled JAX step sees no other's assignments.
+        # A weight, because a compiled step on JAX would not see what a callback assigns.
         self.batches = self.add_weight(
             name="batches", shape=(), dtype="int32", initializer="zeros", trainable=False
         )
 
-    def current_rate(self) -> Any:
-        """Chance of the new module in the next batch, a float or a scalar tensor."""
+    def current_rate(self) -> Tensor | float:
+        """Return the probability of the new module in the next batch, a float or scalar tensor."""
         return ops.clip(self.rate(self.batches), 0.0, 1.0) if self.scheduled else self.rate
 
     def call(self, inputs, training=None):
@@ -82,26 +92,27 @@ class ModuleReplacement(CarriesMask, keras.layers.Layer):
 
 
 class Theseus:
-    """A predecessor and a successor in one model, which trains the successor's blocks.
+    """Predecessor and successor in one model, which trains the blocks of the successor.
 
-    Embeddings and head are those of the predecessor, for both. All weights of the predecessor are
-    frozen, for good, by their variables; the successor's blocks start as copies of its first ones,
-    or of those that `copied` names. A block costs a pass through the module it may replace, too.
+    Both use the embeddings and the head of the predecessor. All weights of the predecessor are
+    frozen permanently, variable by variable. The blocks of the successor start as copies of its
+    first blocks, or of those in `copied`. A training batch runs the modules and the blocks.
 
     Args:
-        predecessor: the fine-tuned model, built with Keras' functional interface on `backbone`
-            (heads of any kind on its output), or `backbone` itself.
-        backbone: what `build_transformer_model` returned, BERT or another family whose blocks
-            follow each other with weights of their own.
-        num_hidden_layers: blocks of the successor; divides the predecessor's.
-        rate: chance that a module is replaced in a batch, or a schedule: see `ModuleReplacement`.
-        copied: for each block of the successor the predecessor's block that it starts from.
-        seed: of the draws; None is another every time.
+        predecessor: the fine-tuned model, a functional model with any head on the output of
+            `backbone`, or `backbone` itself.
+        backbone: result of `build_transformer_model`, of a family whose blocks follow each other
+            and do not share weights.
+        num_hidden_layers: blocks of the successor, M; divides those of the predecessor.
+        rate: probability that a module is replaced in a batch, or a schedule, see
+            `ModuleReplacement`.
+        copied: for each block of the successor, index of the predecessor's block that it copies.
+        seed: of the draws; None: another seed every time.
 
     Attributes:
-        model: to compile and fit, with the inputs and outputs of the predecessor. Its `evaluate`
-            and `predict` are those of the successor, as it stands.
-        backbone: the predecessor's.
+        model: model to compile and fit, with the inputs and outputs of the predecessor. Its
+            `evaluate` and `predict` are those of the current successor.
+        backbone: that of the predecessor.
 
     Raises:
         ValueError: a number of blocks that does not divide the predecessor's, or a predecessor
@@ -111,7 +122,7 @@ class Theseus:
         >>> theseus = Theseus(classifier, bert, num_hidden_layers=3)
         >>> theseus.model.compile("adam", "sparse_categorical_crossentropy")
         >>> theseus.model.fit(data, epochs=5)
-        >>> small, small_bert = theseus.successor()   # fine-tune it, or make it a predecessor
+        >>> small, small_bert = theseus.successor()   # fine-tune it, or use it as predecessor
 
     Source: Xu et al., BERT-of-Theseus, EMNLP 2020 (arXiv:2002.02925).
     """
@@ -127,7 +138,7 @@ class Theseus:
     ):
         old = backbone.transformer
         copied = list(range(num_hidden_layers) if copied is None else copied)
-        _check(old, num_hidden_layers, copied)
+        _check_blocks(old, num_hidden_layers, copied)
         self.backbone = backbone
         self._head = _head(predecessor, backbone)
         self._shared = {n: la for n, la in old.layers.items() if n not in _block_layers(old)}
@@ -135,13 +146,15 @@ class Theseus:
             dataclasses.replace(old.config, num_hidden_layers=num_hidden_layers),
             old.mask,
             old.pretraining_heads,
-            PREFIX + old.prefix,
-            {PREFIX + name: layer for name, layer in self._shared.items()},
+            SUCCESSOR_PREFIX + old.prefix,
+            {SUCCESSOR_PREFIX + name: layer for name, layer in self._shared.items()},
         )
         span = old.depth // num_hidden_layers
         context = Context(dict(zip(old.get_inputs(), backbone.inputs, strict=True)))
         apply_block = self._new.apply_block
 
+        # The new transformer assembles the model; each of its blocks becomes the choice between
+        # the block itself and the module of old blocks.
         def either(x: Any, index: int, context: Context) -> Any:
             new = apply_block(x, index, context)
             for number in range(span * index, span * (index + 1)):
@@ -157,15 +170,18 @@ class Theseus:
         self.model = _with_head(self._head, self._new.forward(context), self._inputs)
         for index, source in enumerate(copied):
             for name, layer in _block_layers(old, source).items():
-                twin = PREFIX + name.replace(old.layer_name(source, ""), old.layer_name(index, ""))
+                twin = SUCCESSOR_PREFIX + name.replace(
+                    old.layer_name(source, ""), old.layer_name(index, "")
+                )
                 self._new.layers[twin].set_weights(layer.get_weights())
 
     def successor(self) -> tuple[keras.Model, Backbone]:
-        """The successor alone, with weights of its own, all of which can be trained.
+        """Build the successor as a separate model with its own weights, all trainable.
 
         Returns:
-            The model, with the predecessor's inputs and head, and the `Backbone` in it, which
-            `checkpoints.save` writes; twice the same where the predecessor was a `Backbone`.
+            The model, with the inputs and a copy of the head of the predecessor, and its
+            `Backbone`, which `checkpoints.save` writes. Both are the same if the predecessor was a
+            `Backbone`.
         """
         old = self.backbone.transformer
         backbone = Backbone(
@@ -173,12 +189,12 @@ class Theseus:
         )
         backbone.transformer.model = backbone
         for name, layer in backbone.transformer.layers.items():
-            layer.set_weights(self._new.layers[PREFIX + name].get_weights())
+            layer.set_weights(self._new.layers[SUCCESSOR_PREFIX + name].get_weights())
         if self._head is None:
             return backbone, backbone
         own = dict(zip((t.name for t in self.backbone.inputs), backbone.inputs, strict=True))
         inputs = [own.get(t.name, t) for t in self._inputs]
-        # On the backbone's tensors, whose mask a layer of the head may ask for while it is called.
+        # Clone on the tensors of the new backbone: a layer of the head may need their Keras mask.
         read = [*keras.tree.flatten(backbone.output), *inputs]
         head = keras.models.clone_model(self._head, read, clone_function=_own_weights)
         head.set_weights(self._head.get_weights())
@@ -186,7 +202,7 @@ class Theseus:
 
 
 def _with_head(head: keras.Model | None, x: Any, inputs: Sequence[Any]) -> keras.Model:
-    """A model of these inputs; the head's layers become its own, without a model in it."""
+    """Build a model of `inputs` and apply the layers of the head to x, without a nested model."""
     if head is not None:
         read = [*keras.tree.flatten(x), *inputs]
         x = head.call(read, mask=[keras_mask(tensor) for tensor in read])
@@ -194,19 +210,19 @@ def _with_head(head: keras.Model | None, x: Any, inputs: Sequence[Any]) -> keras
 
 
 def _own_weights(layer: keras.layers.Layer) -> keras.layers.Layer:
-    """A copy of a layer, or itself where it has nothing to train (a `Lambda` cannot be copied)."""
+    """Copy a layer; return itself if it has no weights, since a `Lambda` cannot be copied."""
     return type(layer).from_config(layer.get_config()) if getattr(layer, "weights", ()) else layer
 
 
 def _block_layers(transformer: Transformer, index: int | None = None) -> dict[str, Any]:
-    """The layers of one block, or of all, by name."""
+    """Return the layers of one block, or of all blocks, by name."""
     indices = range(transformer.depth) if index is None else [index]
     starts = tuple(transformer.full_name(transformer.layer_name(i, "")) for i in indices)
     return {n: layer for n, layer in transformer.layers.items() if n.startswith(starts)}
 
 
 def _head(predecessor: keras.Model, backbone: Backbone) -> keras.Model | None:
-    """Model of what follows the backbone, from the backbone's outputs and all inputs."""
+    """Build a model of the head, from the backbone's outputs and all inputs; None: no head."""
     if predecessor is backbone:
         return None
     names = {tensor.name for tensor in predecessor.inputs}
@@ -216,7 +232,7 @@ def _head(predecessor: keras.Model, backbone: Backbone) -> keras.Model | None:
             raise ValueError("it lacks inputs of the backbone")
         head = keras.Model([*outputs, *predecessor.inputs], predecessor.output)
         if any(layer is backbone for layer in head.layers):
-            raise ValueError("it calls the backbone as one layer")
+            raise ValueError("it calls the backbone as one layer")  # instead of using its tensors
     except ValueError as error:
         raise ValueError(
             "the predecessor must be a functional model of the backbone's inputs and output, such "
@@ -225,28 +241,36 @@ def _head(predecessor: keras.Model, backbone: Backbone) -> keras.Model | None:
     inner = {id(layer) for layer in _block_layers(backbone.transformer).values()}
     if found := [layer.name for layer in head.layers if id(layer) in inner]:
         raise ValueError(
-            f"the head of the predecessor reaches into its blocks ({found[0]}), past the output of "
-            "the backbone, so that they cannot be replaced."
+            f"the head of the predecessor uses a hidden state inside the backbone ({found[0]}), so "
+            "its blocks cannot be replaced. Build the head on the output of the backbone."
         )
     return head
 
 
-def _check(transformer: Transformer, blocks: int, copied: Sequence[int]) -> None:
+def _check_blocks(transformer: Transformer, blocks: int, copied: Sequence[int]) -> None:
+    """Raise a ValueError if `blocks` cannot replace those of a transformer one by one."""
     depth, name = transformer.depth, transformer.config.model_type
     if isinstance(blocks, bool) or not isinstance(blocks, int) or not 1 <= blocks < depth:
         raise ValueError(
-            f"num_hidden_layers={blocks!r} must be a number of blocks from 1 to {depth - 1}."
+            f"num_hidden_layers={blocks!r} must be an integer from 1 to {depth - 1}, less than the "
+            f"{depth} blocks of the predecessor."
         )
     if depth % blocks:
         raise ValueError(
             f"num_hidden_layers={blocks} does not divide the {depth} blocks of the predecessor."
         )
     if len(copied) != blocks or not all(0 <= index < depth for index in copied):
-        raise ValueError(f"copied={copied} must name {blocks} of the blocks 0 to {depth - 1}.")
+        raise ValueError(f"copied={copied} must be {blocks} indices of blocks, 0 to {depth - 1}.")
     own_order = type(transformer).apply_main_layers is not Transformer.apply_main_layers
     if own_order or transformer.layer_name(0, "") == transformer.layer_name(1, ""):
-        raise ValueError(f"the blocks of {name} cannot be replaced one by one.")
+        raise ValueError(
+            f"the blocks of {name} cannot be replaced one by one: they share weights or do not "
+            "simply follow each other."
+        )
     if transformer.config.residual_attention_scores:
-        raise ValueError("residual_attention_scores tie each block to the one before it.")
+        raise ValueError(
+            "blocks with residual_attention_scores cannot be replaced one by one: each uses the "
+            "scores of the block before it."
+        )
     if isinstance(transformer.mask, TwoStream) or transformer.condition is not None:
-        raise ValueError("Theseus takes no model of two streams or with a symbolic condition.")
+        raise ValueError("Theseus supports neither two streams nor a symbolic condition.")

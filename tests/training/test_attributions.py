@@ -101,11 +101,13 @@ def test_what_cannot_be_explained():
         IntegratedGradients(model)(IDS, steps=0)
     with pytest.raises(ValueError, match="no layer 'Embedding' that looks up vectors"):
         IntegratedGradients(model, embedding="Embedding")
-    with pytest.raises(ValueError, match=r"targets=\[2, 2\]: the output has 2 columns"):
+    with pytest.raises(
+        ValueError, match=r"targets=\[2, 2\] must be from 0 to 1: the output has 2 columns"
+    ):
         IntegratedGradients(model)(IDS, targets=2)
     bert = tiny.build()
     with pytest.raises(ValueError, match=r"one output \(B, C\).*not \(.*, 8\)"):
         IntegratedGradients(bert)
     twice = tiny.build({"shared_segment_embeddings": True}, with_pool=True)
-    with pytest.raises(ValueError, match="'Embedding-Token' looks up vectors 2 times"):
+    with pytest.raises(ValueError, match="calls 'Embedding-Token' on 2 inputs"):
         IntegratedGradients(twice)

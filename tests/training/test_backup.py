@@ -95,7 +95,7 @@ def test_order_is_that_of_the_epoch_whatever_keras_shuffles():
 
 def test_what_cannot_be_resumed_is_refused(tmp_path):
     data = DataGenerator(DATA, 3, encode=lambda s: s, shuffle=True)
-    with pytest.raises(ValueError, match=r"save_freq=5: only 'epoch'"):
+    with pytest.raises(ValueError, match=r"save_freq=5 must be 'epoch'"):
         BackupAndRestore(tmp_path, data, save_freq=5)
     with pytest.raises(ValueError, match="whose data has a length, not list"):
         BackupAndRestore(tmp_path, DATA)
@@ -109,11 +109,14 @@ def test_what_cannot_be_resumed_is_refused(tmp_path):
     state = {"epoch": 1, "seed": 2, "batches": 7, "dropout": [], "weights": "w.weights.h5"}
     (tmp_path / "w.weights.h5").touch()
     for text, message in [
-        ("{", "no backup that can be resumed"),
-        ("[1]", "no backup that can be resumed"),
-        (json.dumps({**state, "samples": 20, "batch_size": 3, "epoch": "1"}), "no backup"),
-        (json.dumps({**state, "samples": 21, "batch_size": 3}), "samples=21, this has 20"),
-        (json.dumps({**state, "samples": 20, "batch_size": 4}), "batch_size=4, this has 3"),
+        ("{", "not a backup that can be resumed"),
+        ("[1]", "not a backup that can be resumed"),
+        (json.dumps({**state, "samples": 20, "batch_size": 3, "epoch": "1"}), "not a backup"),
+        (json.dumps({**state, "samples": 21, "batch_size": 3}), "samples=21, but this data has 20"),
+        (
+            json.dumps({**state, "samples": 20, "batch_size": 4}),
+            "batch_size=4, but this data has 3",
+        ),
     ]:
         (tmp_path / "backup.json").write_text(text)
         with pytest.raises(ValueError, match=message):

@@ -108,7 +108,7 @@ def test_silence(capsys):
 
 @pytest.mark.parametrize(
     ("score", "message"),
-    [(float("nan"), "nan for 'score' after epoch 1"), ({"f1": 1.0}, r"gave \['f1'\].*'score'")],
+    [(float("nan"), "nan for 'score' after epoch 1"), ({"f1": 1.0}, r"returned \['f1'\].*'score'")],
 )
 def test_results_without_use(score, message):
     with pytest.raises(ValueError, match=message):

@@ -176,7 +176,7 @@ def test_a_successor_has_successors(tmp_path):
 
 @pytest.mark.parametrize("rate", [0, 1.5, -0.1, "often"])
 def test_a_rate_that_is_no_chance(rate):
-    with pytest.raises(ValueError, match="chance above 0 and up to 1"):
+    with pytest.raises(ValueError, match="probability above 0 and up to 1"):
         ModuleReplacement(rate)
 
 
@@ -184,10 +184,10 @@ def test_a_rate_that_is_no_chance(rate):
     ("blocks", "copied", "message"),
     [
         (3, None, "3 does not divide the 4 blocks"),
-        (4, None, "number of blocks from 1 to 3"),
-        (0, None, "number of blocks from 1 to 3"),
+        (4, None, "must be an integer from 1 to 3"),
+        (0, None, "must be an integer from 1 to 3"),
         (True, None, "num_hidden_layers=True"),
-        (2, [0], "must name 2 of the blocks 0 to 3"),
+        (2, [0], "must be 2 indices of blocks, 0 to 3"),
         (2, [0, 4], r"copied=\[0, 4\]"),
     ],
 )
@@ -201,8 +201,8 @@ def test_blocks_that_do_not_fit(blocks, copied, message):
     ("changes", "options", "message"),
     [
         ({}, {"model": "albert"}, "albert cannot be replaced one by one"),
-        ({"residual_attention_scores": True}, {}, "tie each block"),
-        ({}, {"application": TwoStream(1), "with_mlm": True}, "two streams"),
+        ({"residual_attention_scores": True}, {}, "residual_attention_scores cannot be replaced"),
+        ({}, {"application": TwoStream(1), "with_mlm": True}, "neither two streams"),
     ],
 )
 def test_models_without_blocks_of_their_own(changes, options, message):
@@ -214,7 +214,7 @@ def test_models_without_blocks_of_their_own(changes, options, message):
 def test_heads_that_do_not_stand_on_the_output():
     bert = tiny.build()
     x = keras.layers.Add()([bert.output, bert.hidden_states[1]])
-    with pytest.raises(ValueError, match="reaches into its blocks"):
+    with pytest.raises(ValueError, match="uses a hidden state inside the backbone"):
         Theseus(keras.Model(bert.input, x), bert, 1)
     other = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
     with pytest.raises(ValueError, match=r"functional model .* lacks inputs"):
