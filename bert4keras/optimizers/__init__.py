@@ -1,4 +1,4 @@
-"""What Keras' optimizers lack; docs/optimizers.md says what composes with what."""
+"""Extensions of Keras' optimizers; docs/optimizers.md says which can be combined."""
 
 from __future__ import annotations
 

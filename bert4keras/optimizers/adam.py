@@ -1,4 +1,4 @@
-"""Adam as BERT was trained with: without bias correction."""
+"""Adam without bias correction, as BERT was trained."""
 
 from __future__ import annotations
 
@@ -8,36 +8,42 @@ import keras
 from keras import ops
 
 from .._serialization import serializable
+from .._types import Tensor
+from .schedules import LearningRate
 
 
 @serializable
 class Adam(keras.optimizers.Adam):
-    """Keras' Adam, with the choice not to correct the bias of its moments.
+    """Keras' Adam with optional bias correction of its moments.
 
-    Uncorrected, with gradient g:
+    Without it, for a weight w with gradient g:
 
         m = beta_1 m + (1 - beta_1) g,   v = beta_2 v + (1 - beta_2) g^2
         w = w - learning_rate * m / (sqrt(v) + epsilon)
 
-    so the first steps are about (1 - beta_1) / sqrt(1 - beta_2), 3.2 with the defaults, times as
-    large as the corrected ones: use it with warm-up.
+    The first updates are then about (1 - beta_1) / sqrt(1 - beta_2), 3.2 with the defaults, times
+    as large as corrected ones: use it with warm-up.
 
     Args:
         learning_rate: number or schedule.
-        bias_correction: False leaves the moments as they are.
-        kwargs: as of `keras.optimizers.Adam`; `weight_decay` is decoupled, as in AdamW.
+        bias_correction: False: no correction.
+        kwargs: of `keras.optimizers.Adam`; `weight_decay` is decoupled, as in AdamW.
 
     Source: Devlin et al., BERT, 2019, https://arxiv.org/abs/1810.04805, the released code; Kingma
     and Ba, Adam, 2015, https://arxiv.org/abs/1412.6980.
     """
 
-    def __init__(self, learning_rate: Any = 0.001, bias_correction: bool = True, **kwargs: Any):
+    def __init__(
+        self, learning_rate: LearningRate = 0.001, bias_correction: bool = True, **kwargs: Any
+    ):
         super().__init__(learning_rate=learning_rate, **kwargs)
         self.bias_correction = bias_correction
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+    def update_step(
+        self, gradient: Tensor, variable: keras.Variable, learning_rate: Tensor
+    ) -> None:
         if not self.bias_correction:
-            # Keras multiplies the rate by the inverse of this very number.
+            # Keras multiplies the rate by the correction, so it is divided by it here.
             step = ops.cast(self.iterations + 1, variable.dtype)
             beta_1, beta_2 = (ops.cast(b, variable.dtype) for b in (self.beta_1, self.beta_2))
             correction = ops.sqrt(1 - ops.power(beta_2, step)) / (1 - ops.power(beta_1, step))

@@ -1,8 +1,9 @@
-"""The names of bert4keras 0.11: each makes a function that builds an `ExtendedOptimizer`.
+"""The functions `extend_with_...` of bert4keras 0.11, which return an `ExtendedOptimizer` factory.
 
 `extend_with_lookahead(extend_with_weight_decay(Adam))(learning_rate=..., weight_decay_rate=...)`
-works as it did, with substrings of paths where these functions took substrings of names. What was
-wrong there is right here: slow weights begin at the weights, schedules and averages count updates.
+works as before, except that substrings are searched for in the paths of variables, not in their
+names. Errors of that version are not repeated: slow weights start at the weights, and schedules and
+averages count updates.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import keras
+
 from .averages import EMA, Lookahead
 from .extended import ExtendedOptimizer
 from .extension import Extension
-from .schedules import PiecewiseLinear
+from .schedules import LearningRate, PiecewiseLinear
 from .updates import (
     Accumulate,
     LayerAdaptation,
@@ -24,11 +27,11 @@ from .updates import (
     WeightDecay,
 )
 
-Factory = Callable[..., Any]
+Factory = Callable[..., keras.optimizers.Optimizer]
 
 
-def extender(make: Callable[..., Extension]) -> Callable[..., Factory]:
-    """Turn a function of the extension's own arguments into an `extend_with_...`."""
+def _extender(make: Callable[..., Extension]) -> Callable[..., Factory]:
+    """Decorate a function that makes an extension; return its `extend_with_...`."""
 
     @functools.wraps(make)
     def extend(BaseOptimizer: Factory, name: str | None = None) -> Factory:
@@ -47,66 +50,67 @@ def extender(make: Callable[..., Extension]) -> Callable[..., Factory]:
     return extend
 
 
-def literal(substrings: Sequence[str] | None) -> list[str]:
+def _literal(substrings: Sequence[str] | None) -> list[str]:
+    """Return patterns that match substrings literally."""
     return [re.escape(substring) for substring in substrings or ()]
 
 
-@extender
+@_extender
 def extend_with_weight_decay(
     weight_decay_rate: float = 0.01, exclude_from_weight_decay: Sequence[str] | None = None
 ) -> Extension:
-    """`WeightDecay`; nothing is excluded but by the substrings given."""
-    return WeightDecay(weight_decay_rate, literal(exclude_from_weight_decay))
+    """Add `WeightDecay`, which excludes only the given substrings."""
+    return WeightDecay(weight_decay_rate, _literal(exclude_from_weight_decay))
 
 
-@extender
+@_extender
 def extend_with_layer_adaptation(
     exclude_from_layer_adaptation: Sequence[str] | None = None,
 ) -> Extension:
-    """`LayerAdaptation`; nothing is excluded but by the substrings given."""
-    return LayerAdaptation(literal(exclude_from_layer_adaptation))
+    """Add `LayerAdaptation`, which excludes only the given substrings."""
+    return LayerAdaptation(_literal(exclude_from_layer_adaptation))
 
 
-@extender
+@_extender
 def extend_with_gradient_accumulation(grad_accum_steps: int) -> Extension:
-    """`Accumulate`."""
+    """Add `Accumulate`."""
     return Accumulate(grad_accum_steps)
 
 
-@extender
+@_extender
 def extend_with_lookahead(steps_per_slow_update: int = 5, slow_step_size: float = 0.5) -> Extension:
-    """`Lookahead`."""
+    """Add `Lookahead`."""
     return Lookahead(steps_per_slow_update, slow_step_size)
 
 
-@extender
+@_extender
 def extend_with_lazy_optimization(include_in_lazy_optimization: Sequence[str] = ()) -> Extension:
-    """`LazyEmbeddings`, in the author's form: moments decay."""
-    return LazyEmbeddings(literal(include_in_lazy_optimization))
+    """Add `LazyEmbeddings` with `moments="decay"`, as in that version."""
+    return LazyEmbeddings(_literal(include_in_lazy_optimization))
 
 
-@extender
+@_extender
 def extend_with_exponential_moving_average(ema_momentum: float = 0.999) -> Extension:
-    """`EMA`; `ema_weights(model)` takes the place of the optimizer's methods."""
+    """Add `EMA`; use `ema_weights(model)` instead of the methods of the optimizer."""
     return EMA(ema_momentum)
 
 
-@extender
+@_extender
 def extend_with_parameter_wise_lr(paramwise_lr_schedule: Mapping[str, float]) -> Extension:
-    """`LearningRateMultipliers`; where several substrings match, their factors multiply."""
+    """Add `LearningRateMultipliers`; the factors of all matching substrings are multiplied."""
     factors = {re.escape(substring): f for substring, f in paramwise_lr_schedule.items()}
     return LearningRateMultipliers(factors, multiply=True)
 
 
 def extend_with_piecewise_linear_lr(BaseOptimizer: Factory, name: str | None = None) -> Factory:
-    """`PiecewiseLinear` as the learning rate."""
+    """Use `PiecewiseLinear` as the learning rate."""
 
     def build(
-        learning_rate: Any = 0.001,
+        learning_rate: LearningRate = 0.001,
         *args: Any,
         lr_schedule: Mapping[Any, float] | None = None,
         **kwargs: Any,
-    ) -> Any:
+    ) -> keras.optimizers.Optimizer:
         factors = {int(step): factor for step, factor in (lr_schedule or {0: 1.0}).items()}
         return BaseOptimizer(PiecewiseLinear(learning_rate, factors), *args, **kwargs)
 

@@ -1,4 +1,4 @@
-"""What `ExtendedOptimizer` refuses before anything is built."""
+"""Checks of the arguments of `ExtendedOptimizer`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import keras
 
 from .extension import Extension
 from .transforms import FunctionTransform
-from .updates import LayerAdaptation, WeightDecay
 
 
 def as_extension(extension: Any) -> Extension:
+    """Return an extension as it is, and wrap a function of path and gradient."""
     if isinstance(extension, Extension):
         return extension
     if callable(extension) and not isinstance(extension, type):
@@ -24,21 +24,25 @@ def as_extension(extension: Any) -> Extension:
 
 
 def check_extensions(extensions: Sequence[Extension]) -> None:
+    """Refuse two extensions of one class, or two equal ones if the class is repeatable."""
     for number, extension in enumerate(extensions):
         for other in extensions[:number]:
             same = extension == other if extension.repeatable else type(extension) is type(other)
             if same:
                 raise ValueError(
                     f"ExtendedOptimizer: the optimizer has {type(extension).__name__} twice: "
-                    f"{other} and {extension}"
+                    f"{other} and {extension}. Remove one of them"
                 )
 
 
-def check_inner(inner: Any, extensions: Sequence[Extension]) -> None:
-    """Refuse what would be done twice, or at the wrong moment."""
+def check_inner(inner: keras.optimizers.Optimizer, extensions: Sequence[Extension]) -> None:
+    """Refuse an inner optimizer that does itself what an extension does, or that cannot have it."""
     name = type(inner).__name__
     if isinstance(inner, keras.optimizers.LossScaleOptimizer):
-        raise ValueError("ExtendedOptimizer: LossScaleOptimizer goes around it, not into it")
+        raise ValueError(
+            "ExtendedOptimizer: LossScaleOptimizer cannot be the inner optimizer; use "
+            "LossScaleOptimizer(ExtendedOptimizer(...))"
+        )
     for argument, instead in (
         ("gradient_accumulation_steps", "Accumulate(steps)"),
         ("use_ema", "EMA(momentum)"),
@@ -47,7 +51,7 @@ def check_inner(inner: Any, extensions: Sequence[Extension]) -> None:
         if getattr(inner, argument, None):
             raise ValueError(f"ExtendedOptimizer: {name} has {argument}; use {instead} instead")
     decays = getattr(inner, "weight_decay", None) or getattr(inner, "weight_decay_rate", None)
-    if decays and any(isinstance(extension, WeightDecay) for extension in extensions):
+    if decays and any(extension.decays_weights for extension in extensions):
         raise ValueError(
             f"ExtendedOptimizer: {name} decays weights by itself ({decays}); with WeightDecay in "
             "the list give it weight_decay=0, or use Adam instead of AdamW"
@@ -56,9 +60,9 @@ def check_inner(inner: Any, extensions: Sequence[Extension]) -> None:
     if moving and name == "ScheduleFreeAdamW":
         raise ValueError(
             "ExtendedOptimizer: ScheduleFreeAdamW derives its state from the weights, which "
-            f"{moving} moves"
+            f"{moving} changes; use another optimizer or remove {moving}"
         )
-    needs_rate = [e for e in extensions if isinstance(e, (WeightDecay, LayerAdaptation))]
+    needs_rate = [extension for extension in extensions if extension.reads_learning_rate]
     if needs_rate and name == "MultiOptimizer":
         raise ValueError(
             "ExtendedOptimizer: MultiOptimizer has several learning rates, but "

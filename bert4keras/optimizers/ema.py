@@ -1,4 +1,8 @@
-"""Evaluate and save with the averages of `EMA` in place of the weights."""
+"""Evaluation and saving with the averages of `EMA` in place of the weights.
+
+The averages live in the optimizer. To use them, they are assigned to the variables of the model,
+while the weights are kept in numpy arrays and assigned back afterwards.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from .extended import ExtendedOptimizer
@@ -14,49 +19,50 @@ from .extended import ExtendedOptimizer
 
 @contextlib.contextmanager
 def ema_weights(model: keras.Model) -> Iterator[keras.Model]:
-    """Within the `with` block the model has its averaged weights; then it has its own again.
+    """Give the model its averaged weights within a `with` block, and its own ones afterwards.
 
-    A file saved inside holds the averages (and, if the optimizer goes along, its state as it is).
+    A file saved inside the block has the averages (and the state of the optimizer as it is, if the
+    optimizer is saved too).
 
     Args:
         model: compiled with an `ExtendedOptimizer` that has `EMA`.
 
     Raises:
-        ValueError: another optimizer, no `EMA`, no update yet, or one block within another.
+        ValueError: another optimizer, no `EMA`, no update yet, or a block within a block.
 
     Example:
         >>> with ema_weights(model):
         ...     save_model(model, "averaged.keras")
     """
-    weights = swap_in(model)
+    weights = _swap_in(model)
     try:
         yield model
     finally:
-        swap_out(model, weights)
+        _swap_out(model, weights)
 
 
 def apply_ema_weights(model: keras.Model) -> None:
-    """Put the averages in place of the weights for good, at the end of training.
+    """Replace the weights by their averages permanently, at the end of training.
 
     Args:
         model: compiled with an `ExtendedOptimizer` that has `EMA`.
 
     Raises:
-        ValueError: as of `ema_weights`.
+        ValueError: the same as `ema_weights`.
     """
-    swap_in(model)
-    find_extended(model)._state.swapped = False
+    _swap_in(model)
+    _find_extended(model)._state.swapped = False
 
 
 class WithEMA(keras.callbacks.Callback):
-    """Validation, and what given callbacks do when an epoch ends, with the averaged weights.
+    """Callback that validates with the averaged weights and wraps other callbacks.
 
     Args:
-        callbacks: such as `Evaluator` and `ModelCheckpoint`; `fit` gets only this callback, not
-            these. They see the averages in `on_epoch_end`, and so evaluate and save them.
+        callbacks: such as `Evaluator` and `ModelCheckpoint`, which evaluate and save the averages
+            in `on_epoch_end`. Do not give them to `fit` as well.
 
     Raises:
-        ValueError: as of `ema_weights`.
+        ValueError: the same as `ema_weights`.
 
     Example:
         >>> model.fit(data, callbacks=[WithEMA([Evaluator(lambda: accuracy(model, valid))])])
@@ -65,7 +71,7 @@ class WithEMA(keras.callbacks.Callback):
     def __init__(self, callbacks: Sequence[keras.callbacks.Callback] = ()):
         super().__init__()
         self.callbacks = list(callbacks)
-        self._weights: Any = None
+        self._weights: dict[int, np.ndarray] = {}
 
     def set_model(self, model: keras.Model) -> None:
         super().set_model(model)
@@ -103,18 +109,18 @@ class WithEMA(keras.callbacks.Callback):
             callback.on_train_batch_end(batch, logs)
 
     def on_test_begin(self, logs: dict | None = None) -> None:
-        self._weights = swap_in(self.model)
+        self._weights = _swap_in(self.model)
         for callback in self.callbacks:
             callback.on_test_begin(logs)
 
     def on_test_end(self, logs: dict | None = None) -> None:
         for callback in self.callbacks:
             callback.on_test_end(logs)
-        swap_out(self.model, self._weights)
+        _swap_out(self.model, self._weights)
 
 
-def find_extended(model: keras.Model) -> ExtendedOptimizer:
-    """The `ExtendedOptimizer` that trains a model, within a `LossScaleOptimizer` or not."""
+def _find_extended(model: keras.Model) -> ExtendedOptimizer:
+    """Return the `ExtendedOptimizer` of a model, also from within a `LossScaleOptimizer`."""
     optimizer = getattr(model, "optimizer", None)
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         optimizer = optimizer.inner_optimizer
@@ -126,14 +132,16 @@ def find_extended(model: keras.Model) -> ExtendedOptimizer:
     return optimizer
 
 
-def swap_in(model: keras.Model) -> dict[int, Any]:
-    """Put the averages into the model; returns its own weights."""
+def _swap_in(model: keras.Model) -> dict[int, np.ndarray]:
+    """Assign the averages to the model; return its own weights by index of the variable."""
     if hasattr(model, "jax_state_sync"):
-        model.jax_state_sync()  # between two batches of `fit` the values are not in the variables
-    optimizer = find_extended(model)
+        model.jax_state_sync()  # within `fit` the variables do not have the current values
+    optimizer = _find_extended(model)
     averages = optimizer.average_values()
     if optimizer._state.swapped:
-        raise ValueError("the averages are in the model already")
+        raise ValueError(
+            "the averages are in the model already: leave the other `ema_weights` block first"
+        )
     variables = optimizer.model_variables
     weights = {index: ops.convert_to_numpy(variables[index]).copy() for index in averages}
     for index, average in averages.items():
@@ -142,8 +150,9 @@ def swap_in(model: keras.Model) -> dict[int, Any]:
     return weights
 
 
-def swap_out(model: keras.Model, weights: dict[int, Any]) -> None:
-    optimizer = find_extended(model)
+def _swap_out(model: keras.Model, weights: dict[int, np.ndarray]) -> None:
+    """Assign the model's own weights again."""
+    optimizer = _find_extended(model)
     for index, weight in weights.items():
         optimizer.model_variables[index].assign(weight)
     optimizer._state.swapped = False

@@ -1,4 +1,20 @@
-"""Any Keras optimizer, extended by a list of techniques."""
+"""An optimizer around another one, with a list of extensions.
+
+Keras' `apply(gradients)` is called once per batch. For an inner optimizer A and extensions
+e_1 ... e_n in the order of their stages, one update of the weights is
+
+    g = transforms(gradients)
+    e_n.begin, ..., e_1.begin        weights before the update
+    A.apply(g)
+    e_1.end, ..., e_n.end            weights after the update
+
+`begin` keeps what `end` needs, such as a copy of the old weights; so an extension does not have to
+know the formula of A, and can be combined with any optimizer. With `Accumulate(k)` this happens in
+every k-th call only, with the mean of k gradients.
+
+Two counters differ then: the calls of `apply` (Keras' private counter), from which accumulation and
+the extensions count, and the `iterations` of A, which are the updates that schedules count.
+"""
 
 from __future__ import annotations
 
@@ -12,46 +28,47 @@ from keras import ops
 
 from .._compat import assign_if, calls_of_apply, layout, track_variable, variable_index
 from .._serialization import revive, serializable
+from .._types import Tensor
 from .averages import EMA
 from .checks import as_extension, check_extensions, check_inner
 from .extension import Extension, GradientTransform, WeightUpdate
 from .updates import Accumulate
 
-STATE = "bert4keras"  # what of a saved state says whose it is
+_DESCRIPTION = "bert4keras"  # key of a saved state under which its optimizer is described
 
 
 @serializable
 class ExtendedOptimizer(keras.optimizers.Optimizer):
-    """An optimizer that does what another does, and what a list of extensions adds.
+    """Wrap a Keras optimizer and apply a list of extensions around each of its updates.
 
-    An update goes through them in an order that only the gradient transforms among them choose:
+    The order is fixed, except that gradient transforms run in the order of the list:
 
-    1. `Accumulate` waits for the mean of some gradients; what follows happens once per update.
+    1. `Accumulate` collects the mean of several gradients; the rest happens once per update.
     2. `Clip`, `Normalize`, `Noise`, `FunctionTransform` and bare functions `(path, gradient)`, in
        the order of the list.
     3. `WeightDecay`, then the inner optimizer, with its own clipping.
     4. `LayerAdaptation`, `LearningRateMultipliers` and `LazyEmbeddings` scale or undo the step;
        `Lookahead` syncs.
-    5. `EMA` averages the weights that result.
+    5. `EMA` averages the resulting weights.
 
-    Under mixed float16 Keras puts its `LossScaleOptimizer` around it; a micro-batch whose
-    gradient overflows then counts as never seen.
+    Under mixed float16 Keras wraps it in its `LossScaleOptimizer`; a micro-batch whose gradient
+    overflows is then skipped entirely.
 
     Args:
         inner_optimizer: a Keras optimizer, its name, or another `ExtendedOptimizer`, whose
-            extensions are then taken over.
-        extensions: which to add; of each class one, but any number of different transforms.
-        name: of the optimizer.
+            extensions are added to these.
+        extensions: extensions to add: one of each class, but any number of different transforms.
+        name: name of the optimizer.
 
     Raises:
-        TypeError: something that is no optimizer or no extension.
-        ValueError: an extension twice; an inner optimizer that accumulates, averages, scales the
-            loss or decays weights by itself where an extension does; patterns, when the optimizer
-            is built, that do not fit the variables; a saved state of another optimizer.
+        TypeError: not an optimizer, or not an extension.
+        ValueError: the same extension twice; an inner optimizer that itself accumulates, averages,
+            scales the loss or decays weights; when the optimizer is built, patterns that do not
+            match its variables; when a state is loaded, one of another optimizer.
 
     Attributes:
-        inner_optimizer, extensions: as given, extensions in their order.
-        paths, model_variables: of the variables, once built.
+        inner_optimizer, extensions: the arguments; extensions in the order of their stages.
+        paths, model_variables: paths of the variables, and the variables, once built.
 
     Example:
         >>> optimizer = ExtendedOptimizer(
@@ -74,49 +91,50 @@ class ExtendedOptimizer(keras.optimizers.Optimizer):
             inner = inner.inner_optimizer
         check_extensions(extensions)
         check_inner(inner, extensions)
-        # The rate is a function so that Keras makes no variable of it.
+        # As a function, because Keras would make a variable of its own from a number.
         super().__init__(learning_rate=lambda: inner.learning_rate, name=name)
         self.inner_optimizer = inner
         self.extensions = tuple(sorted(extensions, key=lambda extension: extension.stage))
         counts = [e.steps for e in extensions if isinstance(e, Accumulate)]
         self._accumulation_steps = counts[0] if counts else 1
 
-    def build(self, variables: Sequence[Any]) -> None:
-        """Check the patterns against the variables' paths and create all state."""
+    def build(self, variables: Sequence[keras.Variable]) -> None:
+        """Match the patterns with the paths of the variables and create all state."""
         if self.built:
             return
         super().build(variables)
         if not self.inner_optimizer.built:
             self.inner_optimizer.build(variables)
-        # Held by an object that neither Keras nor TensorFlow looks into for what to track.
+        # In an object whose attributes neither Keras nor TensorFlow tracks.
         self._state = _State(list(variables))
         self._state.states = [extension.build(self) for extension in self.extensions]
 
-    def variables_like(self, name: str) -> dict[int, Any]:
-        """New state, one variable for each of the model's, zeros, in float32 at least."""
+    def variables_like(self, name: str) -> dict[int, keras.Variable]:
+        """Create a state variable for each variable of the model: zeros, in float32 or wider."""
         made = {}
         for index, variable in enumerate(self.model_variables):
-            if not overwritten(variable):
+            if not _overwritten(variable):
                 dtype = keras.backend.standardize_dtype(variable.dtype)
                 made[index] = self.add_variable(
                     shape=variable.shape,
                     dtype="float32" if dtype in ("float16", "bfloat16") else dtype,
                     layout=layout(variable),
-                    name=f"{slot_name(self.paths[index])}{name}",
+                    name=f"{_slot_name(self.paths[index])}{name}",
                 )
         return made
 
-    def track(self, variable: Any) -> None:
-        """Make a variable, such as a random state, part of the optimizer's."""
+    def track(self, variable: keras.Variable) -> None:
+        """Make a variable, such as a random state, part of the optimizer's state."""
         track_variable(self, variable)
 
-    def inner_slots(self) -> dict[int | None, list[Any]]:
-        """The inner optimizer's variables, such as moments, of each of the model's, by name.
+    def inner_slots(self) -> dict[int | None, list[keras.Variable]]:
+        """Return the inner optimizer's variables, such as moments, by index of their variable.
 
-        Under None those that are of no one variable: counters, or what its name does not say.
+        The owner is recognised by its path in the name. Variables without an owner, such as
+        counters, are under None.
         """
-        slots: dict[int | None, list[Any]] = {}
-        prefixes = {index: slot_name(path) for index, path in enumerate(self.paths)}
+        slots: dict[int | None, list[keras.Variable]] = {}
+        prefixes = {index: _slot_name(path) for index, path in enumerate(self.paths)}
         for slot in self.inner_optimizer.variables:
             owners = [i for i, prefix in prefixes.items() if slot.name.startswith(prefix)]
             owner = max(owners, key=lambda i: len(prefixes[i]), default=None)
@@ -125,42 +143,50 @@ class ExtendedOptimizer(keras.optimizers.Optimizer):
 
     @property
     def paths(self) -> list[str]:
+        """Paths of the model's trainable variables."""
         return self._state.paths
 
     @property
-    def model_variables(self) -> list[Any]:
+    def model_variables(self) -> list[keras.Variable]:
+        """The model's trainable variables."""
         return self._state.variables
 
     @property
-    def variables(self) -> list[Any]:
+    def variables(self) -> list[keras.Variable]:
+        """All state: its own, the extensions' and the inner optimizer's."""
         return [*super().variables, *self.inner_optimizer.variables]
 
     @property
-    def iterations(self) -> Any:
-        """Updates of the weights, as schedules count them."""
+    def iterations(self) -> keras.Variable:
+        """Number of updates of the weights, which schedules count."""
         return self.inner_optimizer.iterations
 
     @property
-    def updates(self) -> Any:
-        """Updates before the present one that were made with these extensions."""
+    def updates(self) -> Tensor:
+        """Number of updates with these extensions before the current one."""
         return ops.floor_divide(calls_of_apply(self), self._accumulation_steps)
 
     @property
     def learning_rate(self) -> Any:
+        """Learning rate of the inner optimizer."""
         return self.inner_optimizer.learning_rate
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
         self.inner_optimizer.learning_rate = value
 
-    def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> None:
-        """Take the gradients of one batch; update the weights if it is time to."""
+    def apply(
+        self, grads: Sequence[Any], trainable_variables: Sequence[keras.Variable] | None = None
+    ) -> None:
+        """Take the gradients of one batch; update the weights, or accumulate."""
         grads = list(grads)
         if not grads:
             return
         if not self.built:
             if trainable_variables is None:
-                raise ValueError("ExtendedOptimizer: build(variables) first, or pass the variables")
+                raise ValueError(
+                    "ExtendedOptimizer: it is not built; call build(variables) or pass variables"
+                )
             self.build(list(trainable_variables))
         gradients = self._by_index(grads, trainable_variables)
         if self._accumulation_steps == 1:
@@ -170,7 +196,7 @@ class ExtendedOptimizer(keras.optimizers.Optimizer):
         calls_of_apply(self).assign_add(1)
 
     def _by_index(
-        self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None
+        self, grads: Sequence[Any], trainable_variables: Sequence[keras.Variable] | None
     ) -> dict[int, Any]:
         if trainable_variables is None:
             indices: Sequence[int] = range(len(self.model_variables))
@@ -192,7 +218,7 @@ class ExtendedOptimizer(keras.optimizers.Optimizer):
         (sums,) = (s for e, s in self._extended() if isinstance(e, Accumulate))
         for index, total in sums.items():
             if gradients.get(index) is not None:
-                gradients[index] = as_dense(gradients[index])
+                gradients[index] = _as_dense(gradients[index])
                 total.assign_add(gradients[index])
 
         def update() -> None:
@@ -209,15 +235,19 @@ class ExtendedOptimizer(keras.optimizers.Optimizer):
         assign_if(full, update, [*self.model_variables, *self.variables])
 
     def _update(self, gradients: dict[int, Any]) -> None:
-        """One update of the weights, by the inner optimizer within the extensions."""
+        """Update the weights once, by the inner optimizer within its extensions.
+
+        Args:
+            gradients: by index of the variable; None for a variable without gradient.
+        """
         extended = self._extended()
         usable = [
             i
             for i, gradient in gradients.items()
-            if gradient is not None and not overwritten(self.model_variables[i])
+            if gradient is not None and not _overwritten(self.model_variables[i])
         ]
         if any(extension.reads_gradients for extension in self.extensions):
-            gradients = gradients | {index: as_dense(gradients[index]) for index in usable}
+            gradients = gradients | {index: _as_dense(gradients[index]) for index in usable}
         update = WeightUpdate(self, {index: gradients[index] for index in usable})
         for extension, state in extended:
             if isinstance(extension, GradientTransform):
@@ -236,15 +266,15 @@ class ExtendedOptimizer(keras.optimizers.Optimizer):
         return list(zip(self.extensions, self._state.states, strict=True))
 
     def average_values(self) -> dict[int, np.ndarray]:
-        """The averages of `EMA` by the variable's index.
+        """Return the averages of `EMA` by index of the variable.
 
         Raises:
-            ValueError: there is no `EMA`, or was no update yet.
+            ValueError: there is no `EMA`, or there was no update yet.
         """
         found = [(e, s) for e, s in self._extended() if isinstance(e, EMA)] if self.built else []
         if not any(isinstance(extension, EMA) for extension in self.extensions):
             raise ValueError(
-                "ExtendedOptimizer: no weights are averaged; give it EMA() as an extension"
+                "ExtendedOptimizer: no weights are averaged; add EMA() to its extensions"
             )
         updates = int(ops.convert_to_numpy(self.updates)) if found else 0
         if not updates:
@@ -252,11 +282,11 @@ class ExtendedOptimizer(keras.optimizers.Optimizer):
         ((ema, averages),) = found
         return {i: ops.convert_to_numpy(a) * ema.scale(updates) for i, a in averages.items()}
 
-    def finalize_variable_values(self, var_list: Sequence[Any]) -> None:
+    def finalize_variable_values(self, var_list: Sequence[keras.Variable]) -> None:
         self.inner_optimizer.finalize_variable_values(var_list)
 
     def set_weights(self, weights: Sequence[Any]) -> None:
-        """Set all variables, in the order of `variables`."""
+        """Assign all variables, in the order of `variables`."""
         if len(weights) != len(self.variables):
             raise ValueError(
                 f"ExtendedOptimizer: {len(weights)} arrays for {len(self.variables)} variables"
@@ -265,20 +295,23 @@ class ExtendedOptimizer(keras.optimizers.Optimizer):
             variable.assign(weight)
 
     def save_own_variables(self, store: Any) -> None:
-        """Own state, and whose it is; Keras visits the inner optimizer by itself."""
+        """Save its own state and a description; Keras saves the inner optimizer separately."""
         for i, variable in enumerate(super().variables):
             store[str(i)] = ops.convert_to_numpy(variable)
-        store[STATE] = np.frombuffer(json.dumps(self._description()).encode(), "uint8")
+        store[_DESCRIPTION] = np.frombuffer(json.dumps(self._description()).encode(), "uint8")
 
     def load_own_variables(self, store: Any) -> None:
-        """Raises a ValueError for the state of another optimizer, which Keras skips."""
+        """Load its own state; raise a ValueError for that of another optimizer.
+
+        Keras would skip such a state with a warning.
+        """
         own = super().variables
         if not self.built or not list(store.keys()):
             super().load_own_variables(store)  # which warns that there is nothing to load
             return
         here, saved = self._description(), None
-        if STATE in store.keys():  # noqa: SIM118 - a store of Keras is no mapping
-            saved = json.loads(np.asarray(store[STATE]).tobytes().decode())
+        if _DESCRIPTION in store.keys():  # noqa: SIM118 - a store of Keras is not a mapping
+            saved = json.loads(np.asarray(store[_DESCRIPTION]).tobytes().decode())
         if saved != here:
             other = "another class" if saved is None else saved["optimizer"]
             also = (
@@ -288,8 +321,8 @@ class ExtendedOptimizer(keras.optimizers.Optimizer):
             )
             raise ValueError(
                 f"the saved optimizer is {other}{also}, this one {here['optimizer']}: its state "
-                "cannot be resumed. Compile with the same optimizer and extensions; to load the "
-                "weights alone, do so before compile()"
+                "cannot be resumed. Compile with the same optimizer and extensions; to load only "
+                "the weights, do so before compile()"
             )
         for i, variable in enumerate(own):
             variable.assign(store[str(i)])
@@ -322,25 +355,25 @@ class ExtendedOptimizer(keras.optimizers.Optimizer):
 
 
 class _State:
-    """Variables of the model and the extensions' states."""
+    """Variables of the model, and states of the extensions in their order."""
 
-    def __init__(self, variables: list[Any]):
+    def __init__(self, variables: list[keras.Variable]):
         self.variables = variables
         self.paths = [variable.path for variable in variables]
         self.states: list[Any] = []
-        self.swapped = False  # whether averages are in the place of the weights
+        self.swapped = False  # True while averages are in place of the weights
 
 
-def slot_name(path: str) -> str:
-    """How the names of Keras' slots of a variable begin."""
+def _slot_name(path: str) -> str:
+    """Return the beginning of the names of the state variables that Keras makes for a variable."""
     return path.replace("/", "_") + "_"
 
 
-def overwritten(variable: Any) -> bool:
-    """Whether a variable's "gradient" is its new value (Keras' float8 scales)."""
+def _overwritten(variable: keras.Variable) -> bool:
+    """Return whether a variable's "gradient" is its new value (Keras' float8 scales)."""
     return getattr(variable, "overwrite_with_gradient", False)
 
 
-def as_dense(gradient: Any) -> Any:
-    """A gradient as a tensor; TensorFlow's of an embedding is a list of rows."""
+def _as_dense(gradient: Any) -> Tensor:
+    """Return a gradient as a dense tensor; for an embedding TensorFlow makes a list of rows."""
     return ops.convert_to_tensor(gradient)

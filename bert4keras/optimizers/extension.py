@@ -1,15 +1,17 @@
-"""What an extension of an optimizer is, and what it sees of an update."""
+"""Base classes of the extensions of an optimizer, and the update that they act on."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import keras
 from keras import ops
 
 from .._compat import assign_lerp
 from .._serialization import Configurable
+from .._types import Tensor
 from .paths import as_patterns, matching
 
 if TYPE_CHECKING:
@@ -17,46 +19,53 @@ if TYPE_CHECKING:
 
 
 class WeightUpdate:
-    """One update of the weights, on its way through the extensions.
+    """One update of the weights, as the extensions see it.
+
+    Variables are named by their index in `optimizer.model_variables`.
 
     Args:
-        optimizer: which makes it.
-        gradients: by the variable's index, before any transform; variables that have none, or
-            whose "gradient" is their new value, are left out.
+        optimizer: the optimizer that makes the update.
+        gradients: before any transform, by index. Variables without a gradient, or whose "gradient"
+            is their new value, are left out.
+
+    Attributes:
+        notes: values that an extension keeps from `begin` to `end`, by its class.
     """
 
     def __init__(self, optimizer: ExtendedOptimizer, gradients: dict[int, Any]):
         self.optimizer = optimizer
         self.gradients = gradients
-        self.notes: dict[type, Any] = {}  # what an extension keeps from `begin` to `end`
-        self._old: dict[int, Any] = {}
+        self.notes: dict[type, Any] = {}
+        self._old: dict[int, Tensor] = {}
 
-    def variable(self, index: int) -> Any:
+    def variable(self, index: int) -> keras.Variable:
+        """Return the variable itself."""
         return self.optimizer.model_variables[index]
 
-    def value(self, index: int) -> Any:
-        """The present weights as a tensor."""
+    def value(self, index: int) -> Tensor:
+        """Return the current weights as a tensor."""
         return ops.convert_to_tensor(self.variable(index))
 
-    def keep_old(self, indices: Sequence[int]) -> None:
-        """Remember the present weights. Only who needs the old ones pays for a copy."""
+    def keep_old(self, indices: Iterable[int]) -> None:
+        """Copy the current weights for `old_value` and `undo`, for these variables only."""
         for index in indices:
             if index not in self._old:
                 self._old[index] = ops.copy(self.variable(index))
 
-    def old_value(self, index: int) -> Any:
+    def old_value(self, index: int) -> Tensor:
+        """Return the weights at `keep_old`."""
         return self._old[index]
 
-    def undo(self, index: int, part: float) -> None:
-        """Take back a part of the update since `keep_old`; 1 gives the old weights exactly."""
+    def undo(self, index: int, fraction: float) -> None:
+        """Undo a fraction of the change since `keep_old`; 1 restores the old weights exactly."""
         variable, old = self.variable(index), self.old_value(index)
         if variable.constraint is None:
-            assign_lerp(variable, old, part)
+            assign_lerp(variable, old, fraction)
         else:
-            self.assign(index, old + (1 - part) * (self.value(index) - old))
+            self.assign(index, old + (1 - fraction) * (self.value(index) - old))
 
-    def assign(self, index: int, value: Any) -> None:
-        """Give a variable another value, which its constraint may change."""
+    def assign(self, index: int, value: Tensor) -> None:
+        """Assign a value to a variable, after its constraint if it has one."""
         variable = self.variable(index)
         if variable.constraint is not None:
             value = variable.constraint(value)
@@ -66,32 +75,42 @@ class WeightUpdate:
 class Extension(Configurable):
     """A technique that `ExtendedOptimizer` adds to any optimizer; a value object without state.
 
-    What it must keep from update to update it creates in `build`, as variables of the optimizer.
-    `begin` runs before the inner optimizer, from the outermost extension (the highest `stage`) to
-    the innermost, `end` after it, from the innermost to the outermost.
+    State from update to update is created in `build`, as variables of the optimizer. Extensions
+    are nested around the inner optimizer like layers of an onion: `begin` runs from the highest
+    `stage` to the lowest, then the inner optimizer, then `end` from the lowest to the highest.
+
+    Attributes:
+        stage: position in the order of the extensions, see `ExtendedOptimizer`.
+        moves_weights: True if it changes weights besides or instead of the inner optimizer.
+        decays_weights: True if it is a weight decay.
+        reads_learning_rate: True if it needs the one learning rate of the inner optimizer.
+        reads_gradients: True if it reads gradients, which then are dense tensors.
+        repeatable: True if an optimizer may have two that differ.
     """
 
     stage: ClassVar[int]
-    moves_weights: ClassVar[bool] = False  # besides or instead of the inner optimizer
+    moves_weights: ClassVar[bool] = False
+    decays_weights: ClassVar[bool] = False
+    reads_learning_rate: ClassVar[bool] = False
     reads_gradients: ClassVar[bool] = False
-    repeatable: ClassVar[bool] = False  # whether an optimizer may have two which differ
+    repeatable: ClassVar[bool] = False
 
     def build(self, optimizer: ExtendedOptimizer) -> Any:
-        """Check the paths, create variables; returns what `begin` and `end` get as `state`."""
+        """Check the patterns and create variables; return the `state` of the other methods."""
 
     def begin(self, state: Any, update: WeightUpdate) -> None:
-        """Before the update: the weights are still old."""
+        """Act before the inner optimizer; the weights are still old."""
 
     def end(self, state: Any, update: WeightUpdate) -> None:
-        """After the update, and after what the extensions inside have done."""
+        """Act after the inner optimizer and the extensions of lower stages."""
 
 
 @dataclasses.dataclass(frozen=True)
 class GradientTransform(Extension):
-    """A function of each gradient, before the inner optimizer sees it. Several run as listed.
+    """A function of each variable's gradient; several run in the order of the list.
 
     Args:
-        paths: regular expressions on the paths of the variables it concerns; None: all.
+        paths: regular expressions on the paths of the variables to transform; None: all.
     """
 
     paths: Sequence[str] | None = dataclasses.field(default=None, kw_only=True)
@@ -110,8 +129,16 @@ class GradientTransform(Extension):
         return {i for pattern in self.paths for i in matching(pattern, optimizer.paths, name)}
 
     def concerns(self, state: Any, index: int) -> bool:
+        """Return whether the gradient of a variable is transformed."""
         return index in state
 
-    def transform(self, state: Any, update: WeightUpdate, path: str, gradient: Any) -> Any:
-        """The gradient that the optimizer is to see, of the same shape."""
+    def transform(self, state: Any, update: WeightUpdate, path: str, gradient: Tensor) -> Tensor:
+        """Return the gradient for the inner optimizer, of the same shape.
+
+        Args:
+            state: result of `build`.
+            update: the update.
+            path: path of the variable.
+            gradient: its gradient, after the transforms before this one.
+        """
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""LAMB as in the paper: Adam for large batches, whose step has the length of the weights."""
+"""LAMB as in the paper: Adam for large batches, with updates scaled to the norm of the weights."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from keras import ops
 
 from .._compat import variable_index
 from .._serialization import serializable
+from .._types import Tensor
 from .paths import as_list, as_patterns, excluded
+from .schedules import LearningRate
 
 
-def trust_ratio(weight: Any, update: Any) -> Any:
-    """||weight|| / ||update|| over whole tensors, 1 where either is 0; a float32 scalar."""
+def trust_ratio(weight: Tensor, update: Tensor) -> Tensor:
+    """Return ||weight|| / ||update|| of whole tensors, a float32 scalar; 1 if either norm is 0."""
     weight, update = (
         ops.sqrt(ops.sum(ops.square(ops.cast(x, "float32")))) for x in (weight, update)
     )
@@ -24,26 +26,26 @@ def trust_ratio(weight: Any, update: Any) -> Any:
 
 @serializable
 class LAMB(keras.optimizers.Optimizer):
-    """Layer-wise adaptive moments. For each variable w with gradient g, at update t = 1, 2, ...:
+    """LAMB. For each variable w with gradient g, at update t = 1, 2, ...:
 
         m = beta_1 m + (1 - beta_1) g,   v = beta_2 v + (1 - beta_2) g^2
         h = m / (1 - beta_1^t) / (sqrt(v / (1 - beta_2^t)) + epsilon) + weight_decay_rate w
         w = w - learning_rate ||w|| / ||h|| h
 
-    The ratio is 1 where a norm is 0. In `keras.optimizers.Lamb` the decay is outside of the ratio,
-    and nothing can be excluded from the adaptation.
+    The trust ratio ||w|| / ||h|| is 1 if a norm is 0. In `keras.optimizers.Lamb` the decay is not
+    part of h, and no variable can be excluded from the adaptation.
 
     Args:
         learning_rate: number or schedule.
-        beta_1, beta_2, epsilon: as of Adam; the paper's epsilon is 1e-6.
+        beta_1, beta_2, epsilon: of Adam; the paper's epsilon is 1e-6.
         weight_decay_rate: lambda of the paper.
         exclude_from_weight_decay: regular expressions on paths; None: norms and biases; () none.
-        exclude_from_layer_adaptation: variables whose ratio is 1, in the same way.
-        bias_correction: False leaves the moments as they are, as the released code for BERT does.
+        exclude_from_layer_adaptation: the same, for variables whose trust ratio should be 1.
+        bias_correction: False uses m and v without correction, like the released code for BERT.
         kwargs: `name`, `clipnorm` and others of `keras.optimizers.Optimizer`.
 
     Raises:
-        ValueError: a negative decay, a Keras `weight_decay`, or a pattern that matches no variable.
+        ValueError: a negative decay, Keras' `weight_decay`, or a pattern that matches no variable.
 
     Source: You et al., Large Batch Optimization for Deep Learning: Training BERT in 76 minutes,
     2020, https://arxiv.org/abs/1904.00962, algorithm 2.
@@ -51,7 +53,7 @@ class LAMB(keras.optimizers.Optimizer):
 
     def __init__(
         self,
-        learning_rate: Any = 0.001,
+        learning_rate: LearningRate = 0.001,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-6,
@@ -63,8 +65,8 @@ class LAMB(keras.optimizers.Optimizer):
     ):
         if kwargs.get("weight_decay"):
             raise ValueError(
-                "LAMB has no weight_decay (Keras' lies outside of the ratio): give "
-                "weight_decay_rate"
+                "LAMB has no weight_decay, because Keras applies it outside of the trust ratio: "
+                "use weight_decay_rate"
             )
         if not weight_decay_rate >= 0:
             raise ValueError(f"LAMB: weight_decay_rate must be 0 or more, not {weight_decay_rate}")
@@ -75,13 +77,13 @@ class LAMB(keras.optimizers.Optimizer):
         self.adaptation_exclusions = as_patterns(exclude_from_layer_adaptation)
         self.bias_correction = bias_correction
 
-    def build(self, variables: Sequence[Any]) -> None:
+    def build(self, variables: Sequence[keras.Variable]) -> None:
         if self.built:
             return
         paths = [variable.path for variable in variables]
         plain = excluded(paths, self.decay_exclusions, "LAMB, exclude_from_weight_decay")
         rigid = excluded(paths, self.adaptation_exclusions, "LAMB, exclude_from_layer_adaptation")
-        # On TensorFlow `update_step` gets variables without a path, so it is looked up by index.
+        # By index, because on TensorFlow `update_step` gets variables without a path.
         self._rates = [0.0 if i in plain else self.weight_decay_rate for i in range(len(paths))]
         self._adapted = [i not in rigid for i in range(len(paths))]
         super().build(variables)
@@ -89,7 +91,9 @@ class LAMB(keras.optimizers.Optimizer):
             variables, ["momentum", "velocity"]
         )
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+    def update_step(
+        self, gradient: Tensor, variable: keras.Variable, learning_rate: Tensor
+    ) -> None:
         index, dtype = variable_index(self, variable), variable.dtype
         m, v = self._momentums[index], self._velocities[index]
         gradient = ops.cast(gradient, dtype)
@@ -107,8 +111,11 @@ class LAMB(keras.optimizers.Optimizer):
         self.assign_sub(variable, rate * update)
 
     def exclude_from_weight_decay(self, var_list: Any = None, var_names: Any = None) -> None:
-        """Refused: Keras' way to say it would have no effect on LAMB's own decay."""
-        raise ValueError("give LAMB(exclude_from_weight_decay=[...]) patterns of paths instead")
+        """Raise a ValueError: this method of Keras has no effect on LAMB's own decay."""
+        raise ValueError(
+            "LAMB has no method exclude_from_weight_decay: use the argument "
+            "LAMB(exclude_from_weight_decay=[...]) with patterns of paths"
+        )
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

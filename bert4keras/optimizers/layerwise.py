@@ -1,4 +1,4 @@
-"""Learning rates that fall with the distance from the output."""
+"""Layer-wise learning rate decay: lower rates for blocks farther from the output."""
 
 from __future__ import annotations
 
@@ -7,30 +7,31 @@ from collections.abc import Sequence
 
 import keras
 
-BLOCK = r"(^|/)(?P<stack>Encoder-|Decoder-)?Transformer-(?P<index>\d+)-"
-SHARED = r"(^|/)(Encoder-|Decoder-)?Transformer-(?!\d+-)"
-EMBEDDING = r"(^|/)(Encoder-|Decoder-)?Embedding-"
+_BLOCK_PATH = r"(^|/)(?P<stack>Encoder-|Decoder-)?Transformer-(?P<index>\d+)-"
+_SHARED_PATH = r"(^|/)(Encoder-|Decoder-)?Transformer-(?!\d+-)"
+_EMBEDDING_PATH = r"(^|/)(Encoder-|Decoder-)?Embedding-"
 
 
 def layerwise_decay(model: keras.Model | Sequence[str], decay: float = 0.9) -> dict[str, float]:
     """Return learning rate factors: 1 for the head, `decay` times less with each block below.
 
-    Of L blocks, Transformer-i has decay^(L - i), the embeddings (with their norm and projection)
-    decay^(L + 1); what is neither (pooling, heads, final norms) keeps the full rate. Encoder and
-    decoder are counted each by itself. The one block of ALBERT is the lowest and the highest at
-    once, so it counts as the highest: decay, and the embeddings decay^2; rates of single passes
-    are not possible, for they share their weights. So do a head tied to the embeddings and these:
-    the matrix then has their factor.
+    With L blocks, Transformer-i has the factor decay^(L - i), the embeddings (with their norm and
+    projection) decay^(L + 1), and all others (pooling, heads, final norms) 1. The blocks of an
+    encoder and a decoder are counted separately.
+
+    Shared weights can only have one rate. The one block of ALBERT, used L times, gets that of the
+    highest block, decay, and the embeddings decay^2. An output layer that is tied to the embeddings
+    gets their factor.
 
     Args:
-        model: a model of ours, with or without a head, or the paths of its trainable variables.
-        decay: 0 to 1; 1 changes nothing, 0 trains the head alone.
+        model: a model of this package, with or without a head, or the paths of its variables.
+        decay: from 0 to 1; 1 changes nothing, 0 trains only the head.
 
     Returns:
         `{"regular expression": factor}` for `LearningRateMultipliers`; no variable matches two.
 
     Raises:
-        ValueError: another decay, or variables among which there are no blocks.
+        ValueError: another decay, or no variable belongs to a block.
 
     Source: Clark et al., ELECTRA, 2020, https://arxiv.org/abs/2003.10555, appendix; Howard and
     Ruder, ULMFiT, 2018, https://arxiv.org/abs/1801.06146 ("discriminative fine-tuning").
@@ -44,7 +45,11 @@ def layerwise_decay(model: keras.Model | Sequence[str], decay: float = 0.9) -> d
     if isinstance(model, keras.Model):
         paths = [variable.path for variable in model.trainable_variables]
     blocks = sorted(
-        {(m["stack"] or "", int(m["index"])) for m in (re.search(BLOCK, p) for p in paths) if m}
+        {
+            (m["stack"] or "", int(m["index"]))
+            for m in (re.search(_BLOCK_PATH, p) for p in paths)
+            if m
+        }
     )
     depth = {stack: 1 + max(i for s, i in blocks if s == stack) for stack, _ in blocks}
     factors = {
@@ -52,11 +57,12 @@ def layerwise_decay(model: keras.Model | Sequence[str], decay: float = 0.9) -> d
         for stack, index in blocks
     }
     if not blocks:
-        if not any(re.search(SHARED, path) for path in paths):
+        if not any(re.search(_SHARED_PATH, path) for path in paths):
             raise ValueError(
-                f"layerwise_decay: no trainable variable is in a block Transformer-...: {[*paths]}"
+                "layerwise_decay: no trainable variable belongs to a block Transformer-...; the "
+                f"paths are {[*paths]}"
             )
-        factors[SHARED] = decay
-    if any(re.search(EMBEDDING, path) for path in paths):
-        factors[EMBEDDING] = decay ** (1 + max(depth.values(), default=1))
+        factors[_SHARED_PATH] = decay
+    if any(re.search(_EMBEDDING_PATH, path) for path in paths):
+        factors[_EMBEDDING_PATH] = decay ** (1 + max(depth.values(), default=1))
     return factors

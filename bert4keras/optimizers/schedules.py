@@ -1,32 +1,40 @@
-"""Learning rates over the steps of training, from a few points."""
+"""Piecewise linear learning rate schedules and warm-up."""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 from keras import ops
 
 from .._serialization import revive, serializable
+from .._types import Tensor
+
+LearningRate: TypeAlias = float | keras.optimizers.schedules.LearningRateSchedule
 
 
 @serializable
 class PiecewiseLinear(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate times a factor, linear between given steps.
+    """A learning rate times a factor that is linear between given steps.
 
-    Before the first step the factor rises from 0 at step 0 (so that the very first update does
-    nothing), behind the last it stays. A step is an update of the weights; give an optimizer that
-    accumulates gradients to `ExtendedOptimizer`, where a micro-batch is no step.
+    With points (t_1, f_1), ..., (t_n, f_n) the factor at step t is
+
+        f_i + (f_i+1 - f_i) (t - t_i) / (t_i+1 - t_i)      for t_i <= t < t_i+1
+        f_n                                                for t >= t_n
+
+    If t_1 > 0, there is one more point (0, 0) in front: the factor rises from 0, and the very first
+    update changes nothing. A step is one update of the weights. To accumulate gradients use
+    `ExtendedOptimizer` with `Accumulate`, which does not count a micro-batch as a step.
 
     Args:
-        learning_rate: number, or another schedule, to be multiplied.
+        learning_rate: number, or another schedule, which is multiplied.
         factors: `{step: factor}`, or pairs; steps are integers from 0, factors 0 or more.
 
     Raises:
-        ValueError: no point, a step or a factor that is none, a step given twice.
+        ValueError: no points, a step or factor out of range, or a step given twice.
 
     Source: https://kexue.fm/archives/7094, `extend_with_piecewise_linear_lr` of bert4keras 0.11.
 
@@ -36,12 +44,14 @@ class PiecewiseLinear(keras.optimizers.schedules.LearningRateSchedule):
 
     def __init__(
         self,
-        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
+        learning_rate: LearningRate,
         factors: Mapping[int, float] | Sequence[Sequence[float]],
     ):
         learning_rate = revive(learning_rate)
         if not callable(learning_rate) and not float(learning_rate) >= 0:
-            raise ValueError(f"learning_rate must be 0 or more, not {learning_rate!r}")
+            raise ValueError(
+                f"PiecewiseLinear: learning_rate must be 0 or more, not {learning_rate!r}"
+            )
         pairs = list(factors.items()) if isinstance(factors, Mapping) else list(map(tuple, factors))
         if not pairs:
             raise ValueError("factors is empty: give {step: factor}, such as {1000: 1.0}")
@@ -49,13 +59,15 @@ class PiecewiseLinear(keras.optimizers.schedules.LearningRateSchedule):
             if isinstance(step, bool) or int(step) != step or step < 0:
                 raise ValueError(f"factors: a step is an integer from 0, not {step!r}")
             if not (math.isfinite(factor) and factor >= 0):
-                raise ValueError(f"factors: step {step} has the factor {factor!r}, not 0 or more")
+                raise ValueError(
+                    f"factors: step {step} has the factor {factor!r}, which must be 0 or more"
+                )
         self.learning_rate = learning_rate
         self.factors = sorted((int(step), float(factor)) for step, factor in pairs)
         if len({step for step, _ in self.factors}) < len(pairs):
             raise ValueError(f"factors: a step is given twice in {pairs}")
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: Tensor | int) -> Tensor:
         rate = self.learning_rate
         rate = rate(step) if callable(rate) else rate
         step = ops.cast(step, "float32")
@@ -71,23 +83,23 @@ class PiecewiseLinear(keras.optimizers.schedules.LearningRateSchedule):
         rate = self.learning_rate
         if callable(rate):
             rate = keras.saving.serialize_keras_object(rate)
-        # Keys of a JSON object would come back as strings.
+        # As pairs, because the keys of a JSON object would be read back as strings.
         return {"learning_rate": rate, "factors": [list(pair) for pair in self.factors]}
 
 
 def warm_up(
     learning_rate: float, warm_up_steps: int, total_steps: int, final_factor: float = 0.0
 ) -> PiecewiseLinear:
-    """A rate that rises from 0 over the first steps, then falls linearly until the last.
+    """Return a rate that rises linearly from 0 during warm-up and then falls linearly.
 
     Args:
-        learning_rate: the highest, reached at `warm_up_steps`.
-        warm_up_steps: 0 starts at the highest rate.
-        total_steps: updates in all; more than `warm_up_steps`.
-        final_factor: part of the rate that is left at the end and stays.
+        learning_rate: highest rate, reached at step `warm_up_steps`.
+        warm_up_steps: number of updates; 0 starts at the highest rate.
+        total_steps: number of updates of the whole training; more than `warm_up_steps`.
+        final_factor: fraction of the highest rate at the last step, and after it.
 
     Raises:
-        ValueError: numbers of steps that do not fit each other.
+        ValueError: `warm_up_steps` is not below `total_steps`.
 
     Source: Devlin et al., BERT, 2019, https://arxiv.org/abs/1810.04805, appendix A.2.
 

@@ -1,31 +1,36 @@
-"""Functions of the gradient of one variable: clip, normalize, add noise, or your own."""
+"""Transforms of each variable's gradient: clip, normalize, add noise, or a function."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
 
 from .._serialization import revive, serializable
+from .._types import Tensor
 from .extension import GradientTransform, WeightUpdate
 
+if TYPE_CHECKING:
+    from .extended import ExtendedOptimizer
 
-def norm(gradient: Any) -> Any:
+
+def _norm(gradient: Tensor) -> Tensor:
+    """Return the Euclidean norm of one tensor."""
     return ops.sqrt(ops.sum(ops.square(gradient)))
 
 
 @serializable
 @dataclasses.dataclass(frozen=True)
 class Clip(GradientTransform):
-    """Shorten each tensor's gradient to a norm, if it is longer: g min(1, norm / ||g||).
+    """Clip the norm of each variable's gradient: g min(1, norm / ||g||).
 
     Args:
-        norm: the greatest length of one variable's gradient. All gradients as one vector are
-            clipped by the inner optimizer's `global_clipnorm`.
-        paths: regular expressions on the paths of the variables it concerns; None: all.
+        norm: highest norm of one variable's gradient. To clip all gradients as one vector use
+            `global_clipnorm` of the inner optimizer.
+        paths: regular expressions on the paths of the variables to transform; None: all.
 
     Raises:
         ValueError: a norm that is not positive.
@@ -41,23 +46,23 @@ class Clip(GradientTransform):
         if not self.norm > 0:
             raise ValueError(f"Clip: norm must be above 0, not {self.norm!r}")
 
-    def transform(self, state: Any, update: WeightUpdate, path: str, gradient: Any) -> Any:
-        return gradient * (self.norm / ops.maximum(norm(gradient), self.norm))
+    def transform(self, state: Any, update: WeightUpdate, path: str, gradient: Tensor) -> Tensor:
+        return gradient * (self.norm / ops.maximum(_norm(gradient), self.norm))
 
 
 @serializable
 @dataclasses.dataclass(frozen=True)
 class Normalize(GradientTransform):
-    """Give each tensor's gradient length 1: g / ||g||; a gradient of 0 stays.
+    """Normalize each variable's gradient to norm 1: g / ||g||; a gradient of 0 stays 0.
 
     Args:
-        paths: regular expressions on the paths of the variables it concerns; None: all.
+        paths: regular expressions on the paths of the variables to transform; None: all.
 
     Source: https://kexue.fm/archives/6418.
     """
 
-    def transform(self, state: Any, update: WeightUpdate, path: str, gradient: Any) -> Any:
-        length = norm(gradient)
+    def transform(self, state: Any, update: WeightUpdate, path: str, gradient: Tensor) -> Tensor:
+        length = _norm(gradient)
         return gradient / ops.where(length > 0, length, 1.0)
 
 
@@ -67,10 +72,10 @@ class Noise(GradientTransform):
     """Add normal noise whose standard deviation is stddev / (1 + t)^(decay / 2) at update t.
 
     Args:
-        stddev: of the noise at the first update, t = 0; the paper has 0.1, 0.55 and 1.0.
-        decay: 0 keeps it the same.
-        seed: of the noise, whose state is saved with the optimizer.
-        paths: regular expressions on the paths of the variables it concerns; None: all.
+        stddev: standard deviation at the first update, t = 0; the paper uses 0.1, 0.55 and 1.0.
+        decay: 0 keeps the standard deviation constant.
+        seed: of the noise; the state of its generator is saved with the optimizer.
+        paths: regular expressions on the paths of the variables to transform; None: all.
 
     Raises:
         ValueError: a negative `stddev` or `decay`.
@@ -89,7 +94,7 @@ class Noise(GradientTransform):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"Noise: {name} must be 0 or more, not {getattr(self, name)!r}")
 
-    def build(self, optimizer: Any) -> Any:
+    def build(self, optimizer: ExtendedOptimizer) -> Any:
         generator = keras.random.SeedGenerator(self.seed, name="noise")
         optimizer.track(generator.state)
         return super().build(optimizer), generator
@@ -97,7 +102,7 @@ class Noise(GradientTransform):
     def concerns(self, state: Any, index: int) -> bool:
         return super().concerns(state[0], index)
 
-    def transform(self, state: Any, update: WeightUpdate, path: str, gradient: Any) -> Any:
+    def transform(self, state: Any, update: WeightUpdate, path: str, gradient: Tensor) -> Tensor:
         t = ops.cast(update.optimizer.updates, gradient.dtype)
         deviation = self.stddev * ops.power(1.0 + t, -self.decay / 2)
         noise = keras.random.normal(ops.shape(gradient), dtype=gradient.dtype, seed=state[1])
@@ -109,23 +114,23 @@ class Noise(GradientTransform):
 class FunctionTransform(GradientTransform):
     """Any function of a variable's path and its gradient.
 
-    `ExtendedOptimizer` also takes the bare function.
+    `ExtendedOptimizer` also accepts the bare function.
 
     Args:
-        function: `(path, gradient) -> gradient`, of `keras.ops`. To be saved with the model it
-            must be registered by `keras.saving.register_keras_serializable`.
-        paths: regular expressions on the paths of the variables it concerns; None: all.
+        function: `(path, gradient) -> gradient`, made of `keras.ops`. A model is only saved with it
+            if it is registered with `keras.saving.register_keras_serializable`.
+        paths: regular expressions on the paths of the variables to transform; None: all.
 
     Raises:
         TypeError: not a function.
-        ValueError: a function that is not registered, when it is saved.
+        ValueError: when a model is saved, a function that is not registered.
 
     Example:
         >>> reverse = FunctionTransform(lambda path, g: -g, paths="adversary")
         >>> ExtendedOptimizer("adam", [reverse])
     """
 
-    function: Callable[[str, Any], Any]
+    function: Callable[[str, Tensor], Tensor]
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -136,20 +141,18 @@ class FunctionTransform(GradientTransform):
                 f"FunctionTransform: {self.function!r} is not a function (path, gradient)"
             )
 
-    def transform(self, state: Any, update: WeightUpdate, path: str, gradient: Any) -> Any:
+    def transform(self, state: Any, update: WeightUpdate, path: str, gradient: Tensor) -> Tensor:
         changed = ops.convert_to_tensor(self.function(path, gradient))
         if tuple(changed.shape) != tuple(gradient.shape):
             raise ValueError(
-                f"FunctionTransform: the function made a gradient {tuple(changed.shape)} of "
-                f"{tuple(gradient.shape)} for {path!r}"
+                f"FunctionTransform: the function returned a gradient {tuple(changed.shape)} for "
+                f"{path!r}, which must have the shape {tuple(gradient.shape)} of the variable"
             )
         return changed
 
     def get_config(self) -> dict[str, Any]:
-        if (
-            keras.saving.get_registered_object(keras.saving.get_registered_name(self.function))
-            is None
-        ):
+        name = keras.saving.get_registered_name(self.function)
+        if keras.saving.get_registered_object(name) is None:
             raise ValueError(
                 f"FunctionTransform: {self.function!r} cannot be saved; register a named function "
                 "by keras.saving.register_keras_serializable"

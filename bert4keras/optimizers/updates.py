@@ -6,7 +6,7 @@ import dataclasses
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from keras import ops
 
@@ -15,18 +15,21 @@ from .extension import Extension, WeightUpdate
 from .lamb import trust_ratio
 from .paths import as_patterns, excluded, group_by_path, matching
 
+if TYPE_CHECKING:
+    from .extended import ExtendedOptimizer
+
 
 @serializable
 @dataclasses.dataclass(frozen=True)
 class Accumulate(Extension):
     """Update once in `steps` calls, with the mean of their gradients.
 
-    Everything else counts updates: schedules, the moments' bias correction, Lookahead, EMA. The
-    mean is that of the losses' gradients; where a batch's loss is a mean over its labelled tokens,
-    batches with few of them weigh more than in one large batch, as in any accumulation.
+    Schedules, bias corrections, Lookahead and EMA count updates, not calls. If the loss of a batch
+    is a mean over its labelled tokens, a batch with few of them has more weight than in one large
+    batch, as in any accumulation of gradients.
 
     Args:
-        steps: micro-batches an update, 2 or more.
+        steps: micro-batches per update, 2 or more.
 
     Raises:
         ValueError: another number of steps.
@@ -42,14 +45,14 @@ class Accumulate(Extension):
         if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 2:
             raise ValueError(f"Accumulate: steps must be an integer of 2 or more: {self.steps!r}")
 
-    def build(self, optimizer: Any) -> Any:
+    def build(self, optimizer: ExtendedOptimizer) -> Any:
         return optimizer.variables_like("accumulated")
 
 
 @serializable
 @dataclasses.dataclass(frozen=True)
 class WeightDecay(Extension):
-    """Decoupled weight decay, w - learning_rate rate w, of variables chosen by their path.
+    """Decoupled weight decay of variables selected by path: w = w - learning_rate rate w.
 
     The learning rate is the current one, times the factor of `LearningRateMultipliers`, if any.
     Keras' own exclusion looks at a variable's name (`kernel`, `gamma`), never at the layer's.
@@ -57,12 +60,12 @@ class WeightDecay(Extension):
     Args:
         rate: lambda, 0 or more.
         exclude: regular expressions on paths; None: norms and biases; () excludes nothing.
-        include: what decays, too, as a check: every variable must then match either `include` or
-            `exclude`. None: all that is not excluded.
+        include: optional check, regular expressions of what decays: every variable must then match
+            either `include` or `exclude`. None: all that is not excluded.
 
     Raises:
-        ValueError: a negative rate; a pattern that matches nothing; with `include`, a variable in
-            both groups or in none.
+        ValueError: a negative rate; a pattern that matches nothing; with `include`, a variable that
+            matches both or none.
 
     Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019,
     https://arxiv.org/abs/1711.05101.
@@ -74,17 +77,19 @@ class WeightDecay(Extension):
 
     stage: ClassVar[int] = 2
     moves_weights: ClassVar[bool] = True
+    decays_weights: ClassVar[bool] = True
+    reads_learning_rate: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_factor(self.rate, "WeightDecay: rate")
+        _check_factor(self.rate, "WeightDecay: rate")
         object.__setattr__(self, "exclude", as_patterns(self.exclude))
         object.__setattr__(self, "include", as_patterns(self.include))
 
-    def build(self, optimizer: Any) -> Any:
+    def build(self, optimizer: ExtendedOptimizer) -> Any:
         paths = optimizer.paths
         without = excluded(paths, self.exclude, "WeightDecay, exclude")
         if self.include is not None:
-            groups = {"include": self.include, "exclude": exactly(paths, without)}
+            groups = {"include": self.include, "exclude": _literal_patterns(paths, without)}
             group_by_path(paths, groups, owner="WeightDecay")
         return set(range(len(paths))) - without
 
@@ -98,14 +103,16 @@ class WeightDecay(Extension):
 @serializable
 @dataclasses.dataclass(frozen=True)
 class LayerAdaptation(Extension):
-    """Scale each variable's update to the length of its weights, as LAMB does with Adam's.
+    """Scale each variable's update to the norm of its weights, as LAMB does for Adam.
 
-    With h the inner optimizer's update (and weight decay) divided by the learning rate,
-    w - learning_rate ||w|| / ||h|| h; the ratio is 1 where a norm is 0. `LAMB` says the same of
-    Adam in one class, with less rounding.
+        h = (w - w') / learning_rate,   w = w - learning_rate ||w|| / ||h|| h
+
+    with w' the weights after the inner optimizer and weight decay. The ratio is 1 if a norm is 0.
+    For Adam, `LAMB` computes the same in one class and with less rounding.
 
     Args:
-        exclude: regular expressions on paths, whose ratio is 1; None: norms and biases; () none.
+        exclude: regular expressions on paths of variables with ratio 1; None: norms and biases; ()
+            excludes nothing.
 
     Raises:
         ValueError: a pattern that matches nothing.
@@ -117,16 +124,17 @@ class LayerAdaptation(Extension):
 
     stage: ClassVar[int] = 3
     moves_weights: ClassVar[bool] = True
+    reads_learning_rate: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "exclude", as_patterns(self.exclude))
 
-    def build(self, optimizer: Any) -> Any:
+    def build(self, optimizer: ExtendedOptimizer) -> Any:
         without = excluded(optimizer.paths, self.exclude, "LayerAdaptation, exclude")
         return set(range(len(optimizer.paths))) - without
 
     def begin(self, state: Any, update: WeightUpdate) -> None:
-        # Behind the inner optimizer a schedule would give the rate of the next update.
+        # Now, because after the inner optimizer a schedule returns the rate of the next update.
         update.notes[type(self)] = ops.convert_to_tensor(update.optimizer.learning_rate)
         update.keep_old(state & update.gradients.keys())
 
@@ -143,20 +151,23 @@ class LayerAdaptation(Extension):
 @serializable
 @dataclasses.dataclass(frozen=True)
 class LearningRateMultipliers(Extension):
-    """Learning rates of single variables: their update, decay included, times a factor.
+    """Learning rate multipliers of variables selected by path.
 
-    w = old + factor (new - old), which is the learning rate times the factor in every optimizer
-    whose update is proportional to it, all of Keras' but ScheduleFreeAdamW.
+        w = old + factor (new - old)
+
+    with `new` the weights after the inner optimizer and weight decay. That multiplies the learning
+    rate by the factor in every optimizer whose update is proportional to it: all of Keras except
+    ScheduleFreeAdamW.
 
     Args:
-        factors: `{"regular expression": factor}`, 0 (frozen) or more. Variables that match none
-            keep the optimizer's rate.
-        multiply: multiply the factors where a variable matches several expressions; otherwise
-            that is an error.
+        factors: `{"regular expression": factor}`; a factor is 0 (frozen) or more. Variables that
+            match no expression keep the optimizer's rate.
+        multiply: multiply the factors of a variable that matches several expressions; False makes
+            that an error.
 
     Raises:
-        ValueError: a negative factor, none at all; an expression that matches nothing; a variable
-            in two groups.
+        ValueError: no factors or a negative one; an expression that matches nothing; a variable
+            that matches two.
 
     Source: https://kexue.fm/archives/6418, `extend_with_parameter_wise_lr` of bert4keras 0.11.
 
@@ -177,10 +188,10 @@ class LearningRateMultipliers(Extension):
                 "LearningRateMultipliers: factors is empty: give {'regular expression': factor}"
             )
         for pattern, factor in self.factors.items():
-            check_factor(factor, f"LearningRateMultipliers: the factor of {pattern!r}")
+            _check_factor(factor, f"LearningRateMultipliers: the factor of {pattern!r}")
         object.__setattr__(self, "factors", dict(self.factors))
 
-    def build(self, optimizer: Any) -> Any:
+    def build(self, optimizer: ExtendedOptimizer) -> Any:
         paths, factors = optimizer.paths, {}
         if not self.multiply:
             group_by_path(
@@ -202,19 +213,19 @@ class LearningRateMultipliers(Extension):
 @serializable
 @dataclasses.dataclass(frozen=True)
 class LazyEmbeddings(Extension):
-    """Leave rows of embeddings alone whose gradient is all zero: tokens that no sample has.
+    """Lazy updates of embeddings: rows of tokens that are not in the batch do not change.
 
-    Momentum and weight decay would move them all the same. Which rows these are is read off the
-    gradient before any transform. A matrix that is also the output layer has no such rows.
+    Momentum and weight decay would change them. They are the rows whose gradient is all zero before
+    any transform. A matrix that is also the output layer has no such rows.
 
     Args:
         paths: regular expressions on the paths of the matrices (rows, ...).
-        moments: `"decay"`, the author's form: the optimizer's moments of the rows go on as if it
-            had seen a gradient of 0; `"keep"`: they stay, too, as in sparse Adam (the bias
-            correction still counts all updates).
+        moments: moments of these rows in the inner optimizer: `"decay"` updates them with a
+            gradient of 0, as bert4keras 0.11 does; `"keep"` does not change them, as in sparse Adam
+            (but the bias correction counts all updates).
 
     Raises:
-        ValueError: a pattern that matches nothing or a vector; other `moments`; with `"keep"` an
+        ValueError: a pattern that matches nothing or a vector; other `moments`; with `"keep"`, an
             optimizer whose moments have no rows, such as Adafactor.
 
     Source: https://kexue.fm/archives/6869; `"keep"`: `torch.optim.SparseAdam`.
@@ -230,18 +241,22 @@ class LazyEmbeddings(Extension):
     def __post_init__(self) -> None:
         object.__setattr__(self, "paths", as_patterns(self.paths))
         if not self.paths:
-            raise ValueError("LazyEmbeddings: paths is empty: name embeddings, ['Embedding-Token']")
+            raise ValueError(
+                "LazyEmbeddings: paths is empty: give those of embeddings, ['Embedding-Token']"
+            )
         if self.moments not in ("decay", "keep"):
-            raise ValueError(f"LazyEmbeddings: moments is 'decay' or 'keep', not {self.moments!r}")
+            raise ValueError(
+                f"LazyEmbeddings: moments must be 'decay' or 'keep', not {self.moments!r}"
+            )
 
-    def build(self, optimizer: Any) -> Any:
+    def build(self, optimizer: ExtendedOptimizer) -> Any:
         found = {i for p in self.paths for i in matching(p, optimizer.paths, "LazyEmbeddings")}
         slots = optimizer.inner_slots() if self.moments == "keep" else {}
         if any(len(slot.shape) for slot in slots.get(None, ())):
             name = type(optimizer.inner_optimizer).__name__
             raise ValueError(
-                f"LazyEmbeddings: it cannot be told which moments of {name} are of which rows; use "
-                "moments='decay'"
+                f"LazyEmbeddings: it is not known which moments of {name} belong to which rows; "
+                "use moments='decay'"
             )
         for index in found:
             path, shape = optimizer.paths[index], tuple(optimizer.model_variables[index].shape)
@@ -273,11 +288,12 @@ class LazyEmbeddings(Extension):
                 slot.assign(ops.where(seen, ops.convert_to_tensor(slot), old))
 
 
-def check_factor(value: float, name: str) -> None:
+def _check_factor(value: float, name: str) -> None:
+    """Raise a ValueError for a number that is negative or not finite."""
     if not (math.isfinite(value) and value >= 0):
         raise ValueError(f"{name} must be 0 or more, not {value!r}")
 
 
-def exactly(paths: Sequence[str], indices: set[int]) -> list[str]:
-    """Patterns for just these paths."""
+def _literal_patterns(paths: Sequence[str], indices: set[int]) -> list[str]:
+    """Return patterns that match only the paths of these indices."""
     return [f"^{re.escape(paths[index])}$" for index in sorted(indices)]

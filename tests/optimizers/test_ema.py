@@ -152,7 +152,7 @@ def test_bad_use():
         ema_weights(make_model()),
     ):
         pass
-    with pytest.raises(ValueError, match="no weights are averaged; give it EMA"):
+    with pytest.raises(ValueError, match="no weights are averaged; add EMA"):
         apply_ema_weights(make_model([Lookahead()]))
     with pytest.raises(ValueError, match="no averages before the first update"):
         apply_ema_weights(make_model([EMA()]))

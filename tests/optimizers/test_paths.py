@@ -54,7 +54,7 @@ def test_groups_must_be_total_and_disjoint():
         group_by_path(PATHS, {"a": ["Embedding"]})
     with pytest.raises(ValueError, match=r"'nowhere' matches no variable.*Embedding-Token/embed"):
         group_by_path(PATHS, {"a": ["nowhere"]})
-    with pytest.raises(ValueError, match=r"'\(' is no regular expression: missing \)"):
+    with pytest.raises(ValueError, match=r"'\(' is not a regular expression: missing \)"):
         group_by_path(PATHS, {"a": ["("]})
     with pytest.raises(ValueError, match=r"has e1, e2, e3, e4, e5, e6 and 3 more"):
         group_by_path([f"e{i}" for i in range(11)], {"a": ["e0"]} | {"b": ["e10"]}, owner="x")
@@ -126,5 +126,5 @@ def test_other_decays_are_refused(decay):
 
 
 def test_models_without_blocks_are_refused():
-    with pytest.raises(ValueError, match="no trainable variable is in a block Transformer"):
+    with pytest.raises(ValueError, match="no trainable variable belongs to a block Transformer"):
         layerwise_decay(["dense/kernel"])

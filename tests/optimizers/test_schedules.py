@@ -56,7 +56,7 @@ def test_of_another_schedule_and_back_from_its_config():
         ({-1: 1.0}, "a step is an integer from 0, not -1"),
         ({0.5: 1.0}, "a step is an integer from 0, not 0.5"),
         ({True: 1.0}, "a step is an integer from 0, not True"),
-        ({3: -1.0}, "step 3 has the factor -1.0, not 0 or more"),
+        ({3: -1.0}, "step 3 has the factor -1.0, which must be 0 or more"),
         ({3: float("inf")}, "step 3 has the factor inf"),
         ([(3, 1.0), (3, 2.0)], "a step is given twice"),
     ],
