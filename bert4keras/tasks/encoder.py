@@ -1,4 +1,4 @@
-"""Facts about the encoder inside a model, asked of the model and never assumed."""
+"""Facts about the encoder inside a model, read from the model itself."""
 
 from __future__ import annotations
 
@@ -16,24 +16,23 @@ from ..positions import PositionIds
 from ..tokenizers.base import TokenizerBase
 
 _SUPPORTED = ("token_ids", "segment_ids")
-# Input of an encoder alone, or of an encoder-decoder, whose names say which part it is for.
+# Input of T5's encoder, whose name says which part of an encoder-decoder it belongs to.
 _ENCODER_INPUT = "Encoder-Input-Token"
-# Lengths to which inputs are padded. Compiled backends see few shapes, and little is wasted.
+# Lengths to which inputs are padded: few, since each is compiled, but without much padding.
 _BUCKETS = (*range(8, 64, 8), *range(64, 128, 16), *range(128, 513, 32))
 
 
 @dataclasses.dataclass(frozen=True)
 class EncoderFacts:
-    """Facts that a task must know to feed an encoder.
+    """Facts that a task needs to feed an encoder.
 
     Attributes:
         inputs: names of the model's inputs in their order: `"token_ids"`, `"segment_ids"`, and
-            what the task feeds besides.
+            further inputs of the task.
         pad_token_id: id of the padding token; None if no token counts as padding.
-        max_length: number of tokens that can have a position; None if any number can.
-        mask: who may attend to whom; an LM's first token, for one, sees nothing of the text.
-        others: padding value of each input that a task feeds besides, by name; None: the padding
-            token.
+        max_length: largest number of tokens; None if it is not limited.
+        mask: attention mask of the encoder; under a causal one the first token sees only itself.
+        others: padding value of each further input, by name; None: the padding token.
         fixed: names of inputs of a fixed size, which are not padded.
     """
 
@@ -48,17 +47,17 @@ class EncoderFacts:
     def of(
         cls, model: keras.Model, others: Mapping[str, float | None] | None = None
     ) -> EncoderFacts:
-        """Read the facts off a functional model with one of our encoders in it.
+        """Read the facts from a functional model that contains an encoder of this package.
 
         Args:
             model: the model.
-            others: padding value of each input that the task feeds besides, by its Keras name.
+            others: padding value of each further input, by its Keras name.
 
         Raises:
-            ValueError: there is no encoder, or it needs inputs that a text does not give.
+            ValueError: there is no encoder, or it needs inputs that the task does not give.
         """
         masks = [layer for layer in model.layers if isinstance(layer, AttentionMask)]
-        # A model without attention says by its PaddingMask what is padding.
+        # In a model without attention, its PaddingMask knows the padding id.
         padded = masks or [layer for layer in model.layers if isinstance(layer, PaddingMask)]
         if not padded:
             raise ValueError(
@@ -70,9 +69,10 @@ class EncoderFacts:
         known[_ENCODER_INPUT] = "token_ids"
         names = [known.get(tensor.name) for tensor in model.inputs]
         if None in names:
+            unknown = model.inputs[names.index(None)].name
             raise ValueError(
-                f"the model has an input {model.inputs[names.index(None)].name}, which a text does "
-                f"not give; a task feeds {' and '.join(known)}. Override `encode` to give others."
+                f"the model has an input {unknown}, but the task gives only "
+                f"{', '.join(known)}. Set `extra_inputs` and override `encode` to give others."
             )
         fixed = {t.name for t in model.inputs if len(t.shape) < 2 or t.shape[1] is not None}
         lengths = [layer.max_length for layer in model.layers if isinstance(layer, PositionIds)]
@@ -88,12 +88,12 @@ class EncoderFacts:
     def select(
         self, token_ids: list[int], segment_ids: list[int], **others: Any
     ) -> tuple[Any, ...]:
-        """The inputs that this model takes, of those given.
+        """Return those of the given inputs that the model takes, in its order.
 
         Args:
-            token_ids, segment_ids: of a tokenizer.
-            **others: values of further inputs, a list or an array, by the name of the input with
-                "-" written as "_".
+            token_ids, segment_ids: ids from a tokenizer.
+            **others: values of further inputs, lists or arrays, by the name of the input with "_"
+                in place of "-".
         """
         given = {"token_ids": token_ids, "segment_ids": segment_ids, **others}
         return tuple(given[name.replace("-", "_")] for name in self.inputs)
@@ -106,9 +106,9 @@ class EncoderFacts:
         return tuple(pad if values[name] is None else values[name] for name in self.inputs)
 
     def batch(self, rows: Sequence[tuple[Any, ...]]) -> list[np.ndarray]:
-        """Arrays (B, T, ...) of encoded texts of different lengths.
+        """Pad encoded texts to arrays (B, T, ...), one for each input.
 
-        An encoder without a padding id takes rows of equal length only.
+        An encoder without a padding id takes only rows of equal length.
         """
         buckets = _BUCKETS
         if self.pad_token_id is None:
@@ -128,8 +128,8 @@ class EncoderFacts:
         ]
 
 
-def check_agreement(tokenizer: TokenizerBase, model: keras.Model, facts: EncoderFacts) -> None:
-    """Refuse a tokenizer that makes ids which the encoder does not have.
+def check_agreement(tokenizer: TokenizerBase, model: keras.Model) -> None:
+    """Raise if the tokenizer has ids that the encoder's embedding has not.
 
     Raises:
         ValueError: naming both sizes.
@@ -139,5 +139,5 @@ def check_agreement(tokenizer: TokenizerBase, model: keras.Model, facts: Encoder
     if rows is not None and tokenizer.vocab_size > rows:
         raise ValueError(
             f"the tokenizer has {tokenizer.vocab_size} ids, more than the {rows} rows of the "
-            "model's token embedding. They do not belong together."
+            "model's token embedding. Give the tokenizer that belongs to the model."
         )

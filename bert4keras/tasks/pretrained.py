@@ -18,11 +18,11 @@ WITHOUT_TOKENIZER = "with a Backbone give its tokenizer too: build(bert, tokeniz
 
 
 def locate(checkpoint: str | Path) -> Path:
-    """Return the directory of a checkpoint, fetched if need be.
+    """Return the directory of a checkpoint; fetch it if necessary.
 
     Args:
-        checkpoint: a directory, `hf://org/name`, or a name that `checkpoints.fetch` knows; a
-            directory of that name goes first.
+        checkpoint: a directory, `hf://org/name`, or a name of `checkpoints.PRESETS`; an existing
+            directory of that name takes precedence.
     """
     if str(checkpoint) in PRESETS and not Path(checkpoint).is_dir():
         return fetch(str(checkpoint))
@@ -37,15 +37,15 @@ def open_encoder(
     """Build a pretrained encoder and its tokenizer.
 
     Args:
-        checkpoint: what `locate` takes, or a `Backbone`, which is returned as it is.
-        tokenizer: needed with a `Backbone`; else in place of the checkpoint's own.
-        options: of `build_transformer_model`.
+        checkpoint: as in `locate`, or a `Backbone`, which is returned unchanged.
+        tokenizer: required with a `Backbone`; otherwise it replaces the checkpoint's own.
+        options: options of `build_transformer_model`.
 
     Returns:
         (tokenizer, backbone).
 
     Raises:
-        TaskError: a `Backbone` without a tokenizer.
+        TaskError: a `Backbone` is given without a tokenizer.
     """
     if isinstance(checkpoint, Backbone):
         if tokenizer is None:
@@ -59,7 +59,7 @@ def open_encoder(
 
 
 def padding_id(config: Mapping[str, Any], tokenizer: TokenizerBase) -> int | None:
-    """A padding id where the config has none (GPT): that of the end token, as is usual there."""
+    """Return the padding id for a config without one: GPT usually takes that of the end token."""
     if config.get("pad_token_id") is not None or tokenizer.token_end is None:
         return None
     return (
@@ -68,7 +68,7 @@ def padding_id(config: Mapping[str, Any], tokenizer: TokenizerBase) -> int | Non
 
 
 def read_config(directory: Path) -> dict[str, Any]:
-    """The config.json of a directory."""
+    """Read config.json of a directory."""
     path = directory / "config.json"
     if not path.is_file():
         raise TaskError(f"{directory} has no config.json, so it is no checkpoint of transformers.")

@@ -26,7 +26,7 @@ ONLY_END = np.eye(5)[[END]]
         (lambda: constant(BANNED), "no next token is possible at step 0"),
         (lambda: constant(BANNED - np.inf, default_rtype="logits"), "possible at step 0"),
         (lambda: constant(ONLY_END, minlen=2), "at step 0.*minlen forbids"),
-        (lambda: constant(EVEN[:, None]), r"shape \(1, 1, 5\) at step 0.*next token alone"),
+        (lambda: constant(EVEN[:, None]), r"shape \(1, 1, 5\) at step 0.*next token only"),
         (lambda: constant(np.tile(EVEN, (2, 1))), r"shape \(2, 5\) at step 0; with 1 rows"),
         (lambda: constant(EVEN, end_id=5), "end_id=5 is outside the 5 scores"),
         (lambda: constant((EVEN, None)), r"wraps\(use_states=True\)"),

@@ -47,7 +47,7 @@ class Classification:
 
 
 @register_task
-class TextClassifier(Task):
+class TextClassifier(Task[Classification]):
     """Classifier of a text or a pair of texts.
 
     A text that is longer than `maxlen` tokens is read in windows. The probabilities of their

@@ -33,7 +33,7 @@ _Best = tuple[np.ndarray, np.ndarray]
 
 
 @register_task
-class FillMask(Task):
+class FillMask(Task[list[Filling] | FilledText]):
     """Masked language model that fills `[MASK]` in a text.
 
     A text with one mask is answered by a list of `Filling`, a text with several by a

@@ -27,7 +27,7 @@ _CONDITION, _DECODER = "Input-Condition", "Decoder-Input-Token"
 
 
 @register_task
-class Generator(Task):
+class Generator(Task[Any]):
     """Writer of texts: it continues a prompt, or answers it with a text of its own.
 
     How it writes is asked of the model: an encoder-decoder (T5) reads the prompt and writes another

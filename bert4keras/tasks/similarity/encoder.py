@@ -30,7 +30,7 @@ _QUERY_PROMPTS, _TEXT_PROMPTS = ("query",), ("document", "passage", "corpus")
 
 
 @register_task
-class SentenceEncoder(Task):
+class SentenceEncoder(Task[np.ndarray]):
     """Encoder of texts as vectors whose similarity is that of the texts' meanings.
 
     A text that is longer than `maxlen` tokens is read in windows, each with the prompt before it.

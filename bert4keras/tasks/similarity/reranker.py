@@ -44,7 +44,7 @@ class Ranked:
 
 
 @register_task
-class Reranker(Task):
+class Reranker(Task[float | list[Ranked]]):
     """Cross-encoder: scores texts for a query, and ranks them.
 
     It is better than comparing vectors, since each word sees the other text, and slower: nothing

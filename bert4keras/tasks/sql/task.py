@@ -58,7 +58,7 @@ class SQLAnswer:
 
 
 @register_task
-class TableQA(Task):
+class TableQA(Task[SQLAnswer]):
     """Questions about a table to SQL: one pass over question and headers, four small heads.
 
     A sample is a pair (question, `Table`), its label an `SQL`. Where the table has rows, values of

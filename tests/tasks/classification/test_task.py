@@ -172,7 +172,7 @@ def test_a_model_of_ones_own(checkpoint):
         ({"problem": "ranking"}, "problem='ranking' must be one of single_label"),
         ({"problem": "regression"}, "with 2 labels: regression has none"),
         ({"maxlen": 41}, "more than the 40 positions"),
-        ({"maxlen": 3}, "leaves hardly a token"),
+        ({"maxlen": 3}, "leaves no room for a text"),
     ],
 )
 def test_options_that_do_not_fit(classifier, change, message):

@@ -117,7 +117,7 @@ def test_bad_samples_and_options():
     other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     with pytest.raises(TaskError, match="make it with build_ccks2019"):
         CCKS2019Linker(task.tokenizer, other, BASE)
-    with pytest.raises(ValueError, match="do not belong together"):
+    with pytest.raises(ValueError, match="tokenizer that belongs to the model"):
         CCKS2019Linker(task.tokenizer, build_ccks2019(3, 2, units=8), BASE)
     plain = Tokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])
     with pytest.raises(TaskError, match=r"vocabulary lacks \[CAPITALIZED\] or"):
