@@ -103,7 +103,10 @@ def register_model(
     def register(cls: type[Transformer]) -> type[Transformer]:
         # Looked up here: of stacked decorators, all are evaluated before the first is applied.
         if isinstance(tables, str) and tables not in TABLES:
-            raise ValueError(f"register_model({names[0]!r}, tables={tables!r}): no such tables.")
+            raise ValueError(
+                f"register_model({names[0]!r}, tables={tables!r}): no tables have that name. Pass "
+                "the tables, or the name of a family that has some."
+            )
         known = TABLES.get(tables if isinstance(tables, str) else names[0], ())
         for name in names:
             FAMILIES[name] = Family(name, cls, known)

@@ -84,7 +84,7 @@ def test_names_without_tables_of_their_own_share_them(family):
 
 
 def test_tables_that_do_not_exist():
-    with pytest.raises(ValueError, match="register_model\\('wordy', tables='words'\\): no such"):
+    with pytest.raises(ValueError, match="register_model\\('wordy', tables='words'\\): no tables"):
         register_model("wordy", tables="words")(Transformer)
     assert "wordy" not in FAMILIES
 

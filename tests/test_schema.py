@@ -287,7 +287,7 @@ def test_keys_that_ask_for_another_model(key):
         ("t5", {"hidden_act": ["gelu", "relu"]}, "an activation, or a list of one and 'linear'"),
         ("t5", {"hidden_act": []}, "an activation, or a list of one and 'linear'"),
         ("t5", {"relative_attention_num_buckets": 7}, "an even number from 4"),
-        ("t5", {"relative_attention_max_distance": 16}, "must lie above 16"),
+        ("t5", {"relative_attention_max_distance": 16}, "must be above 16"),
         ("roberta", {"pad_token_id": "x"}, "`pad_token_id` must be a token id, or -1"),
     ],
 )

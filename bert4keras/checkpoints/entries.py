@@ -1,4 +1,4 @@
-"""Rows and entries that tables of several families are made of."""
+"""Parts of weight tables that several families share."""
 
 from __future__ import annotations
 
@@ -29,12 +29,20 @@ def rows(
     transform: TensorTransform = IDENTITY,
     separator: str = "/",
 ) -> tuple[WeightMap, ...]:
-    """One row for each variable of a layer, under the same variable names on both sides."""
+    """Return one row for each variable of a layer, with the same variable names on both sides."""
     return tuple(
         WeightMap(f"{weight}/{name}", f"{tensor}{separator}{name}", transform) for name in variables
     )
 
 
+def norm_rows(weight: str, tensor: str) -> tuple[WeightMap, ...]:
+    """Return the rows of a norm whose gain and shift are called weight and bias, as in torch."""
+    return (
+        WeightMap(f"{weight}/gamma", f"{tensor}.weight"),
+        WeightMap(f"{weight}/beta", f"{tensor}.bias"),
+    )
+
+
 def tied(copy: str, original: str, used_with: str, reason: str) -> Ignored:
-    """A tensor that repeats another one."""
+    """Return the entry for a tensor that repeats another one."""
     return Ignored(copy, reason, copy_of=original, used_with=used_with)

@@ -1,4 +1,4 @@
-"""ALBERT: one block for all depths, and embeddings narrower than the model."""
+"""ALBERT: all blocks share their weights, and embeddings are narrower than the model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from . import bert
 
 @dataclasses.dataclass(frozen=True)
 class ALBERTConfig(TransformerConfig):
-    """ALBERT's defaults. Models of several groups or inner groups of blocks are refused."""
+    """ALBERT's defaults. Several groups, or several blocks in a group, are not supported."""
 
     embedding_size: Size | None = 128
     dropout_rate: Rate = 0.0
@@ -32,12 +32,12 @@ class ALBERTConfig(TransformerConfig):
         "net_structure_type": Only(0),
         "num_memory_blocks": Only(0),
     }
-    reads_is_decoder: ClassVar = False  # nor does transformers
+    reads_is_decoder: ClassVar = False  # as in transformers
 
 
 @dataclasses.dataclass(frozen=True)
 class ALBERTUnsharedConfig(ALBERTConfig):
-    """ALBERT's, for a model that is saved as what it has become."""
+    """ALBERT's defaults, for a model that is saved as a BERT."""
 
     export_as: ClassVar = "bert"
 
@@ -51,7 +51,7 @@ _TO_SHARED = (
     Rename(r"bert/encoder/layer_\{i\}/output", f"{_INNER}/ffn_1/intermediate/output"),
 )
 
-# Every block from the tensors of the shared one: to load, not to save.
+# All blocks read the tensors of the shared one. Such a table can load, but not save.
 UNSHARED_GOOGLE = bert.GOOGLE.renamed("ALBERT to be unshared, Google names", _TO_SHARED)
 GOOGLE = UNSHARED_GOOGLE.with_weights("ALBERT, Google names", r"^Transformer-\{i\}", "Transformer")
 
@@ -91,7 +91,7 @@ UNSHARED_HUGGINGFACE = UNSHARED_GOOGLE.renamed(
     "ALBERT to be unshared, Hugging Face names", _TO_HUGGINGFACE, **_NAMES
 )
 
-# The first Chinese release, of another making: https://github.com/brightmart/albert_zh
+# The first Chinese release, trained with other code: https://github.com/brightmart/albert_zh
 CHINESE = (
     bert.GOOGLE.renamed("ALBERT of albert_zh", (Rename(r"/layer_\{i\}/", "/layer_shared/"),))
     .with_weights("ALBERT of albert_zh", r"^Transformer-\{i\}", "Transformer")
@@ -102,15 +102,6 @@ CHINESE = (
 TABLES = (HUGGINGFACE, GOOGLE)
 UNSHARED_TABLES = (*bert.TABLES, UNSHARED_HUGGINGFACE, UNSHARED_GOOGLE)
 CHINESE_TABLES = (CHINESE,)
-
-
-class OneBlock(Transformer):
-    """Blocks that share their layers, by having the same names at every depth."""
-
-    config_class = ALBERTConfig
-
-    def layer_name(self, index, part):
-        return f"Transformer-{part}"
 
 
 def _sentencepiece_options(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,9 +119,18 @@ TOKENIZER = TokenizerDefaults(
 )
 
 
+class OneBlock(Transformer):
+    """Base of models whose blocks share their layers, which have the same name at every depth."""
+
+    config_class = ALBERTConfig
+
+    def layer_name(self, index, part):
+        return f"Transformer-{part}"
+
+
 @register_model("albert", tables=TABLES, tokenizer=TOKENIZER)
 class ALBERT(OneBlock):
-    """BERT with shared blocks and factorised embeddings.
+    """BERT with shared blocks and factorized embeddings.
 
     Source: Lan et al., ALBERT, 2019 (arXiv:1909.11942).
     """
@@ -138,9 +138,9 @@ class ALBERT(OneBlock):
 
 @register_model("albert_unshared", tables=UNSHARED_TABLES)
 class ALBERTUnshared(Transformer):
-    """ALBERT whose blocks start equal, from the shared one, and are then trained apart.
+    """ALBERT whose blocks start from the shared one and are then trained separately.
 
-    It is saved as a BERT with a narrow embedding.
+    It is saved as a BERT with a factorized embedding.
     """
 
     config_class = ALBERTUnsharedConfig
@@ -148,9 +148,9 @@ class ALBERTUnshared(Transformer):
 
 @register_model("albert_zh", tables=CHINESE_TABLES)
 class ALBERTChinese(OneBlock):
-    """The first Chinese ALBERT, whose tokens are widened before anything is added to them.
+    """The first Chinese ALBERT, which projects token vectors before adding segments and positions.
 
-    Source: https://github.com/brightmart/albert_zh (the checkpoints not called `google`).
+    Source: https://github.com/brightmart/albert_zh (checkpoints without `google` in the name).
     """
 
     @property

@@ -1,4 +1,4 @@
-"""BERT, and what is BERT under another name: Chinese RoBERTa, MiniLM."""
+"""BERT, and models of the same structure: Chinese RoBERTa, MiniLM."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ GOOGLE = WeightTable(
 )
 
 TO_HUGGINGFACE = (
-    Rename(r"/kernel$", "/weight", TRANSPOSE),  # torch keeps (out, in)
+    Rename(r"/kernel$", "/weight", TRANSPOSE),  # torch stores kernels as (out, in)
     Rename(r"/gamma$", "/weight"),
     Rename(r"/beta$", "/bias"),
     Rename(r"_embeddings$", r"\g<0>/weight"),
@@ -55,7 +55,11 @@ TO_HUGGINGFACE = (
 
 
 def huggingface_ignored(root: str) -> tuple[Ignored, ...]:
-    """What a BERT-like checkpoint of Hugging Face holds besides weights."""
+    """Return the entries for tensors of a BERT-like Hugging Face checkpoint that are no weights.
+
+    Args:
+        root: first component of the names of the encoder's tensors.
+    """
     return (
         Ignored(f"{root}.embeddings.position_ids", "constant 0, 1, 2, ..."),
         Ignored(f"{root}.embeddings.token_type_ids", "constant 0, 0, 0, ..."),

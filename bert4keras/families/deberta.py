@@ -1,4 +1,4 @@
-"""DeBERTa, its second and third version: content and position attend to each other."""
+"""DeBERTa v2 and v3: attention between contents and relative positions."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import keras
 
 from .._json import short_repr
 from .._schema import Activation, Count, Only, Positive, Whole, one_of
+from .._types import Array
 from ..checkpoints.table import TRANSPOSE, Ignored, Rename, TensorTransform, WeightMap
 from ..config import ACTIVATION_ALIASES, ConfigError, TransformerConfig
 from ..layers import DisentangledAttention, MaskedConvolution, RelativeEmbedding
@@ -20,31 +21,32 @@ from ..registry import register_model
 from ..tokenizers.defaults import TokenizerDefaults, special_tokens
 from . import bert
 
-# What a value that does not fit should have been.
+# Config key -> the values that are supported, for messages.
 ALLOWED = {
     "relative_attention": "it must be true",
     "pos_att_type": f"its terms are {' and '.join(TERMS)}",
     "conv_kernel_size": "it must be odd, or 0 for no convolution",
     "embedding_size": "it must be `hidden_size`",
-    "position_buckets": "it must be even, and half of it less than the farthest distance that is "
-    "told apart (`max_relative_positions`, else `max_position`) less 1",
+    "position_buckets": "it must be even, and half of it less than `max_relative_positions` "
+    "(by default `max_position`) minus 1",
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class DeBERTaConfig(TransformerConfig):
-    """DeBERTa's defaults, which are those of its files.
+    """DeBERTa's defaults.
 
     Attributes:
         position_biased_input: also add a vector per position to the embeddings.
-        max_relative_positions: farther distances count as this one; below 1 means `max_position`.
-        position_buckets: see `layers.disentangled_attention.bucket_table`; below 1 means none.
-        pos_att_type: the terms of the attention scores besides content to content.
+        max_relative_positions: largest distance; longer ones are clipped to it. Below 1:
+            `max_position`.
+        position_buckets: see `layers.disentangled_attention.bucket_table`. Below 1: no buckets.
+        pos_att_type: terms of the attention scores besides content to content.
         share_att_key: see `layers.DisentangledAttention`.
-        norm_rel_ebd: `"layer_norm"` or `"none"`, of the vectors of relative positions.
-        conv_kernel_size: width of a convolution beside the first block; 0 means none.
-        conv_act: its activation.
-        relative_attention: no other value than True is built.
+        norm_rel_ebd: `"layer_norm"` or `"none"`: norm of the relative position embeddings.
+        conv_kernel_size: width of a convolution parallel to the first block, in tokens; 0: none.
+        conv_act: activation of the convolution.
+        relative_attention: only True is supported.
     """
 
     segment_vocab_size: Count = 0
@@ -63,7 +65,7 @@ class DeBERTaConfig(TransformerConfig):
         "legacy pooler_dropout pooler_hidden_act pooler_hidden_size".split()
     )
     unsupported: ClassVar = {"z_steps": Only(0)}
-    reads_is_decoder: ClassVar = False  # nor does transformers
+    reads_is_decoder: ClassVar = False  # as in transformers
 
     def __post_init__(self):
         super().__post_init__()
@@ -79,20 +81,22 @@ class DeBERTaConfig(TransformerConfig):
         }
         for key in (key for key, problem in problems.items() if problem):
             value = short_repr(getattr(self, key))
-            raise ConfigError(f"config `{key}={value}` is not built for DeBERTa: {ALLOWED[key]}.")
+            raise ConfigError(
+                f"config `{key}={value}` is not supported for DeBERTa: {ALLOWED[key]}."
+            )
 
     @property
     def max_distance(self) -> int:
-        """Distance from which on all are alike, in tokens."""
+        """Largest distance between two tokens; longer ones are clipped to it."""
         return self.max_relative_positions if self.max_relative_positions > 0 else self.max_position
 
     @property
     def buckets(self) -> int:
-        """Half of the vectors of relative positions; 0: one per distance."""
+        """Half the number of relative position embeddings; 0: one per distance."""
         return max(0, self.position_buckets)
 
     def to_json_dict(self):
-        # Our tensors carry the names of the head that transformers calls the legacy one.
+        # Our tables use the tensor names of the head that transformers calls legacy.
         terms = "|".join(self.pos_att_type)
         return {**super().to_json_dict(), "pos_att_type": terms, "legacy": True}
 
@@ -102,15 +106,14 @@ _OURS = "Transformer-{i}-MultiHeadSelfAttention"
 _THEIRS = f"{_ROOT}.layer.{{i}}.attention.self"
 
 
-def _reverse_axes(array):
+def _reverse_axes(array: Array) -> Array:
     if array.ndim != 3:
-        raise ValueError(f"a convolution's kernel has three axes, not shape {array.shape}")
+        raise ValueError(f"the kernel of a convolution must have 3 axes, not shape {array.shape}")
     return array.transpose(2, 1, 0)
 
 
-CONVOLUTION = TensorTransform(
-    "reverse axes", _reverse_axes, _reverse_axes
-)  # torch: (out, in, width)
+# torch stores the kernel of a convolution as (out, in, width).
+CONVOLUTION = TensorTransform("reverse axes", _reverse_axes, _reverse_axes)
 
 HUGGINGFACE = (
     bert.GOOGLE.without("Embedding-Mapping/*", "Pooler-Dense/*", "NSP-Proba/*")
@@ -126,7 +129,7 @@ HUGGINGFACE = (
         roots=(),
         ignored=(
             *bert.huggingface_ignored("deberta"),
-            Ignored("mask_predictions.*", "the discriminator of the training"),
+            Ignored("mask_predictions.*", "head of replaced token detection"),
         ),
     )
     .extended(
@@ -151,7 +154,7 @@ HUGGINGFACE = (
         WeightMap("Transformer-0-Convolution-Norm/beta", f"{_ROOT}.conv.LayerNorm.bias"),
     )
 )
-# The authors' own head computes the same under other names.
+# The head of the authors' code: the same function under other names.
 AUTHORS = HUGGINGFACE.renamed(
     "DeBERTa-v3, the authors' names of its head",
     (Rename(r"^cls\.predictions\.(transform\.)?", "lm_predictions.lm_head."),),
@@ -176,7 +179,7 @@ TOKENIZER = TokenizerDefaults(
 
 @register_model("deberta-v2", tables=TABLES, tokenizer=TOKENIZER)
 class DeBERTa(Transformer):
-    """BERT whose attention keeps content and relative position apart.
+    """BERT with disentangled attention, which scores contents and relative positions separately.
 
     Source: He et al., DeBERTa, 2020 (arXiv:2006.03654) and DeBERTaV3, 2021 (arXiv:2111.09543).
     """
@@ -186,7 +189,7 @@ class DeBERTa(Transformer):
 
     @property
     def position(self):
-        """What is added to the embeddings; the attention has its own."""
+        """Position embeddings at the input; the attention layers have relative ones."""
         return Learned() if self.config.position_biased_input else Position()
 
     def prepare(self, context):
@@ -200,7 +203,7 @@ class DeBERTa(Transformer):
             embeddings_initializer=self.initializer,
         )
         if config.norm_rel_ebd == "layer_norm":
-            # These vectors belong to no text, so no condition changes their norm.
+            # The embeddings are the same for all texts, so their norm is never conditional.
             x = self.apply(
                 x, self.norm_layer, name="Embedding-Relative-Norm", **self.norm_options()
             )

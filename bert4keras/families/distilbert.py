@@ -1,4 +1,4 @@
-"""DistilBERT: half of BERT's blocks, no segments."""
+"""DistilBERT: BERT with half the blocks and without segments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from . import bert
 
 @dataclasses.dataclass(frozen=True)
 class DistilBERTConfig(TransformerConfig):
-    """DistilBERT's names for our fields, and its defaults."""
+    """DistilBERT's keys and defaults."""
 
     segment_vocab_size: Count = 0
 
@@ -30,8 +30,8 @@ class DistilBERTConfig(TransformerConfig):
         "dropout": "dropout_rate",
         "attention_dropout": "attention_dropout_rate",
     }
-    # Sines, where asked for, are stored in the checkpoint like trained positions.
-    reads_is_decoder: ClassVar = False  # nor does transformers
+    reads_is_decoder: ClassVar = False  # as in transformers
+    # `sinusoidal_pos_embds` changes nothing: checkpoints store sinusoids like trained positions.
     ignored_keys: ClassVar = frozenset(
         "qa_dropout seq_classif_dropout sinusoidal_pos_embds".split()
     )
@@ -80,7 +80,7 @@ TOKENIZER = TokenizerDefaults("DistilBertTokenizer", bert_vocab=True)
 
 @register_model("distilbert", tables=TABLES, tokenizer=TOKENIZER)
 class DistilBERT(Transformer):
-    """BERT, distilled.
+    """BERT, distilled into half its blocks.
 
     Source: Sanh et al., DistilBERT, 2019 (arXiv:1910.01108).
     """

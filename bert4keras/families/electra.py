@@ -1,4 +1,4 @@
-"""ELECTRA: BERT trained to tell which tokens were replaced, and the generator that did it."""
+"""ELECTRA: a discriminator that detects replaced tokens, and the generator that replaces them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from . import bert
 
 @dataclasses.dataclass(frozen=True)
 class ELECTRAConfig(TransformerConfig):
-    """ELECTRA's keys that change nothing here."""
+    """ELECTRA's keys that do not affect the encoder."""
 
     ignored_keys: ClassVar = frozenset(
         """summary_activation summary_last_dropout summary_type summary_use_proj
@@ -27,7 +27,7 @@ class ELECTRAConfig(TransformerConfig):
 
 @dataclasses.dataclass(frozen=True)
 class ELECTRAGeneratorConfig(ELECTRAConfig):
-    """The generator's; other programs tell the two apart by what is loaded."""
+    """The generator's config. Other programs have one `model_type` for both models."""
 
     export_as: ClassVar = "electra"
 
@@ -58,16 +58,19 @@ _TO_GOOGLE = (
 GOOGLE = _ENCODER.renamed(
     "ELECTRA discriminator, Google names",
     _TO_GOOGLE,
-    ignored=(*TRAINING_STATE, Ignored("generator/*", "the generator; model='electra_generator'")),
+    ignored=(
+        *TRAINING_STATE,
+        Ignored("generator/*", "of the generator; model='electra_generator' loads it"),
+    ),
 )
-# The generator has blocks of its own, and the discriminator's embeddings.
+# The generator has its own blocks, and shares the discriminator's embeddings.
 GOOGLE_GENERATOR = _ENCODER.renamed(
     "ELECTRA generator, Google names",
     (*_TO_GOOGLE, Rename(r"^electra/(encoder|embeddings_project)/", r"generator/\1/")),
     ignored=(
         *TRAINING_STATE,
-        Ignored("electra/encoder/*", "the discriminator; model='electra'"),
-        Ignored("electra/embeddings_project/*", "the discriminator; model='electra'"),
+        Ignored("electra/encoder/*", "of the discriminator; model='electra' loads it"),
+        Ignored("electra/embeddings_project/*", "of the discriminator; model='electra' loads it"),
     ),
 )
 
@@ -95,7 +98,7 @@ TOKENIZER = TokenizerDefaults("ElectraTokenizer", bert_vocab=True)
 
 @register_model("electra", tables=TABLES, tokenizer=TOKENIZER)
 class ELECTRA(Transformer):
-    """The discriminator; `with_discriminator` gives each token's probability of being replaced.
+    """The discriminator; `with_discriminator` adds the probability that a token was replaced.
 
     Source: Clark et al., ELECTRA, 2020 (arXiv:2003.10555).
     """
@@ -111,6 +114,6 @@ class ELECTRA(Transformer):
 
 @register_model("electra_generator", tables=GENERATOR_TABLES)
 class ELECTRAGenerator(ELECTRA):
-    """The generator, which differs in the names that Google's checkpoints give it."""
+    """The generator. Only the names in Google's checkpoints differ from the discriminator's."""
 
     config_class = ELECTRAGeneratorConfig

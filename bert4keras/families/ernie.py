@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import keras
 
@@ -21,16 +21,16 @@ class ERNIEConfig(TransformerConfig):
     """ERNIE's defaults.
 
     Attributes:
-        use_task_id: whether there is a task embedding.
-        task_type_vocab_size: its rows.
-        task_ids_input: read task ids from an input `Input-Task`; else all are 0.
+        use_task_id: add a task embedding.
+        task_type_vocab_size: number of tasks in that embedding.
+        task_ids_input: read task ids from an input `Input-Task`; otherwise all are 0.
     """
 
     use_task_id: bool = False
     task_type_vocab_size: Size = 3
     task_ids_input: bool = False
 
-    aliases: ClassVar = {"sent_type_vocab_size": "segment_vocab_size"}  # of its authors' files
+    aliases: ClassVar = {"sent_type_vocab_size": "segment_vocab_size"}  # in the authors' files
     unsupported: ClassVar = {"pool_act": Only("tanh")}
     private_fields: ClassVar = TransformerConfig.private_fields | {"task_ids_input"}
 
@@ -48,7 +48,7 @@ TABLES = (HUGGINGFACE,)
 
 @register_model("ernie", tables=TABLES)
 class ERNIE(Transformer):
-    """ERNIE 2.0 and 3.0 encoders; 1.0 is BERT with relu.
+    """ERNIE 2.0 and 3.0 encoders. ERNIE 1.0 is a BERT with relu.
 
     Source: Sun et al., ERNIE 2.0, 2019 (arXiv:1907.12412).
     """
@@ -61,7 +61,7 @@ class ERNIE(Transformer):
             inputs["task_ids"] = self.input("task_ids")
         return inputs
 
-    def embed_positions(self, x: Any, context: Any) -> Any:
+    def embed_positions(self, x, context):
         x = super().embed_positions(x, context)
         if not self.config.use_task_id:
             return x

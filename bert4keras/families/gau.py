@@ -1,4 +1,4 @@
-"""GAU-alpha: RoFormerV2 with one gated attention unit in place of each block."""
+"""GAU-alpha: RoFormerV2 with a gated attention unit instead of each block."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class GAUConfig(RoFormerConfig):
     norm_epsilon: Positive = 1e-7
     attention_normalization: Annotated[str, one_of(*NORMALIZATIONS)] = "softmax_plus"
 
-    # Of files made for transformers by others; "n": scores grow with the number of visible keys.
+    # Keys of third-party files for transformers. "n": scores grow with the visible keys.
     aliases: ClassVar = {"normalization": "attention_normalization"}
     unsupported: ClassVar = {**RoFormerV2Config.unsupported, "scaling_factor": Only("n")}
 
@@ -52,7 +52,7 @@ TABLES = (GOOGLE,)
 
 @register_model("gau_alpha", "gau-alpha", tables=TABLES)
 class GAUAlpha(RoFormerV2):
-    """One wide gated head per block and no feed-forward part; `num_attention_heads` is not used.
+    """One gated attention unit per block, no feed-forward layer. `num_attention_heads` is unused.
 
     Source: https://github.com/ZhuiyiTechnology/GAU-alpha.
     """
@@ -64,7 +64,7 @@ class GAUAlpha(RoFormerV2):
 
     @property
     def initializer(self):
-        """RoFormerV2's, less timid about depth."""
+        """Truncated normal, scaled down with depth more slowly than RoFormerV2's."""
         config = self.config
         depth = config.num_hidden_layers ** (-1 / 3)
         stddev = 1.13684723 / config.hidden_size**0.5 * depth

@@ -1,4 +1,4 @@
-"""GPT, GPT-2 and GPT2-ML: language models, and encoders under another mask."""
+"""GPT, GPT-2 and GPT2-ML: causal language models, or encoders with another mask."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any, ClassVar
 
 from .._schema import Activation, Count, Positive, Size, TokenId
-from ..checkpoints.entries import NORM, TRAINING_STATE, rows, tied
+from ..checkpoints.entries import NORM, TRAINING_STATE, norm_rows, rows, tied
 from ..checkpoints.table import (
     IDENTITY,
     Ignored,
@@ -27,7 +27,7 @@ from . import bert
 
 @dataclasses.dataclass(frozen=True)
 class GPTConfig(TransformerConfig):
-    """GPT's names for our fields, and its defaults: no padding id, no segments."""
+    """GPT's keys and defaults: no padding id, no segments."""
 
     hidden_act: Activation = "gelu_tanh"
     max_position: Size = 1024
@@ -51,7 +51,7 @@ class GPTConfig(TransformerConfig):
         summary_activation summary_first_dropout summary_proj_to_labels summary_type
         summary_use_proj""".split()
     )
-    reads_is_decoder: ClassVar = False  # it always is
+    reads_is_decoder: ClassVar = False  # GPT is always causal
 
     def __post_init__(self):
         if self.intermediate_size is None and isinstance(self.hidden_size, int):
@@ -61,7 +61,7 @@ class GPTConfig(TransformerConfig):
 
 @dataclasses.dataclass(frozen=True)
 class OpenAIConfig(GPTConfig):
-    """GPT's first version, whose "gelu" is the tanh form."""
+    """Config of the first GPT, where "gelu" means the tanh approximation."""
 
     aliases: ClassVar = {**GPTConfig.aliases, "afn": "hidden_act"}
     export_as: ClassVar = "openai-gpt"
@@ -100,14 +100,7 @@ def _dense(
     )
 
 
-def _norm(weight: str, tensor: str) -> tuple[WeightMap, ...]:
-    return (
-        WeightMap(f"{weight}/gamma", f"{tensor}.weight"),
-        WeightMap(f"{weight}/beta", f"{tensor}.bias"),
-    )
-
-
-_PLAIN = (IDENTITY, IDENTITY)  # these kernels are (in, out), unlike all others there
+_PLAIN = (IDENTITY, IDENTITY)  # unlike other models, GPT-2 stores kernels as (in, out)
 _THEIRS = "transformer.h.{i}"
 _HUGGINGFACE_BLOCK = (
     *(
@@ -120,10 +113,10 @@ _HUGGINGFACE_BLOCK = (
         )
     ),
     *_dense(f"{_BLOCK}/output", f"{_THEIRS}.attn.c_proj", _PLAIN),
-    *_norm(f"{_BLOCK}-Norm", f"{_THEIRS}.ln_1"),
+    *norm_rows(f"{_BLOCK}-Norm", f"{_THEIRS}.ln_1"),
     *_dense(f"{_FEED}/inner", f"{_THEIRS}.mlp.c_fc", _PLAIN),
     *_dense(f"{_FEED}/output", f"{_THEIRS}.mlp.c_proj", _PLAIN),
-    *_norm(f"{_FEED}-Norm", f"{_THEIRS}.ln_2"),
+    *norm_rows(f"{_FEED}-Norm", f"{_THEIRS}.ln_2"),
 )
 
 
@@ -155,7 +148,7 @@ def _huggingface(name: str, tokens: str, positions: str, *more: WeightMap) -> We
 
 GPT_HUGGINGFACE = _huggingface("GPT, Hugging Face names", "tokens_embed", "positions_embed")
 GPT2_HUGGINGFACE = _huggingface(
-    "GPT-2, Hugging Face names", "wte", "wpe", *_norm("Output-Norm", "transformer.ln_f")
+    "GPT-2, Hugging Face names", "wte", "wpe", *norm_rows("Output-Norm", "transformer.ln_f")
 )
 
 _LAYER = "newslm/layer{i:02d}"
@@ -198,10 +191,10 @@ GPT2_TOKENIZER = TokenizerDefaults(
 
 @register_model("gpt", "openai-gpt", tables=GPT_TABLES, tokenizer=GPT_TOKENIZER)
 class GPT(Transformer):
-    """BERT's blocks read from left to right; embeddings without norm, tied scores without head.
+    """BERT's blocks with a causal mask, no norm of the embeddings, and a tied output layer.
 
-    With segments (`segment_vocab_size`, or `shared_segment_embeddings` for dialogue models) as in
-    the Chinese checkpoints.
+    The Chinese checkpoints have segments: `segment_vocab_size`, or `shared_segment_embeddings` for
+    dialogue models.
 
     Source: Radford et al., Improving Language Understanding by Generative Pre-Training, 2018.
     """
@@ -218,7 +211,7 @@ class GPT(Transformer):
 
 @register_model("gpt2", tables=GPT2_TABLES, tokenizer=GPT2_TOKENIZER)
 class GPT2(GPT):
-    """GPT with the norms in front of the sub-blocks, and one at the end.
+    """GPT with pre-norm blocks and a final norm.
 
     Source: Radford et al., Language Models are Unsupervised Multitask Learners, 2019.
     """
@@ -242,7 +235,7 @@ def gpt2_ml_layout(transformer: Any, x: Any, name: str, sublayer: Any, context: 
 
 @register_model("gpt2_ml", tables=GPT2_ML_TABLES)
 class GPT2ML(GPT):
-    """The Chinese GPT of Grover's code, nearer to GPT than to GPT-2.
+    """Chinese GPT, trained with the code of Grover; its blocks resemble GPT's more than GPT-2's.
 
     Source: https://github.com/imcaspar/gpt2-ml.
     """

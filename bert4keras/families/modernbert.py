@@ -1,4 +1,4 @@
-"""ModernBERT: global and local attention in turn, rotary positions, gated feed-forward parts."""
+"""ModernBERT: alternating global and local attention, rotary positions, gated feed-forward."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from .._json import short_repr
 from .._schema import Activation, Count, Only, Positive, Rate, Size, TokenId
-from ..checkpoints.entries import tied
+from ..checkpoints.entries import norm_rows, tied
 from ..checkpoints.table import (
     IDENTITY,
     TRANSPOSE,
@@ -33,12 +33,12 @@ THETAS = {GLOBAL: "global_rope_theta", LOCAL: "local_rope_theta"}
 
 
 def alternation(every: int, blocks: int) -> tuple[str, ...]:
-    """Kinds of so many blocks of which every n-th one sees everything."""
+    """Return the kinds of `blocks` blocks, of which block 0, `every`, ... is global."""
     return tuple(LOCAL if i % every else GLOBAL for i in range(blocks))
 
 
 def period(types: Sequence[str] | None, stated: int | None) -> int | None:
-    """The n whose `alternation` is `types` (the stated one, if it will do), or None."""
+    """Return the n whose `alternation` is `types`, preferably `stated`, or None."""
     if not types:
         return stated
     candidates = (stated or 1, *range(1, len(types) + 1))
@@ -47,16 +47,16 @@ def period(types: Sequence[str] | None, stated: int | None) -> int | None:
 
 @dataclasses.dataclass(frozen=True)
 class ModernBERTConfig(TransformerConfig):
-    """ModernBERT's names for our fields, and its defaults.
+    """ModernBERT's keys and defaults.
 
     Attributes:
-        global_attn_every_n_layers: block 0, n, 2n, ... see everything, the others a window; None
-            where `layer_types` says it.
-        layer_types: `"full_attention"` or `"sliding_attention"` for each block, where no n does.
-        local_attention: width of the window, in tokens.
-        global_rope_theta, local_rope_theta: base of the rotary positions in either kind of block.
-        norm_bias, attention_bias, mlp_bias, classifier_bias, decoder_bias: which parts have one.
-        classifier_activation: activation in the head.
+        global_attn_every_n_layers: n; blocks 0, n, 2n, ... have global attention, the others local.
+            None: `layer_types` says it.
+        layer_types: `"full_attention"` or `"sliding_attention"` for each block; None: n says it.
+        local_attention: width of the window of local attention, in tokens.
+        global_rope_theta, local_rope_theta: base of the rotary positions in each kind of block.
+        norm_bias, attention_bias, mlp_bias, classifier_bias, decoder_bias: add biases there.
+        classifier_activation: activation of the heads.
     """
 
     hidden_act: Activation = "gelu"
@@ -83,16 +83,16 @@ class ModernBERTConfig(TransformerConfig):
         "mlp_dropout": "dropout_rate",
         "attention_dropout": "attention_dropout_rate",
         "norm_eps": "norm_epsilon",
-        "layer_norm_eps": "layer_norm_eps",  # stands in some of its files and is not read
+        "layer_norm_eps": "layer_norm_eps",  # in some files; transformers does not read it either
     }
     ignored_keys: ClassVar = frozenset(
         """classifier_pooling deterministic_flash_attn embedding_dropout initializer_cutoff_factor
         reference_compile repad_logits_with_grad sparse_pred_ignore_index sparse_prediction
         layer_norm_eps""".split()
     )
-    # mmBERT and Ettin say "sans_pos", which their code does not read.
+    # mmBERT and Ettin have "sans_pos", which transformers does not read.
     unsupported: ClassVar = {"position_embedding_type": Only("absolute", "sans_pos")}
-    reads_is_decoder: ClassVar = False  # ModernBERT's decoder is a family of its own
+    reads_is_decoder: ClassVar = False  # its decoder is another family
 
     def __post_init__(self):
         super().__post_init__()
@@ -114,7 +114,7 @@ class ModernBERTConfig(TransformerConfig):
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Kind of each block."""
+        """`GLOBAL` or `LOCAL` for each block."""
         every = self.global_attn_every_n_layers
         return self.layer_types or alternation(every, self.num_hidden_layers)
 
@@ -129,13 +129,13 @@ class ModernBERTConfig(TransformerConfig):
                 cls.check(key, values[key])
         n = period(types, values.get(every))
         if types and n and len(types) == values.get("num_hidden_layers"):
-            # The short form, in which another depth or another n can be asked for.
+            # The short form can be overridden by another depth or another n.
             values = {**values, "layer_types": None, every: n}
         return super().from_dict(values, **overrides)
 
     @classmethod
     def thetas(cls, parameters: Any) -> dict[str, Any]:
-        """Our fields for `rope_parameters`: one object of keys for each kind of block."""
+        """Return our fields for `rope_parameters`, which has an object for each kind of block."""
         if not isinstance(parameters, (Mapping, type(None))):
             raise ConfigError(
                 f"config `rope_parameters` must be an object of keys, not {short_repr(parameters)}."
@@ -147,7 +147,7 @@ class ModernBERTConfig(TransformerConfig):
             if kind not in THETAS or not plain or rope.get("rope_type", "default") != "default":
                 raise ConfigError(
                     f"config `rope_parameters` asks for {short_repr(rope)} in {short_repr(kind)}; "
-                    f"only the default rotary positions are built, of {' and '.join(THETAS)}: "
+                    f"only the default rotary positions are supported, of {' and '.join(THETAS)}: "
                     '{"rope_type": "default", "rope_theta": ...}.'
                 )
             theta = rope.get("rope_theta", getattr(cls, THETAS[kind]))
@@ -180,34 +180,27 @@ def _dense(weight: str, tensor: str, slice: TensorTransform = IDENTITY) -> tuple
     )
 
 
-def _norm(weight: str, tensor: str) -> tuple[WeightMap, ...]:
-    return (
-        WeightMap(f"{weight}/gamma", f"{tensor}.weight"),
-        WeightMap(f"{weight}/beta", f"{tensor}.bias"),
-    )
-
-
 HUGGINGFACE = WeightTable(
     "ModernBERT, Hugging Face names",
     (
         WeightMap(
             "Embedding-Token/embeddings", "model.embeddings.tok_embeddings.weight", per_token=True
         ),
-        *_norm("Embedding-Norm", "model.embeddings.norm"),
+        *norm_rows("Embedding-Norm", "model.embeddings.norm"),
         *(
             row
             for index, name in enumerate(("query", "key", "value"))
             for row in _dense(f"{_ATTENTION}/{name}", f"{_THEIRS}.attn.Wqkv", slice_of(index, 3, 0))
         ),
         *_dense(f"{_ATTENTION}/output", f"{_THEIRS}.attn.Wo"),
-        *_norm(f"{_ATTENTION}-Norm", f"{_THEIRS}.attn_norm"),
+        *norm_rows(f"{_ATTENTION}-Norm", f"{_THEIRS}.attn_norm"),
         *_dense(f"{_FEED}/inner", f"{_THEIRS}.mlp.Wi", slice_of(0, 2, 0)),
         *_dense(f"{_FEED}/gate", f"{_THEIRS}.mlp.Wi", slice_of(1, 2, 0)),
         *_dense(f"{_FEED}/output", f"{_THEIRS}.mlp.Wo"),
-        *_norm(f"{_FEED}-Norm", f"{_THEIRS}.mlp_norm"),
-        *_norm("Output-Norm", "model.final_norm"),
+        *norm_rows(f"{_FEED}-Norm", f"{_THEIRS}.mlp_norm"),
+        *norm_rows("Output-Norm", "model.final_norm"),
         *_dense("MLM-Dense", "head.dense"),
-        *_norm("MLM-Norm", "head.norm"),
+        *norm_rows("MLM-Norm", "head.norm"),
         WeightMap("MLM-Bias/bias", "decoder.bias", per_token=True),
     ),
     (
@@ -231,7 +224,7 @@ TOKENIZER = TokenizerDefaults("ModernBERTTokenizer")
 
 @register_model("modernbert", tables=TABLES, tokenizer=TOKENIZER)
 class ModernBERT(Transformer):
-    """ModernBERT.
+    """Pre-norm encoder with rotary positions; most blocks attend to a window only.
 
     Source: Warner et al., Smarter, Better, Faster, Longer, 2024 (arXiv:2412.13663).
     """

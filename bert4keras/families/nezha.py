@@ -1,4 +1,4 @@
-"""NEZHA: BERT with fixed vectors of relative positions on keys and values."""
+"""NEZHA: BERT with sinusoidal relative positions added to keys and values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class NEZHAConfig(TransformerConfig):
     """NEZHA's defaults.
 
     Attributes:
-        max_relative_position: farther distances count as this one.
+        max_relative_position: largest distance; longer ones are clipped to it.
     """
 
     max_relative_position: Size = 64
@@ -32,7 +32,7 @@ TABLES = (GOOGLE.renamed("NEZHA, Google names", ()),)
 
 @register_model("nezha", tables=TABLES)
 class NEZHA(Transformer):
-    """NEZHA.
+    """BERT with relative instead of absolute positions.
 
     Source: Wei et al., NEZHA, 2019 (arXiv:1909.00204).
     """

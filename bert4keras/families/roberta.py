@@ -1,4 +1,4 @@
-"""RoBERTa and XLM-R: BERT whose positions are counted from behind the padding id."""
+"""RoBERTa and XLM-R: BERT whose position ids start behind the padding id."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from . import bert
 
 @dataclasses.dataclass(frozen=True)
 class RoBERTaConfig(TransformerConfig):
-    """RoBERTa's defaults; `max_position` counts two rows that no token uses."""
+    """RoBERTa's defaults. `max_position` includes two rows that no token uses."""
 
     max_position: Size = 514
     segment_vocab_size: Count = 1
@@ -78,9 +78,9 @@ XLM_TOKENIZER = TokenizerDefaults(
 @register_model("xlm-roberta", tables="roberta", tokenizer=XLM_TOKENIZER)
 @register_model("roberta", "camembert", tables=TABLES, tokenizer=TOKENIZER)
 class RoBERTa(Transformer):
-    """RoBERTa as its authors and Hugging Face have it.
+    """RoBERTa as in transformers.
 
-    Chinese models called RoBERTa are BERT in structure and names: `model="bert"`.
+    Chinese models called RoBERTa have the structure and names of BERT: `model="bert"`.
 
     Source: Liu et al., RoBERTa, 2019 (arXiv:1907.11692); Conneau et al., XLM-R, 2019
     (arXiv:1911.02116).

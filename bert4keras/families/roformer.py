@@ -1,4 +1,4 @@
-"""RoFormer: rotary positions; its second version: no biases, no gains, norms without weights."""
+"""RoFormer: BERT with rotary positions. RoFormerV2: also without biases and norm weights."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from . import bert
 
 @dataclasses.dataclass(frozen=True)
 class RoFormerConfig(TransformerConfig):
-    """RoFormer's defaults; `rotary_value` is refused."""
+    """RoFormer's defaults; `rotary_value` is not supported."""
 
     unsupported: ClassVar = {"rope_theta": Only(10000)}
 
@@ -60,7 +60,7 @@ HUGGINGFACE = GOOGLE.renamed(
     ),
 )
 
-# No biases, no gains; the head is the embedding table alone.
+# No biases, no weights of norms; the head has only the token embedding.
 V2_GOOGLE = GOOGLE.without("*/bias", "*/gamma", "*/beta", "Pooler-*", "NSP-*", "MLM-*").renamed(
     "RoFormerV2, Google names", ()
 )
@@ -89,7 +89,7 @@ class RoFormerV2Config(RoFormerConfig):
 
     norm_epsilon: Positive = 1e-7
 
-    # Files made for it by others have the `model_type` of RoFormer: `model="roformer_v2"`.
+    # Third-party files have the `model_type` of RoFormer; pass `model="roformer_v2"`.
     unsupported: ClassVar = {
         **RoFormerConfig.unsupported,
         "use_bias": Only(False),
@@ -99,7 +99,7 @@ class RoFormerV2Config(RoFormerConfig):
 
 @register_model("roformer_v2", tables=V2_TABLES)
 class RoFormerV2(RoFormer):
-    """RoFormer without biases, and with norms that only divide by the root mean square.
+    """RoFormer without biases; its norms divide by the root mean square and have no weights.
 
     Source: https://github.com/ZhuiyiTechnology/roformer-v2.
     """
@@ -110,7 +110,7 @@ class RoFormerV2(RoFormer):
 
     @property
     def initializer(self):
-        """Depth-scaled truncated normal, as the authors trained it."""
+        """Truncated normal that shrinks with width and depth, as in the authors' code."""
         config = self.config
         stddev = 1.13684723 / (config.hidden_size * config.num_hidden_layers) ** 0.5
         return keras.initializers.TruncatedNormal(stddev=stddev)

@@ -11,23 +11,22 @@ from ..._schema import ACTIVATION_ALIASES, Activation, Count, Only, Positive, Si
 from ...config import ConfigError, TransformerConfig
 
 GATED = "gated-"
-MOST_BUCKETS, FARTHEST = 256, 8192  # published are 32 and 128; more would take minutes to divide
+MOST_BUCKETS, FARTHEST = 256, 8192  # published: 32, 128; more would take minutes to compute
 
 
 @dataclasses.dataclass(frozen=True)
 class T5Config(TransformerConfig):
-    """T5's names for our fields, its defaults (of version 1.0), and what it adds.
+    """T5's keys, and the defaults of version 1.0.
 
     Attributes:
-        gated: feed-forward layers have two matrices where others have one (T5.1.1).
-        tie_word_embeddings: the scores are made with the token embedding (T5 1.0).
-        scale_decoder_outputs: whether scores are divided by the root of `hidden_size`; None: where
-            the embedding is tied.
-        num_decoder_layers: number of blocks of the decoder; None means `num_hidden_layers`.
+        gated: feed-forward layers have a gate (T5.1.1).
+        tie_word_embeddings: the output layer is the token embedding (T5 1.0).
+        scale_decoder_outputs: divide scores by the root of `hidden_size`; None: only if tied.
+        num_decoder_layers: number of blocks of the decoder; None: `num_hidden_layers`.
         relative_attention_num_buckets: number of buckets of distances.
-        relative_attention_max_distance: farther distances count as this one.
-        cross_position_bias: add the decoder's position term to its cross-attention too. No
-            published T5 does, but earlier versions of bert4keras did, by default.
+        relative_attention_max_distance: longer distances share the last bucket.
+        cross_position_bias: add the decoder's position bias to its cross-attention too. No
+            published T5 does, but earlier versions of bert4keras did by default.
     """
 
     hidden_act: Activation = "relu"
@@ -50,10 +49,10 @@ class T5Config(TransformerConfig):
         "num_heads": "num_attention_heads",
         "n_positions": "max_position",
         "layer_norm_epsilon": "norm_epsilon",
-        "dropout_rate": "dropout_rate",  # so that it is written under this name
+        "dropout_rate": "dropout_rate",  # so that exports write this name
     }
     ignored_keys: ClassVar = frozenset(
-        {"initializer_factor", "dense_act_fn", "is_gated_act"}  # the latter two: see `activation`
+        {"initializer_factor", "dense_act_fn", "is_gated_act"}  # the last two: see `activation`
     )
     unsupported: ClassVar = {
         "is_encoder_decoder": Only(True, False),  # `model_type` says which part is built
@@ -65,7 +64,7 @@ class T5Config(TransformerConfig):
     private_fields: ClassVar = TransformerConfig.private_fields | {"cross_position_bias"}
 
     def __post_init__(self):
-        if isinstance(self.hidden_act, (list, tuple)):  # ["gelu", "linear"] as the ancestor had it
+        if isinstance(self.hidden_act, (list, tuple)):  # ["gelu", "linear"] in bert4keras 0.11
             self.check("hidden_act", list(self.hidden_act))
             object.__setattr__(self, "gated", True)
             object.__setattr__(self, "hidden_act", _activation(f"{GATED}{self.hidden_act[0]}"))
@@ -81,8 +80,8 @@ class T5Config(TransformerConfig):
             )
         if not buckets // 2 < farthest <= FARTHEST:
             raise ConfigError(
-                f"config `relative_attention_max_distance` must lie above {buckets // 2}, half of "
-                f"`relative_attention_num_buckets`, and not above {FARTHEST}: not {farthest}."
+                f"config `relative_attention_max_distance` must be above {buckets // 2}, half of "
+                f"`relative_attention_num_buckets`, and at most {FARTHEST}, not {farthest}."
             )
         if self.hierarchical_position is not None:
             raise ConfigError("hierarchical_position: T5 has no table of positions to extend.")
@@ -94,12 +93,12 @@ class T5Config(TransformerConfig):
 
     @property
     def export_as(self) -> str:
-        """`model_type` for other programs, which know no versions and parts."""
+        """`model_type` in exports: other programs have one for all versions and parts."""
         return "mt5" if self.model_type.startswith("mt5") else "t5"
 
     @classmethod
     def from_dict(cls, values, **overrides):
-        if "extra" in values:  # our own
+        if "extra" in values:  # written by `to_dict`
             return super().from_dict(values, **overrides)
         values = cls.normalized(values)
         projection = values.pop("feed_forward_proj", None)
@@ -108,13 +107,13 @@ class T5Config(TransformerConfig):
         for key, name in (("is_gated_act", "gated"), ("dense_act_fn", "hidden_act")):
             if values.get(key) is not None:
                 values.setdefault(name, values[key])
-        if values.get("dropout_rate") is not None:  # one rate for all in these files
+        if values.get("dropout_rate") is not None:  # these files have one rate for everything
             values.setdefault("attention_dropout_rate", values["dropout_rate"])
         return super().from_dict(values, **overrides)
 
     @classmethod
     def check(cls, key, value, field=None):
-        """As of every config; a list of two activations means that the layers are gated."""
+        """Check a value as in every config; a list of two activations means gated layers."""
         pair = (field or key) == "hidden_act" and isinstance(value, (list, tuple))
         if not pair:
             super().check(key, value, field)
@@ -126,7 +125,11 @@ class T5Config(TransformerConfig):
 
     @classmethod
     def activation(cls, projection: Any, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Our fields for `feed_forward_proj`, which must not contradict what else is said."""
+        """Return our fields for `feed_forward_proj`.
+
+        Raises:
+            ConfigError: it contradicts `is_gated_act` or `dense_act_fn`.
+        """
         cls.check("feed_forward_proj", projection, "model_type")
         act, gated = _activation(projection), projection.startswith(GATED)
         cls.check("feed_forward_proj", act, "hidden_act")
@@ -137,20 +140,20 @@ class T5Config(TransformerConfig):
             if other is not None and other != value:
                 raise ConfigError(
                     f"config `feed_forward_proj={short_repr(projection)}` means "
-                    f"`{key}={short_repr(value)}`, and the config says {short_repr(values[key])}. "
-                    "Delete the one that is wrong."
+                    f"`{key}={short_repr(value)}`, but the config has {short_repr(values[key])}. "
+                    "Delete the wrong one."
                 )
         return {"gated": gated, "hidden_act": act}
 
     @classmethod
     def normalized(cls, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The values of a json, less what its writer does not mean."""
+        """Return config values without keys that transformers writes but ignores."""
         values = dict(values)
         for key in ("scale_decoder_outputs", "tie_word_embeddings"):
             if values.get(key) is not None:
                 cls.check(key, values[key])
-        # transformers 5 writes `tie_word_embeddings: true` beside a head of its own (T5.1.1), and
-        # says by the other key that it is not the tied version.
+        # transformers 5 writes `tie_word_embeddings: true` for untied heads too (T5.1.1). It marks
+        # them with the other key.
         if values.pop("scale_decoder_outputs", None) is False:
             values["tie_word_embeddings"] = False
         return values
@@ -162,19 +165,19 @@ class T5Config(TransformerConfig):
         known = ("gelu", "gelu_python") if self.gated else ("gelu_new", "gelu")
         names = dict(zip(("gelu_tanh", "gelu"), known, strict=True))
         act = names.get(self.hidden_act, self.hidden_act)
-        values["d_kv"] = self.attention_head_size  # 64 elsewhere, where the config does not say
+        values["d_kv"] = self.attention_head_size  # transformers would take 64
         return {**values, "feed_forward_proj": GATED + act if self.gated else act}
 
 
 def _activation(projection: str) -> str:
-    """Our name of the activation in `feed_forward_proj`; gated, "gelu" is the tanh form."""
+    """Our name of the activation in `feed_forward_proj`; "gated-gelu" is the tanh form."""
     act = projection.removeprefix(GATED)
     return "gelu_tanh" if projection == f"{GATED}gelu" else act
 
 
 @dataclasses.dataclass(frozen=True)
 class T511Config(T5Config):
-    """The defaults of T5.1.1 and mT5, which are never tied (an mT5's json may say it is)."""
+    """Defaults of T5.1.1 and mT5. They are never tied, whatever the json of an mT5 says."""
 
     hidden_act: str = "gelu_tanh"
     gated: bool = True

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import keras
 
+from ..._types import Tensor
 from ...layers import (
     AttentionMask,
     ConditionalRMSNormalization,
@@ -30,9 +31,9 @@ register_tables("mt5", MT5_TABLES)
 
 
 class T5Stack(Transformer):
-    """Base of encoder and decoder: T5's blocks, under names that begin with the side.
+    """Base of encoder and decoder: T5's blocks.
 
-    The token embedding belongs to both, and so do inputs that do.
+    Layer names begin with the side, except those of layers and inputs that both sides share.
     """
 
     config_class = T5Config
@@ -63,22 +64,22 @@ class T5Stack(Transformer):
 
 @register_model("t5_encoder", "t5.1.0_encoder", tables="t5")
 class T5Encoder(T5Stack):
-    """The encoder of T5 alone."""
+    """The encoder of T5 without the decoder."""
 
     side = "Encoder"
     position = T5Buckets(bidirectional=True)
 
     def apply_language_model(self, x, context):
-        raise ValueError("T5's encoder has no language-model head; its decoder has.")
+        raise ValueError("T5's encoder has no language-model head. Build the decoder or the T5.")
 
 
 @register_model("t5_decoder", "t5.1.0_decoder", tables="t5")
 class T5Decoder(T5Stack):
-    """The decoder of T5 alone.
+    """The decoder of T5 without the encoder.
 
-    Inputs: the encoder's output `Input-Context` (B, S, D), the token ids it was made of
-    `Encoder-Input-Token` (B, S), which say what is padding, and those of the decoder
-    `Decoder-Input-Token` (B, T). They begin with a start token, usually the padding id.
+    Inputs: the encoder's output `Input-Context` (B, S, D); its token ids `Encoder-Input-Token`
+    (B, S), which mark padding; and the decoder's token ids `Decoder-Input-Token` (B, T), which
+    begin with a start token, usually the padding id.
     """
 
     side = "Decoder"
@@ -98,8 +99,8 @@ class T5Decoder(T5Stack):
             **super().get_inputs(),
         }
 
-    def encode(self, context: Context) -> Any:
-        """The encoder's output (B, S, D)."""
+    def encode(self, context: Context) -> Tensor:
+        """Return the encoder's output (B, S, D)."""
         return context.inputs["context"]
 
     def prepare(self, context):
@@ -133,23 +134,23 @@ class T5Decoder(T5Stack):
         return vocabulary_scores(self, x)
 
 
-def encoder_inputs(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of a model's inputs that belong to its encoder, under the encoder's names."""
-    mine = {
+def encoder_inputs(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the inputs of the encoder, under the names it has for them."""
+    own = {
         name.removeprefix("encoder_"): tensor
         for name, tensor in inputs.items()
         if name.startswith("encoder_")
     }
-    return {**mine, **{name: inputs[name] for name in ("condition",) if name in inputs}}
+    return {**own, **{name: inputs[name] for name in ("condition",) if name in inputs}}
 
 
 @register_model("t5", "t5.1.0", tokenizer=TOKENIZER)
 class T5(T5Decoder):
     """Encoder and decoder in one model, with inputs `Encoder-Input-Token`, `Decoder-Input-Token`.
 
-    Mask and heads are the decoder's; the encoder sees its whole text. `encoder` and `decoder` are
-    models of the two parts, with the same weights. A `step` runs the encoder only where the cache
-    does not yet have its keys and values, that is at the first one.
+    Mask and heads are those of the decoder; the encoder is bidirectional. `encoder` and `decoder`
+    are models of the two parts that share the weights. Only the first `step` runs the encoder; the
+    later ones find its keys and values in the cache.
 
     Source: Raffel et al., Exploring the Limits of Transfer Learning, 2019 (arXiv:1910.10683).
     """
@@ -159,7 +160,7 @@ class T5(T5Decoder):
     decoder_class: type[T5Decoder] = T5Decoder
 
     def part(self, cls: type[T5Stack], **options: Any) -> T5Stack:
-        """An assembler of encoder or decoder, which uses the layers of this one."""
+        """Return an assembler of the encoder or the decoder that shares the layers of this one."""
         model_type = f"{self.config.model_type}_{cls.side.lower()}"
         stack = cls(
             dataclasses.replace(self.config, model_type=model_type),
@@ -182,7 +183,7 @@ class T5(T5Decoder):
 
     @functools.cached_property
     def decoder(self) -> Backbone:
-        """The decoder as a Keras model, see `T5Decoder` for its inputs."""
+        """The decoder as a Keras model; see `T5Decoder` for its inputs."""
         part = self.part(
             self.decoder_class, application=self.mask, pretraining_heads=self.pretraining_heads
         )
@@ -204,7 +205,7 @@ class T5(T5Decoder):
 @register_model("mt5_encoder", "mt5.1.1_encoder", tables="mt5")
 @register_model("t5.1.1_encoder", tables="t5")
 class T511Encoder(T5Encoder):
-    """The encoder of T5.1.1 or mT5 alone."""
+    """The encoder of T5.1.1 or mT5 without the decoder."""
 
     config_class = T511Config
 
@@ -212,7 +213,7 @@ class T511Encoder(T5Encoder):
 @register_model("mt5_decoder", "mt5.1.1_decoder", tables="mt5")
 @register_model("t5.1.1_decoder", tables="t5")
 class T511Decoder(T5Decoder):
-    """The decoder of T5.1.1 or mT5 alone."""
+    """The decoder of T5.1.1 or mT5 without the encoder."""
 
     config_class = T511Config
 
@@ -220,7 +221,7 @@ class T511Decoder(T5Decoder):
 @register_model("mt5", "mt5.1.1", tokenizer=MT5_TOKENIZER)
 @register_model("t5.1.1", tables="t5")
 class T511(T5):
-    """T5 with gated feed-forward layers and a head of its own.
+    """T5 with gated feed-forward layers and an untied output layer.
 
     Source: Shazeer, GLU Variants Improve Transformer, 2020 (arXiv:2002.05202); Xue et al., mT5,
     2020 (arXiv:2010.11934).

@@ -1,11 +1,11 @@
-"""T5 1.0, T5.1.1 and mT5: the names of their TensorFlow code and Hugging Face's."""
+"""Tensor names of T5 1.0, T5.1.1 and mT5, in their TensorFlow code and in transformers."""
 
 from __future__ import annotations
 
 from ...checkpoints.entries import TRAINING_STATE, tied
 from ...checkpoints.table import TRANSPOSE, Ignored, Rename, WeightMap, WeightTable
 
-_CROSS_BIAS = "relative positions of the cross-attention, which no T5 uses"
+_CROSS_BIAS = "position bias of the cross-attention, which no T5 uses"
 
 
 def _attention(ours: str, theirs: str) -> tuple[WeightMap, ...]:
@@ -16,7 +16,12 @@ def _attention(ours: str, theirs: str) -> tuple[WeightMap, ...]:
 
 
 def _stack(side: str, *attentions: tuple[str, str]) -> tuple[WeightMap, ...]:
-    """Rows of the encoder or the decoder, whose blocks are attention layers and a feed-forward."""
+    """Return the rows of one side, whose blocks are attention layers and a feed-forward layer.
+
+    Args:
+        side: `"Encoder"` or `"Decoder"`.
+        *attentions: (our name, their name) of each attention layer of a block.
+    """
     ours, theirs = f"{side}-Transformer-{{i}}", f"{side.lower()}/block_{{i:03d}}"
     blocks: list[WeightMap] = []
     for number, (part, name) in enumerate(attentions):
@@ -29,7 +34,7 @@ def _stack(side: str, *attentions: tuple[str, str]) -> tuple[WeightMap, ...]:
         WeightMap(f"{ours}-FeedForward/inner/kernel", f"{layer}/DenseReluDense/wi/kernel"),
         WeightMap(f"{ours}-FeedForward/output/kernel", f"{layer}/DenseReluDense/wo/kernel"),
         WeightMap(f"{ours}-FeedForward-Norm/scale", f"{layer}/layer_norm/scale"),
-        # All blocks use that of the first one.
+        # All blocks use the bias of the first one.
         WeightMap(
             f"{side}-Embedding-Relative-Position/embeddings",
             f"{side.lower()}/block_000/layer_000/SelfAttention/relative_attention_bias",
@@ -65,7 +70,7 @@ GOOGLE = WeightTable(
 
 
 def _gated(table: WeightTable, name: str) -> WeightTable:
-    """The same with the two matrices of a gated feed-forward layer in the place of one."""
+    """Derive the table of gated feed-forward layers: `wi_0` and `wi_1` instead of `wi`."""
     gates = tuple(
         WeightMap(row.weight.replace("/inner/", "/gate/"), row.tensor, row.transform)
         for row in table.rows
