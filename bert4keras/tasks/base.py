@@ -47,7 +47,7 @@ class Encoded:
     """
 
     sample: Any
-    rows: Sequence[tuple[list[int], ...]]
+    rows: Sequence[tuple[Any, ...]]
     offsets: Sequence[Sequence[tuple[int, int]]] = ()
     extra: Any = None
 
@@ -93,7 +93,7 @@ class Task(Generic[Answer]):
         if maxlen is None:
             maxlen = min(longest or 512, 512)
         elif longest is not None and maxlen > longest:
-            raise TaskError(f"maxlen={maxlen} exceeds the {longest} positions of the encoder.")
+            raise TaskError(f"maxlen={maxlen} is more than the {longest} positions of the encoder.")
         if maxlen < 8:
             raise TaskError(f"maxlen={maxlen} leaves no room for a text; it must be at least 8.")
         self.maxlen = maxlen
@@ -320,7 +320,7 @@ class Task(Generic[Answer]):
             raise TaskError(f"batch_size={batch_size} must be at least 1.")
         results: list[Any] = [None] * len(rows)
         parts = list(self._parts(rows, batch_size))
-        hidden = not progress
+        hidden: bool | None = not progress
         if progress is None and len(parts) >= LONG:
             hidden = None  # tqdm then checks whether stderr is a terminal
         for part in tqdm(parts, disable=hidden, unit="batch", leave=False):

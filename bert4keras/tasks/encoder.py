@@ -77,7 +77,7 @@ class EncoderFacts:
         fixed = {t.name for t in model.inputs if len(t.shape) < 2 or t.shape[1] is not None}
         lengths = [layer.max_length for layer in model.layers if isinstance(layer, PositionIds)]
         return cls(
-            tuple(names),
+            tuple(name for name in names if name),
             padded[0].pad_token_id,
             min(filter(None, lengths), default=None),
             masks[0].strategy if masks else Mask(),
@@ -99,18 +99,19 @@ class EncoderFacts:
         return tuple(given[name.replace("-", "_")] for name in self.inputs)
 
     @property
-    def padding(self) -> tuple[int, ...]:
+    def padding(self) -> tuple[float, ...]:
         """Padding value of each input."""
         pad = self.pad_token_id or 0
         values = {"token_ids": pad, "segment_ids": 0, **self.others}
-        return tuple(pad if values[name] is None else values[name] for name in self.inputs)
+        given = (values[name] for name in self.inputs)
+        return tuple(pad if value is None else value for value in given)
 
     def batch(self, rows: Sequence[tuple[Any, ...]]) -> list[np.ndarray]:
         """Pad encoded texts to arrays (B, T, ...), one for each input.
 
         An encoder without a padding id takes only rows of equal length.
         """
-        buckets = _BUCKETS
+        buckets: Sequence[int] | None = _BUCKETS
         if self.pad_token_id is None:
             buckets = None
         elif self.max_length is not None:

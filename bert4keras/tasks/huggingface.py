@@ -201,7 +201,11 @@ def pool(bert: Backbone, pooling: str) -> Any:
     """The vectors that a head reads: (B, D), or (B, T, D) for every token."""
     if pooling in ("pooler", "tokens"):  # the pooler is the output of a model built with it
         return bert.output
-    layers = {"first": FirstToken, "last": LastToken, "mean": MaskedMeanPooling}
+    layers: dict[str, type[keras.layers.Layer]] = {
+        "first": FirstToken,
+        "last": LastToken,
+        "mean": MaskedMeanPooling,
+    }
     return layers[pooling](name="Classifier-Pooling")(bert.output)
 
 

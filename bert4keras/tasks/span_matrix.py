@@ -47,7 +47,7 @@ def decode_spans(
         for head, first, last in np.argwhere(matrix > threshold).tolist():
             place = span(first, last, None if offsets is None else offsets[row])
             if place is not None:
-                label = head if labels is None else labels[head]
+                label: Any = head if labels is None else labels[head]
                 found.append((float(matrix[head, first, last]), LabelledSpan(*place, label)))
         results.append(sorted((s for _, s in found) if nested else apart(found)))
     return results
@@ -152,6 +152,6 @@ def sparse_pairs(
     if size is not None and needed > size:
         raise ValueError(f"a head has {needed} pairs, more than size={size}.")
     labels = np.full((heads, size or needed, 2), -1, "int32")
-    for row, items in zip(labels, lists, strict=True):
-        row[: len(items)] = np.reshape(items, (-1, 2))
+    for padded, items in zip(labels, lists, strict=True):
+        padded[: len(items)] = np.reshape(items, (-1, 2))
     return labels

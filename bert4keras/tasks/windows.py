@@ -154,7 +154,7 @@ def _frame(
     frame_segments: list[int],
     head: int,
     tail: int,
-    numbers: tuple[int, int],
+    numbers: tuple[int, ...],
 ) -> TextWindow:
     """Put the special tokens of `frame` around and between the parts."""
     close = len(frame) - tail

@@ -12,7 +12,16 @@ from ...data import DataFileError, is_header, read_json_rows, read_table
 
 PROBLEMS = ("single_label", "multi_label", "regression")
 # Usual names of columns and of keys of JSON objects. The first one that is there counts.
-_TEXT = ("text", "sentence", "content", "review", "title", "query", "question", "utterance")
+_TEXT: tuple[str, ...] = (
+    "text",
+    "sentence",
+    "content",
+    "review",
+    "title",
+    "query",
+    "question",
+    "utterance",
+)
 _TEXT += ("文本", "句子", "内容", "评论", "标题", "问题")
 _PAIRS = (
     ("text_a", "text_b"),
@@ -25,7 +34,7 @@ _PAIRS = (
     ("question", "sentence"),
     ("first", "second"),
 )
-_LABEL = (
+_LABEL: tuple[str, ...] = (
     "label_desc",
     "label",
     "labels",
@@ -122,7 +131,7 @@ def _objects(
         if keys is None or missing:
             wanted = repr(missing[0]) if missing else "text and label"
             raise DataFileError(f"{where}: no {wanted} among {sorted(row)}; name them: columns=")
-        found.append((where, [row[key] for key in keys]))
+        found.append((where, [row[str(key)] for key in keys]))
     return found
 
 
@@ -142,11 +151,13 @@ def _cells(
     table = table[1:] if header else table
     places = None
     if named:
-        if unknown := [column for column in columns if column not in [*names, *range(len(names))]]:
+        if unknown := [
+            column for column in columns or () if column not in [*names, *range(len(names))]
+        ]:
             raise DataFileError.at(path, 1, f"no column {unknown[0]!r} in the header {names}")
-        places = [names.index(c) if isinstance(c, str) else c for c in columns]
+        places = [names.index(c) if isinstance(c, str) else c for c in columns or ()]
     elif columns is not None:
-        places = list(columns)
+        places = [column for column in columns if isinstance(column, int)]
     elif header:
         usual = _usual_names(dict.fromkeys(names), pair)
         if usual is None:
@@ -210,8 +221,9 @@ def _name(value: Any) -> str:
 def _check_spelling(path: str | os.PathLike, samples: Sequence[LabelledText], problem: str) -> None:
     """Refuse labels of lists that differ in case or blanks only: one is misspelt."""
     seen: dict[str, str] = {}
-    for sample in samples if problem == "multi_label" else ():
-        for label in sample.label:
+    lists = [sample.label for sample in samples if isinstance(sample.label, tuple)]
+    for labels in lists if problem == "multi_label" else ():
+        for label in labels:
             known = seen.setdefault(fold_spelling(label), label)
             if known != label:
                 reason = f"the label {label!r} is also written {known!r}; use one of them"

@@ -189,7 +189,7 @@ class TextClassifier(Task[Classification]):
         """Accuracy and macro F1; micro F1 and exact match; or Spearman and squared error."""
         if None in labels:
             raise TaskError("a sample without a label (None) cannot be evaluated.")
-        found = [answer.label for answer in answers]
+        found: list[Any] = [answer.label for answer in answers]
         if self.problem == "regression":
             return regression_scores(found, [float(label) for label in labels])
         if self.problem == "multi_label":

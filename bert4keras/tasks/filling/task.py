@@ -76,10 +76,10 @@ class FillMask(Task[list[Filling] | FilledText]):
                 f"the tokenizer has no mask token (token_mask is {tokenizer.token_mask!r}), so its "
                 "model fills no masks."
             )
-        shape = getattr(model.output, "shape", ())
+        shape: tuple[Any, ...] = tuple(getattr(model.output, "shape", ()))
         if len(shape) != 3 or (shape[-1] or 0) < tokenizer.vocab_size:
             raise TaskError(
-                f"the model's output has shape {tuple(shape)}; it must be scores over the "
+                f"the model's output has shape {shape}; it must be scores over the "
                 f"{tokenizer.vocab_size} tokens, (B, T, V): with_mlm='linear'."
             )
         if self.encoder.mask.is_causal:
@@ -137,7 +137,7 @@ class FillMask(Task[list[Filling] | FilledText]):
         """
         if not isinstance(sample, str):
             raise TypeError(f"A text must be str, got {type(sample).__name__}.")
-        text, spans = find_masks(sample, self.tokenizer.token_mask)
+        text, spans = find_masks(sample, str(self.tokenizer.token_mask))
         if not spans:
             raise TaskError(
                 f"{sample!r:.60} has no mask; write [MASK] in the place of each token that is to "
@@ -165,7 +165,9 @@ class FillMask(Task[list[Filling] | FilledText]):
             texts, outputs = [encoded[i] for i in several], [first[i] for i in several]
             chosen = self._fill_in_turn(texts, outputs, batch_size)
             for i, filled in zip(several, chosen, strict=True):
-                answers[i] = self._answer(encoded[i], filled, answers[i].candidates)
+                before = answers[i]
+                if isinstance(before, FilledText):
+                    answers[i] = self._answer(encoded[i], filled, before.candidates)
         return answers
 
     def decode(
@@ -194,7 +196,8 @@ class FillMask(Task[list[Filling] | FilledText]):
         text, spans = encoded.sample, encoded.extra.spans
         whole = fill_text(self.tokenizer, text, spans, {mask: token_id})
         token = token_text(self.tokenizer, token_id)
-        return Filling(token, math.exp(logp), *spans[mask], whole, token_id)
+        start, end = spans[mask]
+        return Filling(token, math.exp(logp), start, end, whole, token_id)
 
     def _answer(
         self, encoded: Encoded, filled: dict[int, tuple[int, float]], candidates: tuple
@@ -215,10 +218,9 @@ class FillMask(Task[list[Filling] | FilledText]):
         while waiting:
             for t, found in zip(waiting, outputs, strict=True):
                 each = self._of_masks(found, encoded[t])
-                surest = max(
-                    (k for k in range(len(each)) if k not in filled[t]),
-                    key=lambda k, each=each: each[k][1][0],
-                )
+                highest = [logps[0] for _, logps in each]
+                masks = (k for k in range(len(each)) if k not in filled[t])
+                surest = max(masks, key=highest.__getitem__)
                 ids, logps = each[surest]
                 filled[t][surest] = int(ids[0]), float(logps[0])
             waiting = [t for t in waiting if len(filled[t]) < len(encoded[t].extra.spans)]

@@ -95,7 +95,7 @@ def sentence_bleu(prediction: Text, *references: Text, **options) -> float:
 
 
 def _precisions(
-    matches: Sequence[int], totals: Sequence[int], smoothing: str, value: float
+    matches: Sequence[float], totals: Sequence[float], smoothing: str, value: float
 ) -> list[float]:
     """Smoothed precision of every order for which there are n-grams."""
     precisions, share = [], 1.0

@@ -46,7 +46,11 @@ def open_generator(
     if application is None and family.native_application == "encoder":
         application = "unilm"
     # A padding id is not needed under a causal mask, and GPT-2's usual one is its end token.
-    settings = {"application": application, "with_mlm": "linear", "ignore": ("MLM-*",)}
+    settings: dict[str, Any] = {
+        "application": application,
+        "with_mlm": "linear",
+        "ignore": ("MLM-*",),
+    }
     if conditions:
         settings["layer_norm_cond"] = conditions
     if texts is not None:

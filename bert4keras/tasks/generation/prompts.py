@@ -145,7 +145,7 @@ class PromptEncoder:
         frame = self.head + self.tail
         ids, is_cut = self._encode(text, None, room - 1 + frame, "target")
         ids = ids[self.head : len(ids) - self.tail]
-        return ids if is_cut else [*ids, self.end]
+        return ids if is_cut or self.end is None else [*ids, self.end]
 
     def _encode(
         self, first: str, second: str | None, room: int, name: str
@@ -160,8 +160,10 @@ class PromptEncoder:
                 "Give a larger maxlen or another max_new_tokens, shorten the text, or let "
                 "Generator(..., truncate='left') (or 'right') cut it."
             )
-        how = {"maxlen": room, "truncate_from": self.truncate, "truncate": True}
-        return self.tokenizer.encode(first, second, **how)[0], True
+        ids, _ = self.tokenizer.encode(
+            first, second, maxlen=room, truncate_from=self.truncate, truncate=True
+        )
+        return ids, True
 
     def condition(self, prompt: Prompt) -> np.ndarray | None:
         """The vector of a prompt's condition: 1 at its place."""

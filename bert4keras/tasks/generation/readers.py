@@ -75,7 +75,7 @@ def _json_pairs(path: Any, keys: Sequence[str] | None, encoding: str | None) -> 
                 "written? Say keys=(source, target)."
             )
         keys = keys or known[0]
-        texts = [row.get(key) for key in keys]
+        texts: list[Any] = [row.get(key) for key in keys]
         if not all(isinstance(text, str) for text in texts) or not texts[0].strip():
             raise DataFileError(
                 f"{where}: expected texts under {keys[0]!r} and {keys[1]!r}, not {str(row)[:100]}."

@@ -266,9 +266,16 @@ class Generator(Task[Any]):
         encoded = self.encode(sample, most)
         prompt, end = encoded.rows[0][0], self._prompts.end
         text = TextStream(self.tokenizer, prompt if self.kind == "lm" else ())
-        processors, inputs = self._all_processors(processors), self._inputs([encoded])
-        how = {"processors": processors, "inputs": inputs}
-        for (token,) in stream(self.model, [prompt], most, end, strategy, **how):
+        tokens = stream(
+            self.model,
+            [prompt],
+            most,
+            end,
+            strategy,
+            processors=self._all_processors(processors),
+            inputs=self._inputs([encoded]),
+        )
+        for (token,) in tokens:
             if token is not None and token != end and (piece := text.add(token)):
                 yield piece
         if piece := text.close():

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...generation import generate
+from ...generation.generate import generate
 from ...models import Backbone
 from ...tokenizers.base import TokenizerBase
 from ..base import TaskError

@@ -6,7 +6,7 @@ import os
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -102,7 +102,7 @@ def _read(
     return np.frombuffer(data, found).reshape(shape, order="F" if ordered else "C")
 
 
-def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     version = np.lib.format.read_magic(file)
     read = {
         (1, 0): np.lib.format.read_array_header_1_0,
@@ -137,4 +137,4 @@ def parts(vectors: np.ndarray) -> Iterator[np.ndarray]:
 def save_arrays(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None:
     """Write an `.npz` file, replacing an old one atomically."""
     with atomic_file(path) as new, open(new, "wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # its stub takes all for allow_pickle

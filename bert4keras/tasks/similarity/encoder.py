@@ -30,7 +30,7 @@ _QUERY_PROMPTS, _TEXT_PROMPTS = ("query",), ("document", "passage", "corpus")
 
 
 @register_task
-class SentenceEncoder(Task[np.ndarray]):
+class SentenceEncoder(Task[Any]):
     """Encoder of texts as vectors whose similarity is that of the texts' meanings.
 
     A text that is longer than `maxlen` tokens is read in windows, each with the prompt before it.
@@ -128,7 +128,7 @@ class SentenceEncoder(Task[np.ndarray]):
             options = {"with_pool": True, **options}
         tokenizer, bert = open_encoder(checkpoint, tokenizer, options)
         model = sentence_encoder(bert, pooling or "mean", dense, normalize)
-        config = {"encoder_config": bert.config.to_json_dict(), "maxlen": maxlen}
+        config: dict[str, Any] = {"encoder_config": bert.config.to_json_dict(), "maxlen": maxlen}
         return cls(tokenizer, model, prompts, default_prompt, similarity, long_texts, **config)
 
     @property
@@ -175,13 +175,15 @@ class SentenceEncoder(Task[np.ndarray]):
         normalized = isinstance(self.model.layers[-1], keras.layers.UnitNormalization)
         return (unit_rows(mean) if normalized else mean).astype("float32")
 
-    def __call__(self, samples: str | list[str], prompt: str | None = None) -> np.ndarray:
+    def __call__(  # type: ignore[override]  # vectors of a list are one array
+        self, samples: str | list[str], prompt: str | None = None
+    ) -> np.ndarray:
         """The vector (D,) of a text, or the vectors (N, D) of a list; prompt: its name."""
         if isinstance(samples, list):
             return self.predict(samples, prompt=prompt)
         return self.predict([samples], prompt=prompt)[0]
 
-    def predict(
+    def predict(  # type: ignore[override]  # as above
         self,
         samples: Iterable[str],
         batch_size: int = 64,
@@ -318,11 +320,13 @@ class SentenceEncoder(Task[np.ndarray]):
             raise TaskError(f"evaluate() got {len(samples)} samples; a correlation needs 2.")
         texts = list(dict.fromkeys(text for pair, _ in samples for text in pair))
         vectors = dict(zip(texts, self.predict(texts, batch_size), strict=True))
-        sides = (np.stack([vectors[pair[k]] for pair, _ in samples]) for k in range(2))
-        found = pairwise_similarity(*sides, self.similarity_name)
+        first, second = (np.stack([vectors[pair[k]] for pair, _ in samples]) for k in range(2))
+        found = pairwise_similarity(first, second, self.similarity_name)
         return self.metrics(found, [score for _, score in samples])
 
-    def metrics(self, answers: Sequence[float], labels: Sequence[float]) -> dict[str, float]:
+    def metrics(
+        self, answers: Sequence[float] | np.ndarray, labels: Sequence[float]
+    ) -> dict[str, float]:
         """Spearman's and Pearson's correlation; 0 where all of either are equal."""
         scores = {"spearman": spearman(answers, labels), "pearson": pearson(answers, labels)}
         return {name: 0.0 if math.isnan(value) else value for name, value in scores.items()}
@@ -393,4 +397,4 @@ class SentenceEncoder(Task[np.ndarray]):
         lengths = {"max_seq_length": self.maxlen, "do_lower_case": self.lower_case}
         with export.replaced(directory, self.encoder_config, sentence_transformers.MODULES) as new:
             self.tokenizer.save(new)
-            export.write_encoder(new, self.model, self.encoder_config, lengths, settings)
+            export.write_encoder(new, self.model, self.encoder_config or {}, lengths, settings)

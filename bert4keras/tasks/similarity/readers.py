@@ -53,7 +53,9 @@ def read_pairs(
 
 
 def _of_object(where: str, row: Mapping[str, Any]) -> ScoredPair:
-    found = [next((key for key in keys if key in row), None) for keys in (FIRST, SECOND, _SCORE)]
+    found: list[Any] = [
+        next((key for key in keys if key in row), None) for keys in (FIRST, SECOND, _SCORE)
+    ]
     if None in found:
         wanted = (FIRST, SECOND, _SCORE)[found.index(None)]
         raise DataFileError(f"{where}: none of the keys {', '.join(wanted)}, but {list(row)}")
@@ -89,7 +91,7 @@ def _of_table(
 def _named_columns(names: Sequence[str]) -> tuple[int, ...] | None:
     """Columns of a header by their names; None if it does not name all three."""
     cleaned = [name.strip().lower().removeprefix("#") for name in names]
-    found = [
+    found: list[Any] = [
         next((cleaned.index(key) for key in keys if key in cleaned), None)
         for keys in (FIRST, SECOND, _SCORE)
     ]

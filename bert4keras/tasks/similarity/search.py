@@ -83,7 +83,7 @@ class TextIndex:
             A list of neighbours, or of a list of queries a list of lists.
         """
         single = isinstance(queries, str)
-        asked = [queries] if single else list(queries)
+        asked = [queries] if isinstance(queries, str) else list(queries)
         if not asked:
             return []
         found = self.vectors.search(self.encoder.predict(asked, prompt=self.prompt), k)

@@ -168,7 +168,7 @@ def _attach_modules(bert: Backbone, modules: Sequence[Module]) -> keras.Model:
     Returns:
         Model with the inputs of the encoder and output (B, D), float32.
     """
-    x = None
+    x: Any = None
     weights: list[tuple[keras.layers.Layer, list[np.ndarray]]] = []
     for module in modules:
         if module.kind == "Pooling":

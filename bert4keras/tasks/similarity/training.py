@@ -65,7 +65,7 @@ def scored_pair(sample: Any) -> tuple[tuple[str, str], float]:
 def training_batches(
     samples: Sequence[Any],
     encode: Callable[[str, int], Encoded],
-    padding: Sequence[int],
+    padding: Sequence[float],
     options: Mapping[str, Any],
 ) -> DataGenerator:
     """Batches whose inputs are those of every text of a sample, one text after another.

@@ -70,7 +70,7 @@ def scored_candidates(
     columns = len(encoded.columns)
     scores = {name: as_scores(array, f"scores of {name}") for name, array in scores.items()}
     select = scores["select"][:columns]
-    slots = [_selections(select, max_select, width)]
+    slots: list[Sequence[tuple[float, Any]]] = [_selections(select, max_select, width)]
     spans = _spans(scores["operator"], len(encoded.offsets))
     for start, end in spans:
         text = question[encoded.offsets[start][0] : encoded.offsets[end - 1][1]]

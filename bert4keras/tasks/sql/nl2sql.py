@@ -145,9 +145,9 @@ class NL2SQL(EndsMask, keras.layers.Layer):
             table = tables[i] if tables is not None else None
             link = ValueLinker(table).link if table is not None else None
             own = {name: part[i] for name, part in scores.items()}
-            runs = execution and bool(table.rows)
+            runs = execution and table is not None and bool(table.rows)
             candidates = sql_candidates(own, question, one, link, max_select, width if runs else 1)
-            if runs:
+            if runs and table is not None:
                 with Database(table) as database:
                     found.append(execution_guided(candidates, database)[0])
             else:

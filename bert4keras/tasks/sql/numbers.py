@@ -99,7 +99,7 @@ def _scaled(text: str) -> Decimal | None:
     """A plain number, or one of units, the largest first: 1亿2000万, 2.5 million."""
     if (number := _plain(text)) is not None:
         return number
-    total, place, above, sign = Decimal(0), 0, math.inf, 1
+    total, place, above, sign = Decimal(0), 0, 0, 1
     while match := _SCALED.match(text, place):
         part, unit = _plain(match[1]), match[2].lower()
         scale = _SCALES.get(unit, _WORDS.get(unit))

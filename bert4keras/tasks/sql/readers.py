@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...data import DataFileError, read_json_rows
-from .query import AGGREGATES, CONNECTIVES, OPERATORS, SQL, Table
+from .query import AGGREGATES, CONNECTIVES, OPERATORS, SQL, Condition, Table
 
 # The words that the two formats number. TableQA's order is that of this package.
 WIKISQL = {"agg": ("", "MAX", "MIN", "COUNT", "SUM", "AVG"), "op": ("=", ">", "<")}
@@ -82,7 +82,7 @@ def read_table_questions(
 
 
 def _table(record: dict) -> Table:
-    types = [TYPES[kind] for kind in record.get("types", ())]
+    types = tuple(TYPES[kind] for kind in record.get("types", ()))
     return Table(record["header"], record.get("rows", ()), types, str(record["id"]))
 
 
@@ -90,11 +90,11 @@ def _query(record: dict, table: Table) -> SQL:
     tableqa = isinstance(record["sel"], list)
     names = TABLEQA if tableqa else WIKISQL
     sel, agg = (record[k] if tableqa else [record[k]] for k in ("sel", "agg"))
-    conds = [(column, names["op"][op], str(value)) for column, op, value in record["conds"]]
+    conds = [Condition(c, names["op"][op], str(value)) for c, op, value in record["conds"]]
     conn = CONNECTIVES[record["cond_conn_op"]] if tableqa else "and" if len(conds) > 1 else ""
     if not all(0 <= c < len(table.header) for c in [*sel, *(cond[0] for cond in conds)]):
         raise ValueError(f"a column that the table of {len(table.header)} columns lacks")
-    return SQL(sel, [names["agg"][a] for a in agg], conds, conn)
+    return SQL(tuple(sel), tuple(names["agg"][a] for a in agg), tuple(conds), conn)
 
 
 def _beside(path: Path) -> Path:

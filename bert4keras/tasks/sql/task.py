@@ -294,8 +294,8 @@ class TableQA(Task[SQLAnswer]):
         answers = self.predict([asked for asked, _ in samples], batch_size)
         labels, tables = [sql for _, sql in samples], [table for (_, table), _ in samples]
         found = sql_accuracy([answer.sql for answer in answers], labels, tables)
-        first = {name: found[name] for name in ("logical_form", "execution") if name in found}
-        return {**first, **found}
+        main = [name for name in ("logical_form", "execution") if name in found]
+        return {**{name: found[name] for name in main}, **found}
 
     def metrics(self, answers: Sequence[SQLAnswer], labels: Sequence[SQL]) -> dict[str, float]:
         """Accuracy of logical form and of the parts, which needs no table."""
