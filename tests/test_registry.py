@@ -9,8 +9,7 @@ from bert4keras.checkpoints import TABLES, register_tables
 from bert4keras.families import MODULES
 from bert4keras.models import BERT, FAMILIES, Transformer, register_model
 from bert4keras.registry import TOKENIZERS, FamilyMapping, get_family
-from bert4keras.tokenizers import Tokenizer
-from bert4keras.tokenizers.defaults import TokenizerDefaults
+from bert4keras.tokenizers import Tokenizer, TokenizerDefaults
 
 NAMES = [name for names in MODULES.values() for name in names.split()]
 

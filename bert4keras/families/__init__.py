@@ -1,12 +1,12 @@
 """Model families, each in one module or folder.
 
-To add one, write a module here that defines its config, its tables, and a `Transformer` subclass
-under `@register_model(...)`, and add a line to `MODULES`. Nothing else in the package names a
-family. (Outside the package the decorator is enough.)
+To add one, write a module here that defines its config, the tables of its checkpoints, facts about
+its tokenizer, and a `Transformer` subclass with the decorator `register_model`; then add a line to
+`MODULES`. Outside the package, the decorator is enough.
 """
 
-# Module -> the names that it registers. A module is imported when one of its names is asked for.
-# A checkpoint of unknown family is compared with the tables of all in this order.
+# Module -> the names that it registers. It is imported when one of them is first asked for.
+# A checkpoint of an unknown family is compared with the tables of all families, in this order.
 MODULES = {
     "bert": "bert roberta_as_bert minilm",
     "albert": "albert albert_unshared albert_zh",

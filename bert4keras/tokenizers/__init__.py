@@ -5,6 +5,7 @@ from __future__ import annotations
 from .._absent import absent
 from .added import AddedToken
 from .base import TokenizerBase
+from .defaults import TokenizerDefaults
 from .errors import (
     TokenizerError,
     TokenizerFilesWarning,
@@ -23,6 +24,7 @@ __all__ = [
     "SubwordTokenizer",
     "Tokenizer",
     "TokenizerBase",
+    "TokenizerDefaults",
     "TokenizerError",
     "TokenizerFilesWarning",
     "TokenizerNotFoundError",
