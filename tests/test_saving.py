@@ -175,7 +175,7 @@ def test_methods_that_a_file_may_name():
     assert head.loss == head.loss != head.sparse_loss
     assert head.loss != "loss"
     assert len({head.loss, head.loss}) == 1
-    assert head.loss.__doc__.startswith("The training loss")
+    assert head.loss.__doc__.startswith("Compute the training loss")
     assert "loss of <ConditionalRandomField" in repr(head.loss)
     with pytest.raises(ValueError, match="no layer 'absent', a CRF, was called before its `loss`"):
         LateMethod("absent", "CRF", "loss")(TAGS, X)

@@ -1,9 +1,9 @@
 """Checkpoints by name: `hf://org/name[@revision]`, through `huggingface_hub` and its cache.
 
-Only the config, the files of the tokenizer, safetensors weights, and what sentence-transformers
-writes beside them are fetched. The library takes
-its settings from the environment when it is imported, by Keras at the latest: `HF_ENDPOINT`,
-`HF_HOME`, `HF_HUB_OFFLINE`, `HF_TOKEN`, `HF_HUB_DISABLE_PROGRESS_BARS`.
+Fetched are the config, the tokenizer's files, safetensors weights, and the files that
+sentence-transformers adds to them. `huggingface_hub` reads its settings from the environment when
+it is imported, by Keras at the latest: `HF_ENDPOINT`, `HF_HOME`, `HF_HUB_OFFLINE`, `HF_TOKEN`,
+`HF_HUB_DISABLE_PROGRESS_BARS`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from .directories import ADAPTER, WEIGHTS, WEIGHTS_INDEX, read_shard_index
 from .errors import CheckpointError
@@ -41,7 +41,7 @@ _PAUSES = (1.0, 4.0)  # seconds before the second and the third attempt
 
 
 class Address(NamedTuple):
-    """A repository and a branch, tag or commit of it."""
+    """A repository and its branch, tag or commit."""
 
     repo: str
     revision: str
@@ -50,28 +50,28 @@ class Address(NamedTuple):
         return SCHEME + self.repo + ("" if self.revision == "main" else f"@{self.revision}")
 
 
-def is_address(path: Any) -> bool:
-    """Tell whether a path names a repository rather than a local file."""
-    return isinstance(path, str | PurePath) and _text(path).startswith(SCHEME)
+def is_address(path: object) -> TypeGuard[str | PurePath]:
+    """Return whether a path is the address of a repository, not that of a local file."""
+    return isinstance(path, str | PurePath) and _as_text(path).startswith(SCHEME)
 
 
 def resolve(path: str | os.PathLike, weights: bool = True) -> Path:
-    """The local directory of a checkpoint, fetched if it is a name and not yet in the cache.
+    """Return the local path of a checkpoint; a repository is downloaded if it is not in the cache.
 
     Args:
         path: `hf://org/name`, `hf://org/name@revision`, or a local path.
-        weights: fetch the weights too, not only config and tokenizer.
+        weights: download the weights too, not only config and tokenizer.
 
     Returns:
-        A local path as it is; else the directory in the cache of `huggingface_hub`.
+        A local path unchanged; for a repository its directory in the cache of `huggingface_hub`.
 
     Raises:
-        CheckpointError: `huggingface_hub` is absent, there is no such repository, revision or file,
-            access is refused, only pickled weights exist, or the download failed.
+        CheckpointError: `huggingface_hub` is not installed; the repository, revision or file does
+            not exist; access is refused; only pickled weights exist; or the download failed.
     """
     if not is_address(path):
         return Path(path)
-    address = _parse(_text(path))
+    address = _parse(_as_text(path))
     hub = _library(address)
     with _explained(address, hub):
         for pause in (*_PAUSES, None):
@@ -84,23 +84,26 @@ def resolve(path: str | os.PathLike, weights: bool = True) -> Path:
     raise AssertionError("the last attempt returns or raises")
 
 
-def _text(path: str | PurePath) -> str:
-    if isinstance(path, PurePath):  # which has dropped a slash
+def _as_text(path: str | PurePath) -> str:
+    """Return an address as text; a `Path` has dropped one slash of its `hf://`."""
+    if isinstance(path, PurePath):
         return re.sub(r"^hf:/(?!/)", SCHEME, path.as_posix())
     return path
 
 
 def _parse(text: str) -> Address:
+    """Split an address into repository and revision."""
     found = re.fullmatch(r"hf://([\w.-]+(?:/[\w.-]+)?)(?:@([\w./-]+))?/?", text)
     if not found:
         raise CheckpointError(
-            f"{text!r} names no repository; write hf://org/name or hf://org/name@revision, where "
-            "the revision is a branch, a tag or a commit"
+            f"{text!r} is no address of a repository; write hf://org/name or "
+            "hf://org/name@revision, where the revision is a branch, a tag or a commit."
         )
     return Address(found[1], found[2] or "main")
 
 
 def _library(address: Address) -> ModuleType:
+    """Import `huggingface_hub`."""
     try:
         import huggingface_hub
         import huggingface_hub.constants
@@ -108,13 +111,13 @@ def _library(address: Address) -> ModuleType:
     except ImportError as error:
         raise CheckpointError(
             f"{address} needs huggingface_hub: pip install bert4keras[hub]. Or download the files "
-            "of the repository by hand and pass their directory."
+            "of the repository yourself and pass their directory."
         ) from error
     return huggingface_hub
 
 
 def _fetch(address: Address, hub: ModuleType, weights: bool) -> Path:
-    """The snapshot in the cache, completed from the server if that can be reached."""
+    """Return the snapshot in the cache, after an update if the server can be reached."""
     repo, revision = address
     try:
         info = hub.HfApi().model_info(
@@ -131,13 +134,13 @@ def _fetch(address: Address, hub: ModuleType, weights: bool) -> Path:
     files += [name for name in present if _MODULES.fullmatch(name)]
     if weights:
         files += _weights(address, hub, present)
-    # By branch and not by commit: the cache then knows the branch when there is no network.
+    # By branch and not by commit, so that the cache knows the branch without a network.
     folder = hub.snapshot_download(repo, revision=revision, allow_patterns=sorted(files))
     return Path(folder)
 
 
 def _cached(address: Address, hub: ModuleType, weights: bool) -> Path | None:
-    """Return what an earlier download left, if it is whole."""
+    """Return the snapshot of an earlier download if it is complete, or None."""
     try:
         folder = hub.snapshot_download(
             address.repo,
@@ -151,28 +154,30 @@ def _cached(address: Address, hub: ModuleType, weights: bool) -> Path | None:
 
 
 def _has_weights(folder: Path) -> bool:
+    """Return whether a snapshot has all its weights."""
     if (folder / WEIGHTS).is_file():
         return True
     index = folder / WEIGHTS_INDEX
-    return index.is_file() and all((folder / shard).is_file() for shard in _shards(index))
+    return index.is_file() and all((folder / shard).is_file() for shard in _shard_files(index))
 
 
 def _matches(name: str, *patterns: str) -> bool:
+    """Return whether a file in the root of a repository matches any fnmatch pattern."""
     return "/" not in name and any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _weights(address: Address, hub: ModuleType, present: set[str]) -> list[str]:
-    """The files of the weights, out of those present in the repository."""
+    """Return which of the files in a repository are the weights."""
     if WEIGHTS in present:
         return [WEIGHTS]
     if WEIGHTS_INDEX in present:
         index = hub.hf_hub_download(address.repo, WEIGHTS_INDEX, revision=address.revision)
-        shards = _shards(Path(index))
+        shards = _shard_files(Path(index))
         wrong = sorted(s for s in shards if s not in present or not _matches(s, "*.safetensors"))
         if wrong:
             raise CheckpointError(
                 f"{address}: {WEIGHTS_INDEX} names {wrong[0]!r}, which is no safetensors file of "
-                "the repository. Tell its author, or choose another revision: hf://org/name@revision"
+                "the repository. Choose another revision, or tell its author."
             )
         return [WEIGHTS_INDEX, *shards]
     if ADAPTER in present:
@@ -197,12 +202,13 @@ def _weights(address: Address, hub: ModuleType, present: set[str]) -> list[str]:
     )
 
 
-def _shards(index: Path) -> set[str]:
+def _shard_files(index: Path) -> set[str]:
+    """Return the file names in an index of shards."""
     return {str(file) for file in read_shard_index(index).values()}
 
 
 def _is_answer(error: Exception, hub: ModuleType) -> bool:
-    """Tell whether the server said no, as opposed to saying nothing."""
+    """Return whether the server answered and refused, so that the cache must not be used."""
     kinds = (
         hub.errors.RepositoryNotFoundError,
         hub.errors.RevisionNotFoundError,
@@ -212,7 +218,7 @@ def _is_answer(error: Exception, hub: ModuleType) -> bool:
 
 
 def _status(error: Exception) -> int | None:
-    """The HTTP status behind an error, if there was one."""
+    """Return the HTTP status behind an error, or None."""
     for cause in _causes(error):
         status = getattr(getattr(cause, "response", None), "status_code", None)
         if status is not None:
@@ -221,13 +227,14 @@ def _status(error: Exception) -> int | None:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and the chain of its causes."""
     while error is not None:
         yield error
         error = error.__cause__
 
 
 def _may_pass(error: Exception) -> bool:
-    """Tell whether to try again: the server or the line failed in the middle."""
+    """Return whether another attempt may succeed: the server failed or the connection broke."""
     if isinstance(error, CheckpointError) or _refers(error, "OfflineModeIsEnabled"):
         return False
     status = _status(error)
@@ -238,22 +245,26 @@ def _may_pass(error: Exception) -> bool:
 
 
 def _refers(error: Exception, *names: str) -> bool:
-    """By name, since the HTTP library behind huggingface_hub is another one in each version."""
+    """Return whether an error, or one of its causes, is of a class with one of the names.
+
+    The classes are not imported: versions of huggingface_hub use different HTTP libraries.
+    """
     return any(cls.__name__ in names for cause in _causes(error) for cls in type(cause).__mro__)
 
 
 @contextmanager
 def _explained(address: Address, hub: ModuleType) -> Iterator[None]:
-    """Turns what the library raises into one sentence and a way out."""
+    """Turn an error of huggingface_hub into a CheckpointError that says what to do."""
     try:
         yield
     except CheckpointError:
         raise
     except Exception as error:
-        raise CheckpointError(f"{address}: {_reason(error, address, hub)}") from error
+        raise CheckpointError(f"{address}: {_explain(error, address, hub)}") from error
 
 
-def _reason(error: Exception, address: Address, hub: ModuleType) -> str:
+def _explain(error: Exception, address: Address, hub: ModuleType) -> str:
+    """Return a sentence on an error of huggingface_hub, and what to do about it."""
     errors = hub.errors
     endpoint = hub.constants.ENDPOINT
     page = f"{endpoint}/{address.repo}"
@@ -264,8 +275,8 @@ def _reason(error: Exception, address: Address, hub: ModuleType) -> str:
         return f"there is no revision {address.revision!r}. See {page}/tree/main for its branches."
     if isinstance(error, errors.EntryNotFoundError) and status == 404:
         return (
-            f"a file that the repository lists is not there ({_brief(error)}). Try again later, or "
-            "choose another revision: hf://org/name@revision"
+            f"a file that the repository lists is missing ({_brief(error)}). Try again later, or "
+            "choose another revision: hf://org/name@revision."
         )
     if isinstance(error, errors.RepositoryNotFoundError) or status in (401, 403, 404):
         return (
@@ -273,7 +284,7 @@ def _reason(error: Exception, address: Address, hub: ModuleType) -> str:
             "a private one set HF_TOKEN to a token that may read it."
         )
     if isinstance(error, errors.HFValidationError):
-        return f"that is no name of a repository: {_brief(error)}"
+        return f"this is not the name of a repository: {_brief(error)}"
     if any(getattr(cause, "errno", None) == errno.ENOSPC for cause in _causes(error)):
         return (
             f"the disk of the cache {hub.constants.HF_HUB_CACHE} is full. Make room there, or set "
@@ -281,18 +292,19 @@ def _reason(error: Exception, address: Address, hub: ModuleType) -> str:
         )
     if _refers(error, "OfflineModeIsEnabled"):
         return (
-            f"the cache {hub.constants.HF_HUB_CACHE} does not hold all of it, and HF_HUB_OFFLINE "
-            "forbids to fetch it. Unset that variable, or pass a local directory."
+            f"the cache {hub.constants.HF_HUB_CACHE} does not hold all files, and HF_HUB_OFFLINE "
+            "forbids downloads. Unset that variable, or pass a local directory."
         )
     if isinstance(error, PermissionError):
         return f"the cache cannot be written: {_brief(error)}. Set HF_HOME to another directory."
     return (
-        f"could not be fetched from {endpoint} ({_brief(error)}), and the cache does not hold all "
-        "of it. Files that came whole are kept: try again later, set HF_ENDPOINT to a mirror, or "
-        "pass a local directory."
+        f"could not be downloaded from {endpoint} ({_brief(error)}), and the cache does not hold "
+        "all files. Complete files are kept: try again later, set HF_ENDPOINT to a mirror, or pass "
+        "a local directory."
     )
 
 
 def _brief(error: BaseException) -> str:
+    """Return the class of an error and the first line of its message."""
     lines: Iterable[str] = (line.strip() for line in str(error).splitlines())
     return f"{type(error).__name__}: {next((line for line in lines if line), 'no message')}"

@@ -256,9 +256,9 @@ def test_a_lasting_fault(hub, repository, tmp_path, settings, monkeypatch, fault
     settings(HF_HUB_CACHE=str(cache))
     hub.requests.clear()
     hub.always[blob] = fault
-    monkeypatch.setattr(module, "PAUSES", (0.0,))
+    monkeypatch.setattr(module, "_PAUSES", (0.0,))
     message = refused()
-    assert f"could not be fetched from {hub.url}" in message
+    assert f"could not be downloaded from {hub.url}" in message
     assert "set HF_ENDPOINT to a mirror" in message
     assert len(hub.asked("/blobs/")) > 1
     assert not list(cache.rglob("model.safetensors")), "half a file must not pass for one"
@@ -271,7 +271,7 @@ def test_a_lasting_fault(hub, repository, tmp_path, settings, monkeypatch, fault
 @pytest.mark.parametrize("state", ["offline", "down", "broken"])
 def test_without_network(hub, settings, state, monkeypatch):
     """The cache serves; what is not there is named."""
-    monkeypatch.setattr(module, "PAUSES", ())
+    monkeypatch.setattr(module, "_PAUSES", ())
     folder = resolve(f"hf://{NAME}")
     resolve(f"hf://{NAME}@main", weights=False)
     hub.repos["org/other"] = {"main": hub.repos[NAME]["main"]}
@@ -288,10 +288,10 @@ def test_without_network(hub, settings, state, monkeypatch):
     assert resolve(f"hf://{NAME}") == folder
     assert resolve("hf://org/other", weights=False).is_dir()
     message = refused("hf://org/other")  # of this one, the weights were never fetched
-    assert "hold all of it" in message
+    assert "hold all files" in message
     assert ("HF_HUB_OFFLINE forbids" in message) == (state == "offline")
     if state != "broken":
-        assert "hold all of it" in refused("hf://org/never")
+        assert "hold all files" in refused("hf://org/never")
         assert not hub.requests
 
 

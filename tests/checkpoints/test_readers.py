@@ -183,7 +183,7 @@ def test_values_that_are_not_finite(tmp_path, bad):
     arrays = {"a": np.array([1, bad, 2], "float32")}
     save_file(arrays, tmp_path / "model.safetensors")
     for source in (arrays, tmp_path):
-        with pytest.raises(CheckpointError, match="`a` holds 1 of 3 values"):
+        with pytest.raises(CheckpointError, match="`a`: 1 of 3 values"):
             read_all(source)
 
 

@@ -51,7 +51,7 @@ def test_compound_tokens_alone(stored):
         ),
         ({"compound_tokens": [[]]}, r"compound_tokens\[0\] must be a list"),
         ({"compound_tokens": [([1, 2], [1.0])]}, "2 ids need as many weights"),
-        ({"compound_tokens": [([1, 2], [1.0, -1.0])]}, "not a sum of 0"),
+        ({"compound_tokens": [([1, 2], [1.0, -1.0])]}, "a sum other than 0"),
         ({"compound_tokens": [([1], [np.nan])]}, "1 ids need as many weights"),
         ({"keep_tokens": [0, 1]}, r"model has \(11, 6\).*Set vocab_size=2"),
     ],
