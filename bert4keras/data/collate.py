@@ -11,9 +11,9 @@ from .padding import round_up, sequence_padding
 
 
 def lists_to_tuples(structure: Any) -> Any:
-    """Turn the lists of a batch into lists_to_tuples, at any depth; arrays and dicts stay.
+    """Convert the lists of a batch to tuples, at any depth.
 
-    TensorFlow takes a list in a batch for something to be made into one tensor.
+    TensorFlow would convert a list in a batch to one tensor.
     """
     if isinstance(structure, (list, tuple)):
         return tuple(lists_to_tuples(item) for item in structure)
@@ -202,7 +202,7 @@ def is_sample(sample: Any) -> bool:
 
 
 def known_pad_ids(sample: Any) -> list[int | None]:
-    """What each leaf of a sample, as encoded, says of its own padding, as `TokenIds` does."""
+    """Return the attribute `pad_token_id` of each leaf of an encoded sample, as of `TokenIds`."""
     if isinstance(sample, dict):
         return [pad for value in sample.values() for pad in known_pad_ids(value)]
     if isinstance(sample, tuple) or (isinstance(sample, list) and not _is_row(sample)):
@@ -211,16 +211,16 @@ def known_pad_ids(sample: Any) -> list[int | None]:
 
 
 def input_values(inputs: Any, given: Any) -> list[int]:
-    """The padding value of each leaf of the inputs.
+    """Return the padding value of each leaf of the inputs.
 
     Args:
-        inputs: of a packed sample.
+        inputs: inputs of a sample.
         given: one number for all; a list, tuple or dict of numbers, one for each; or a tokenizer or
-            model: then the token ids, the first input or the one of a name with "Token", get its
-            padding id and everything else 0.
+            model: then the token ids (the first input with "Token" in its name, or else the first
+            input) get its padding id, and all others 0.
 
     Raises:
-        ValueError: not one number for each input, or something else.
+        ValueError: not one number for each input, or none of these types.
     """
     count = len(flatten_sample(inputs))
     names = list(inputs) if isinstance(inputs, dict) else None

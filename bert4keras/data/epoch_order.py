@@ -7,6 +7,8 @@ for batches by index without telling the epoch. It is read from the running `fit
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -63,6 +65,24 @@ class EpochOrder:
         elif call.name == "fit":
             number = self.now(call)
             self.epoch = number if call.epoch is None else number + 1
+
+
+def buffered_shuffle(samples: Iterable[Any], size: int, seed: str) -> Iterator[Any]:
+    """Shuffle samples whose number is unknown, with a buffer.
+
+    Each sample replaces a random one of the full buffer, which is yielded. So a sample is yielded
+    at most `size` places earlier than in the data, but any number of places later.
+    """
+    generator, buffer = random.Random(seed), []
+    for sample in samples:
+        if len(buffer) < size:
+            buffer.append(sample)
+            continue
+        place = generator.randrange(size)
+        buffer[place], sample = sample, buffer[place]
+        yield sample
+    generator.shuffle(buffer)
+    yield from buffer
 
 
 def check_whole_epochs(call: TrainerCall | None, steps: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import random as stdlib_random
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -22,53 +21,53 @@ from .dynamic_shapes import (
     put_other_shape_second,
     sample_shapes,
 )
-from .epoch_order import EpochOrder, check_resumed, check_whole_epochs
+from .epoch_order import EpochOrder, buffered_shuffle, check_resumed, check_whole_epochs
 from .padding import round_up
 
 
 class DataGenerator(keras.utils.PyDataset):
-    """Makes batches of `data`.
+    """Generator of padded batches of `data`.
 
     Two ways to use it:
 
     1. Give or override `encode(sample)`, which returns the arrays of one sample, for example
-       `((token_ids, segment_ids), label)`; inputs alone are `((token_ids, segment_ids),)`. A
-       list of numbers is data, a list of anything else a structure. Samples are encoded once,
-       sorted into batches of similar length and padded to a few lengths. With `shuffle` set,
-       the object itself goes into `model.fit(generator)`.
-    2. Override `__iter__(self, random=False)`, loop over `self.sample(random)`, which yields
-       (is_end, sample), and yield whole batches `(inputs, labels)`, as lists_to_tuples or lists.
+       `((token_ids, segment_ids), label)`, or only inputs, `((token_ids, segment_ids),)`. A
+       list of numbers is data, any other list a structure. Samples are encoded once, sorted into
+       batches of similar length and padded to a few lengths. With `shuffle` set, the object
+       itself can be the argument of `model.fit(generator)`.
+    2. Override `__iter__(self, random=False)`: loop over `self.sample(random)`, which yields
+       (is_end, sample), and yield batches `(inputs, labels)`, as tuples or lists.
 
     Both work with `model.fit(g.forfit(), steps_per_epoch=len(g))`,
     `model.predict(g.fortest(), steps=len(g))` and `g.as_tf()`.
 
     Args:
-        data: sequence of samples, or an iterable without length (one pass an epoch).
-        batch_size: samples a batch.
-        buffer_size: samples in the shuffle buffer of data without length; 1000 batches.
+        data: sequence of samples, or an iterable without length (one pass per epoch).
+        batch_size: samples per batch.
+        buffer_size: samples in the shuffle buffer of data without length; by default 1000 batches.
         encode: function sample -> arrays, instead of overriding `encode`.
-        encode_batch: function list of samples -> list of arrays, where that is faster.
-        shuffle: order of `generator[i]`, i.e. of `model.fit(generator)`: True for training,
-            False for evaluation and prediction. There is no default, since either is silently
+        encode_batch: function list of samples -> list of arrays, if that is faster.
+        shuffle: order of `generator[i]`, and so of `model.fit(generator)`: True for training,
+            False for evaluation and prediction. There is no default, because either is silently
             wrong for the other use.
-        seed: of the order, which depends on it and the epoch's number only, whatever Keras
-            shuffles; taken from NumPy's generator (`keras.utils.set_random_seed`) if None. To stop
-            and go on: `training.BackupAndRestore`.
-        buckets: how many padded lengths may occur, chosen to fit the data; or these lengths;
-            or None to pad each batch to its longest sample.
-        pool: batches that are sorted by length together when shuffling; 1 mixes freely.
+        seed: seed of the order, which depends only on it and on the number of the epoch. None
+            draws it from NumPy's generator (`keras.utils.set_random_seed`). To resume training, see
+            `training.BackupAndRestore`.
+        buckets: number of different padded lengths, which are then chosen to fit the data; or the
+            lengths; or None to pad each batch to its longest sample.
+        pool: number of batches that are sorted by length together when shuffling; see
+            `bucketing.epoch_batches`.
         pad_value: padding of the inputs: a number for each, such as (1, 0) for token ids and
             segment ids (a dict for inputs by name), one number for all, or the tokenizer or model,
-            which knows that of token ids. None: lists of `tokenizer.encode` know it themselves, all
-            else is padded with 0. Where the model takes the padding for text, `fit`, `evaluate`
-            and `predict` refuse it.
-        label_pad: padding of labels that are sequences. Below 0 it says "no label" to all heads and
-            to `losses.SparseCategoricalCrossentropy` and its like. Keras' own losses and metrics
-            get 0 instead where the model's Keras mask leaves padding out, and are refused in `fit`
-            and `evaluate` where they would count it.
-        cache: keep encoded samples. False encodes anew every time, for random encodings.
-        options: of `keras.utils.PyDataset`: workers, use_multiprocessing, max_queue_size. On
-            TensorFlow `workers` is 2 unless given or `cache=False`.
+            for its padding id. None: the padding id of lists of `tokenizer.encode`, otherwise 0.
+            `fit`, `evaluate` and `predict` raise ValueError if the model reads the padding as text.
+        label_pad: padding of labels that are sequences. Below 0 it means "no label" to all heads
+            and to losses such as `losses.SparseCategoricalCrossentropy`. For Keras' own losses and
+            metrics it is replaced by 0 where the model's Keras mask skips padding; where they would
+            count it, `fit` and `evaluate` raise ValueError.
+        cache: keep encoded samples. False encodes them again every time, for random encodings.
+        options: arguments of `keras.utils.PyDataset`: workers, use_multiprocessing,
+            max_queue_size. On TensorFlow `workers` is 2 unless given or `cache=False`.
     """
 
     def __init__(
@@ -90,8 +89,8 @@ class DataGenerator(keras.utils.PyDataset):
     ):
         if cache and keras.backend.backend() == "tensorflow":
             # With one worker Keras makes a tf.data pipeline that tunes itself after 10, 20, 40 ...
-            # ms, and whose end often waits for the next time, up to a minute, doing nothing. With
-            # more it has a queue of its own; encoded samples are joined alike by any thread.
+            # ms; when it ends, it often waits idly for the next tuning, up to a minute. With more
+            # workers Keras uses its own queue.
             options.setdefault("workers", 2)
         super().__init__(**options)
         if batch_size < 1 or pool < 1:
@@ -119,21 +118,21 @@ class DataGenerator(keras.utils.PyDataset):
         self._batches_of: int | None = None
         self._lock = threading.RLock()
 
-    # What subclasses override
+    # Methods to override
 
     def encode(self, sample: Any) -> Any:
-        """Arrays of one sample, e.g. ((token_ids, segment_ids), label); to be overridden."""
+        """Encode one sample to arrays, e.g. ((token_ids, segment_ids), label); to be overridden."""
         raise NotImplementedError(
             f"{type(self).__name__} needs encode(sample), given as encode= or overridden, or its "
             "own __iter__(random)."
         )
 
     def encode_batch(self, samples: list) -> Sequence:
-        """Arrays of each of a list of samples; by default one `encode` after another."""
+        """Encode a list of samples; by default with `encode`, one by one."""
         return [self.encode(sample) for sample in samples]
 
     def __iter__(self, random: bool = False) -> Iterator:
-        """Batches of one epoch, shuffled or in the order of the data."""
+        """Yield the batches of one epoch, shuffled or in the order of the data."""
         if self.steps is None:
             yield from self._stream(random)
             return
@@ -141,22 +140,25 @@ class DataGenerator(keras.utils.PyDataset):
         batches = self._shuffled(self.order.advance()) if random else self._ordered()
         yield from (self._batch(indices) for indices in batches)
 
-    # What users call
+    # Public methods
 
     def __len__(self) -> int:
         if self.steps is None:
             raise TypeError(
-                "The data has no length, so neither has its generator: give steps_per_epoch."
+                "The data has no length, so its generator has none either. Give steps_per_epoch."
             )
         return self.steps
 
     @property
     def seed(self) -> int:
+        """Seed of the order."""
         return self.order.seed
 
     @property
     def num_batches(self) -> int | None:
-        # Keras asks before it begins; a batch refused later takes JAX the model's weights away.
+        """Number of batches; None if unknown."""
+        # Keras asks for it before it begins. An error in a later batch would leave the model
+        # without weights on JAX, so the first batch is checked here.
         call = trainer_call()
         if call is not None and self.shuffle is not None and not self._makes_own_batches:
             self._prepare()
@@ -164,19 +166,19 @@ class DataGenerator(keras.utils.PyDataset):
         return self.steps
 
     def __getitem__(self, index: int) -> Any:
-        """The batch at an index of the current epoch."""
+        """Return the batch at an index of the current epoch."""
         if self._makes_own_batches:
             raise TypeError(
-                f"{type(self).__name__} makes its batches in order, one after another: use "
+                f"{type(self).__name__} makes its batches one after another. Use "
                 "model.fit(generator.forfit(), steps_per_epoch=...)."
             )
         if self.shuffle is None:
             raise ValueError(
-                "Say DataGenerator(..., shuffle=True) to train on the generator itself, or "
+                "Use DataGenerator(..., shuffle=True) to train on the generator itself, or "
                 "shuffle=False to evaluate or predict."
             )
         call = trainer_call()
-        with self._lock:  # workers ask at the same time
+        with self._lock:  # several workers may ask at the same time
             self._prepare()
             epoch = self.order.now(call) if self.shuffle else 0
             if self._batches is None or self._batches_of != epoch:
@@ -189,11 +191,11 @@ class DataGenerator(keras.utils.PyDataset):
         return self._checked(batch, call)
 
     def on_epoch_end(self) -> None:
-        """Go on to the order of the next epoch; called by Keras."""
+        """Continue with the order of the next epoch; called by Keras."""
         self.order.ended(self)
 
     def sample(self, random: bool = False) -> Iterator[tuple[bool, Any]]:
-        """(is_end, sample) for every sample, is_end telling the last one; for `__iter__`."""
+        """Yield (is_end, sample); is_end is True for the last sample. For use in `__iter__`."""
         samples = self._samples(random)
         try:
             current = next(samples)
@@ -205,7 +207,7 @@ class DataGenerator(keras.utils.PyDataset):
         yield True, current
 
     def forfit(self, random: bool = True) -> Iterator:
-        """Batches without end, for `model.fit(g.forfit(), steps_per_epoch=len(g))`."""
+        """Yield batches endlessly, for `model.fit(g.forfit(), steps_per_epoch=len(g))`."""
         began_at, settled = self.order.epoch + self.order.skipped, False
         skipped, self.order.skipped = self.order.skipped, 0
         while True:
@@ -221,13 +223,13 @@ class DataGenerator(keras.utils.PyDataset):
                 raise ValueError("DataGenerator got no batches: the data is empty or used up.")
 
     def fortest(self, sort: bool = False) -> Iterator:
-        """Inputs without end, for `model.predict(g.fortest(), steps=len(g))`.
+        """Yield inputs endlessly, for `model.predict(g.fortest(), steps=len(g))`.
 
-        Each item is the tuple (inputs,), which Keras cannot take for inputs and labels.
+        Each item is the tuple (inputs,), which Keras cannot mistake for inputs and labels.
 
         Args:
-            sort: batches of similar length, which is faster; `restore_order` brings the
-                predictions back into the order of the data. Not with an own `__iter__`.
+            sort: True: samples in the order of their length, which is faster; `restore_order`
+                sorts the predictions back. Not possible with an overridden `__iter__`.
         """
         while True:
             empty = True
@@ -239,7 +241,7 @@ class DataGenerator(keras.utils.PyDataset):
                 raise ValueError("DataGenerator got no batches: the data is empty or used up.")
 
     def restore_order(self, predictions: np.ndarray) -> np.ndarray:
-        """Predictions on `fortest(sort=True)`, shape (samples, ...), in the order of the data."""
+        """Put predictions on `fortest(sort=True)`, (samples, ...), into the order of the data."""
         self._prepare()
         if len(predictions) != len(self._lengths):
             raise ValueError(f"{len(predictions)} predictions for {len(self._lengths)} samples.")
@@ -248,10 +250,10 @@ class DataGenerator(keras.utils.PyDataset):
         return restored
 
     def as_tf(self, random: bool = True):
-        """A tf.data.Dataset of one epoch a pass, whose batches may have any length.
+        """Return a tf.data.Dataset; each pass over it is an epoch.
 
         Args:
-            random: shuffled, anew on every pass.
+            random: True: shuffled, differently in every pass.
         """
         import tensorflow as tf
 
@@ -272,7 +274,7 @@ class DataGenerator(keras.utils.PyDataset):
         untuned.autotune.enabled = False
         return dataset.prefetch(2).with_options(untuned)
 
-    # How it works
+    # Private methods
 
     def _samples(self, random: bool) -> Iterator:
         if not random:
@@ -281,17 +283,8 @@ class DataGenerator(keras.utils.PyDataset):
             for i in self.order.random(self.order.advance()).permutation(len(self.data)):
                 yield self.data[int(i)]
         else:
-            generator = stdlib_random.Random(f"{self.seed} {self.order.advance()}")
-            buffer: list = []
-            for sample in self.data:
-                if len(buffer) < self.buffer_size:
-                    buffer.append(sample)
-                    continue
-                place = generator.randrange(len(buffer))
-                buffer[place], sample = sample, buffer[place]
-                yield sample
-            generator.shuffle(buffer)
-            yield from buffer
+            seed = f"{self.seed} {self.order.advance()}"
+            yield from buffered_shuffle(self.data, self.buffer_size, seed)
 
     def __getstate__(self) -> dict:
         return {key: value for key, value in self.__dict__.items() if key != "_lock"}
@@ -300,7 +293,7 @@ class DataGenerator(keras.utils.PyDataset):
         self.__dict__.update(state, _lock=threading.RLock())
 
     def _prepare(self) -> None:
-        """Encode all data once, to know the lengths and which axes vary."""
+        """Encode all data once: it gives the lengths of the samples and the axes that vary."""
         if self._lengths is not None:
             return
         shapes, encoded = [], []
@@ -332,11 +325,10 @@ class DataGenerator(keras.utils.PyDataset):
 
     def _shuffled(self, epoch: int) -> list[np.ndarray]:
         batches = epoch_batches(self._lengths, self.batch_size, self.pool, self.order.random(epoch))
-        # Keras on TensorFlow takes the shapes of the first two batches for those of all.
         return put_other_length_second(batches, self._padded_length)
 
     def _to_predict(self, sort: bool) -> Iterator:
-        """Batches in the order of the data or of the lengths, the second padded as needed."""
+        """Yield batches in the order of the data or of the lengths; see `_extra` for the second."""
         if self._makes_own_batches and not sort:
             yield from self.__iter__(False)
             return
@@ -351,7 +343,7 @@ class DataGenerator(keras.utils.PyDataset):
             )
 
     def _extra(self, first: np.ndarray, second: np.ndarray) -> int:
-        """The least padding of the second batch with which Keras sees what varies in the data."""
+        """Return the least additional padding of the second batch that makes its axes differ."""
         if not is_shape_probe():
             return 0
         taken = sample_shapes(self._batch(first)) - sample_shapes(self._batch(second))
@@ -375,24 +367,24 @@ class DataGenerator(keras.utils.PyDataset):
         return self._collate(self._encode_all([self.data[int(i)] for i in indices]), extra)
 
     def _axes_that_vary(self) -> int:
-        """How many axes of all arrays of a batch vary, as far as known; at least 1."""
-        if self._lengths is None:  # somebody's own batches
+        """Return the number of axes of all arrays of a batch that vary; at least 1."""
+        if self._lengths is None:  # batches of an overridden `__iter__`
             return 1
         return max(1, sum(int(varies.sum()) for varies in self._collate.all_varying()))
 
     def _open_shape(self, k: int, leaves: Sequence[np.ndarray]) -> list[int | None]:
-        """Shape of the k-th array of a batch, None for axes whose size may vary."""
+        """Return the shape of the k-th array of a batch, None for axes that may vary."""
         shapes = [np.shape(leaf) for leaf in leaves]
-        if self._lengths is not None:  # all samples have been seen
+        if self._lengths is not None:  # all samples are encoded
             varies = [True, *self._collate.varying(k)]
-        else:  # somebody's own batches: axis 1 is nearly always the length
+        else:  # batches of an overridden `__iter__`: axis 1 is nearly always the length
             varies = [
                 axis < 2 or len({s[axis] for s in shapes}) > 1 for axis in range(len(shapes[0]))
             ]
         return [None if v else size for v, size in zip(varies, shapes[0], strict=True)]
 
     def _stream(self, random: bool) -> Iterator:
-        """Batches of data without length: pools of samples are encoded, sorted and cut."""
+        """Yield batches of data without length: each pool of samples is encoded, sorted, split."""
         samples = self._samples(random)
         while part := list(itertools.islice(samples, self.pool * self.batch_size)):
             encoded = self._encode_all(part)

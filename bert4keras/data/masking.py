@@ -1,4 +1,4 @@
-"""Hiding tokens for masked language modelling, single tokens or whole words at a time."""
+"""Masking for masked language models, by tokens or by whole words."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-IGNORED = -1  # label of a token that is not to be predicted
-_MASKED, _RANDOM = 0.8, 0.1  # shares of the chosen words; the rest stays as it is
+IGNORED = -1  # label of a token that is not predicted
+_MASKED, _RANDOM = 0.8, 0.1  # shares of the chosen words; the rest is unchanged
 
 
 def mask_tokens(
@@ -20,11 +20,11 @@ def mask_tokens(
     special_ids: Iterable[int],
     whole_words: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Choose words at random and hide them.
+    """Choose words at random and mask them.
 
-    Every word is chosen with probability `rate`, independently. Of the chosen ones 80 % become
-    [MASK] in all their tokens, 10 % random tokens, and 10 % stay; all are to be predicted
-    (Devlin et al. 2019, arXiv:1810.04805, section 3.1).
+    Every word is chosen with probability `rate`, independently. Of the chosen words, 80 % are
+    replaced by [MASK] in all their tokens, 10 % by random tokens, and 10 % are unchanged; all are
+    predicted (Devlin et al. 2019, arXiv:1810.04805, section 3.1).
 
     Args:
         token_ids: integers of any shape whose last axis is the sequence, e.g. (B, T), padded.
@@ -32,20 +32,20 @@ def mask_tokens(
             same result.
         vocab_size: number of token ids, V.
         mask_id: id of [MASK].
-        rate: probability of being chosen, between 0 and 1.
-        special_ids: ids that are neither hidden nor put in at random: [PAD], [CLS], [SEP], ...
-        whole_words: what makes tokens one word. None: each is a word. Booleans (V,): whether an
-            id continues the word before it, see `word_pieces`. Integers shaped like
-            `token_ids`: the number of the word that each token belongs to, e.g. from
-            `join_words`; neighbours with equal numbers are one word.
+        rate: probability with which a word is chosen, between 0 and 1.
+        special_ids: ids that are neither masked nor drawn at random: [PAD], [CLS], [SEP], ...
+        whole_words: the words. None: each token is a word. Booleans (V,): True for ids that
+            continue the word before them, see `word_pieces`. Integers shaped like `token_ids`:
+            the number of the word of each token, e.g. from `join_words`; neighbours with equal
+            numbers are one word.
 
     Returns:
-        The ids with words hidden and the labels, both int32 and shaped like `token_ids`; a label
-        is the original id where a token was chosen and -1 elsewhere, which
-        `keras.losses.SparseCategoricalCrossentropy(ignore_class=-1)` leaves out.
+        Masked ids and labels, both int32 and shaped like `token_ids`. A label is the original id
+        of a chosen token, or -1, which
+        `keras.losses.SparseCategoricalCrossentropy(ignore_class=-1)` ignores.
 
     Raises:
-        TypeError, ValueError: an argument out of its range; the message says which.
+        TypeError, ValueError: an argument out of its range.
     """
     ids = _integers(token_ids)
     special = _check(ids, rng, vocab_size, mask_id, rate, special_ids)
@@ -59,7 +59,7 @@ def mask_tokens(
 
 
 def word_pieces(token_dict: Mapping[str, int], prefix: str = "##") -> np.ndarray:
-    """Which ids continue a word: booleans (V,), True for tokens such as "##ing"."""
+    """Return booleans (V,): True for ids that continue a word, such as "##ing"."""
     continues = np.zeros(max(token_dict.values(), default=-1) + 1, bool)
     pieces = [i for token, i in token_dict.items() if token.startswith(prefix) and token != prefix]
     continues[pieces] = True
@@ -67,10 +67,10 @@ def word_pieces(token_dict: Mapping[str, int], prefix: str = "##") -> np.ndarray
 
 
 def join_words(words: Iterable[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
-    """One sequence out of words, each given by its ids, as a word segmenter finds them.
+    """Concatenate words, each given by its ids, and number them.
 
     Returns:
-        Token ids (T,) and the number of the word of each token (T,), from 0; both int32.
+        Token ids (T,) and the number of each token's word (T,), from 0; both int32.
     """
     words = [np.asarray(word, "int32") for word in words]
     numbers = np.repeat(np.arange(len(words), dtype="int32"), [len(word) for word in words])
@@ -78,18 +78,18 @@ def join_words(words: Iterable[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _integers(values) -> np.ndarray:
-    """As an array; an empty list, which numpy takes for floats, is one of integers."""
+    """Convert to an array; NumPy would make an empty list an array of floats."""
     values = np.asarray(values)
     return values if values.size else values.astype("int32")
 
 
 def _check(ids, rng, vocab_size, mask_id, rate, special_ids) -> np.ndarray:
-    """Check the arguments; returns which ids are special, booleans (V,)."""
+    """Check the arguments; return booleans (V,), True for special ids."""
     if not isinstance(rng, np.random.Generator):
         raise TypeError(f"rng must be a numpy Generator such as np.random.default_rng(0): {rng!r}")
     if ids.dtype.kind not in "iu" or ids.ndim == 0:
         raise TypeError(
-            f"token_ids must be an array of integers, not {ids.dtype} of shape {ids.shape}; pad "
+            f"token_ids must be an array of integers, not {ids.dtype} of shape {ids.shape}. Pad "
             "lists of different lengths with sequence_padding first."
         )
     if not 0 <= rate <= 1:
@@ -102,12 +102,19 @@ def _check(ids, rng, vocab_size, mask_id, rate, special_ids) -> np.ndarray:
     special = np.zeros(vocab_size, bool)
     special[special_ids] = True
     if special.all():
-        raise ValueError(f"All {vocab_size} ids are special, so that none is left to draw.")
+        raise ValueError(f"All {vocab_size} ids are special, so there is none to draw at random.")
     return special
 
 
 def _number_words(ids, special, whole_words, vocab_size) -> tuple[np.ndarray, int]:
-    """The number of the word of each token, over all rows, and how many words there are."""
+    """Number the words of all rows from 0.
+
+    A token starts a word unless it continues the word before it; the number of its word is the
+    cumulative sum of the starts, minus 1.
+
+    Returns:
+        Word number of each token, and the number of words.
+    """
     starts = np.ones(ids.shape, bool)
     if whole_words is not None:
         whole_words = _integers(whole_words)
@@ -120,7 +127,7 @@ def _number_words(ids, special, whole_words, vocab_size) -> tuple[np.ndarray, in
                 f"whole_words must be booleans of shape ({vocab_size},) or integers of shape "
                 f"{ids.shape}, not {whole_words.dtype} of shape {whole_words.shape}."
             )
-        # A special token is a word of its own, and so is what follows it.
+        # A special token is a separate word, and the token behind it starts a word.
         starts[..., 1:] = ~continues | special[..., 1:] | special[..., :-1]
     word = np.cumsum(starts).reshape(ids.shape) - 1
     return word, int(starts.sum())

@@ -1,4 +1,4 @@
-"""Parting samples into training, validation and test sets."""
+"""Random splits into training, validation and test sets."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ def split(
     seed: int = 0,
     group: Callable[[Any], Hashable] | None = None,
 ) -> list[list[Any]]:
-    """Part samples at random into a training set and one set for each share.
+    """Split samples at random into a training set and one held-out set for each share.
 
     Args:
         samples: N samples.
-        shares: share of each held-out set, such as validation and test; at least one sample each.
-        seed: the same seed gives the same parts.
-        group: samples for which this gives the same, such as questions about one text, go to the
-            same part; the shares are then shares of the groups.
+        shares: share of each held-out set, such as validation and test; each has at least one
+            sample.
+        seed: the same seed gives the same split.
+        group: function sample -> key. Samples with equal keys, such as questions about one text,
+            go to the same set; the shares are then shares of the groups.
 
     Returns:
         The training set, then the held-out sets in the order of `shares`; each in the order of
         `samples`.
 
     Raises:
-        ValueError: nothing would be left to train on.
+        ValueError: no sample would be left for the training set.
 
     >>> [len(part) for part in split(range(10))]
     [8, 1, 1]
@@ -40,7 +41,9 @@ def split(
         return [[sample for some in part for sample in some] for part in parts]
     sizes = [max(1, round(len(samples) * share)) for share in shares]
     if any(not 0 < share < 1 for share in shares) or sum(sizes) >= len(samples):
-        raise ValueError(f"{len(samples)} samples cannot give up shares {tuple(shares)}.")
+        raise ValueError(
+            f"{len(samples)} samples are too few to hold out the shares {tuple(shares)}."
+        )
     order = list(range(len(samples)))
     random.Random(seed).shuffle(order)
     parts, start = [], 0

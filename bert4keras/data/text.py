@@ -1,4 +1,4 @@
-"""Small helpers for text."""
+"""Helpers for text."""
 
 from __future__ import annotations
 
@@ -10,35 +10,34 @@ from .._folding import half_width
 
 
 def is_string(value: Any) -> bool:
-    """Whether the value is a str."""
+    """Return whether the value is a str."""
     return isinstance(value, str)
 
 
 def lowercase_and_normalize(text: str) -> str:
-    """Lower-case, decompose (NFD) and drop accents."""
+    """Lower-case a text, decompose it (NFD) and remove accents."""
     text = unicodedata.normalize("NFD", text.lower())
     return "".join(char for char in text if unicodedata.category(char) != "Mn")
 
 
 def strQ2B(text: str) -> str:
-    """Full-width characters (ＡＢＣ，) to their half-width forms (ABC,)."""
+    """Convert full-width characters (ＡＢＣ，) to their half-width forms (ABC,)."""
     return half_width(text)
 
 
 def text_segmentate(
     text: str, maxlen: int, seps: str | Sequence[str] = "\n", strips: str | None = None
 ) -> list[str]:
-    """Cut a text at separators into segments of at most `maxlen` characters where possible.
+    """Split a text at separators into segments of at most `maxlen` characters, if possible.
 
-    Pieces between the first separator are joined as long as they fit; one that alone is too
-    long is cut at the next separator. A piece without any separator stays too long: nothing is
-    cut inside.
+    Pieces between the first separator are joined as long as they fit. A piece that is too long is
+    split at the next separator. A piece without a separator is not split, even if it is too long.
 
     Args:
         text: the text.
-        maxlen: characters a segment may have.
+        maxlen: largest number of characters of a segment.
         seps: separators, the most important first; each stays at the end of its piece.
-        strips: characters removed at both ends of every segment, besides blanks.
+        strips: characters removed at both ends of every segment, in addition to blanks.
 
     Returns:
         The segments, without empty ones unless the text is empty.
@@ -63,7 +62,7 @@ def text_segmentate(
 def longest_common_substring(
     source: Sequence, target: Sequence
 ) -> tuple[int, tuple[int, int, int, int]]:
-    """The longest run that two sequences share; the first one if there are several.
+    """Find the longest common run of two sequences; the first one if there are several.
 
     Returns:
         (length, (source start, source end, target start, target end)).
@@ -84,7 +83,7 @@ def longest_common_substring(
 def longest_common_subsequence(
     source: Sequence, target: Sequence
 ) -> tuple[int, list[tuple[int, int]]]:
-    """The longest sequence of items that two sequences share in order, not always adjacent.
+    """Find the longest common subsequence: items in order, not necessarily adjacent.
 
     Returns:
         (length, pairs of (source index, target index), increasing).

@@ -51,7 +51,7 @@ def test_rounding_of_the_length(options, length):
     [
         (lambda: sequence_padding([]), "no sequences"),
         (lambda: sequence_padding([[1]], mode="middle"), "'middle'"),
-        (lambda: sequence_padding([np.ones((1, 2)), np.ones((1, 3))]), "raise seq_dims"),
+        (lambda: sequence_padding([np.ones((1, 2)), np.ones((1, 3))]), "Raise seq_dims"),
         (lambda: sequence_padding([[1]], seq_dims=2), "at least 2 axes"),
         (lambda: sequence_padding([np.ones((1, 1))], length=3, seq_dims=2), "2 sizes"),
         (lambda: truncate_sequences(-1, 0, [1]), "must not be negative"),

@@ -18,7 +18,7 @@ def test_every_sample_is_in_one_part():
 
 @pytest.mark.parametrize(("samples", "shares"), [([1, 2], (0.1, 0.1)), ([1] * 9, (1.5,))])
 def test_nothing_left_to_train_on(samples, shares):
-    with pytest.raises(ValueError, match="cannot give up"):
+    with pytest.raises(ValueError, match="too few to hold out"):
         split(samples, shares)
 
 
