@@ -1,6 +1,6 @@
-"""Looking at results: texts in colour, and transitions, attention and training as pictures.
+"""Display of results: coloured texts, and plots of transitions, attention and training.
 
-The pictures need matplotlib: `pip install bert4keras[plot]`.
+The plots need matplotlib: `pip install bert4keras[plot]`.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import numpy as np
 
 
 class _Piece(NamedTuple):
-    """A stretch of a text, and what it is drawn as."""
+    """Part of a text with its label or weight."""
 
     start: int
     end: int
     label: Any
 
 
-# Background colours, light enough for black letters, as ANSI numbers and for HTML.
+# Background colours for black letters, as ANSI numbers and for HTML.
 _COLOURS = (
     (153, "#afd7ff"),
     (157, "#afffaf"),
@@ -35,10 +35,10 @@ _COLOURS = (
     (123, "#87ffff"),
     (252, "#d0d0d0"),
 )
-# Grounds of what spoke for (reds) and against (blues), from weak to strong.
+# Backgrounds of positive (red) and negative (blue) weights, from weak to strong.
 _FOR, _AGAINST = (224, 217, 210, 203, 196), (195, 153, 117, 81, 39)
 _RED, _BLUE = "214,39,40", "31,119,180"
-# Fonts with Chinese letters, of which matplotlib takes the first that is installed.
+# Fonts with Chinese characters; matplotlib uses the first that is installed.
 _FONTS = ("Noto Sans CJK SC", "Source Han Sans SC", "PingFang SC", "Microsoft YaHei", "SimHei")
 _CONTROLS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ud800-\udfff]"
@@ -46,10 +46,10 @@ _CONTROLS = re.compile(
 
 
 def escape_control_characters(text: str) -> str:
-    """The text with control characters written out, as in "\\x1b": for printing foreign text.
+    """Write out control characters, as in "\\x1b", to print untrusted text safely.
 
-    Control characters (C0, C1) would steer a terminal, and those of direction (bidi) would show a
-    text in another order than it has. Line feeds and tabs stay.
+    Control characters (C0, C1) could control a terminal, and those of text direction (bidi) could
+    change the order in which a text is shown. Line feeds and tabs stay.
     """
     return _CONTROLS.sub(lambda match: ascii(match[0])[1:-1], text)
 
@@ -57,19 +57,19 @@ def escape_control_characters(text: str) -> str:
 def entities_to_ansi(
     text: str, entities: Iterable[tuple[int, int, str]], labels: Sequence[str] | None = None
 ) -> str:
-    """The text for a terminal, entities on a coloured ground with their type behind them.
+    """Format entities for a terminal: coloured background, the type behind each entity.
 
     Control characters of text and labels are written out, see `escape_control_characters`.
 
     Args:
         text: the text.
-        entities: (start, end, label) in characters, in any order. Nested ones are drawn in each
-            other, of those in the same place the first given outside; of two that cross each other
-            the second is drawn for what the first leaves.
+        entities: (start, end, label) in characters, in any order. Nested ones are drawn inside
+            each other; of equal spans, the first is outside. If two cross, the second is drawn
+            from the end of the first.
         labels: all types, so that each has the same colour in every text.
 
     Raises:
-        ValueError: an entity that is empty or not within the text; names it.
+        ValueError: an entity is empty or not within the text.
     """
     found = _sorted_pieces(text, entities)
     colour = _colours(found, labels)
@@ -85,7 +85,7 @@ def entities_to_ansi(
 def entities_to_html(
     text: str, entities: Iterable[tuple[int, int, str]], labels: Sequence[str] | None = None
 ) -> str:
-    """The text as a piece of HTML, all of it escaped; arguments as for `entities_to_ansi`."""
+    """Format entities as HTML; text and labels are escaped. Arguments as in `entities_to_ansi`."""
     found = _sorted_pieces(text, entities)
     colour = _colours(found, labels)
 
@@ -100,17 +100,17 @@ def entities_to_html(
 
 
 def weights_to_ansi(text: str, weights: Iterable[tuple[int, int, float]]) -> str:
-    """The text for a terminal: on red ground what has a positive weight, on blue a negative one.
+    """Format weights for a terminal: red background for positive, blue for negative ones.
 
     Control characters of the text are written out, see `escape_control_characters`.
 
     Args:
         text: the text.
         weights: (start, end, weight) in characters, such as tokens with their attributions. The
-            ground of the largest weight is the strongest; below a tenth of it there is none.
+            largest absolute weight has the strongest colour; below a tenth of it there is none.
 
     Raises:
-        ValueError: a piece that is empty or not within the text, or a weight that is not finite.
+        ValueError: a span is empty or not within the text, or a weight is not finite.
     """
     pieces = _check_finite(_sorted_pieces(text, weights))
     limit = _largest_weight(weight for *_, weight in pieces)
@@ -128,7 +128,7 @@ def weights_to_ansi(text: str, weights: Iterable[tuple[int, int, float]]) -> str
 
 
 def weights_to_html(text: str, weights: Iterable[tuple[int, int, float]]) -> str:
-    """The text as a piece of HTML, coloured as by `weights_to_ansi`; weights show as tooltips."""
+    """Format weights as HTML, coloured as by `weights_to_ansi`, with the weights as tooltips."""
     pieces = _check_finite(_sorted_pieces(text, weights))
     limit = _largest_weight(weight for *_, weight in pieces)
 
@@ -140,12 +140,12 @@ def weights_to_html(text: str, weights: Iterable[tuple[int, int, float]]) -> str
 
 
 def plot_weights(tokens: Sequence[str], weights: np.ndarray, axes: Any = None) -> Any:
-    """Bars of the weights of tokens, from the first at the top: red for positive, blue else.
+    """Plot a bar per token, the first at the top: red for positive weights, blue for others.
 
     Args:
         tokens: T names.
         weights: (T,).
-        axes: as in `plot_transitions`, as are what is returned and raised.
+        axes: see `plot_transitions`, also for the result and the errors.
     """
     axes, places = _axes(axes), np.arange(len(tokens))
     axes.barh(places, weights, color=np.where(np.asarray(weights) > 0, "#d62728", "#1f77b4"))
@@ -156,12 +156,12 @@ def plot_weights(tokens: Sequence[str], weights: np.ndarray, axes: Any = None) -
 
 
 def plot_transitions(transitions: np.ndarray, tags: Sequence[str], axes: Any = None) -> Any:
-    """Heat map of a CRF's transitions, from the row's tag to the column's.
+    """Plot a heat map of a CRF's transitions, from the row's tag to the column's.
 
     Args:
         transitions: (C, C).
         tags: C names.
-        axes: matplotlib axes to draw on; new ones by default.
+        axes: matplotlib axes; by default new ones.
 
     Returns:
         The axes; `axes.figure.savefig("transitions.png")` writes them.
@@ -179,31 +179,31 @@ def plot_transitions(transitions: np.ndarray, tags: Sequence[str], axes: Any = N
 def plot_attention(
     weights: np.ndarray, tokens: Sequence[str], keys: Sequence[str] | None = None, axes: Any = None
 ) -> Any:
-    """Heat map of the attention of one head: how much each token looks at each other.
+    """Plot a heat map of the attention weights of one head, from queries (rows) to keys.
 
     Args:
         weights: (T, S), rows add up to 1.
-        tokens: T names.
-        keys: S names, if they differ from the tokens.
-        axes: as in `plot_transitions`, as are what is returned and raised.
+        tokens: T names of the queries.
+        keys: S names of the keys; by default the tokens.
+        axes: see `plot_transitions`, also for the result and the errors.
     """
     keys = tokens if keys is None else keys
     return _heat_map(np.asarray(weights), tokens, keys, axes, cmap="viridis", vmin=0.0)
 
 
 def plot_history(history: Mapping[str, Sequence[float]] | Any, axes: Any = None) -> Any:
-    """Curves of what was measured in each epoch; a number of it and its `val_` share a colour.
+    """Plot losses and metrics over the epochs; a metric and its `val_` have the same colour.
 
     Args:
-        history: what `model.fit` returned, or numbers by name.
-        axes: as in `plot_transitions`, as are what is returned and raised.
+        history: result of `model.fit`, or a dict name -> values of the epochs.
+        axes: see `plot_transitions`, also for the result and the errors.
 
     Raises:
-        ValueError: nothing was measured.
+        ValueError: the history is empty.
     """
     values = getattr(history, "history", history)
     if not values:
-        raise ValueError("There is nothing to draw: the history is empty.")
+        raise ValueError("The history is empty: there is nothing to plot.")
     axes = _axes(axes)
     names = dict.fromkeys(name.removeprefix("val_") for name in values)
     colours = {name: f"C{number % 10}" for number, name in enumerate(names)}
@@ -217,7 +217,7 @@ def plot_history(history: Mapping[str, Sequence[float]] | Any, axes: Any = None)
 
 
 def _sorted_pieces(text: str, entities: Iterable[tuple[int, int, Any]]) -> list[_Piece]:
-    """Entities from the outermost to the innermost, in reading order."""
+    """Check spans and sort them: by start, the longest of equal starts first."""
     found = [_Piece(*entity) for entity in entities]
     for entity in found:
         if not all(isinstance(place, (int, np.integer)) for place in entity[:2]):
@@ -225,8 +225,8 @@ def _sorted_pieces(text: str, entities: Iterable[tuple[int, int, Any]]) -> list[
         if not 0 <= entity.start < entity.end <= len(text):
             kind = "empty" if entity.start == entity.end else "not"
             raise ValueError(
-                f"{entity} is {kind} within the {len(text)} characters of the text: start and end "
-                "are places in it, the end behind the last character."
+                f"{entity} is {kind} within the {len(text)} characters of the text. It must have "
+                "0 <= start < end <= length."
             )
     return sorted(found, key=lambda entity: (entity.start, -entity.end))
 
@@ -248,7 +248,7 @@ def _largest_weight(weights: Iterable[float]) -> float:
 
 
 def _label_text(label: str) -> str:
-    """A label in one line."""
+    """Return a label in one line."""
     return escape_control_characters(str(label)).replace("\n", "\\n").replace("\t", "\\t")
 
 
@@ -257,12 +257,12 @@ def _escaped(text: str) -> str:
 
 
 def _draw(text: str, pieces: list[_Piece], begin, close, escape) -> str:
-    """The text with `begin(label, label around it)` and `close(...)` at the ends of the pieces.
+    """Insert `begin(label, label around it)` and `close(...)` at the ends of the pieces.
 
-    Read from left to right, with the open pieces, whose ends fall from the outermost to the
-    innermost, on a stack. A piece that ends behind some of these crosses them: it waits until the
-    outermost of them has ended. It waits once only: whatever opens in the meantime ends within that
-    one. So n pieces take a time of n log n, however they lie.
+    The text is read from left to right. Open pieces are on a stack, where the ends decrease from
+    the bottom (outermost) to the top (innermost). A piece that ends behind some of them crosses
+    these: its start is moved to the end of the outermost of them. This happens once per piece,
+    because all pieces opened in the meantime end within that one. So n pieces take O(n log n).
     """
     parts, place = [], 0
     waiting = [(piece.start, -piece.end, n, piece.label) for n, piece in enumerate(pieces)]
@@ -293,9 +293,9 @@ def _draw(text: str, pieces: list[_Piece], begin, close, escape) -> str:
 
 
 def _fonts() -> list[str]:
-    """The user's font families, and those installed that have Chinese letters.
+    """Return matplotlib's font families, and the installed ones with Chinese characters.
 
-    They are given to single texts: matplotlib's settings are those of the whole process.
+    They are set for single texts, because matplotlib's settings apply to the whole process.
     """
     import matplotlib
     from matplotlib import font_manager
@@ -310,7 +310,7 @@ def _axes(axes: Any) -> Any:
         from matplotlib import pyplot
     except ImportError as error:
         raise ImportError(
-            "Pictures need matplotlib, which is not installed: pip install bert4keras[plot]"
+            "Plots need matplotlib, which is not installed: pip install bert4keras[plot]"
         ) from error
     if axes is not None:
         return axes

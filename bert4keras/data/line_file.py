@@ -23,9 +23,9 @@ def open(
     errors: str = "strict",
     indexable: bool = False,
 ) -> IO | LineFile:
-    """`open` with UTF-8 as default, or a file whose lines are items.
+    """Open a file, by default in UTF-8; or as a sequence of its lines.
 
-    A byte order mark of UTF-8 is taken off where a file is only read.
+    A byte order mark of UTF-8 is removed if the file is opened only for reading.
 
     Args:
         name, mode, encoding, errors: as for the built-in function.
@@ -38,23 +38,24 @@ def open(
             encoding = "utf-8-sig"
         return builtins.open(name, mode, encoding=encoding, errors=errors)
     if mode not in ("r", "rt"):
-        raise ValueError(f"An indexable file can only be read as text, not opened as {mode!r}.")
+        raise ValueError(f"indexable=True needs mode 'r' or 'rt', not {mode!r}.")
     return LineFile(name, encoding or "utf-8", errors)
 
 
 class LineFile(Sequence):
-    """The lines of a text file as a sequence: `len`, index, slice, iteration.
+    """Lines of a text file as a sequence: `len`, index, slice, iteration.
 
-    Lines end at "\\n" and keep their ending ("\\r\\n" too). Only the offsets are held in memory,
-    8 bytes a line; they are made at first use. Threads may share it, processes may get a copy.
+    Lines end with "\\n" and keep their ending (also "\\r\\n"). Only their offsets are in memory, 8
+    bytes per line, which are computed at first use. Threads can share it; it can be pickled for
+    other processes.
 
     Args:
-        name: the file, a regular one. A byte order mark of UTF-8 is no part of its first line.
-        encoding: any in which a newline is the one byte 10 (not UTF-16 or UTF-32).
+        name: a regular file. A byte order mark of UTF-8 is not part of its first line.
+        encoding: an encoding in which a newline is the single byte 10 (not UTF-16 or UTF-32).
         errors: as for `open`.
 
     Raises:
-        DataFileError: no regular file; or, when it is read, a line in another encoding.
+        DataFileError: not a regular file; or, when it is read, a line in another encoding.
     """
 
     def __init__(self, name: str | os.PathLike, encoding: str = "utf-8", errors: str = "strict"):
@@ -62,11 +63,13 @@ class LineFile(Sequence):
         if os.path.exists(name) and not os.path.isfile(name):  # reading a pipe may never end
             raise DataFileError.at(name, None, "it is no regular file")
         if "\n".encode(encoding) != b"\n":
-            raise ValueError(f"Lines of a file in {encoding} cannot be indexed; convert to UTF-8.")
+            raise ValueError(
+                f"Lines of a file in {encoding} cannot be indexed. Convert it to UTF-8."
+            )
         self.name, self.encoding, self.errors = os.fspath(name), encoding, errors
         self._file = builtins.open(name, "rb")  # noqa: SIM115 - closed by close()
         self._lock = threading.Lock()
-        self._starts: np.ndarray | None = None  # offsets of the lines, and the end of the file
+        self._starts: np.ndarray | None = None  # offsets of the lines, then the size of the file
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
@@ -76,7 +79,7 @@ class LineFile(Sequence):
             return [self[i] for i in range(*key.indices(len(self)))]
         size = len(self)
         if not -size <= key < size:
-            raise IndexError(f"Line {key} of {self.name}, which has {size} lines.")
+            raise IndexError(f"There is no line {key} in {self.name}, which has {size} lines.")
         start, end = (int(offset) for offset in self._offsets[key % size : key % size + 2])
         with self._lock:
             self._file.seek(start)
@@ -84,12 +87,12 @@ class LineFile(Sequence):
         return self._decode(line, key % size)
 
     def __iter__(self) -> Iterator[str]:
-        with builtins.open(self.name, "rb") as file:  # a handle of its own: loops may be nested
+        with builtins.open(self.name, "rb") as file:  # a separate handle: loops may be nested
             for number, line in enumerate(file):
                 yield self._decode(line, number)
 
     def close(self) -> None:
-        """Close the file; items can no longer be read."""
+        """Close the file; its lines can no longer be read."""
         self._file.close()
 
     def __enter__(self) -> LineFile:
@@ -99,7 +102,7 @@ class LineFile(Sequence):
         self.close()
 
     def __del__(self) -> None:
-        if "_file" in self.__dict__:  # copies sent to workers are closed by nobody else
+        if "_file" in self.__dict__:  # nobody else closes the copies in other processes
             self._file.close()
 
     def __getstate__(self) -> dict:
@@ -136,6 +139,6 @@ def _line_offsets(file: IO[bytes]) -> np.ndarray:
         parts.append(ends + (position + 1))
         position += len(block)
     if parts[-1].size == 0 or parts[-1][-1] != position:
-        parts.append(np.array([position]))  # a last line without an ending
+        parts.append(np.array([position]))  # the last line has no ending
     offsets = np.concatenate(parts)
     return offsets if position else offsets[:1]

@@ -182,7 +182,7 @@ def check_ranks(token_ids: np.ndarray, rank: np.ndarray, pad_token_id: int) -> N
         ordered = np.sort(ranks[ranks != 0])
         if not np.array_equal(ordered, np.arange(1, len(ordered) + 1)):
             raise ValueError(
-                f"rank of row {number}: values other than 0 must be 1, 2, ... each once, not {ordered}."
+                f"rank of row {number}: ranks above 0 must be 1, 2, ... each once, not {ordered}."
             )
         if (ids[ranks > 0] == pad_token_id).any():
             raise ValueError(

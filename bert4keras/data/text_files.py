@@ -1,6 +1,6 @@
-"""Reading data files strictly: what cannot be read for sure is refused by file and line.
+"""Strict reading of data files: errors name file and line, nothing is guessed or skipped.
 
-The readers here take a whole file into memory; `LineFile` reads one that does not fit.
+These readers load a whole file into memory; `LineFile` reads one that does not fit.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-MAX_UNPACKED = 1 << 29  # bytes that a packed file may unpack to
+MAX_UNPACKED = 1 << 29  # largest size of the content of a compressed file, in bytes
 
-# UTF-32 before UTF-16, whose mark its own begins with.
+# UTF-32 before UTF-16: its mark begins with that of UTF-16.
 _MARKS = {
     codecs.BOM_UTF8: "utf-8",
     codecs.BOM_UTF32_LE: "utf-32",
@@ -33,7 +33,7 @@ _MARKS = {
 _OPENERS = {".xz": lzma.open, ".gz": gzip.open}
 _PACKED = {b"\xfd7zXZ": "xz", b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"BZh": "bzip2"}
 
-# The words that names of columns are made of.
+# Words that occur in the names of columns.
 _HEADER_WORDS = frozenset(
     """
     abstract answer answers body cat category char character class comment content doc
@@ -50,29 +50,28 @@ _HEADER_ADJECTIVES = frozenset("a b coarse fine gold is new no old user".split()
 
 
 class DataFileError(ValueError):
-    """A data file that cannot be read: the message names the file, the line and the reason."""
+    """Error in a data file; the message has the file, the line and the reason."""
 
     @classmethod
     def at(cls, path: str | os.PathLike, line: int | None, reason: object) -> DataFileError:
-        """The error of a line, counted from 1, or with None of the file as a whole."""
+        """Make the error of a line, counted from 1; of the whole file if `line` is None."""
         place = " cannot be read" if line is None else f", line {line}"
         return cls(f"{os.fspath(path)}{place}: {reason}")
 
 
 def read_text(path: str | os.PathLike, encoding: str | None = None) -> str:
-    """A text file, `*.xz` and `*.gz` too, whose lines end at "\\n" alone.
+    """Read a text file, also a compressed one (`*.xz`, `*.gz`); its lines end with "\\n".
 
-    Byte order marks, also those of files that were joined, are taken off; "\\r\\n" becomes "\\n",
-    and so does "\\r" where there is no "\\n". Other characters that some programs take for the end
-    of a line ("\\u2028", "\\x85", a lone "\\r") stay in their line: split at "\\n" only.
+    Byte order marks are removed, also those inside concatenated files. "\\r\\n" becomes "\\n"; so
+    does "\\r" in a file without "\\n". Other characters that some programs treat as ends of lines
+    ("\\u2028", "\\x85", a single "\\r") are kept; so split the text only at "\\n".
 
     Args:
         path: a regular file.
-        encoding: UTF-8 if None. A byte order mark counts for more.
+        encoding: None means UTF-8. A byte order mark has priority.
 
     Raises:
-        DataFileError: no such file, or one in another encoding, packed, or not text; names the
-            line.
+        DataFileError: no such file, another encoding, another compression, or not text.
     """
     raw = _read_bytes(path)
     encoding = next((name for mark, name in _MARKS.items() if raw.startswith(mark)), encoding)
@@ -93,19 +92,21 @@ def read_text(path: str | os.PathLike, encoding: str | None = None) -> str:
 
 
 def read_lines(path: str | os.PathLike, encoding: str | None = None) -> list[str]:
-    """The lines of a text file without their ends; as `read_text`."""
+    """Read the lines of a text file, without their ends; see `read_text`."""
     return read_text(path, encoding).removesuffix("\n").split("\n")
 
 
 def parse_json_text(text: str, path: str | os.PathLike, line: int = 1) -> Any:
-    """The value of a JSON text; what `json.loads` would take in silence is refused, too.
+    """Parse JSON strictly: some texts that `json.loads` accepts are errors.
 
     Args:
-        text: that begins in `line` of `path`.
+        text: JSON text, which begins in `line` of `path`.
+        path: file, for messages.
+        line: number of the first line.
 
     Raises:
-        DataFileError: it is no JSON, has a key twice in one object, a number that is none (NaN,
-            1e999), half of a surrogate pair, or too many brackets within one another.
+        DataFileError: not JSON, a key twice in one object, a number that is not finite (NaN,
+            1e999), half of a surrogate pair, or brackets nested too deeply.
     """
     hooks = {"parse_constant": _no_number, "parse_float": _finite}
     try:
@@ -116,7 +117,7 @@ def parse_json_text(text: str, path: str | os.PathLike, line: int = 1) -> Any:
         reason = f"no JSON: {error.msg} at column {error.colno}"
         raise DataFileError.at(path, line + error.lineno - 1, reason) from None
     except RecursionError:
-        reason = "no JSON that can be read: too many brackets within one another"
+        reason = "no JSON that can be read: brackets are nested too deeply"
         raise DataFileError.at(path, line, reason) from None
     except UnicodeEncodeError:
         raise DataFileError.at(path, line, "half of a surrogate pair in a text") from None
@@ -128,13 +129,13 @@ def parse_json_text(text: str, path: str | os.PathLike, line: int = 1) -> Any:
 def read_json_rows(
     path: str | os.PathLike, encoding: str | None = None
 ) -> list[tuple[str, dict[str, Any]]]:
-    """The objects of a file of JSON lines, or of one array, and where each stands.
+    """Read the objects of a file of JSON lines, or of one JSON array.
 
     Returns:
-        Pairs of "FILE, line 3" (of an array "FILE, row 3") and the object.
+        Pairs of the location, "FILE, line 3" (in an array "FILE, row 3"), and the object.
 
     Raises:
-        DataFileError: as `read_text` and `parse_json_text`, or a row that is no object.
+        DataFileError: see `read_text` and `parse_json_text`; or a row is not an object.
     """
     text = read_text(path, encoding)
     if text.lstrip().startswith("["):
@@ -153,22 +154,25 @@ def read_json_rows(
 
 
 def read_table(path: str | os.PathLike, encoding: str | None = None) -> list[tuple[int, list[str]]]:
-    """The cells of a table and the number of the line in which each row ends; no empty rows.
+    """Read the rows of a table, without empty ones.
 
-    `*.csv` has commas, and fields in quotation marks that may hold commas, newlines and doubled
-    marks. In any other file tabs part the cells, and quotation marks are characters as others,
-    unless a field can only have been quoted by a program (`"so ""called"" soup"`), or every
-    field of the file is quoted: then all are read like those of `*.csv`.
+    Cells of `*.csv` are separated by commas; in quotation marks they may have commas, newlines and
+    doubled quotation marks. Cells of any other file are separated by tabs, and quotation marks are
+    ordinary characters, unless a program has quoted the cells: one of them can only be explained
+    so (`"so ""called"" soup"`), or all are quoted. Then they are read like those of `*.csv`.
+
+    Returns:
+        Pairs of the number of the line in which a row ends, and its cells.
 
     Raises:
-        DataFileError: as `read_text`, or quotation marks that do not match.
+        DataFileError: see `read_text`; or quotation marks do not match.
     """
     text = read_text(path, encoding)
     comma = ".csv" in Path(path).suffixes
     rows = [(n, line.split("\t")) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
     if not comma and not _is_quoted(cell for _, row in rows for cell in row):
         return rows
-    # csv.reader ends a row at a lone "\r" outside of quotation marks, where `read_text` does not.
+    # Unlike `read_text`, csv.reader ends a row at a single "\r" outside quotation marks.
     reader = csv.reader(
         io.StringIO(text, newline="\n"), delimiter="," if comma else "\t", strict=True
     )
@@ -179,9 +183,9 @@ def read_table(path: str | os.PathLike, encoding: str | None = None) -> list[tup
 
 
 def is_header(cells: Iterable[str]) -> bool:
-    """Tell whether a row of a table names its columns: each is made of usual words for that.
+    """Return whether a row of a table is a header: its cells have only usual words for columns.
 
-    "sentence1", "text_a", "gold label", "#2 ID" and "标签" are such names.
+    "sentence1", "text_a", "gold label", "#2 ID" and "标签" are such cells.
     """
     names = [re.sub(r"[\W\d_]+", " ", cell.lower()).split() for cell in cells]
     nouns = [set(name) - _HEADER_ADJECTIVES for name in names]
@@ -195,9 +199,9 @@ def _read_bytes(path: str | os.PathLike) -> bytes:
             raise DataFileError.at(path, None, "it is no regular file")
         if opener := _OPENERS.get(path.suffix.lower()):
             with opener(path) as file:
-                raw = file.read(MAX_UNPACKED + 1)  # no more is unpacked than this
+                raw = file.read(MAX_UNPACKED + 1)  # a small file may unpack to terabytes
             if len(raw) > MAX_UNPACKED:
-                reason = f"it unpacks to more than {MAX_UNPACKED} bytes; unpack and cut it"
+                reason = f"it unpacks to more than {MAX_UNPACKED} bytes. Unpack and split it"
                 raise DataFileError.at(path, None, reason)
             return raw
         return path.read_bytes()
@@ -206,12 +210,12 @@ def _read_bytes(path: str | os.PathLike) -> bytes:
 
 
 def _not_decoded(raw: bytes, error: UnicodeDecodeError) -> str:
-    """Why bytes are no text, and what may help."""
+    """Return why bytes are not text, and what to do."""
     packed = next((name for mark, name in _PACKED.items() if raw.startswith(mark)), None)
     if packed:
         return (
-            f"this is no text but a file of {packed}; unpack it (only *.xz and *.gz are read "
-            "packed, by these endings)"
+            f"this is no text but a file of {packed}; unpack it (only files named *.xz and *.gz "
+            "are unpacked when read)"
         )
     name = error.encoding.upper()
     reason = f"byte 0x{raw[error.start]:02x} is not {name}"
@@ -227,7 +231,7 @@ def _not_decoded(raw: bytes, error: UnicodeDecodeError) -> str:
 
 
 def _is_quoted(cells: Iterable[str]) -> bool:
-    """Tell whether a program quoted the fields: one can be nothing else, or all are quoted."""
+    """Return whether a program quoted the cells: one has doubled quotes, or all are quoted."""
     every = some = False
     for cell in cells:
         quoted = len(cell) > 1 and cell[0] == cell[-1] == '"'
