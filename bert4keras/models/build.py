@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import keras
 
@@ -28,6 +28,29 @@ from .transformer import Transformer
 # Not of the model: "tokenizer_config.json", "generation_config.json", ...
 OTHER_CONFIGS = ("tokenizer", "generation", "preprocessor", "sentence", "adapter", "special")
 LANGUAGE_MODELS = ("lm", "unilm", "prefix", "permutation")
+
+
+@overload
+def build_transformer_model(
+    config_path: str | Path | TransformerConfig | Mapping[str, Any] | None = ...,
+    checkpoint_path: Any = ...,
+    model: str | type[Transformer] | None = ...,
+    application: str | Mask | None = ...,
+    return_keras_model: Literal[True] = ...,
+    **options: Any,
+) -> Backbone: ...
+
+
+@overload
+def build_transformer_model(
+    config_path: str | Path | TransformerConfig | Mapping[str, Any] | None = ...,
+    checkpoint_path: Any = ...,
+    model: str | type[Transformer] | None = ...,
+    application: str | Mask | None = ...,
+    *,
+    return_keras_model: bool,
+    **options: Any,
+) -> Backbone | Transformer: ...
 
 
 def build_transformer_model(

@@ -79,7 +79,7 @@ class Tokenizer(TokenizerBase):
             raise TokenizerError(
                 f"word_maxlen must be a number from 1 to {MAX_WORD}, not {word_maxlen!r}."
             )
-        self._prefix = prefix
+        self._prefix: str = prefix
         self._find_added(added)
         normalizer = {"type": "BertNormalizer", "clean_text": True, "lowercase": do_lower_case}
         normalizer |= {"handle_chinese_chars": split_cjk, "strip_accents": strip_accents}
