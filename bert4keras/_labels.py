@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import ops
 
 from ._compat import raise_at_runtime
+from ._types import Tensor
 
 
-def sparse_labels(y_true: Any, scores: Any, who: str) -> tuple[Any, Any]:
+def sparse_labels(y_true: Tensor, scores: Tensor, who: str) -> tuple[Tensor, Tensor]:
     """Return class indices and the mask of the positions that have one.
 
     Args:
@@ -35,7 +34,7 @@ def sparse_labels(y_true: Any, scores: Any, who: str) -> tuple[Any, Any]:
     return ops.maximum(labels, 0), labels >= 0
 
 
-def check_labels(labels: Any, count: Any, who: str, what: str = "classes") -> None:
+def check_labels(labels: Tensor, count: int | Tensor, who: str, what: str = "classes") -> None:
     """Refuse labels of `count` or more, which JAX would ignore or clip to the last class.
 
     Args:
@@ -54,7 +53,7 @@ def check_labels(labels: Any, count: Any, who: str, what: str = "classes") -> No
     )
 
 
-def binary_labels(y_true: Any, y_pred: Any, who: str) -> tuple[Any, Any]:
+def binary_labels(y_true: Tensor, y_pred: Tensor, who: str) -> tuple[Tensor, Tensor]:
     """Return labels in the shape and dtype of `y_pred`, and the mask of those that count.
 
     A negative label means none; it is returned as 0 and is False in the mask.
@@ -67,7 +66,7 @@ def binary_labels(y_true: Any, y_pred: Any, who: str) -> tuple[Any, Any]:
             y_true = y_true[..., None]
         else:
             raise ValueError(
-                f"{who} takes labels of the shape of the predictions {tuple(y_pred.shape)}, not "
+                f"{who} needs labels of the shape of the predictions {tuple(y_pred.shape)}, not "
                 f"{tuple(y_true.shape)}."
             )
     labels = ops.cast(y_true, y_pred.dtype)

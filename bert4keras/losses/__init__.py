@@ -1,4 +1,4 @@
-"""Losses that Keras lacks, and those of its own that leave out what has no label."""
+"""Losses that Keras lacks, and versions of its own that ignore positions without a label."""
 
 from __future__ import annotations
 

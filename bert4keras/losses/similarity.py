@@ -1,7 +1,7 @@
-"""What makes vectors of similar texts alike: CoSENT and in-batch negatives.
+"""Losses that make vectors of similar texts similar: CoSENT and in-batch negatives.
 
-Legend: B pairs of a batch, C candidates, D size of a vector. All is computed in float32, whatever
-the precision of the model: 20 times a cosine is an exponent too large for float16.
+Symbols: B pairs of a batch, C candidates, D size of a vector. Everything is computed in float32,
+whatever the precision of the model, because exp(20 cos) is too large for float16.
 """
 
 from __future__ import annotations
@@ -13,32 +13,33 @@ from keras import ops
 
 from .._scores import lowest
 from .._serialization import serializable
+from .._types import Tensor
 
 
-def unit(x: Any) -> Any:
-    """Vectors (..., D) of length 1 in float32; zeros stay zeros, and have a gradient."""
+def unit(x: Tensor) -> Tensor:
+    """Scale vectors (..., D) to length 1, in float32; zeros stay zeros and have a gradient."""
     x = ops.cast(x, "float32")
-    # Under the root, not as a bound on the result: there the gradient of zeros would be NaN.
+    # The bound is under the root: outside of it the gradient at 0 would be NaN.
     return x * ops.rsqrt(ops.maximum(ops.sum(x * x, axis=-1, keepdims=True), 1e-12))
 
 
 @serializable
-def cosent(y_true: Any, y_pred: Any, scale: float = 20.0) -> Any:
-    """CoSENT: a pair with a higher label shall have a higher cosine than one with a lower.
+def cosent(y_true: Tensor, y_pred: Tensor, scale: float = 20.0) -> Tensor:
+    """Compute CoSENT: pairs with a higher label should have a higher cosine.
 
         loss = log(1 + sum over i, j with y_i > y_j of exp(scale * (cos_j - cos_i)))
 
-    Only the order of the labels counts, so that grades need no scaling and 0 / 1 will do. A batch
+    Only the order of the labels matters, so grades need no scaling, and 0 and 1 are enough. A batch
     in which all labels are equal has loss 0.
 
     Args:
-        y_true: labels (B,) or (B, 1); pairs with a label below 0 are left out.
+        y_true: labels (B,) or (B, 1); pairs with a label below 0 are ignored.
         y_pred: cosines of the pairs, of the same shape.
         scale: lambda, the inverse of a temperature.
 
     Returns:
-        (B,): the loss of the batch B times, since it is not a sum over pairs. A sample weight
-        weighs it as a whole; a pair is left out by its label.
+        (B,), the loss of the batch repeated B times, because it is not a sum over pairs. Sample
+        weights cannot leave out a pair; use a label below 0.
 
     Source: Su, CoSENT, 2022 (kexue.fm/archives/8847).
 
@@ -58,7 +59,7 @@ def cosent(y_true: Any, y_pred: Any, scale: float = 20.0) -> Any:
 
 @serializable
 class CoSENT(keras.losses.Loss):
-    """`cosent` with a scale of choice, for `compile(loss=CoSENT(scale=10))`.
+    """CoSENT with a scale, for `compile(loss=CoSENT(scale=10))`.
 
     Args:
         scale: lambda, the inverse of a temperature.
@@ -77,30 +78,30 @@ class CoSENT(keras.losses.Loss):
 
 
 def in_batch_negatives(
-    anchors: Any,
-    candidates: Any,
+    anchors: Tensor,
+    candidates: Tensor,
     scale: float = 20.0,
     symmetric: bool = False,
-    same: Any = None,
-) -> Any:
-    """Cross entropy of finding each text's partner among the partners of the whole batch.
+    same: Tensor | None = None,
+) -> Tensor:
+    """Compute the cross entropy of finding each text's partner among those of the whole batch.
 
         loss_i = -log(exp(scale * cos(a_i, c_i)) / sum over j of exp(scale * cos(a_i, c_j)))
 
-    Also known as InfoNCE, NT-Xent or multiple-negatives ranking; with the two vectors of one text
-    under different dropout it is SimCSE.
+    It is also known as InfoNCE, NT-Xent or multiple-negatives ranking; with two vectors of one text
+    under different dropout masks it is SimCSE.
 
     Args:
-        anchors: vectors (B, D).
-        candidates: vectors (C, D), C >= B: the first B are the partners of the anchors, all others
-            are negatives of every anchor (the hard negatives of supervised SimCSE).
-        scale: the inverse of the temperature.
-        symmetric: the mean with the loss of finding the anchor from its partner.
-        same: bool (B, B), where texts i and j are the same, so that j's partner is no negative of
-            i. The diagonal does not matter.
+        anchors: vectors a (B, D).
+        candidates: vectors c (C, D), C >= B: the first B are the partners of the anchors; the
+            others are negatives of every anchor (the hard negatives of supervised SimCSE).
+        scale: inverse of the temperature.
+        symmetric: True averages it with the loss of finding the anchor of each partner.
+        same: bool (B, B), True if texts i and j are the same, so the partner of j is not a negative
+            of i. The diagonal is ignored.
 
     Returns:
-        Loss per anchor (B,), float32.
+        Loss of each anchor (B,), float32.
 
     Source: Gao, Yao, Chen, SimCSE, 2021 (arXiv:2104.08821); Henderson et al., 2017
         (arXiv:1705.00652).
@@ -117,6 +118,6 @@ def in_batch_negatives(
     rest = logits[:, count:]
     loss = ops.logsumexp(ops.concatenate([partners, rest], axis=1), axis=1) - gold
     if symmetric:
-        # `same` is a symmetric relation, so the transposed logits are masked rightly.
+        # `same` is symmetric, so the same mask is right for the transposed logits.
         loss = (loss + ops.logsumexp(partners, axis=0) - gold) / 2
     return loss

@@ -1,9 +1,14 @@
-"""ZLPR, the loss for several labels at once: each label scores above 0, everything else below.
+"""ZLPR, a multi-label loss: labels should score above 0, all other classes below 0.
 
-Unlike one sigmoid per label it balances few labels against many others, and needs no threshold to
-be tuned: what scores above 0 is a label.
+With P the labels of a row, N the other classes, and scores s,
 
-Legend: B batch, C classes, H heads (kinds of spans), T length, n labels.
+    loss = log(1 + sum over i in P of exp(-s_i)) + log(1 + sum over j in N of exp(s_j)).
+
+Each term is a smooth maximum of 0 and the scores, so the loss compares the lowest label with 0 and
+the highest other class with 0. Unlike one sigmoid per class, it balances few labels with many other
+classes, and 0 is the threshold without tuning.
+
+Symbols: B batch, C classes, H heads (kinds of spans), T length, n labels.
 
 Source: https://kexue.fm/archives/7359, with soft labels https://kexue.fm/archives/9064; Su et al.,
 ZLPR: A Novel Loss for Multi-label Classification, 2022 (arXiv:2208.02955).
@@ -11,38 +16,38 @@ ZLPR: A Novel Loss for Multi-label Classification, 2022 (arXiv:2208.02955).
 
 from __future__ import annotations
 
-from typing import Any
-
-import keras
 from keras import ops
 
 from .._labels import check_labels
 from .._scores import is_masked, lowest
 from .._serialization import serializable
+from .._types import Tensor
+from .precision import float32_or_wider
 
 
 @serializable
-def multilabel_categorical_crossentropy(y_true: Any, y_pred: Any) -> Any:
-    """ZLPR of any number of labels per row.
+def multilabel_categorical_crossentropy(y_true: Tensor, y_pred: Tensor) -> Tensor:
+    """Compute ZLPR of labels 0 and 1, or between.
 
-    `log(1 + sum_i t_i exp(-s_i)) + log(1 + sum_i (1 - t_i) exp(s_i))`
+        loss = log(1 + sum over i of t_i exp(-s_i)) + log(1 + sum over i of (1 - t_i) exp(s_i))
 
     Args:
-        y_true: (..., C), t: 1 for a label, 0 for none, or between (soft labels, as of mixup or
-            smoothing); below 0: this score takes no part. Masked scores take none either.
-        y_pred: (..., C), s: scores without activation.
+        y_true: (..., C), t: 1 for a label, 0 for none, or between (soft labels of mixup or
+            smoothing); below 0: ignored. Masked scores are ignored too.
+        y_pred: (..., C), s: logits.
 
     Returns:
-        (...), float32 (float64 of float64): a half cannot hold the sums.
+        (...), float32 or wider.
 
     Raises:
-        ValueError: other shapes.
+        ValueError: labels and scores have different shapes.
     """
-    scores, labels = _wide(y_pred), ops.cast(y_true, _wide(y_pred).dtype)
+    scores = float32_or_wider(y_pred)
+    labels = ops.cast(y_true, scores.dtype)
     if len(labels.shape) != len(scores.shape):
         raise ValueError(
             f"labels {tuple(labels.shape)} must have the shape of the scores "
-            f"{tuple(scores.shape)}; for indices of labels there is "
+            f"{tuple(scores.shape)}; for indices of labels use "
             "sparse_multilabel_categorical_crossentropy."
         )
     counted = ops.logical_and(labels >= 0, ~is_masked(scores))
@@ -51,19 +56,22 @@ def multilabel_categorical_crossentropy(y_true: Any, y_pred: Any) -> Any:
 
 @serializable
 def sparse_multilabel_categorical_crossentropy(
-    y_true: Any, y_pred: Any, mask_zero: bool = False
-) -> Any:
-    """`multilabel_categorical_crossentropy` of labels given by their indices, without (..., n, C).
+    y_true: Tensor, y_pred: Tensor, mask_zero: bool = False
+) -> Tensor:
+    """Compute ZLPR of indices of labels, without a tensor (..., n, C).
 
     Args:
-        y_true: (..., n), integers, each index at most once; below 0: no label (padding).
-        y_pred: (..., C), scores without activation.
-        mask_zero: index 0 is padding too, and class 0 takes no part.
+        y_true: (..., n), integers, each index at most once; below 0: padding.
+        y_pred: (..., C), logits.
+        mask_zero: True if index 0 is padding too, and class 0 is ignored.
 
     Returns:
-        (...), as above.
+        (...), float32 or wider.
+
+    Raises:
+        ValueError: labels and scores have different numbers of axes; an index of C or more.
     """
-    scores, labels = _wide(y_pred), ops.cast(y_true, "int32")
+    scores, labels = float32_or_wider(y_pred), ops.cast(y_true, "int32")
     if len(labels.shape) != len(scores.shape):
         raise ValueError(
             f"indices of labels {tuple(labels.shape)} must have as many axes as the scores "
@@ -75,29 +83,29 @@ def sparse_multilabel_categorical_crossentropy(
     real = labels > 0 if mask_zero else labels >= 0
     chosen = ops.take_along_axis(scores, ops.where(real, labels, 0), axis=1)
     positive = _log_one_plus(-chosen, 1.0, ops.logical_and(real, ~is_masked(chosen)))
-    # The labels' own scores are struck out one by one: subtracting them from the sum over all, as
-    # is usual, leaves nothing but rounding errors once they are large. Padding strikes out the
-    # additional column.
+    # The second sum is over all classes but the labels. The usual way is to subtract the terms of
+    # the labels from the sum over all classes, which leaves only rounding errors once they are
+    # large. So the scores of the labels are masked one by one; padding masks an additional column.
     column = ops.full_like(scores[:, :1], lowest(scores.dtype))
-    struck = ops.reshape(ops.where(real, labels, classes), (-1,))
+    masked = ops.reshape(ops.where(real, labels, classes), (-1,))
     rows = ops.repeat(ops.arange(ops.shape(scores)[0], dtype="int32"), count)
     others = ops.scatter_update(
         ops.concatenate([scores, column], axis=1),
-        ops.stack([rows, struck], axis=1),
-        ops.full_like(ops.cast(struck, scores.dtype), lowest(scores.dtype)),
+        ops.stack([rows, masked], axis=1),
+        ops.full_like(ops.cast(masked, scores.dtype), lowest(scores.dtype)),
     )
     others = others[:, int(mask_zero) :]
     return ops.reshape(positive + _log_one_plus(others, 1.0, ~is_masked(others)), shape)
 
 
 @serializable
-def globalpointer_crossentropy(y_true: Any, y_pred: Any) -> Any:
-    """ZLPR of spans: each head is a multi-label problem over all pairs of tokens.
+def globalpointer_crossentropy(y_true: Tensor, y_pred: Tensor) -> Tensor:
+    """Compute ZLPR of spans: for each head, T^2 classes, the pairs of first and last token.
 
     Args:
-        y_true: (B, H, T, T), 1 where a span of the head starts (row) and ends (column), inclusive;
-            below 0: takes no part.
-        y_pred: (B, H, T, T), scores.
+        y_true: (B, H, T, T), 1 if a span starts at the token of the row and ends with that of the
+            column; below 0: ignored.
+        y_pred: (B, H, T, T), logits.
 
     Returns:
         (B,), the sum over heads.
@@ -111,13 +119,15 @@ def globalpointer_crossentropy(y_true: Any, y_pred: Any) -> Any:
 
 
 @serializable
-def sparse_globalpointer_crossentropy(y_true: Any, y_pred: Any, mask_zero: bool = False) -> Any:
-    """`globalpointer_crossentropy` of spans given by their ends.
+def sparse_globalpointer_crossentropy(
+    y_true: Tensor, y_pred: Tensor, mask_zero: bool = False
+) -> Tensor:
+    """Compute `globalpointer_crossentropy` of spans given by their first and last tokens.
 
     Args:
-        y_true: (B, H, n, 2), first and last token of each span, each span once; below 0: no span.
-        y_pred: (B, H, T, T), scores.
-        mask_zero: (0, 0) is no span either.
+        y_true: (B, H, n, 2), first and last token of each span, each span once; below 0: padding.
+        y_pred: (B, H, T, T), logits.
+        mask_zero: True if (0, 0) is padding too.
 
     Returns:
         (B,), the sum over heads.
@@ -130,20 +140,18 @@ def sparse_globalpointer_crossentropy(y_true: Any, y_pred: Any, mask_zero: bool 
     return ops.sum(sparse_multilabel_categorical_crossentropy(flat, scores, mask_zero), axis=1)
 
 
-def _wide(scores: Any) -> Any:
-    scores = ops.convert_to_tensor(scores)
-    return ops.cast(scores, keras.backend.result_type(scores.dtype, "float32"))
+def _log_one_plus(scores: Tensor, weights: Tensor | float, counted: Tensor) -> Tensor:
+    """Return log(1 + sum of w exp(s)) over the last axis, where `counted` is True and w > 0.
 
-
-def _log_one_plus(scores: Any, weights: Any, counted: Any) -> Any:
-    """`log(1 + sum w exp(s))` along the last axis, over what is counted and has a weight."""
+    With m = max(0, max s) it is m + log(exp(-m) + sum of w exp(s - m)), which cannot overflow.
+    """
     weights = ops.cast(weights, scores.dtype)
     counted = ops.logical_and(counted, weights > 0)
-    # The inner `where` keeps the logarithm, and so its gradient, finite.
+    # The inner `where` keeps the logarithm and its gradient finite.
     terms = scores + ops.log(ops.where(weights > 0, weights, 1))
     terms = ops.where(counted, terms, lowest(scores.dtype))
-    if 0 in tuple(terms.shape):  # Keras takes no maximum of nothing
-        return ops.sum(terms, axis=-1)  # nothing to add: log(1)
+    if 0 in tuple(terms.shape):  # Keras refuses the maximum of an empty axis
+        return ops.sum(terms, axis=-1)  # log(1)
     peak = ops.stop_gradient(ops.maximum(ops.max(terms, axis=-1), 0))
     total = ops.sum(ops.exp(terms - ops.expand_dims(peak, -1)), axis=-1)
     return peak + ops.log(ops.exp(-peak) + total)
