@@ -2,7 +2,7 @@
 
 A batch of B samples padded to length L costs B * L tokens. `choose_buckets` picks the few values of
 L that cost least; `epoch_batches` puts samples of similar length into one batch. Few different L
-matter because TensorFlow and JAX compile a step anew for each shape.
+matter because TensorFlow and JAX compile a step again for each shape.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ class LineFile(Sequence):
     def __init__(self, name: str | os.PathLike, encoding: str = "utf-8", errors: str = "strict"):
         encoding = "utf-8" if _is_utf8(encoding) else encoding
         if os.path.exists(name) and not os.path.isfile(name):  # reading a pipe may never end
-            raise DataFileError.at(name, None, "it is no regular file")
+            raise DataFileError.at(name, None, "it is not a regular file")
         if "\n".encode(encoding) != b"\n":
             raise ValueError(
                 f"Lines of a file in {encoding} cannot be indexed. Convert it to UTF-8."

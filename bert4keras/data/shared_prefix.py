@@ -1,4 +1,4 @@
-"""A text and its candidate continuations in one row: inputs of `application="shared_prefix"`."""
+"""Packing of a text and its candidate continuations, for `application="shared_prefix"`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 class PackedCandidates(NamedTuple):
-    """A row of `pack_candidates`; the first three arrays have shape (T,), the last (K,).
+    """Result of `pack_candidates`; the first three arrays have shape (T,), the last (K,).
 
     `candidate_ids` is 0 on the prefix and 1, 2, ... on the candidates: a model built with
     `application="shared_prefix"` lets each candidate see the prefix and itself, and its position

@@ -196,7 +196,7 @@ def _read_bytes(path: str | os.PathLike) -> bytes:
     path = Path(path)
     try:
         if path.exists() and not path.is_file():
-            raise DataFileError.at(path, None, "it is no regular file")
+            raise DataFileError.at(path, None, "it is not a regular file")
         if opener := _OPENERS.get(path.suffix.lower()):
             with opener(path) as file:
                 raw = file.read(MAX_UNPACKED + 1)  # a small file may unpack to terabytes

@@ -17,7 +17,7 @@ FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 
 @dataclass(frozen=True)
 class AddedToken:
-    """An added token, with the flags of Hugging Face's `tokenizers`.
+    """Added token with the flags of Hugging Face's `tokenizers`.
 
     Attributes:
         content: the token.
@@ -56,7 +56,7 @@ class AddedToken:
 
     @property
     def flags(self) -> dict[str, bool]:
-        """The flags by name."""
+        """Flags by name."""
         return {name: getattr(self, name) for name in FLAGS}
 
 

@@ -9,7 +9,7 @@ from .errors import TokenizerError
 from .spans import Span, check_texts, find_words
 from .warn_once import WarnOnce
 
-# Ids of one text, and the character offsets of each; empty offsets if nobody asked for them.
+# Ids of one text, and the character offsets of each; empty offsets if not requested.
 Encoding = tuple[list[int], list[Span]]
 
 
@@ -80,7 +80,7 @@ class TokenizerCore:
         return text
 
     def _tokenize_one(self, text: str, special: bool = False) -> Encoding:
-        """As `_tokenize`, cached for the last text: `rematch` usually follows `tokenize`."""
+        """Tokenize one text; the last result is cached, because `rematch` follows `tokenize`."""
         if self._last[0] != (text, special) or not isinstance(text, str):
             encodings = self._tokenize(check_texts([text]), offsets=True, special=special)[0]
             self._last = (text, special), encodings

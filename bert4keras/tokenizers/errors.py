@@ -14,7 +14,7 @@ class TokenizerError(ValueError):
 
 
 class TokenizerNotFoundError(TokenizerError, FileNotFoundError):
-    """A directory without the files of a tokenizer, or a file that does not exist."""
+    """Missing file, or a directory without the files of a tokenizer."""
 
 
 class TokenizerFilesWarning(UserWarning):

@@ -1,4 +1,4 @@
-"""The special tokens of a tokenizer: their names, and their ids in two spellings."""
+"""Special tokens of a tokenizer: names and ids."""
 
 from __future__ import annotations
 
