@@ -1,4 +1,4 @@
-"""Scores that no answer can be read from are refused wherever something is decoded."""
+"""Check that scores are numbers before answers are decoded from them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import numpy as np
 
 
 def as_scores(scores: Any, what: str = "scores", row: int | None = None) -> np.ndarray:
-    """Scores as a float64 array. NaN and +infinity, with which no comparison means anything, raise.
+    """Return scores as a float64 array; raise for NaN and +infinity.
 
     Args:
-        scores: numbers of any shape; -infinity says that something is impossible.
-        what: names them in the message.
-        row: where they stand in a batch, for the message.
+        scores: numbers of any shape; -infinity means impossible.
+        what: name of the scores in the message.
+        row: index of the scores in a batch, for the message.
 
     Raises:
-        ValueError: NaN or +infinity, with the first place.
+        ValueError: NaN or +infinity; the message names the first index.
     """
     scores = np.asarray(scores).astype("float64", copy=False)
     if not (scores < np.inf).all():
@@ -25,7 +25,7 @@ def as_scores(scores: Any, what: str = "scores", row: int | None = None) -> np.n
 
 
 def not_finite(scores: np.ndarray, what: str, row: int | None = None) -> ValueError:
-    """The error of `as_scores` for scores that contain NaN or +infinity."""
+    """Return the error of `as_scores` for scores that contain NaN or +infinity."""
     place = tuple(int(i) for i in np.argwhere(~(scores < np.inf))[0])
     where = list(place if row is None else (row, *place))
     value = "NaN" if np.isnan(scores[place]) else "infinity"

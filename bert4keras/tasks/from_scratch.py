@@ -1,4 +1,4 @@
-"""A small encoder with random weights, for data without a pretrained model or for a first try."""
+"""A small encoder with random weights, for data without a pretrained model or a first try."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def from_scratch(
     min_count: int = 2,
     **options: Any,
 ) -> tuple[Backbone, Tokenizer]:
-    """Build a small encoder of characters whose vocabulary are those of the given texts.
+    """Build a small encoder of characters, whose vocabulary comes from the given texts.
 
-    Its positions are relative (NEZHA): a small model soon learns to look at neighbours.
+    Its positions are relative (NEZHA), with which a small model soon learns to use neighbours.
 
     Args:
-        texts: what it will be trained on.
+        texts: texts that it will be trained on.
         hidden_size, num_hidden_layers, num_attention_heads: sizes of the encoder.
-        maxlen: the longest input, in tokens.
-        min_count: rarer characters become `[UNK]`, so that its vector is trained too.
+        maxlen: largest number of tokens of an input.
+        min_count: rarer characters become `[UNK]`, so that the vector of `[UNK]` is trained too.
         **options: of `build_transformer_model`.
 
     Returns:
@@ -45,7 +45,7 @@ def from_scratch(
         raise ValueError(f"no character of the texts occurs {min_count} times.")
     inside = [f"##{char}" for char in used if not is_cjk(char)]  # within a word, as in WordPiece
     tokenizer = Tokenizer([*_SPECIAL, *used, *inside], do_lower_case=True)
-    config = {  # what else there is to say is the family's
+    config = {  # the other options are the family's defaults
         "vocab_size": tokenizer.vocab_size,
         "hidden_size": hidden_size,
         "num_hidden_layers": num_hidden_layers,

@@ -1,7 +1,7 @@
-"""Heads of fine-tuned checkpoints, as the classes of transformers have them, both ways.
+"""Heads of fine-tuned checkpoints of transformers: build, read and write them.
 
-A head is data: which vectors it reads, the layers on them, and the names of its tensors. The same
-entry builds a new head for training, reads one from a checkpoint, and writes it back, so a model
+A head is data: the vectors that it reads, the layers on them, and the names of its tensors. One
+entry serves to build a new head, to read one from a checkpoint and to write it back, so a model
 trained here opens in transformers.
 
 Source: the modeling files of transformers, for each family named below.
@@ -36,16 +36,16 @@ KINDS = {
 
 @dataclasses.dataclass(frozen=True)
 class Head:
-    """Layers from an encoder's vectors to scores, and the tensors they are stored in.
+    """Layers from an encoder's vectors to scores, and the names of their tensors.
 
     Attributes:
         output: prefix of the tensors of the last dense layer.
-        pooling: what the head reads: "pooler" (the encoder's own, of the first token), "first",
+        pooling: vectors that the head reads: "pooler" (the encoder's pooled first token), "first",
             "last", "mean", or "tokens" (every token).
-        dense: prefix of the tensors of a dense layer before the last one; None: there is none.
-        activation: of that layer; a name, or a key of the config after a colon.
-        norm: prefix of the tensors of a norm after it.
-        dense_bias, output_bias: whether these layers have a bias; a config key after a colon.
+        dense: prefix of the tensors of a dense layer before the last one; None: no such layer.
+        activation: activation of that layer: a name, or ":" and a config key.
+        norm: prefix of the tensors of a norm after that layer; None: no norm.
+        dense_bias, output_bias: True if the layer has a bias; or ":" and a config key.
     """
 
     output: str
@@ -57,7 +57,7 @@ class Head:
     output_bias: bool = True
 
     def rows(self) -> tuple[WeightMap, ...]:
-        """Rows of the table from our weights to tensors."""
+        """Return the rows of the weight table for this head."""
         rows = _dense_rows("Classifier", self.output)
         if self.dense:
             rows += _dense_rows("Classifier-Dense", self.dense)
@@ -84,7 +84,7 @@ _MODERN = Head(
     dense_bias=":classifier_bias",
 )
 
-# Head of texts by family (`model_type`).
+# Head for whole texts by family (`model_type`).
 _SEQUENCE = {
     "bert": _POOLED,
     "albert": _POOLED,
@@ -105,7 +105,7 @@ HEADS: dict[str, Mapping[str, Head]] = {
     "token": _TOKEN,
     "question": _QUESTION,
 }
-# How transformers spells a family in the names of its classes.
+# Spelling of a family in the class names of transformers, where it is not the capitalized name.
 CLASSES = {
     "roberta": "Roberta",
     "xlm-roberta": "XLMRoberta",
@@ -117,7 +117,7 @@ CLASSES = {
     "openai-gpt": "OpenAIGPT",
     "gpt": "OpenAIGPT",
 }
-# What a key of the config means where the config does not have it.
+# Values of config keys that a config may leave out.
 _DEFAULTS = {
     "pooler_hidden_act": "gelu",
     "classifier_pooling": "cls",
@@ -128,14 +128,14 @@ _POOLINGS = {"cls": "first", "mean": "mean"}
 
 
 def head_of(family: str, kind: str) -> Head:
-    """The head of a kind that a family has in transformers.
+    """Return the head of a family for a kind of task, as transformers has it.
 
     Args:
         family: `model_type` of the encoder's config.
         kind: "sequence", "token" or "question".
 
     Raises:
-        TaskError: transformers has no such class.
+        TaskError: transformers has no such head for the family.
     """
     known = {get_family(name).transformer: head for name, head in HEADS[kind].items()}
     head = known.get(get_family(family).transformer)
@@ -148,7 +148,7 @@ def head_of(family: str, kind: str) -> Head:
 
 
 def _new_head(family: str, kind: str) -> Head:
-    """The head that a new model of a family gets: the one of transformers, or a plain one."""
+    """Return the head for a new model of a family: that of transformers, or a plain one."""
     try:
         return head_of(family, kind)
     except TaskError:
@@ -159,13 +159,13 @@ def attach(bert: Backbone, head: Head, width: int, dropout: float = 0.1) -> kera
     """Put a head on an encoder.
 
     Args:
-        bert: the encoder, built with `with_pool` if the head reads the pooler.
-        head: its layers.
+        bert: the encoder, built `with_pool` if the head reads the pooler.
+        head: the head.
         width: number of scores, C.
         dropout: rate before each dense layer.
 
     Returns:
-        A model whose output are scores without activation, float32, (B, C) or (B, T, C).
+        A model whose outputs are scores without activation, float32, (B, C) or (B, T, C).
     """
     values = {**_DEFAULTS, **bert.config.extra, **dataclasses.asdict(bert.config)}
 
@@ -198,7 +198,7 @@ def attach(bert: Backbone, head: Head, width: int, dropout: float = 0.1) -> kera
 
 
 def pool(bert: Backbone, pooling: str) -> Any:
-    """The vectors that a head reads: (B, D), or (B, T, D) for every token."""
+    """Return the vectors that a head reads: (B, D), or (B, T, D) for every token."""
     if pooling in ("pooler", "tokens"):  # the pooler is the output of a model built with it
         return bert.output
     layers: dict[str, type[keras.layers.Layer]] = {
@@ -210,9 +210,9 @@ def pool(bert: Backbone, pooling: str) -> Any:
 
 
 def _tables_with(family: str, head: Head) -> tuple[WeightTable, ...]:
-    """The tables of a family in Hugging Face layout, with the head's rows.
+    """Return the tables of a family in Hugging Face layout with the rows of a head added.
 
-    The language-model head of pretraining goes: for some families it has the same tensor names.
+    Rows of the pretraining heads with the same tensor names are left out.
     """
     tensors = {row.tensor for row in head.rows()}
     return tuple(
@@ -234,18 +234,18 @@ def build_with_head(
     tokenizer: TokenizerBase | None,
     options: Mapping[str, Any],
 ) -> tuple[TokenizerBase, keras.Model]:
-    """A pretrained encoder with a new head of its family.
+    """Build a pretrained encoder with a new head of its family.
 
     Args:
         checkpoint: directory, `hf://org/name`, or a `Backbone`.
         kind: "sequence", "token" or "question".
         width: number of scores, C.
         dropout: rate before each dense layer.
-        tokenizer: needed with a `Backbone`; else in place of the checkpoint's own.
+        tokenizer: required with a `Backbone`; otherwise it replaces the checkpoint's own.
         options: of `build_transformer_model`.
 
     Raises:
-        TaskError: a `Backbone` without a tokenizer, or one with a head of its own.
+        TaskError: a `Backbone` is given without a tokenizer.
     """
     if isinstance(checkpoint, Backbone):
         if tokenizer is None:
@@ -266,7 +266,7 @@ def build_with_head(
 def load_with_head(
     directory: str | Path, kind: str, options: Mapping[str, Any] | None = None
 ) -> tuple[TokenizerBase, keras.Model, dict[str, Any]]:
-    """A fine-tuned checkpoint of transformers: tokenizer, model and config.
+    """Load a fine-tuned checkpoint of transformers: tokenizer, model and config.
 
     Args:
         directory: a directory or `hf://org/name`.
@@ -274,8 +274,8 @@ def load_with_head(
         options: of `build_transformer_model`.
 
     Raises:
-        TaskError: another kind of model.
-        CheckpointError: weights that are missing or do not fit.
+        TaskError: the checkpoint has another kind of head.
+        CheckpointError: weights are missing or do not fit.
     """
     directory = locate(directory)
     config = read_config(directory)
@@ -287,7 +287,7 @@ def load_with_head(
 def model_with_head(
     directory: Path, config: Mapping[str, Any], kind: str, options: Mapping[str, Any]
 ) -> keras.Model:
-    """The model of a fine-tuned checkpoint, with its weights."""
+    """Build the model of a fine-tuned checkpoint and load its weights."""
     head = head_of(config.get("model_type", "bert"), kind)
     labels = check_labels(config)
     width = 2 if kind == "question" else len(labels) if labels else config.get("num_labels", 2)
@@ -302,12 +302,12 @@ def model_with_head(
 def save_with_head(
     model: keras.Model, kind: str, config: Mapping[str, Any], directory: str | Path
 ) -> list[Path]:
-    """Write a model that `attach` made in the layout of transformers; see `checkpoints.save`.
+    """Write a model of `attach` in the layout of transformers; see `checkpoints.save`.
 
     Args:
         model: the model.
         kind: "sequence", "token" or "question".
-        config: of the encoder, with the keys of the head such as `id2label`, in transformers' keys.
+        config: config of the encoder, in transformers' keys, and of the head, such as `id2label`.
         directory: destination.
     """
     family = config.get("model_type", "bert")
@@ -319,15 +319,15 @@ def save_with_head(
 
 
 def architecture(family: str, kind: str) -> str:
-    """Name of the class in transformers."""
+    """Return the class name in transformers."""
     return CLASSES.get(family, family.capitalize()) + KINDS[kind]
 
 
 def check_labels(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """`id2label` of a config: names by "0", "1", ... without a gap; None if there is none.
+    """Return `id2label` of a config, label names by "0", "1", ...; None if there is none.
 
     Raises:
-        TaskError: it is something else.
+        TaskError: it does not name the labels 0, 1, ... without a gap.
     """
     labels = config.get("id2label")
     if not labels:
@@ -342,10 +342,10 @@ def check_labels(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def check_architecture(directory: Path, config: Mapping[str, Any], kind: str) -> None:
-    """Refuse a checkpoint whose head is of another kind."""
+    """Raise if the head of a checkpoint is of another kind."""
     named = config.get("architectures") or []
     if not any(name.endswith(KINDS[kind]) for name in named):
         raise TaskError(
             f"{directory} holds {', '.join(named) or 'a model without architectures'}, not a model "
-            f"{KINDS[kind]}. Its encoder alone is loaded by build_transformer_model."
+            f"{KINDS[kind]}. build_transformer_model loads only its encoder."
         )

@@ -1,4 +1,4 @@
-"""A labelled stretch of a text."""
+"""Labelled spans of a text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class LabelledSpan(NamedTuple):
-    """Items, or characters, from `start` up to and without `end`, and what they are."""
+    """Span of items or characters [start, end) with a label."""
 
     start: int
     end: int

@@ -1,4 +1,4 @@
-"""Pooling that only tasks need."""
+"""Pooling layers for tasks only."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from .._serialization import serializable
 class LastToken(keras.layers.Layer):
     """The vector of the last token that is no padding: (B, T, D) to (B, D).
 
-    For causal encoders, whose last token is the only one that has seen the whole text. Padding is
-    known by the Keras mask of the input; without one, the last position is taken.
+    For causal encoders, in which only the last token sees the whole text. The Keras mask of the
+    input tells padding; without a mask the last position is taken.
     """
 
     supports_masking = True

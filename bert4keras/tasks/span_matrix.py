@@ -1,7 +1,7 @@
-"""Spans of text out of score matrices over pairs of tokens (GlobalPointer), and back.
+"""Conversion between spans and score matrices over pairs of tokens (GlobalPointer).
 
-A pair is (head, row, column); of a span, row is its first token and column its last one, both
-included. A span, of tokens or of characters, is (start, end, label), the end excluded.
+A pair is (head, row, column): row is the first token of a span, column its last one, included. A
+span of tokens or characters is (start, end, label), end excluded.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ def decode_spans(
     threshold: float = 0.0,
     nested: bool = True,
 ) -> list[list[LabelledSpan]]:
-    """The spans that score above a threshold.
+    """Return the spans that score above a threshold.
 
     Args:
         scores: (B, H, T, T), first tokens in rows, last tokens in columns.
-        offsets: per text (start, end) of its tokens in characters, (0, 0) for special tokens,
-            with which no span begins or ends; None: spans are of tokens.
-        labels: H names; None: the number of the head.
-        threshold: of the score; ZLPR trains for 0.
-        nested: False leaves out what overlaps a span of a higher score.
+        offsets: for each text (start, end) of its tokens in characters; (0, 0) for special tokens,
+            at which no span begins or ends. None: spans are of tokens.
+        labels: H names; None: the index of the head.
+        threshold: lower bound of the score; ZLPR trains for 0.
+        nested: False leaves out spans that overlap one of a higher score.
 
     Returns:
-        Per text its spans (start, end, label), sorted.
+        For each text its spans (start, end, label), sorted.
 
     Raises:
-        ValueError: another shape, another number of texts or labels, or more tokens than scores.
+        ValueError: scores have another shape, or texts, labels or tokens do not fit them.
     """
     scores = checked(scores, offsets, labels)
     results = []
@@ -56,7 +56,7 @@ def decode_spans(
 def checked(
     scores: Any, offsets: Sequence[Offsets] | None, labels: Sequence[str] | None
 ) -> np.ndarray:
-    """Scores (B, H, T, T) as an array, once offsets and labels are found to fit them."""
+    """Return scores (B, H, T, T) as an array; raise if offsets or labels do not fit them."""
     scores = np.asarray(scores)
     if scores.ndim != 4 or scores.shape[2] != scores.shape[3]:
         raise ValueError(f"scores must be (B, H, T, T), not {scores.shape}.")
@@ -69,7 +69,7 @@ def checked(
 
 
 def check_offsets(offsets: Sequence[Offsets] | None, texts: int, length: int) -> None:
-    """Refuse offsets that cannot be those of the texts that were scored."""
+    """Raise if offsets cannot belong to the texts that were scored."""
     if offsets is None:
         return
     if len(offsets) != texts:
@@ -83,9 +83,9 @@ def check_offsets(offsets: Sequence[Offsets] | None, texts: int, length: int) ->
 
 
 def span(first: int, last: int, offsets: Offsets | None) -> tuple[int, int] | None:
-    """Start and end of tokens `first` to `last`, in characters if there are offsets.
+    """Return start and end of tokens `first` to `last`, in characters if there are offsets.
 
-    None if the last token is before the first, or one of them special or padding.
+    None if the last token is before the first, or if either is special or padding.
     """
     if first > last:
         return None
@@ -98,7 +98,7 @@ def span(first: int, last: int, offsets: Offsets | None) -> tuple[int, int] | No
 
 
 def apart(found: Iterable[tuple[float, LabelledSpan]]) -> list[LabelledSpan]:
-    """Of spans with scores, those that no better one overlaps."""
+    """Return the spans that no span of a higher score overlaps, from pairs (score, span)."""
     kept: list[LabelledSpan] = []
     for _, new in sorted(found, key=lambda item: (-item[0], item[1])):
         if all(new.end <= old.start or old.end <= new.start for old in kept):
@@ -109,10 +109,10 @@ def apart(found: Iterable[tuple[float, LabelledSpan]]) -> list[LabelledSpan]:
 def span_pairs(
     spans: Iterable[tuple[int, int, str]], labels: Sequence[str]
 ) -> list[tuple[int, int, int]]:
-    """Pairs of token spans, such as those of `tasks.alignment.align_entities`.
+    """Convert token spans, such as those of `align_entities`, to pairs.
 
     Raises:
-        ValueError: a label that is not among `labels`.
+        ValueError: a label is not among `labels`.
     """
     number = {label: head for head, label in enumerate(labels)}
     spans = list(spans)
@@ -122,7 +122,7 @@ def span_pairs(
 
 
 def dense_pairs(pairs: Iterable[tuple[int, int, int]], heads: int, length: int) -> np.ndarray:
-    """Labels (H, T, T), int32, 1 at the pairs (head, row, column): for `GlobalPointer.loss`."""
+    """Return labels (H, T, T) for `GlobalPointer.loss`: int32, 1 at the pairs."""
     labels = np.zeros((heads, length, length), "int32")
     for head, row, column in pairs:
         labels[head, row, column] = 1
@@ -132,16 +132,16 @@ def dense_pairs(pairs: Iterable[tuple[int, int, int]], heads: int, length: int) 
 def sparse_pairs(
     pairs: Iterable[tuple[int, int, int]], heads: int, size: int | None = None
 ) -> np.ndarray:
-    """Labels (H, n, 2), int32, of pairs (head, row, column): for `GlobalPointer.sparse_loss`.
+    """Return labels (H, n, 2) for `GlobalPointer.sparse_loss`: int32, row and column of pairs.
 
     Args:
-        size: n; by default the largest number of pairs of a head, at least 1.
+        size: n; None: the largest number of pairs of a head, at least 1.
 
     Returns:
         Rows and columns, padded with -1.
 
     Raises:
-        ValueError: a head has more than `size` pairs, or there is no such head.
+        ValueError: a head has more than `size` pairs, or a pair names no head.
     """
     lists: list[list[tuple[int, int]]] = [[] for _ in range(heads)]
     for head, row, column in sorted(set(pairs)):

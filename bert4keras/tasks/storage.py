@@ -1,8 +1,8 @@
 """A task as one directory: `task.json`, the model, the tokenizer's files and a model card.
 
-The directory is written beside its place and renamed, so a reader sees the old one or the new one,
-whole. Loading runs no code from it: the class is one that is registered, Keras reads the model in
-safe mode, and every file has a fixed name inside the directory.
+The directory is written beside its destination and renamed, so a reader sees either the old or the
+new one as a whole. Loading runs no code from it: the class must be registered, Keras reads the
+model in safe mode, and every file has a fixed name inside the directory.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def save_task(task: Task, directory: str | Path, card: str | None = None) -> Non
         text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     except (TypeError, ValueError) as error:
         raise TaskError(
-            f"the options of {type(task).__name__} are no JSON values: {error}."
+            f"the options of {type(task).__name__} are no JSON values: {error}. Let get_config() "
+            "return plain values."
         ) from None
     with atomic_directory(directory) as staging:
         task.tokenizer.save(staging)
@@ -60,13 +61,14 @@ def load_task(directory: str | Path, cls: type[Task] | None = None) -> Task:
     """Load a task from a directory or from the hub.
 
     Args:
-        directory: what `Task.save` wrote; a fine-tuned checkpoint of transformers whose head a task
-            knows; a directory of sentence-transformers; `hf://org/name` of any of these; or a name
-            of `checkpoints.PRESETS`.
-        cls: class that reads a checkpoint of the hub; None: the one that fits it best.
+        directory: a directory of `Task.save`; a fine-tuned checkpoint of transformers whose head a
+            task reads; a directory of sentence-transformers; `hf://org/name` of any of these; or a
+            name of `checkpoints.PRESETS`.
+        cls: class that reads a checkpoint of the hub; None: the class that fits it best.
 
     Raises:
-        TaskError: neither; a task that is not registered; a newer format; options that do not fit.
+        TaskError: the directory is none of these, its task is not registered, its format is newer
+            than this version, or its options do not fit the class.
     """
     if not is_address(directory):
         recover_directory(Path(directory))
@@ -98,7 +100,7 @@ def load_task(directory: str | Path, cls: type[Task] | None = None) -> Task:
 
 
 def _read_task_file(directory: Path) -> dict[str, Any]:
-    """The content of task.json, checked.
+    """Read task.json and check it.
 
     Raises:
         TaskError: naming file, key and value.
@@ -132,7 +134,7 @@ def _read_task_file(directory: Path) -> dict[str, Any]:
 
 
 def _class_of(directory: Path) -> type[Task]:
-    """The task of a fine-tuned checkpoint, by what its config and its files say."""
+    """Return the class of task that fits a fine-tuned checkpoint best, by its config and files."""
     path = model_directory(directory) / "config.json"
     config = read_json(path, TaskError) if path.is_file() else {}
     fits = {cls: cls.reads(directory, config) for cls in TASKS.values()}
@@ -145,12 +147,12 @@ def _class_of(directory: Path) -> type[Task]:
     raise TaskError(
         f"{directory} holds {named or 'a model of no named class'}. Tasks are loaded from "
         f"{', '.join(dict.fromkeys(known))}, and from directories of sentence-transformers. The "
-        "encoder alone: build_transformer_model(directory)."
+        "encoder only: build_transformer_model(directory)."
     )
 
 
 def _model_card(task: Task) -> str:
-    """A README.md for a saved task: what it is and how to call it."""
+    """Write the README.md of a saved task: its class, its use and its options."""
     name = type(task).__name__
     options = "\n".join(
         f"- {key}: {json.dumps(value, ensure_ascii=False)}"

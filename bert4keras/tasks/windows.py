@@ -1,4 +1,4 @@
-"""Texts that are longer than the model reads at once: overlapping windows over all of them."""
+"""Overlapping windows over texts that are longer than the model's maximum length."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Offsets = list[tuple[int, int]]
 def sliding_windows(length: int, size: int, stride: int) -> list[tuple[int, int]]:
     """Cut a sequence into windows that overlap by at least `size - stride`.
 
-    A run of at most `size - stride + 1` items lies whole in one of them. The last window is moved
-    back rather than cut short, so that each is as long as it can be.
+    Any run of at most `size - stride + 1` items lies entirely in one window. The last window is
+    moved back instead of shortened, so that all have the same size.
 
     Args:
-        length: items of the sequence.
-        size: items of a window.
-        stride: distance of two windows, from 1 to `size`.
+        length: number of items of the sequence.
+        size: number of items of a window.
+        stride: distance between the starts of two windows, from 1 to `size`.
 
     Returns:
         (start, end) of each window, in order; one empty window for an empty sequence.
@@ -38,13 +38,13 @@ def sliding_windows(length: int, size: int, stride: int) -> list[tuple[int, int]
 
 
 def max_context_window(windows: Sequence[tuple[int, int]], length: int) -> np.ndarray:
-    """Find for each item the window in which it has most context on its poorer side.
+    """Find for each item the window in which the smaller of its two contexts is largest.
 
-    Of equals it is the longer window, then the first.
+    Among equal ones the longer window is taken, then the first.
 
     Args:
         windows: (start, end) of each.
-        length: items of the sequence.
+        length: number of items of the sequence.
 
     Returns:
         int (length,), indices into `windows`.
@@ -54,7 +54,7 @@ def max_context_window(windows: Sequence[tuple[int, int]], length: int) -> np.nd
     found, most = np.zeros(length, "int64"), np.full(length, -1.0)
     for number, (start, end) in enumerate(windows):
         places = np.arange(start, end)
-        # The hundredth of BERT's reference (run_squad.py) decides between equals.
+        # As in run_squad.py, a hundredth of the window's size decides between equal contexts.
         context = np.minimum(places - start, end - 1 - places) + 0.01 * (end - start)
         better = context > most[start:end]
         found[start:end][better] = number
@@ -64,14 +64,14 @@ def max_context_window(windows: Sequence[tuple[int, int]], length: int) -> np.nd
 
 @dataclasses.dataclass(frozen=True)
 class TextWindow:
-    """Some tokens of a text (or of a pair), framed by the tokenizer's special tokens.
+    """Window over the tokens of a text or a pair, with the tokenizer's special tokens.
 
     Attributes:
         token_ids, segment_ids: T ints each.
         offsets: (start, end) of each token in characters of the text that is cut into windows;
             (0, 0) for special tokens and tokens of the other text.
-        begin, end: tokens of that text stand at positions [begin, end).
-        first: number of the first of them among all tokens of that text.
+        begin, end: range of positions of that text's tokens, end excluded.
+        first: index of the first of these tokens among all tokens of that text.
     """
 
     token_ids: list[int]
@@ -90,18 +90,18 @@ def text_windows(
     overlap: float = 0.25,
     special: bool = False,
 ) -> list[TextWindow]:
-    """Encode a text or a pair in as many windows as it needs; nothing is left out.
+    """Encode a whole text or pair in as many windows as it needs.
 
     Args:
         tokenizer: the tokenizer.
-        first, second: a text, or a pair. The longer one of a pair is cut into windows, and each
-            window holds the other one whole.
-        maxlen: tokens of a window, special tokens included.
+        first, second: a text, or a pair. The longer text of a pair is cut into windows; each window
+            contains the whole other text.
+        maxlen: largest number of tokens of a window, special tokens included.
         overlap: share of a window that the next one repeats.
-        special: whether special tokens written in a text ("[MASK]") become special tokens.
+        special: True if "[MASK]" and the like, written in a text, become special tokens.
 
     Returns:
-        One window for what fits into `maxlen`, else more, in the order of the text.
+        The windows in the order of the text; one if everything fits into `maxlen`.
 
     Raises:
         ValueError: the shorter text of a pair leaves no room for the longer one.
@@ -131,7 +131,7 @@ def text_windows(
 
 
 def bare_tokens(tokenizer: TokenizerBase, text: str) -> tuple[list[int], Offsets]:
-    """Ids and offsets of a text without special tokens around it."""
+    """Return ids and offsets of a text without special tokens around it."""
     frame = tokenizer.encode("")[0]
     head = int(tokenizer.pattern.startswith("S") and tokenizer.token_start is not None)
     return _inner(tokenizer, text, head, len(frame) - head, special=False)
@@ -140,7 +140,7 @@ def bare_tokens(tokenizer: TokenizerBase, text: str) -> tuple[list[int], Offsets
 def _inner(
     tokenizer: TokenizerBase, text: str, head: int, tail: int, special: bool
 ) -> tuple[list[int], Offsets]:
-    """Ids and offsets of a text without special tokens around it."""
+    """Return ids and offsets of a text without special tokens around it."""
     ids, _, offsets = tokenizer.encode_batch([text], return_offsets=True, special=special)
     own = slice(head, len(ids[0]) - tail)
     return ids[0][own], offsets[0][own]

@@ -1,4 +1,4 @@
-"""Words of a text, as its metrics compare them, and exact match."""
+"""Words and n-grams of texts for metrics, and exact match."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Tokenize = Callable[[str], Iterable]
 
 
 def words(text: str) -> list[str]:
-    """Words between spaces; a Chinese character or a punctuation mark is a word of its own.
+    """Split a text at spaces; each Chinese character or punctuation mark is one word.
 
     >>> words("BERT很好, isn't it?")
     ['BERT', '很', '好', ',', 'isn', "'", 't', 'it', '?']
@@ -23,7 +23,7 @@ def words(text: str) -> list[str]:
 
 
 def tokens_of(text: Text, tokenize: Tokenize) -> list:
-    """The tokens of a string; anything else is a sequence of tokens already."""
+    """Return the tokens of a text; any other sequence already consists of tokens."""
     return list(tokenize(text) if isinstance(text, str) else text)
 
 
@@ -35,10 +35,10 @@ def ngrams(tokens: Sequence, n: int) -> Counter:
 def paired(
     predictions: Sequence[Text], references: Sequence, multi_reference: bool
 ) -> list[tuple[Text, list[Text]]]:
-    """Each prediction with a list of its references.
+    """Pair each prediction with a list of its references.
 
     Raises:
-        ValueError: nothing to compare, or what cannot be paired.
+        ValueError: there are no predictions, or they cannot be paired with the references.
     """
     for name, value in (("predictions", predictions), ("references", references)):
         if isinstance(value, str):
@@ -66,13 +66,13 @@ def exact_match(
     normalize: Callable[[Any], Any] | None = None,
     multi_reference: bool = False,
 ) -> float:
-    """Share of predictions that equal a reference.
+    """Return the share of predictions that equal a reference.
 
     Args:
         predictions: N strings or token sequences (lists and arrays of equal tokens are equal).
-        references: one for each, or with `multi_reference` a list of them for each.
-        normalize: applied to both sides first, such as `str.lower`.
-        multi_reference: one of several references is enough.
+        references: one for each prediction; with `multi_reference` a list for each.
+        normalize: function applied to both sides first, such as `str.lower`.
+        multi_reference: True if a prediction has several references, one of which must match.
 
     Returns:
         Between 0 and 1.

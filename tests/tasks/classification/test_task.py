@@ -269,7 +269,7 @@ def test_other_directories(tmp_path, fixtures, classifier):
         tasks.load(tmp_path / "absent")
     with pytest.raises(TaskError, match=r"has neither task\.json"):
         tasks.load(tmp_path)
-    with pytest.raises(TaskError, match="The encoder alone: build_transformer_model"):
+    with pytest.raises(TaskError, match="The encoder only: build_transformer_model"):
         tasks.load(fixtures / "bert_bare")
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(TaskError, match="exists and holds no task; it is not replaced"):
