@@ -123,6 +123,7 @@ class OneBlock(Transformer):
     """Base of models whose blocks share their layers, which have the same name at every depth."""
 
     config_class = ALBERTConfig
+    config: ALBERTConfig
 
     def layer_name(self, index, part):
         return f"Transformer-{part}"
@@ -144,6 +145,7 @@ class ALBERTUnshared(Transformer):
     """
 
     config_class = ALBERTUnsharedConfig
+    config: ALBERTUnsharedConfig
 
 
 @register_model("albert_zh", tables=CHINESE_TABLES)

@@ -185,6 +185,7 @@ class DeBERTa(Transformer):
     """
 
     config_class = DeBERTaConfig
+    config: DeBERTaConfig
     attention_layer = DisentangledAttention
 
     @property

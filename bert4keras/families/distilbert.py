@@ -86,3 +86,4 @@ class DistilBERT(Transformer):
     """
 
     config_class = DistilBERTConfig
+    config: DistilBERTConfig

@@ -104,6 +104,7 @@ class ELECTRA(Transformer):
     """
 
     config_class = ELECTRAConfig
+    config: ELECTRAConfig
 
     def apply_discriminator(self, x):
         config = self.config
@@ -117,3 +118,4 @@ class ELECTRAGenerator(ELECTRA):
     """The generator. Only the names in Google's checkpoints differ from the discriminator's."""
 
     config_class = ELECTRAGeneratorConfig
+    config: ELECTRAGeneratorConfig

@@ -54,6 +54,7 @@ class ERNIE(Transformer):
     """
 
     config_class = ERNIEConfig
+    config: ERNIEConfig
 
     def get_inputs(self):
         inputs = super().get_inputs()

@@ -58,6 +58,7 @@ class GAUAlpha(RoFormerV2):
     """
 
     config_class = GAUConfig
+    config: GAUConfig
     attention_layer = GatedAttentionUnit
     attention_name = "GatedAttentionUnit"
     feed_forward_layer = None

@@ -200,6 +200,7 @@ class GPT(Transformer):
     """
 
     config_class = OpenAIConfig
+    config: OpenAIConfig
     native_application = "lm"
 
     def norm_embeddings(self, x, context):
@@ -217,6 +218,7 @@ class GPT2(GPT):
     """
 
     config_class = GPTConfig
+    config: GPTConfig
     residual_layout = staticmethod(pre_norm)
 
     def apply_main_layers(self, x, context):
@@ -241,6 +243,7 @@ class GPT2ML(GPT):
     """
 
     config_class = GPTConfig
+    config: GPTConfig
     residual_layout = staticmethod(gpt2_ml_layout)
 
     def norm_embeddings(self, x, context):

@@ -230,6 +230,7 @@ class ModernBERT(Transformer):
     """
 
     config_class = ModernBERTConfig
+    config: ModernBERTConfig
     residual_layout = staticmethod(modernbert_layout)
     use_bias = False
 

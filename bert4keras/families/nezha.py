@@ -38,6 +38,7 @@ class NEZHA(Transformer):
     """
 
     config_class = NEZHAConfig
+    config: NEZHAConfig
     position = Position()
     attention_layer = RelativeAttention
 

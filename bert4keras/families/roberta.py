@@ -87,4 +87,5 @@ class RoBERTa(Transformer):
     """
 
     config_class = RoBERTaConfig
+    config: RoBERTaConfig
     position = LearnedFromPadding()

@@ -80,6 +80,7 @@ class RoFormer(Transformer):
     """
 
     config_class = RoFormerConfig
+    config: RoFormerConfig
     position = Rotary()
 
 
@@ -105,6 +106,7 @@ class RoFormerV2(RoFormer):
     """
 
     config_class = RoFormerV2Config
+    config: RoFormerV2Config
     use_bias = False
     norm_layer = UnscaledRMSNormalization
 

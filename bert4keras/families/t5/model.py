@@ -37,6 +37,7 @@ class T5Stack(Transformer):
     """
 
     config_class = T5Config
+    config: T5Config
     side: ClassVar[str]
     residual_layout = staticmethod(pre_norm)
     use_bias = False
@@ -208,6 +209,7 @@ class T511Encoder(T5Encoder):
     """The encoder of T5.1.1 or mT5 without the decoder."""
 
     config_class = T511Config
+    config: T511Config
 
 
 @register_model("mt5_decoder", "mt5.1.1_decoder", tables="mt5")
@@ -216,6 +218,7 @@ class T511Decoder(T5Decoder):
     """The decoder of T5.1.1 or mT5 without the encoder."""
 
     config_class = T511Config
+    config: T511Config
 
 
 @register_model("mt5", "mt5.1.1", tokenizer=MT5_TOKENIZER)
@@ -228,5 +231,6 @@ class T511(T5):
     """
 
     config_class = T511Config
+    config: T511Config
     encoder_class = T511Encoder
     decoder_class = T511Decoder
