@@ -45,8 +45,10 @@ class Mask(Configurable):
             becomes an additional one.
         has_order: True if the strategy ranks the positions; set where `ranks` is overridden.
         has_query_stream: True if the model runs a second stream, see `models.TwoStream`.
-        is_full: True if every position sees every other, so that one mask row serves all queries.
-            False as soon as a subclass overrides a rule.
+        is_full: True if every position sees every other, so that one mask row serves all queries;
+            unset where a rule is overridden.
+        restarts_positions: True if a row holds several texts with their own position ids, see
+            `position_mask`; set for masks that read `document_ids`.
         is_causal: True if no position sees a later one, so that a model can continue a text.
         has_target: True if a model writes segment 1 (the target) after reading segment 0.
     """
@@ -57,6 +59,7 @@ class Mask(Configurable):
     is_full: ClassVar[bool] = True
     is_causal: ClassVar[bool] = False
     has_target: ClassVar[bool] = False
+    restarts_positions: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -65,15 +68,18 @@ class Mask(Configurable):
             cls.has_order = True
         if "is_full" not in own and {"ranks", "allowed", "visible"} & own.keys():
             cls.is_full = False
+        names = own.get("input_names", ())  # or a property
+        if "restarts_positions" not in own and isinstance(names, tuple) and "document_ids" in names:
+            cls.restarts_positions = True
+
+    def _declare(self, **attributes: Any) -> None:
+        """Set class attributes for this instance, whose fields decide them."""
+        for name, value in attributes.items():
+            object.__setattr__(self, name, value)  # the dataclass is frozen
 
     def ranks(self, inputs: Inputs) -> Tensor | None:
         """Return the visibility rank of each position, int (B|1, S); None: no order."""
         return None
-
-    @property
-    def restarts_positions(self) -> bool:
-        """True if a row holds several texts with their own positions, see `position_mask`."""
-        return "document_ids" in self.input_names
 
     def position_mask(self, inputs: Inputs) -> Tensor | None:
         """Return which tokens count towards the position of a token, bool (B, S, S).
@@ -129,29 +135,16 @@ class And(Mask):
     left: Mask
     right: Mask
 
-    @property
-    def input_names(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys((*self.left.input_names, *self.right.input_names)))
-
-    @property
-    def has_order(self) -> bool:
-        return self.left.has_order or self.right.has_order
-
-    @property
-    def is_full(self) -> bool:
-        return self.left.is_full and self.right.is_full
-
-    @property
-    def is_causal(self) -> bool:
-        return self.left.is_causal or self.right.is_causal
-
-    @property
-    def has_target(self) -> bool:
-        return self.left.has_target or self.right.has_target
-
-    @property
-    def restarts_positions(self) -> bool:
-        return self.left.restarts_positions or self.right.restarts_positions
+    def __post_init__(self) -> None:
+        left, right = self.left, self.right
+        self._declare(
+            input_names=tuple(dict.fromkeys((*left.input_names, *right.input_names))),
+            has_order=left.has_order or right.has_order,
+            is_full=left.is_full and right.is_full,
+            is_causal=left.is_causal or right.is_causal,
+            has_target=left.has_target or right.has_target,
+            restarts_positions=left.restarts_positions or right.restarts_positions,
+        )
 
     def position_mask(self, inputs):
         return _both(m.position_mask(inputs) for m in (self.left, self.right))
@@ -163,8 +156,8 @@ class And(Mask):
 
 def _both(rules: Iterable[Tensor | None]) -> Tensor | None:
     """Combine two rules with "and"; a rule that is None allows everything."""
-    rules = [rule for rule in rules if rule is not None]
-    return ops.logical_and(*rules) if len(rules) == 2 else next(iter(rules), None)
+    given = [rule for rule in rules if rule is not None]
+    return ops.logical_and(*given) if len(given) == 2 else next(iter(given), None)
 
 
 @serializable

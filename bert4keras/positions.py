@@ -74,7 +74,8 @@ class Position(Configurable):
             mask: strategy whose `position_mask` decides which tokens count; the layer is then
                 called on a dict of `token_ids` and the mask's inputs. None: token ids only.
         """
-        options = {"pad_token_id": self.padding_id(config), "max_length": self.max_length(config)}
+        length = self.max_length(config)
+        options: dict[str, Any] = {"pad_token_id": self.padding_id(config), "max_length": length}
         if mask is not None:
             options |= {"strategy": mask, "hidden_id": config.pad_token_id}
         return LayerSpec(PositionIds, "Position-Ids", options)
@@ -106,7 +107,7 @@ class Position(Configurable):
         """
         return None
 
-    def rotate(self, query: Tensor, key: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+    def rotate(self, query: Tensor, key: Tensor, positions: Tensor | None) -> tuple[Tensor, Tensor]:
         """Rotate queries and keys (B, T, N, H) according to their position ids (B|1, T)."""
         return query, key
 

@@ -49,8 +49,12 @@ __all__ = [
     "get_activation",
 ]
 # Heads that bert4keras 0.11 had here.
-_HEADS = ("ConditionalRandomField", "EfficientGlobalPointer", "GlobalPointer")
-_HEADS += ("MaximumEntropyMarkovModel",)
+_HEADS = (
+    "ConditionalRandomField",
+    "EfficientGlobalPointer",
+    "GlobalPointer",
+    "MaximumEntropyMarkovModel",
+)
 _refuse = absent(__name__)
 
 

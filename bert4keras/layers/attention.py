@@ -153,7 +153,7 @@ class MultiHeadAttention(CarriesMask, keras.layers.Layer):
         """Factor on the scores."""
         return 1 / math.sqrt(self.key_size) if self.scaled else 1.0
 
-    def projection(self, name: str, units: int) -> keras.layers.Dense:
+    def projection(self, name: str, units: int | None) -> keras.layers.Dense:
         """Make a `Dense` with the options of this layer."""
         return keras.layers.Dense(
             units,
@@ -203,7 +203,7 @@ class MultiHeadAttention(CarriesMask, keras.layers.Layer):
             cache = updated_cache(cache, key, value, cache_index)
             key, value = (ops.transpose(tensor, (0, 2, 1, 3)) for tensor in cache)
         rate = self.attention_dropout if training else 0.0
-        attend = functools.partial(
+        attend: Callable[..., AttentionOutput] = functools.partial(
             self.attend,
             mask=attention_mask,
             positions=positions,
@@ -212,15 +212,20 @@ class MultiHeadAttention(CarriesMask, keras.layers.Layer):
             # Drawn here, so that a recomputation drops the same probabilities.
             seed=FixedSeed(self.seed_generator.next()) if rate else None,
         )
-        tensors = {"query": query, "key": key, "value": value}
-        tensors |= {"bias": total(bias, scores), "relative": relative}
-        values, scores, _ = recomputed(attend, tensors) if self.remat else attend(**tensors)
-        batch, length = ops.shape(values)[:2]
-        values = ops.reshape(values, (batch, length, self.heads * self.head_size))
+        tensors = {
+            "query": query,
+            "key": key,
+            "value": value,
+            "bias": total(bias, scores),
+            "relative": relative,
+        }
+        found = recomputed(attend, tensors) if self.remat else attend(**tensors)
+        batch, length = ops.shape(found.output)[:2]
+        values = ops.reshape(found.output, (batch, length, self.heads * self.head_size))
         output = self.output_projection(values if gate is None else gate * values)
         if cache is None and not self.return_scores:
             return output
-        return AttentionOutput(output, scores, () if cache is None else cache)
+        return AttentionOutput(output, found.scores, () if cache is None else cache)
 
     def project_qkv(self, x: Tensor, context: Tensor) -> Projections:
         """Project x (B, T, D) to queries, and the context (B, S, D) to keys and values."""
@@ -363,7 +368,7 @@ def recomputed(function: Callable[..., Any], tensors: Mapping[str, Tensor | None
     return keras.remat(by_position)(*given.values())
 
 
-def updated_cache(cache: KeyValues, key: Tensor, value: Tensor, index: Tensor) -> KeyValues:
+def updated_cache(cache: KeyValues, key: Tensor, value: Tensor, index: Tensor | None) -> KeyValues:
     """Write keys and values (B, T, N, H) of this step into a cache (B, N, S, H), from row `index`.
 
     The cache keeps heads before rows, the order in which every later step reads it.

@@ -24,6 +24,6 @@ class CrossAttention(MultiHeadAttention):
         return self.split_heads(self.key(context)), self.split_heads(self.value(context))
 
     def project_qkv(self, x: Tensor, context: Tensor | KeyValues) -> Projections:
-        known = isinstance(context, (list, tuple))
-        key, value = context if known else self.keys_and_values(context)
-        return Projections(self.split_heads(self.query(x)), key, value)
+        if not isinstance(context, (list, tuple)):
+            context = self.keys_and_values(context)
+        return Projections(self.split_heads(self.query(x)), *context)

@@ -1,12 +1,14 @@
-"""The position-wise half of a Transformer block."""
+"""Feed-forward part of a Transformer block."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 
 from .._serialization import serializable
+from .._types import Shape, Tensor
 from .activations import get_activation
 from .masking import CarriesMask
 
@@ -23,7 +25,7 @@ class FeedForward(CarriesMask, keras.layers.Layer):
         output_dim: width of the result; None means the width of the input.
         gated: multiply the activated half by a linear one, from a third `Dense`, `gate`.
         use_bias: whether the layers have a bias.
-        remat: compute the inner half again in the backward pass instead of keeping it.
+        remat: recompute the inner activations in the backward pass instead of keeping them.
         kernel_initializer: initializer of the kernels.
 
     Call arguments:
@@ -36,13 +38,13 @@ class FeedForward(CarriesMask, keras.layers.Layer):
     def __init__(
         self,
         units: int,
-        activation: Any = "gelu",
+        activation: str | Callable[[Tensor], Tensor] = "gelu",
         output_dim: int | None = None,
         gated: bool = False,
         use_bias: bool = True,
         remat: bool = False,
-        kernel_initializer: Any = "glorot_uniform",
-        **kwargs,
+        kernel_initializer: str | keras.initializers.Initializer = "glorot_uniform",
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.units = units
@@ -53,8 +55,10 @@ class FeedForward(CarriesMask, keras.layers.Layer):
         self.remat = remat
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
-    def projection(self, name: str, units: int, activation: Any = None) -> keras.layers.Dense:
-        """A `Dense` under this layer's options."""
+    def projection(
+        self, name: str, units: int | None, activation: Callable[[Tensor], Tensor] | None = None
+    ) -> keras.layers.Dense:
+        """Make a `Dense` with the options of this layer."""
         return keras.layers.Dense(
             units,
             activation=activation,
@@ -65,25 +69,26 @@ class FeedForward(CarriesMask, keras.layers.Layer):
             name=name,
         )
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.inner = self.projection("inner", self.units, self.activation)
-        self.gate = self.projection("gate", self.units) if self.gated else None
+        self.gate: keras.layers.Dense | None = None
         self.outer = self.projection("output", self.output_dim or input_shape[-1])
         self.inner.build(input_shape)
         if self.gated:
+            self.gate = self.projection("gate", self.units)
             self.gate.build(input_shape)
         self.outer.build((*input_shape[:-1], self.units))
 
-    def call(self, x):
+    def call(self, x: Tensor) -> Tensor:
         if not self.remat:
             return self.transform(x)
-        # A new function each time: JAX keeps a trace per function, and bound methods are equal.
+        # A new function each time: JAX caches a trace per function, and bound methods are equal.
         return keras.remat(lambda x: self.transform(x))(x)
 
-    def transform(self, x):
-        """The layer itself; `call` decides whether the backward pass computes it again."""
+    def transform(self, x: Tensor) -> Tensor:
+        """Apply the layer, without `remat`."""
         inner = self.inner(x)
-        return self.outer(inner * self.gate(x) if self.gated else inner)
+        return self.outer(inner if self.gate is None else inner * self.gate(x))
 
     def compute_output_spec(self, x):
         shape = (*x.shape[:-1], self.output_dim or x.shape[-1])

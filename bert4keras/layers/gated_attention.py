@@ -88,7 +88,8 @@ class GatedAttentionUnit(MultiHeadAttention):
             both = [
                 y + ops.cast(shift, x.dtype) for y, shift in zip(both, self.shifts, strict=True)
             ]
-        return Projections(*map(self.split_heads, (*both, value)), gate)
+        query, key, value = map(self.split_heads, (*both, value))
+        return Projections(query, key, value, gate)
 
     def normalize(self, scores: Tensor, mask: Tensor | None) -> Tensor:
         if self.normalization == "softmax":

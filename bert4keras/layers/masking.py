@@ -81,7 +81,7 @@ class PaddingMask(keras.layers.Layer):
         return {**super().get_config(), **options}
 
 
-class ReadsPadding(EndsMask):
+class ReadsPadding(EndsMask, keras.layers.Layer):
     """Mixin of a layer that leaves padding out: by the mask on its vectors, or by token ids.
 
     The layer has an attribute `pad_token_id`, and its `call` the arguments `inputs` and `mask`.

@@ -12,7 +12,7 @@ from .activations import get_activation
 from .masking import CarriesMask
 
 
-class Conditional:
+class Conditional(keras.layers.Layer):
     """Mixin of a norm: adds to gain and shift what two zero-started `Dense` make of a condition.
 
     The weights of the norm keep their names, so a pretrained model gets a condition by being built

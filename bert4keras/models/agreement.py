@@ -42,7 +42,7 @@ def check_tokenizer(directory: Path | None, config: TransformerConfig, pad_is_gi
             f"(`vocab_size`). The vocabulary and the weights do not belong together. {WAY_OUT}"
         )
     name = _padding_token(directory, file)
-    padding = ids.get(name)
+    padding = None if name is None else ids.get(name)
     if pad_is_given or None in (padding, config.pad_token_id) or padding == config.pad_token_id:
         return
     raise ConfigError(

@@ -101,7 +101,8 @@ def self_attention(
     transformer: Transformer, x: Tensor, name: str, index: int, context: Context
 ) -> Tensor:
     """Apply self-attention, with the cache of a decoding step if there is one."""
-    step, collected, arguments = context.step, context.collected, {}
+    step, collected = context.step, context.collected
+    arguments: dict[str, Any] = {}
     if context.query_stream:
         arguments["context"] = collected.content_states[index]
     else:
@@ -109,7 +110,7 @@ def self_attention(
     if step is not None:
         arguments |= {"cache": step.cache[index], "cache_index": step.cache_index}
     result = _attend(transformer, x, transformer.attention_layer, name, context, arguments)
-    if step is not None:
+    if step is not None and result.cache:
         step.cache[index] = result.cache
     return result.output
 
@@ -118,7 +119,9 @@ def cross_attention(
     transformer: Transformer, x: Tensor, name: str, index: int, context: Context
 ) -> Tensor:
     """Apply cross-attention; the cache of a decoding step keeps keys and values of the source."""
-    source: Tensor | KeyValues = context.cross.source
+    cross = context.cross
+    assert cross is not None
+    source: Tensor | KeyValues | None = cross.source
     if context.step is not None:
         cache, key = context.step.cache, transformer.depth + index
         if key not in cache:
@@ -126,7 +129,7 @@ def cross_attention(
             cache[key] = layer.keys_and_values(source)
         source = cache[key]
     arguments = {"context": source}
-    return _attend(transformer, x, CrossAttention, name, context.cross, arguments).output
+    return _attend(transformer, x, CrossAttention, name, cross, arguments).output
 
 
 def _attend(
@@ -147,7 +150,7 @@ def _attend(
     )
     if not isinstance(result, AttentionOutput):
         return AttentionOutput(result)
-    if transformer.config.residual_attention_scores:
+    if not isinstance(result.scores, tuple):
         context.collected.scores = result.scores
     return result
 
@@ -157,4 +160,5 @@ def feed_forward(
 ) -> Tensor:
     """Apply the feed-forward layer."""
     layer = transformer.feed_forward_layer
+    assert layer is not None
     return transformer.apply(x, layer, name=name, **transformer.feed_forward_options())

@@ -84,7 +84,7 @@ def count_weights(transformer: Transformer) -> int:
     others = {  # where a family has them
         "conv_kernel_size": width * width,
         "task_type_vocab_size": width,
-        "max_relative_position": 2 * config.attention_head_size,
+        "max_relative_position": 2 * (config.attention_head_size or 0),
         "max_relative_positions": 2 * width,
         "position_buckets": 2 * width,
     }
@@ -117,7 +117,7 @@ def _path(transformer: Transformer, name: str) -> str:
 
 def _embeddings(transformer: Transformer) -> dict[str, tuple[int, ...]]:
     config, width = transformer.config, transformer.embedding_width
-    found = {"Token": (config.vocab_size, config.embedding_size)}
+    found = {"Token": (config.vocab_size, config.embedding_size or config.hidden_size)}
     position = transformer.position.embedding(config, width)
     if position is not None:
         found["Position"] = (position.options["input_dim"], width)
@@ -132,16 +132,16 @@ def _embeddings(transformer: Transformer) -> dict[str, tuple[int, ...]]:
 def _block(transformer: Transformer, index: int) -> dict[str, tuple[int, ...]]:
     config, width = transformer.config, transformer.config.hidden_size
     # Not `attention_options`: its initializer draws from the global random state.
+    head_size, inner = config.attention_head_size or 0, config.intermediate_size or 0
     kernels = transformer.attention_layer.kernel_shapes(
         width,
         heads=config.num_attention_heads,
-        head_size=config.attention_head_size,
-        key_size=config.attention_key_size,
-        units=config.intermediate_size,
+        head_size=head_size,
+        key_size=config.attention_key_size or head_size,
+        units=inner,
     )
     parts = {transformer.attention_name: kernels}
     if transformer.feed_forward_layer is not None:
-        inner = config.intermediate_size
         parts["FeedForward"] = {"inner": (width, inner), "output": (inner, width)}
     return {
         f"{_path(transformer, transformer.layer_name(index, part))}/{name}/kernel": shape

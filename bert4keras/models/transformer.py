@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import keras
 from keras import ops
@@ -30,6 +30,9 @@ from .block import ResidualLayout, block, post_norm
 from .context import Context, DecodingStep
 from .pretraining_heads import PretrainingHeads, language_model, pooler
 from .two_stream import NonEmptyMask, run_query_stream
+
+if TYPE_CHECKING:
+    from .backbone import Backbone
 
 
 class Transformer(Assembler):
@@ -75,6 +78,7 @@ class Transformer(Assembler):
     feed_forward_layer: ClassVar[type[keras.layers.Layer] | None] = FeedForward
     start_token: ClassVar[bool] = False
     is_encoder_decoder: ClassVar[bool] = False
+    model: Backbone  # set by `build_transformer_model`
 
     def __init__(
         self,
@@ -162,11 +166,11 @@ class Transformer(Assembler):
         if "position_ids" in inputs:
             check, ids = position.from_user(config), inputs["position_ids"]
             return ids if check is None else self.apply_spec(ids, check)
+        tokens: Tensor | dict[str, Tensor] = inputs["token_ids"]
+        spec = position.ids(config)
         if mask.restarts_positions and set(mask.input_names) <= set(inputs):
             tokens = {key: inputs[key] for key in ("token_ids", *mask.input_names)}
             spec = position.ids(config, mask)
-        else:
-            tokens, spec = inputs["token_ids"], position.ids(config)
         return self.apply_spec(tokens, spec._replace(name=name or spec.name))
 
     def position_bias(self, positions: Tensor, key_positions: Tensor) -> Tensor | None:
@@ -207,8 +211,13 @@ class Transformer(Assembler):
         pad_token_id, inputs = self.config.pad_token_id, context.inputs
         if pad_token_id is None or context.step is not None or "padding_mask" in inputs:
             return x
-        options = {"pad_token_id": pad_token_id, "start_token": self.start_token}
-        return self.apply([x, inputs["token_ids"]], PaddingMask, name="Padding-Mask", **options)
+        return self.apply(
+            [x, inputs["token_ids"]],
+            PaddingMask,
+            name="Padding-Mask",
+            pad_token_id=pad_token_id,
+            start_token=self.start_token,
+        )
 
     def select(self, context: Context, name: str) -> Tensor:
         """Return an input at the rows of this pass, (B, T)."""
@@ -237,7 +246,7 @@ class Transformer(Assembler):
     @property
     def embedding_width(self) -> int:
         """Width of token, segment and position vectors, E."""
-        return self.config.embedding_size
+        return self.config.embedding_size or self.config.hidden_size
 
     def embed_positions(self, x: Tensor, context: Context) -> Tensor:
         """Add the position embedding, if the family has one, to the embeddings x (B, T, E)."""

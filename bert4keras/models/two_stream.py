@@ -1,41 +1,45 @@
-"""Two-stream attention: every token predicted in its place, in any order, by one set of weights.
+"""Two-stream attention: predict every token at its position, in any order, with shared weights.
 
 A language model in an arbitrary order must know *which* position it is to predict, but not the
 token there. So two streams run through the same layers. The content stream is the model as it is:
 row i knows token i and sees the rows whose rank is not larger. The query stream starts from one
-fixed token, as a rule [MASK], at position i, and its row i sees the content rows whose rank is
-smaller: what it holds is a prediction of token i. No weight belongs to one stream alone.
+fixed token, usually [MASK], at position i; its row i sees the content rows whose rank is smaller,
+and so its hidden state predicts token i. No weight belongs to only one stream.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING
 
 import keras
 from keras import ops
 
 from .._serialization import serializable
+from .._types import Shape, Tensor
 from ..config import ConfigError
-from ..masks import Mask, get_mask
-from .context import Collected
+from ..masks import Mask, Permutation, get_mask
+from .context import Collected, Context
+
+if TYPE_CHECKING:
+    from .transformer import Transformer
 
 
 @serializable
 @dataclasses.dataclass(frozen=True)
 class TwoStream(Mask):
-    """An `application` that has the model predict each token in its place, by a second stream.
+    """An `application` that predicts each token at its own position, with a second stream.
 
     `build_transformer_model(..., application=TwoStream(tokenizer.token_to_id("[MASK]")))` has the
-    inputs and weights of the model under `order` alone; its output (B, T, V) at row i is about
-    token i, not about a next one. What has the lowest rank is given: seen by all, predicted by
-    none. (Its rows of the query stream see what has their own rank, lest they see nothing.)
+    inputs and weights of the model under `order`; but row i of its output (B, T, V) is about token
+    i, not about a next one. Tokens of the lowest rank are given: all see them, and none predicts
+    them. (Their rows of the query stream see each other, since no row may see nothing.)
 
-    It works with every family whose attention can look at another tensor than its input: all of
-    those here but GAU-alpha, and T5, whose decoder knows what it has to predict.
+    Every family works except GAU-alpha, whose attention has no `context`, and T5, whose decoder
+    has cross-attention.
 
     Args:
-        query_token_id: id whose vector the query stream starts from.
+        query_token_id: id of the token that the query stream starts from.
         order: strategy with an order, or its name: `"permutation"`, `"lm"`, `"unilm"`, `"prefix"`.
 
     Source: Yang et al., XLNet, 2019 (arXiv:1906.08237), section 2.3.
@@ -44,7 +48,7 @@ class TwoStream(Mask):
     has_query_stream = True
 
     query_token_id: int
-    order: Mask | str = "permutation"
+    order: Mask = dataclasses.field(default_factory=Permutation)  # or a name
 
     def __post_init__(self):
         object.__setattr__(self, "order", get_mask(self.order))
@@ -54,23 +58,19 @@ class TwoStream(Mask):
             )
         if not self.order.has_order:
             raise ConfigError(
-                f"TwoStream: {self.order!r} puts the positions in no order, so that a prediction "
-                'would see its own answer. Give one that does, such as "permutation" or "lm".'
+                f"TwoStream: {self.order!r} does not rank the positions, so a prediction would see "
+                'its own answer. Give a mask that does, such as "permutation" or "lm".'
             )
-
-    @property
-    def input_names(self) -> tuple[str, ...]:
-        return self.order.input_names
+        self._declare(
+            input_names=self.order.input_names,
+            restarts_positions=self.order.restarts_positions,
+        )
 
     def ranks(self, inputs):
         return self.order.ranks(inputs)
 
     def allowed(self, query_index, key_index, inputs):
         return self.order.allowed(query_index, key_index, inputs)
-
-    @property
-    def restarts_positions(self) -> bool:
-        return self.order.restarts_positions
 
     def position_mask(self, inputs):
         return self.order.position_mask(inputs)
@@ -79,19 +79,20 @@ class TwoStream(Mask):
         return self.order.visible(inputs, query_index, key_index, query_stream)
 
 
-def run_query_stream(transformer: Any, context: Any) -> Any:
-    """The second pass through the model.
+def run_query_stream(transformer: Transformer, context: Context) -> Tensor:
+    """Run the query stream, the second pass through the model.
 
     Args:
         transformer: the assembler.
-        context: of the first pass, the content stream, with what its attention looked at.
+        context: of the first pass, the content stream, with its `content_states`.
 
     Returns:
         Last hidden state of the query stream, (B, T, D).
 
     Raises:
-        ConfigError: a head that is not a language model's, or a model with an encoder beside it.
+        ConfigError: a head other than the language model's, or a family that does not fit.
     """
+    assert isinstance(transformer.mask, TwoStream)
     token, size = transformer.mask.query_token_id, transformer.config.vocab_size
     if not 0 <= token < size:
         raise ConfigError(f"TwoStream: {token} is not an id of the model's {size} tokens.")
@@ -99,7 +100,7 @@ def run_query_stream(transformer: Any, context: Any) -> Any:
     for name in (name for name, option in heads.items() if option and name != "with_mlm"):
         raise ConfigError(f"TwoStream predicts tokens and has no head {name}; leave it out.")
     if context.cross is not None:
-        raise ConfigError("TwoStream is not built for decoders that look at an encoder.")
+        raise ConfigError("TwoStream does not work in decoders with cross-attention.")
     if transformer.attention_layer.self_attention_only:
         raise ConfigError("TwoStream: a gated attention unit attends only to its own input.")
     collected = Collected(content_states=context.collected.content_states)
@@ -109,7 +110,7 @@ def run_query_stream(transformer: Any, context: Any) -> Any:
     inputs["token_ids"] = transformer.apply(
         inputs["token_ids"], ConstantIds, name="Query-Token", token_id=token
     )
-    # Only the embeddings know no token: what is padding, the masks read off the true ids.
+    # Only the embeddings get the constant ids: the masks need the real ones to find padding.
     x = transformer.apply_embeddings(dataclasses.replace(query, inputs=inputs))
     x = transformer.mask_padding(x, query)
     return transformer.apply_main_layers(x, query)
@@ -117,20 +118,20 @@ def run_query_stream(transformer: Any, context: Any) -> Any:
 
 @serializable
 class ConstantIds(keras.layers.Layer):
-    """One token id in place of every id (B, T).
+    """Replace every id (B, T) by one token id.
 
     Args:
-        token_id: that id.
+        token_id: the id.
     """
 
     def __init__(self, token_id: int, **kwargs):
         super().__init__(**kwargs)
         self.token_id = token_id
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.built = True
 
-    def call(self, token_ids):
+    def call(self, token_ids: Tensor) -> Tensor:
         return ops.full_like(token_ids, self.token_id)
 
     def compute_output_spec(self, token_ids):
@@ -142,18 +143,18 @@ class ConstantIds(keras.layers.Layer):
 
 @serializable
 class NonEmptyMask(keras.layers.Layer):
-    """A mask (B, 1, T, S) whose rows that show nothing are replaced by those of another.
+    """Mask (B, 1, T, S) whose rows without a visible key are replaced by rows of another mask.
 
-    Attention in which nothing is visible is not zero but the mean of all, hidden tokens included.
+    Without a visible key, attention would return the mean of all values, masked ones included.
 
     Call arguments:
-        masks: the mask, and the one that stands in.
+        masks: the mask, and the replacement.
     """
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.built = True
 
-    def call(self, masks):
+    def call(self, masks: tuple[Tensor, Tensor]) -> Tensor:
         mask, other = masks
         return ops.where(ops.any(mask, axis=-1, keepdims=True), mask, other)
 

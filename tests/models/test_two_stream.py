@@ -303,13 +303,16 @@ def test_the_head_is_implied_and_the_family_not_asked():
     ("call", "message"),
     [
         (lambda: TwoStream("[MASK]"), "id of a token"),
-        (lambda: TwoStream(4, "encoder"), "no order"),
-        (lambda: TwoStream(4, Window(2)), "no order"),
-        (lambda: TwoStream(4, "packed"), "no order"),
+        (lambda: TwoStream(4, "encoder"), "does not rank"),
+        (lambda: TwoStream(4, Window(2)), "does not rank"),
+        (lambda: TwoStream(4, "packed"), "does not rank"),
         (lambda: build(TwoStream(20)), "20 is not an id of the model's 20 tokens"),
         (lambda: build(TwoStream(-1)), "-1 is not an id"),
         (lambda: build(TwoStream(4), with_pool=True), "no head with_pool"),
-        (lambda: tiny.build(application=TwoStream(4), model="t5", with_mlm=True), "encoder"),
+        (
+            lambda: tiny.build(application=TwoStream(4), model="t5", with_mlm=True),
+            "cross-attention",
+        ),
         (lambda: tiny.build(application=TwoStream(4), model="gau_alpha"), "gated attention unit"),
     ],
 )
