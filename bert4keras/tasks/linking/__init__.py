@@ -1,4 +1,4 @@
-"""Mentions in a text, linked to entities of a knowledge base."""
+"""Entity linking: mentions in a text, linked to entities of a knowledge base."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .ccks2019 import (
     build_ccks2019,
 )
 from .ccks2019_task import CCKS2019Linker
-from .knowledge_base import Entity, KnowledgeBase
+from .knowledge_base import KnowledgeBase, KnowledgeBaseEntity
 from .linker import LinkedMention, Linker
 from .mentions import AliasTrie, Mention, name_boundary_flags
 from .metrics import linking_scores
@@ -33,9 +33,9 @@ __all__ = [
     "CCKS2019Pointer",
     "CandidateRanking",
     "Document",
-    "Entity",
     "EntityLinker",
     "KnowledgeBase",
+    "KnowledgeBaseEntity",
     "Link",
     "LinkedMention",
     "LinkedText",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 import numpy as np
 from keras import ops
@@ -12,56 +10,60 @@ from ..._checks import check_places
 from ..._labels import check_labels
 from ..._scores import lowest
 from ..._serialization import function_of, serializable
+from ..._types import Tensor
 from ...layers.masking import EndsMask
 from ..finite import as_scores
 
 
 @serializable
 class CandidateRanking(EndsMask, keras.layers.Layer):
-    """Scores of the candidates that follow a text in one row, for a softmax over them.
+    """Score the candidates that follow a text in one row, for a softmax over them.
 
-    The encoder reads the text once and after it every candidate, each of which sees the
-    text and itself (`application="shared_prefix"`). With x_k the vector of the first token of
-    candidate k and f_k what else is known of it, such as the logarithm of how often the name means
-    it,
+    The encoder reads the text once, followed by all candidates, each of which sees the text and
+    itself (`application="shared_prefix"`). The score of candidate k is
 
-        s_k = v . tanh(W x_k + b) + u . f_k .
+        s_k = v . tanh(W x_k + b) + u . f_k
 
-    One of the candidates may be an empty text which stands for "none of these" (NIL).
+    with the output x_k at its first token and its features f_k, such as the logarithm of how often
+    the name means it.
+
+    One of the candidates may be an empty text that means "none of these" (NIL).
 
     Args:
-        units: width of the hidden layer, U; None means that of the encoder.
-        dropout_rate: on x_k.
+        units: width U of the hidden layer; None: width of the encoder.
+        dropout_rate: rate on x_k.
 
     Call arguments:
         inputs: `[x, starts]` or `[x, starts, features]`: hidden states (B, T, D); index of each
             candidate's first token, int (B, K), 0 where there is no candidate; features (B, K, F).
 
     Returns:
-        Scores (B, K); where there is no candidate, a number so low that it gets no probability.
+        Scores (B, K); `lowest` where there is no candidate, so that its probability is 0.
 
     Raises:
-        ValueError: units below 1, a dropout rate outside [0, 1], inputs of another number or rank.
+        ValueError: units below 1, a dropout rate outside [0, 1], another number or rank of inputs.
 
-    Source: the shared prefix is ours; ranking pairs of text and entity by an encoder that reads
-    both is that of Wu et al., Scalable Zero-shot Entity Linking, 2020 (arXiv:1911.03814).
+    Source: an encoder that reads text and entity together is that of Wu et al., Scalable Zero-shot
+    Entity Linking, 2020 (arXiv:1911.03814).
     """
 
     def __init__(self, units: int | None = None, dropout_rate: float = 0.1, **kwargs):
         super().__init__(**kwargs)
         if units is not None and units < 1:
-            raise ValueError(f"units={units}: the hidden layer has a width of 1 at least.")
+            raise ValueError(f"units={units} must be at least 1.")
         self.units, self.dropout_rate = units, dropout_rate
         self.dropout = keras.layers.Dropout(dropout_rate, dtype=self.dtype_policy)
 
     def build(self, input_shape):
         if len(input_shape) not in (2, 3):
             raise ValueError(
-                f"The inputs are [x, starts] or [x, starts, features], not {len(input_shape)}."
+                f"The inputs must be [x, starts] or [x, starts, features], not {len(input_shape)}."
             )
         if len(input_shape) == 3 and len(input_shape[2]) != 3:
-            # (B, K) would be added to the scores along the wrong axis.
-            raise ValueError(f"The features have shape (B, K, F), not {tuple(input_shape[2])}.")
+            # (B, K) would broadcast along the wrong axis.
+            raise ValueError(
+                f"The features must have shape (B, K, F), not {tuple(input_shape[2])}."
+            )
         size = input_shape[0][-1]
         plain = {"use_bias": False, "dtype": self.dtype_policy}
         self.inner = keras.layers.Dense(
@@ -71,7 +73,7 @@ class CandidateRanking(EndsMask, keras.layers.Layer):
         self.score = keras.layers.Dense(1, name="score", **plain)
         self.score.build((None, None, self.units or size))
         if len(input_shape) == 3:
-            # As they are at the start: for a logarithm of a share that is Bayes' rule.
+            # Weights 1: adding a log prior to a log likelihood is Bayes' rule.
             self.weigh = keras.layers.Dense(1, kernel_initializer="ones", name="weigh", **plain)
             self.weigh.build(input_shape[2])
 
@@ -89,11 +91,11 @@ class CandidateRanking(EndsMask, keras.layers.Layer):
 
     @staticmethod
     @function_of("CandidateRanking")
-    def loss(y_true: Any, scores: Any) -> Any:
-        """Cross-entropy over the candidates, (B,).
+    def loss(y_true: Tensor, scores: Tensor) -> Tensor:
+        """Compute the cross-entropy over the candidates, (B,).
 
         Args:
-            y_true: index of the right candidate, int (B,) or (B, 1); negative: no loss.
+            y_true: index of the right candidate, int (B,) or (B, 1); negative: loss 0.
             scores: (B, K).
         """
         y_true = ops.reshape(ops.cast(y_true, "int32"), (-1,))
@@ -102,8 +104,8 @@ class CandidateRanking(EndsMask, keras.layers.Layer):
         picked = ops.take_along_axis(logs, ops.maximum(y_true, 0)[:, None], axis=1)[:, 0]
         return ops.where(y_true >= 0, -picked, 0.0)
 
-    def decode(self, scores: Any) -> list[tuple[int, float]]:
-        """The best candidate of each row, from 0, and its probability.
+    def decode(self, scores: Tensor) -> list[tuple[int, float]]:
+        """Return the index of the best candidate of each row and its probability.
 
         Args:
             scores: (B, K), an array.

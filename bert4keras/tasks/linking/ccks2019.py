@@ -1,12 +1,12 @@
-"""Mentions in a text and what they mean, learnt together without a pretrained encoder.
+"""LSTM model of CCKS 2019: finds mentions in a text and links them, without pretraining.
 
-Legend: B batch, T tokens of the text, S tokens of a description, D, E widths, F features.
+Symbols: B batch, T tokens of the text, S tokens of a description, D and E widths, F features.
 """
 
 from __future__ import annotations
 
 import types
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import keras
@@ -16,6 +16,7 @@ from keras import ops
 from ..._checks import check_places
 from ..._scores import is_masked, lowest
 from ..._serialization import function_of, serializable
+from ..._types import Tensor
 from ...layers.attention import MultiHeadAttention
 from ...layers.embeddings import TokenEmbedding
 from ...layers.masking import CarriesMask, EndsMask
@@ -25,14 +26,14 @@ from ..relations.triples import half_pointers
 
 @serializable
 class BiLSTM(CarriesMask, keras.layers.Layer):
-    """A stack of bidirectional LSTMs that ends where the text does; padding comes out as zeros.
+    """Stack of bidirectional LSTMs that skip padding; its output at padding is zero.
 
     Args:
-        units: of each direction.
-        depth: how many are stacked.
+        units: width of each direction.
+        depth: number of layers.
 
     Call arguments:
-        inputs: pair `[x, mask]`, (B, T, D) and (B, T), nonzero for tokens; padding is on the right.
+        inputs: pair `[x, mask]`: (B, T, D), and (B, T), nonzero for tokens; padding on the right.
 
     Returns:
         (B, T, 2 units).
@@ -47,14 +48,14 @@ class BiLSTM(CarriesMask, keras.layers.Layer):
     def __init__(self, units: int, depth: int = 1, **kwargs):
         super().__init__(**kwargs)
         if units < 1 or depth < 1:
-            raise ValueError(f"units={units} and depth={depth} must be 1 at least.")
+            raise ValueError(f"units={units} and depth={depth} must be at least 1.")
         self.units, self.depth = units, depth
-        # Bidirectional copies what it gets. Where a file is read, Keras then knows the original by
-        # its address, and takes the next one which lies there for the same: so all of them stay.
+        # Bidirectional copies its layer. On loading a file, Keras identifies originals by memory
+        # address. If one were freed, the next could get the same address, so keep them all.
         self._originals = types.SimpleNamespace(layers=[])
 
         def layer(number: int):
-            # cuDNN refuses rows of padding alone, as absent descriptions are.
+            # cuDNN refuses rows of only padding, such as empty descriptions.
             lstm = keras.layers.LSTM(
                 units, return_sequences=True, use_cudnn=False, dtype=self.dtype_policy
             )
@@ -73,7 +74,7 @@ class BiLSTM(CarriesMask, keras.layers.Layer):
         x, mask = inputs
         mask = ops.not_equal(ops.cast(mask, "int32"), 0)
         for layer in self.layers:
-            # Within the mask the state stays as it is, so that the way back starts at the end.
+            # The mask freezes the state at padding, so the backward LSTM starts at the last token.
             x = layer(x, mask=mask, training=training)
         return x * ops.cast(mask, x.dtype)[:, :, None]
 
@@ -86,22 +87,22 @@ class BiLSTM(CarriesMask, keras.layers.Layer):
 
 @serializable
 class CCKS2019Pointer(EndsMask, keras.layers.Layer):
-    """Pointer to the starts and ends of mentions among the names that a dictionary finds.
+    """Predict starts and ends of mentions among the names that a dictionary finds.
 
         h = relu(convolution of width 3 over x),    scores = h W + b
 
-    A token at which no name starts (ends) cannot start (end) a mention and is left out of the
-    loss. (The published model multiplies the probability by 0 instead, and then pays for what it
-    can do nothing about.)
+    A token at which no name starts (ends) cannot start (end) a mention, and has no part in the
+    loss. (The published model multiplies its probability by 0, which adds a constant to the loss if
+    the name is missing from the dictionary.)
 
     Args:
         units: width of h.
 
     Call arguments:
-        inputs: pair `[x, flags]`: (B, T, D), and (B, T, 2) of `name_boundary_flags`, 0 at padding.
+        inputs: pair `[x, flags]`: (B, T, D), and `name_boundary_flags` (B, T, 2), 0 at padding.
 
     Returns:
-        (B, T, 2), float32: log-odds of a start and of an end, far below 0 where the flag is 0.
+        (B, T, 2), float32: log-odds of a start and of an end; `lowest` where the flag is 0.
 
     Source: the half-pointers of Su Jianlin's model for CCKS 2019,
     https://kexue.fm/archives/6919.
@@ -110,17 +111,17 @@ class CCKS2019Pointer(EndsMask, keras.layers.Layer):
     def __init__(self, units: int = 128, **kwargs):
         super().__init__(**kwargs)
         if units < 1:
-            raise ValueError(f"units={units} must be 1 at least.")
+            raise ValueError(f"units={units} must be at least 1.")
         self.units = units
         self.convolution = keras.layers.Conv1D(
             units, 3, padding="same", activation="relu", dtype=self.dtype_policy, name="convolution"
         )
-        self.convolution.supports_masking = True  # Keras would warn of vectors that carry one
+        self.convolution.supports_masking = True  # else Keras warns of inputs with a mask
         self.ends = keras.layers.Dense(2, dtype="float32", name="ends")
 
     def build(self, input_shape):
         if tuple(input_shape[1][2:]) != (2,):
-            raise ValueError(f"The flags have shape (B, T, 2), not {tuple(input_shape[1])}.")
+            raise ValueError(f"The flags must have shape (B, T, 2), not {tuple(input_shape[1])}.")
         self.convolution.build(input_shape[0])
         self.ends.build((None, None, self.units))
 
@@ -131,11 +132,11 @@ class CCKS2019Pointer(EndsMask, keras.layers.Layer):
 
     @staticmethod
     @function_of("CCKS2019Pointer")
-    def loss(y_true: Any, scores: Any) -> Any:
-        """Binary cross-entropy of starts plus that of ends, each the mean over what may be one.
+    def loss(y_true: Tensor, scores: Tensor) -> Tensor:
+        """Compute binary cross-entropy of starts plus that of ends, means over flagged tokens.
 
         Args:
-            y_true: (B, T, 2), 0 or 1; below 0: ignored.
+            y_true: (B, T, 2), 0 or 1; below 0 is ignored.
             scores: (B, T, 2).
 
         Returns:
@@ -149,12 +150,12 @@ class CCKS2019Pointer(EndsMask, keras.layers.Layer):
         return ops.sum(ops.sum(losses, axis=1) / ops.maximum(counts, 1), axis=-1)
 
     @staticmethod
-    def decode(scores: Any, start: float = 0.4, end: float = 0.4) -> list[list[tuple[int, int]]]:
-        """Token spans `[start, end)` of each text, from every start to the next end.
+    def decode(scores: Tensor, start: float = 0.4, end: float = 0.4) -> list[list[tuple[int, int]]]:
+        """Find the token spans `[start, end)` of each text, from every start to the next end.
 
         Args:
             scores: (B, T, 2).
-            start, end: probabilities above which there is one.
+            start, end: minimum probabilities of a start and of an end.
         """
         scores = as_scores(ops.convert_to_numpy(scores))[:, :, None]
         return [[(i, j + 1) for _, i, j in half_pointers(row, start, end)] for row in scores]
@@ -168,22 +169,24 @@ class CCKS2019Pointer(EndsMask, keras.layers.Layer):
 
 @serializable
 class CCKS2019Matching(EndsMask, keras.layers.Layer):
-    """Log-odds that a mention in a text is the entity of a description.
+    """Predict the log-odds that a mention in a text is the entity of a description.
 
-        q = BiLSTM([text, is the token within the mention?, features]),   d = BiLSTM(description)
-        a = max over the text of q + attention(q, d),  likewise b of d + attention(d, q)
-        score = relu([a, b, q at the mention's first token, and at its last] W + c) v + e
+        q = BiLSTM([text, m, features]),    m = 1 inside the mention, else 0
+        d = BiLSTM(description)
+        a = max over the text of q + attention(q, d)
+        b = max over the description of d + attention(d, q)
+        score = relu([a, b, q at the mention's first token, q at its last] W + c) v + e
 
     Args:
-        units: U, of either direction of the LSTMs and of W.
-        heads: of the attentions.
-        dropout: rate on what is put together.
+        units: width U of each direction of the LSTMs; W has 2 U columns.
+        heads: number of attention heads.
+        dropout: rate on the input of W.
 
     Call arguments:
-        inputs: `[text, text_mask, mention, description, description_mask]` and, if there are any,
-            the features of the text's tokens: vectors (B, T, D) and (B, S, E); masks, nonzero for
-            tokens, padding on the right; the mention's first and last token, int (B, 2); features
-            (B, T, F). A description of padding alone is one without tokens.
+        inputs: `[text, text_mask, mention, description, description_mask]`, optionally followed by
+            features of the text's tokens: vectors (B, T, D) and (B, S, E); masks, nonzero for
+            tokens, padding on the right; first and last token of the mention, int (B, 2); features
+            (B, T, F). A description may be empty (only padding).
 
     Returns:
         (B, 1), float32.
@@ -193,13 +196,15 @@ class CCKS2019Matching(EndsMask, keras.layers.Layer):
             [0, 1], other inputs.
 
     Source: the model of Su Jianlin for CCKS 2019, https://kexue.fm/archives/6919, which has the
-    mean of the mention's vectors in place of the two, and the attention alone in place of the sum.
+    mean of the mention's vectors in place of the two, and the attention without the residual sum.
     """
 
     def __init__(self, units: int = 64, heads: int = 8, dropout: float = 0.2, **kwargs):
         super().__init__(**kwargs)
         if units < 1 or heads < 1 or 2 * units % heads:
-            raise ValueError(f"units={units}: {heads} heads do not divide {2 * units}.")
+            raise ValueError(
+                f"units={units}: 2 * units = {2 * units} must be a multiple of heads={heads}."
+            )
         self.units, self.heads = units, heads
         policy = self.dtype_policy
         self.dropout = keras.layers.Dropout(dropout, dtype=policy)
@@ -216,8 +221,8 @@ class CCKS2019Matching(EndsMask, keras.layers.Layer):
     def build(self, input_shape):
         if len(input_shape) not in (5, 6):
             raise ValueError(
-                "The inputs are [text, text_mask, mention, description, description_mask] and "
-                f"perhaps features, not {len(input_shape)}."
+                "The inputs must be [text, text_mask, mention, description, description_mask] and "
+                f"optionally features, not {len(input_shape)}."
             )
         text, _, _, description, _, *features = input_shape
         width = text[-1] + 1 + sum(shape[-1] for shape in features)
@@ -249,30 +254,32 @@ class CCKS2019Matching(EndsMask, keras.layers.Layer):
 
     @staticmethod
     @function_of("CCKS2019Matching")
-    def loss(y_true: Any, scores: Any) -> Any:
-        """Binary cross-entropy, (B,).
+    def loss(y_true: Tensor, scores: Tensor) -> Tensor:
+        """Compute binary cross-entropy, (B,).
 
         Args:
-            y_true: (B,) or (B, 1), 1 if it is that entity, 0 if not; below 0: no loss.
+            y_true: (B,) or (B, 1), 1 if it is that entity, else 0; below 0 is ignored.
             scores: (B, 1).
         """
         s, y = (ops.reshape(ops.cast(tensor, "float32"), (-1,)) for tensor in (scores, y_true))
         return ops.where(y >= 0, ops.softplus(s) - y * s, 0)
 
     @staticmethod
-    def decode(scores: Any, groups: Sequence, threshold: float = 0.5) -> dict:
-        """The best candidate of each mention, unless none is likely.
+    def decode(
+        scores: Tensor, groups: Sequence[tuple[Hashable, Any]], threshold: float = 0.5
+    ) -> dict[Hashable, tuple[Any, float]]:
+        """Find the best candidate of each mention, if it is probable enough.
 
         Args:
             scores: (N, 1), of N pairs of a mention and a candidate.
-            groups: N pairs: a key of the mention, and the candidate.
-            threshold: what the best one's probability must reach.
+            groups: for each pair (key of the mention, candidate).
+            threshold: minimum probability of the best candidate.
 
         Returns:
-            For each mention's key the candidate and its probability, or (None, that probability).
+            For each key (candidate, its probability), or (None, that probability).
 
         Raises:
-            ValueError: not as many groups as scores.
+            ValueError: different numbers of groups and scores.
         """
         scores = as_scores(ops.convert_to_numpy(scores)).reshape(-1)
         if len(scores) != len(groups):
@@ -301,29 +308,29 @@ def build_ccks2019(
     heads: int = 8,
     dropout: float = 0.2,
 ) -> keras.Model:
-    """A model that reads characters, finds mentions and says whether one is a given entity.
+    """Build the model of CCKS 2019: it finds mentions and compares one with an entity.
 
-    Both share the vectors of the text, those of a `BiLSTM` of depth 2 over the embeddings and the
-    flags of the names found.
+    Both parts share the vectors of the text: a `BiLSTM` of depth 2 over the embeddings and the
+    flags of names.
 
     Args:
         vocab_size: number of token ids; 0 is padding.
-        features: number F of features that tell what a token of the text has in common with the
+        features: number F of features of the text's tokens, which mark overlap with the
             description.
-        word_vectors: (V, C), vectors of words, which stay as they are, row 0 for none. They are
-            mapped to `embedding_size` and added at each character of the word.
+        word_vectors: (V, C), vectors of words, not trained; row 0 is for "no word". They are
+            projected to `embedding_size` and added at each character of the word.
         embedding_size: width of the embedding.
-        units: of either direction of the LSTMs.
-        heads: of the attentions between text and description.
+        units: width of each direction of the LSTMs.
+        heads: number of heads of the attentions between text and description.
         dropout: rate on the embedding and before the last layers.
 
     Returns:
-        A model of two outputs, "Mentions" (B, T, 2) and "Same-Entity" (B, 1), the names of the
-        layers that have the losses and decode: `compile(loss=[mentions.loss, same.loss])`. Its
-        inputs are the text's ids (B, T), flags (B, T, 2) of the names in it, with word vectors its
-        word ids (B, T); the mention's first and last token (B, 2), the description's ids (B, S),
-        with word vectors its word ids (B, S), with features these (B, T, F). The first two (three)
-        are enough for the mentions: `keras.Model(model.inputs[:2], model.outputs[0])`.
+        A model with the outputs "Mentions" (B, T, 2) and "Same-Entity" (B, 1), named after their
+        layers, which have `loss` and `decode`: `compile(loss=[mentions.loss, same.loss])`. Its
+        inputs are the text's token ids (B, T); flags of names (B, T, 2); with word vectors, its
+        word ids (B, T); the mention's first and last token (B, 2); the description's token ids
+        (B, S); with word vectors, its word ids (B, S); with features, these (B, T, F). Mentions
+        need only the first two (three): `keras.Model(model.inputs[:2], model.outputs[0])`.
 
     Source: Su Jianlin, https://kexue.fm/archives/6919.
     """
@@ -357,8 +364,8 @@ def build_ccks2019(
     return keras.Model([*inputs[0], *inputs[1], *more], [scores, same])
 
 
-def _highest(x, mask):
-    """The highest value of each coordinate over the tokens, (B, D); 0 where there is none."""
+def _highest(x: Tensor, mask: Tensor) -> Tensor:
+    """Return the maximum of each coordinate over the tokens, (B, D); 0 without tokens."""
     mask = mask[:, :, None]
     highest = ops.max(ops.where(mask, x, lowest(x.dtype)), axis=1)
     return ops.where(ops.any(mask, axis=1), highest, 0)

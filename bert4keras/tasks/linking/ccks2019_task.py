@@ -1,4 +1,4 @@
-"""Entity linking by a model of LSTMs, without a pretrained encoder."""
+"""Entity linker with the LSTM model of CCKS 2019, without a pretrained encoder."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from ..._json import read_json
+from ..._types import Tensor
 from ...data import DataGenerator
 from ...masks import Mask
 from ...tokenizers import Tokenizer
@@ -34,14 +35,14 @@ SPECIAL = (PAD, UNKNOWN, CAPITALIZED, "[CLS]", "[SEP]", "[MASK]")
 
 @dataclasses.dataclass(frozen=True)
 class MentionContext:
-    """Tokens around a mention.
+    """Mention with the tokens around it.
 
     Attributes:
         mention: the mention.
         tokens: the tokens, in lower case.
-        spans: (start, end) of each in characters of the text.
-        inputs: ids, flags of names and ids of words, by the name of the model's input.
-        place: int32 (2,): first and last token of the mention.
+        spans: (start, end) of each token in characters of the text.
+        inputs: token ids, flags of names and word ids, by the name of the model's input.
+        place: int32 (2,), first and last token of the mention.
     """
 
     mention: Mention
@@ -53,19 +54,19 @@ class MentionContext:
 
 @register_task
 class CCKS2019Linker(Linker):
-    """Linker without a pretrained encoder: a model of LSTMs that reads characters.
+    """Entity linker with LSTMs over characters, without a pretrained encoder.
 
-    It tells which names are mentions, and compares each with the entities of that name. It needs
-    no other data than the texts it is trained on.
+    The model decides which names in a text are mentions, and compares each mention with the
+    entities of that name. It needs no data except its training texts.
 
     Args:
-        tokenizer: its vocabulary has the model's tokens, after those of `SPECIAL`.
-        model: of `build_ccks2019`.
+        tokenizer: its vocabulary has the tokens `SPECIAL`, then the model's tokens.
+        model: from `build_ccks2019`.
         knowledge_base: the entities.
-        description: tokens that are read of what is known of an entity (`Entity.text`).
-        threshold: an entity that is less probable than this is not linked.
-        maxlen: tokens of the text around a name.
-        words: of the model's word vectors; empty if it has none.
+        description: maximum tokens of an entity's `KnowledgeBaseEntity.text`.
+        threshold: minimum probability of a linked entity.
+        maxlen: maximum tokens of the text around a name.
+        words: words of the model's word vectors; empty if it has none.
 
     Raises:
         TaskError: options that do not fit one another or the model.
@@ -90,9 +91,11 @@ class CCKS2019Linker(Linker):
     ):
         super().__init__(tokenizer, model, knowledge_base, threshold, maxlen or 160)
         if description < 1:
-            raise TaskError(f"description={description} must be 1 at least.")
+            raise TaskError(f"description={description} must be at least 1.")
         if bool(words) != ("Text-Word" in self.encoder.inputs):
-            raise TaskError("words are needed by a model with word vectors, and by no other.")
+            raise TaskError(
+                "words are required by a model with word vectors, and not allowed for others."
+            )
         if CAPITALIZED not in tokenizer.vocab or UNKNOWN not in tokenizer.vocab:
             raise TaskError(f"the tokenizer's vocabulary lacks {CAPITALIZED} or {UNKNOWN}.")
         self.description = description
@@ -112,14 +115,14 @@ class CCKS2019Linker(Linker):
         maxlen: int | None = None,
         dropout: float = 0.5,
     ) -> CCKS2019Linker:
-        """Build a new model whose vocabulary is that of its training texts.
+        """Build a new model with the vocabulary of its training texts.
 
         Args:
             samples: training texts.
-            knowledge_base, description, threshold, maxlen: as of the class.
-            word_vectors: words and their vectors, as of `read_word_vectors`.
-            units: width of each direction of an LSTM.
-            min_count: rarer tokens are unknown.
+            knowledge_base, description, threshold, maxlen: of the class.
+            word_vectors: words and their vectors, from `read_word_vectors`.
+            units: width of each direction of the LSTMs that compare text and description.
+            min_count: minimum number of occurrences of a token in the vocabulary.
             dropout: rate on the embedding and before the last layers.
         """
         known = frequent_tokens(samples, knowledge_base, min_count)
@@ -134,24 +137,24 @@ class CCKS2019Linker(Linker):
         names = tuple(tensor.name for tensor in model.inputs)
         if not {"Text-Token", "Text-Names", "Mention", "Description-Token"} <= set(names):
             raise TaskError(
-                f"the model has the inputs {', '.join(names)}; make it with build_ccks2019."
+                f"the model has the inputs {', '.join(names)}; build it with build_ccks2019."
             )
         padding = dict.fromkeys(names, 0)
         return EncoderFacts(names, 0, None, Mask(), padding, frozenset({"Mention"}))
 
     @property
-    def loss(self) -> list[Any]:
-        """The losses of mentions and of entities, for `model.compile`."""
+    def loss(self) -> list[Callable[[Tensor, Tensor], Tensor]]:
+        """Losses of mentions and of entities, for `model.compile`."""
         return [CCKS2019Pointer.loss, CCKS2019Matching.loss]
 
     def encode(self, sample: str | Document) -> Encoded:
-        """Encode a text, or a `Document`: a row for each candidate of each of its names."""
+        """Encode a text, or a `Document`: one row for each candidate of each of its names."""
         contexts = self.contexts(self.read_document(sample))
         rows = [self._row(c, entity) for c in contexts for entity in c.mention.candidates or ()]
         return Encoded(sample, rows, extra=contexts)
 
     def contexts(self, document: Document) -> list[MentionContext]:
-        """The names of a text with the tokens around each."""
+        """Return the names of a text with the tokens around each."""
         spans = token_spans(document.text)
         starts, ends = (np.array([span[k] for span in spans], "int64") for k in (0, 1))
         numbers = self.words.numbers(document.text) if self.words else None
@@ -172,7 +175,7 @@ class CCKS2019Linker(Linker):
     def _window(
         self, document: Document, spans: list[tuple[int, int]], numbers: np.ndarray | None
     ) -> tuple[list[str], list[tuple[int, int]], dict[str, np.ndarray]]:
-        """Tokens of a part of a text, and its inputs of the model."""
+        """Return tokens, their spans and the model inputs of a part of a text."""
         tokens = [document.text[a:b] for a, b in spans]
         inside = [m[:2] for m in document.mentions or () if _is_inside(m[:2], spans)]
         inputs = {
@@ -184,7 +187,7 @@ class CCKS2019Linker(Linker):
         return [token.lower() for token in tokens], spans, inputs
 
     def _ids(self, tokens: Sequence[str]) -> np.ndarray:
-        """Ids of tokens; unknown ones that begin with a capital have an id of their own."""
+        """Return token ids; unknown tokens that begin with a capital have their own id."""
         vocab = self.tokenizer.vocab
         ids = [
             vocab.get(token, vocab[CAPITALIZED if token[0].isupper() else UNKNOWN])
@@ -193,7 +196,7 @@ class CCKS2019Linker(Linker):
         return np.array(ids, "int32")
 
     def _entity(self, entity: str) -> tuple[list[str], dict[str, np.ndarray]]:
-        """Tokens of what is known of an entity, and their inputs of the model."""
+        """Return the tokens of an entity's text and the model inputs; cached."""
         if entity not in self._read:
             text = self.knowledge_base[entity].text
             spans = token_spans(text)
@@ -206,7 +209,7 @@ class CCKS2019Linker(Linker):
         return self._read[entity]
 
     def _row(self, context: MentionContext, entity: str) -> tuple[Any, ...]:
-        """Inputs of the model for a mention and an entity."""
+        """Return the model inputs for a mention and an entity."""
         description, inputs = self._entity(entity)
         given = {**context.inputs, **inputs, "Mention": context.place}
         given["Text-Features"] = shared_tokens(context.tokens, description)
@@ -220,20 +223,22 @@ class CCKS2019Linker(Linker):
         seed: int = 0,
         **options: Any,
     ) -> DataGenerator:
-        """Batches of mentions for `model.fit`, each with one entity of its name.
+        """Make batches of mentions for `model.fit`, each with one entity of its name.
 
-        It is drawn anew in each epoch, a right one as often as a wrong one.
+        The entity is drawn anew in each epoch: with probability 1/2 the right one.
 
         Args:
             samples: pairs (text or `Document`, its links), such as `LinkedText`.
             batch_size, shuffle, seed, **options: of `DataGenerator`.
 
         Raises:
-            TaskError: a link outside of its text or to an unknown entity; nothing to learn.
+            TaskError: a link outside its text or to an unknown entity, or no mention to learn from.
         """
         rows = [row for sample, links in samples for row in self._taught(sample, links)]
         if not rows:
-            raise TaskError("the samples have no mention that is found by its name.")
+            raise TaskError(
+                "the samples have no link at a name of the knowledge base; nothing can be learned."
+            )
         draw = random.Random(seed)
 
         def row(part: tuple[MentionContext, np.ndarray, str | None]) -> tuple[Any, Any]:
@@ -250,7 +255,7 @@ class CCKS2019Linker(Linker):
     def _taught(
         self, sample: Any, links: Any
     ) -> Iterator[tuple[MentionContext, np.ndarray, str | None]]:
-        """The mentions of a sample, the flags of all mentions around each, and what it means."""
+        """Yield the mentions of a sample, the flags of mentions around each, and its entity."""
         document = self.read_document(sample)
         gold = self.gold_links(links, document.text)
         named = {m[:2] for m in document.mentions or () if m[:2] in gold and m.candidates}
@@ -261,7 +266,7 @@ class CCKS2019Linker(Linker):
                 yield context, flags, gold[context.mention[:2]]
 
     def decode(self, outputs: Sequence[Any], encoded: Encoded) -> list[LinkedMention]:
-        """Answers for the names that the model takes for mentions."""
+        """Return links for the names that the model predicts to be mentions."""
         document, outputs, answers = encoded.sample, iter(outputs), []
         text = document if isinstance(document, str) else document.text
         for context in encoded.extra:
@@ -283,7 +288,7 @@ class CCKS2019Linker(Linker):
         path = directory / WORDS
         words = read_json(path, TaskError, expected=list) if path.exists() else []
         if not all(isinstance(word, str) for word in words):
-            raise TaskError(f"{path} must be a list of words.")
+            raise TaskError(f"{path} must contain a list of strings.")
         return {**super().load_assets(directory), "words": words}
 
     def get_config(self) -> dict[str, Any]:
@@ -291,5 +296,5 @@ class CCKS2019Linker(Linker):
 
 
 def _is_inside(span: tuple[int, int], spans: Sequence[tuple[int, int]]) -> bool:
-    """Tell whether characters lie within the tokens of a window."""
+    """Return whether characters lie inside the tokens of a window."""
     return bool(spans) and spans[0][0] <= span[0] and span[1] <= spans[-1][1]

@@ -1,4 +1,4 @@
-"""Entities and their names."""
+"""Knowledge base: entities and their names."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from .samples import LinkedText
 
 
 @dataclasses.dataclass(frozen=True)
-class Entity:
-    """Something a name may mean.
+class KnowledgeBaseEntity:
+    """Entity of a knowledge base.
 
     Attributes:
         id: unique in its knowledge base.
-        name: what it is called where it is described.
+        name: its main name.
         names: all names by which texts mention it.
-        facts: pairs of a property and its value.
-        description: a sentence or more; what comes last of `text`, which may be cut.
+        facts: pairs (property, value).
+        description: one or more sentences; the last part of `text`, which may be truncated.
     """
 
     id: str
@@ -30,40 +30,40 @@ class Entity:
 
     @functools.cached_property
     def text(self) -> str:
-        """All that is known, as one text: "name; property: value; ...; description"."""
+        """All that is known of the entity: "name; property: value; ...; description"."""
         facts = (f"{key}: {value}" for key, value in self.facts)
         return "; ".join([self.name, *facts, *([self.description] if self.description else [])])
 
 
 class KnowledgeBase:
-    """Entities, found by their id and by their names.
+    """Entities, accessible by id and by name.
 
     Args:
         entities: the entities.
 
     Raises:
-        ValueError: no entity, or two of one id.
+        ValueError: no entities, or two with the same id.
     """
 
-    def __init__(self, entities: Iterable[Entity]):
-        self._entities: dict[str, Entity] = {}
+    def __init__(self, entities: Iterable[KnowledgeBaseEntity]):
+        self._entities: dict[str, KnowledgeBaseEntity] = {}
         for entity in entities:
             if entity.id in self._entities:
                 raise ValueError(f"the entity id {entity.id!r} occurs twice.")
             self._entities[entity.id] = entity
         if not self._entities:
-            raise ValueError("a knowledge base needs an entity at least.")
+            raise ValueError("a knowledge base needs at least one entity.")
 
     def __len__(self) -> int:
         return len(self._entities)
 
-    def __iter__(self) -> Iterator[Entity]:
+    def __iter__(self) -> Iterator[KnowledgeBaseEntity]:
         return iter(self._entities.values())
 
     def __contains__(self, entity: str) -> bool:
         return entity in self._entities
 
-    def __getitem__(self, entity: str) -> Entity:
+    def __getitem__(self, entity: str) -> KnowledgeBaseEntity:
         return self._entities[entity]
 
     def __repr__(self) -> str:
@@ -71,29 +71,29 @@ class KnowledgeBase:
 
     @functools.cached_property
     def names(self) -> AliasTrie:
-        """The names of all entities."""
+        """Names of all entities."""
         return AliasTrie({entity.id: entity.names for entity in self})
 
     def find(self, text: str) -> list[Mention]:
-        """The names in a text from left to right, each with the entities it may mean."""
+        """Find the names in a text, from left to right, each with the entities it may mean."""
         return self.names.find(text)
 
     def candidates(self, name: str) -> tuple[str, ...]:
-        """Ids of the entities that have a name."""
+        """Return the ids of the entities with this name."""
         return self.names.candidates(name)
 
     def without_common_names(
         self, samples: Iterable[LinkedText], ratio: float = 5.0
     ) -> tuple[KnowledgeBase, list[str]]:
-        """Leave out names that are nearly always ordinary words, such as a film called "Today".
+        """Drop names that are nearly always ordinary words, such as the film "Today".
 
         Args:
-            samples: texts whose links are all known.
-            ratio: a name goes if (wrong + 1) / (right + 1), of the places where it was found, is
-                at least this.
+            samples: texts with all their links.
+            ratio: drop a name if (wrong + 1) / (right + 1) is at least this; wrong and right count
+                its occurrences outside and at links.
 
         Returns:
-            (a knowledge base, the names left out).
+            (knowledge base, dropped names).
         """
         samples = list(samples)
         trie = AliasTrie({entity.id: entity.names for entity in self})

@@ -1,4 +1,4 @@
-"""Base of both entity linkers: mentions, knowledge base, thresholds and scores."""
+"""Base of the entity linkers: mentions, knowledge base, threshold and metrics."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ FILE = "knowledge_base.jsonl"
 
 @dataclasses.dataclass(frozen=True)
 class LinkedMention:
-    """A name in a text and the entity it means.
+    """Name in a text and the entity it means.
 
     Attributes:
         start, end: characters `[start, end)` of the text.
         text: these characters.
-        entity: id of the entity; None if the knowledge base has none that is meant (NIL).
-        score: probability of the entity; of None that of no candidate being meant.
-        candidates: probability of each entity of that name by its id, the likeliest first.
+        entity: id of the entity; None if it is not in the knowledge base (NIL).
+        score: probability of the entity; for None, that no candidate is meant.
+        candidates: probability of each candidate by its id, most probable first.
     """
 
     start: int
@@ -52,10 +52,10 @@ class Linker(Task):
     Args:
         tokenizer, model, maxlen: of `Task`.
         knowledge_base: the entities.
-        threshold: an entity that is less probable than this is not linked.
+        threshold: minimum probability of a linked entity.
 
     Raises:
-        TaskError: a threshold that is no probability, or no knowledge base.
+        TaskError: a threshold outside [0, 1], or another object as knowledge base.
     """
 
     def __init__(
@@ -74,10 +74,10 @@ class Linker(Task):
         self.knowledge_base, self.threshold = knowledge_base, float(threshold)
 
     def read_document(self, sample: str | Document) -> Document:
-        """A text with its mentions, found or given, and the candidates of each.
+        """Return a text with its mentions, found or given, and the candidates of each.
 
         Raises:
-            TaskError: no text; a mention outside of it; an unknown candidate.
+            TaskError: the sample is no text; a mention outside the text; an unknown candidate.
         """
         document = Document(sample) if isinstance(sample, str) else sample
         if not isinstance(document, Document) or not isinstance(document.text, str):
@@ -92,7 +92,7 @@ class Linker(Task):
         start, end, candidates, priors = mention
         if not 0 <= start < end <= len(text):
             raise TaskError(
-                f"a mention at [{start}, {end}) is outside of its text of {len(text)} characters: "
+                f"a mention at [{start}, {end}) is outside its text of {len(text)} characters: "
                 f"{text!r:.60}."
             )
         if candidates is None:
@@ -103,23 +103,27 @@ class Linker(Task):
                 f"the candidate {unknown[0]!r} of {text[start:end]!r} is not in the knowledge base."
             )
         if priors and len(priors) != len(candidates):
-            raise TaskError(f"{len(priors)} priors for {len(candidates)} candidates.")
+            raise TaskError(
+                f"{len(priors)} priors for {len(candidates)} candidates; give one each."
+            )
         return mention
 
     def gold_links(self, links: Iterable[Link], text: str) -> dict[tuple[int, int], str | None]:
-        """The entity meant by place, of the links of a training sample.
+        """Return the entity of each linked place (start, end) of a training sample.
 
         Raises:
-            TaskError: a link outside of the text, or to an unknown entity.
+            TaskError: a link outside the text, or to an unknown entity.
         """
         gold: dict[tuple[int, int], str | None] = {}
         for start, end, entity in links:
             if not 0 <= start < end <= len(text):
-                raise TaskError(f"the link {(start, end, entity)} is outside of {text!r:.60}.")
+                raise TaskError(
+                    f"the link {(start, end, entity)} is outside its text {text!r:.60}."
+                )
             if entity is not None and entity not in self.knowledge_base:
                 raise TaskError(
-                    f"the link of {text[start:end]!r} to {entity!r}: no such entity in the "
-                    "knowledge base. Write None for what is not in it."
+                    f"the link of {text[start:end]!r} to {entity!r}: the knowledge base has no "
+                    "such entity. Use None for an entity that it does not have."
                 )
             gold[start, end] = entity
         return gold
@@ -127,13 +131,13 @@ class Linker(Task):
     def answer(
         self, mention: Mention, text: str, chances: Sequence[float], nothing: float | None = None
     ) -> LinkedMention:
-        """The answer for a mention.
+        """Choose the entity of a mention.
 
         Args:
-            mention: with candidates.
+            mention: the mention, with candidates.
             text: the whole text.
             chances: probability of each candidate.
-            nothing: probability that none is meant; None: what the likeliest one leaves.
+            nothing: probability of NIL; None: 1 minus that of the best candidate.
         """
         named = zip(mention.candidates or (), map(float, chances), strict=True)
         ranked = dict(sorted(named, key=lambda pair: -pair[1]))
@@ -147,7 +151,7 @@ class Linker(Task):
     def metrics(
         self, answers: Sequence[Sequence[LinkedMention]], labels: Sequence[Iterable[Link]]
     ) -> dict[str, float]:
-        """Micro F1, precision and recall of (start, end, entity); NIL counts on neither side."""
+        """Compute micro F1, precision and recall of (start, end, entity); NIL is ignored."""
         found = [
             [(m.start, m.end, m.entity) for m in row if m.entity is not None] for row in answers
         ]
@@ -156,7 +160,7 @@ class Linker(Task):
         return {name: getattr(score, name) for name in ("f1", "precision", "recall")}
 
     def tune_threshold(self, samples: Iterable[tuple[Any, Iterable[Link]]]) -> float:
-        """Set the threshold to that of the highest F1 on labelled samples, and return it."""
+        """Set the threshold to the value with the highest F1 on labelled samples; return it."""
         samples = list(samples)
         self.threshold = 0.0
         answers = self.predict([sample for sample, _ in samples])
@@ -174,8 +178,8 @@ class Linker(Task):
             write_knowledge_base(self.knowledge_base, directory / FILE)
         except UnicodeEncodeError as error:
             raise TaskError(
-                f"the knowledge base has half of a surrogate pair near {error.object[:40]!r}; "
-                "correct that text."
+                f"the knowledge base has half of a surrogate pair near {error.object[:40]!r}. "
+                "Correct that text."
             ) from None
 
     @classmethod
@@ -190,7 +194,7 @@ class Linker(Task):
 
 
 def softmax(scores: Sequence[float]) -> list[float]:
-    """Shares of exponentials."""
+    """Return the softmax of some scores."""
     highest = max(scores)
     weights = [math.exp(score - highest) for score in scores]
     return [weight / sum(weights) for weight in weights]

@@ -1,4 +1,4 @@
-"""Names that a text mentions, and what each may mean."""
+"""Names in a text, and the entities that each may mean."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ..alignment import align_entities
 
 
 class Mention(NamedTuple):
-    """A name in a text and what it may mean.
+    """Name in a text and the entities it may mean.
 
     Attributes:
         start, end: characters `[start, end)` of the text.
-        candidates: ids of the entities it may mean; None: those of that name.
-        priors: of each candidate the logarithm of its probability before the text is read, such
-            as its share of the links from this name; empty where nothing is known.
+        candidates: ids of the entities it may mean; None: all entities of that name.
+        priors: for each candidate the logarithm of its prior probability, such as its share of all
+            links from this name; empty if unknown.
     """
 
     start: int
@@ -31,17 +31,16 @@ class Mention(NamedTuple):
 
 
 class AliasTrie:
-    """The names of all entities, to be found in texts.
+    """Trie of the names of all entities, to find them in texts.
 
-    Upper and lower case, full and half width are the same; in scripts that put blanks between words
-    a name is found as whole words alone, since "Rome" is not in "Romeo".
+    Case and full or half width are ignored. In scripts with blanks between words a name matches
+    only whole words: "Rome" is not found in "Romeo".
 
     Args:
-        aliases: the names of each entity by its id.
+        aliases: for each entity id its names.
 
     Raises:
-        ValueError: no name at all, or an empty one, whose entity is named; a string in place of a
-            list of names.
+        ValueError: no names, an empty name, or a string in place of a list of names.
 
     Source: candidate search by maximal matching as in Su Jianlin's baseline for entity linking of
     CCKS 2019 (https://kexue.fm/archives/6919).
@@ -69,11 +68,11 @@ class AliasTrie:
         return fold_by_character(name.strip()) in self._entities
 
     def candidates(self, name: str) -> tuple[str, ...]:
-        """Ids of the entities that bear a name, in the order in which they were given."""
+        """Return the ids of the entities with this name, in the order of `aliases`."""
         return tuple(self._entities.get(fold_by_character(name.strip()), ()))
 
     def find(self, text: str) -> list[Mention]:
-        """The names in a text from left to right: at each place the longest that fits."""
+        """Find names in a text from left to right, the longest match at each place."""
         folded, found, start = fold_by_character(text), [], 0
         while start < len(folded):
             end = self._longest(folded, start)
@@ -85,19 +84,19 @@ class AliasTrie:
     def prune(
         self, texts: Sequence[str], spans: Sequence[Iterable[Span]], ratio: float = 5.0
     ) -> list[str]:
-        """Drop names that are nearly always no mention, such as a film called "Today".
+        """Drop names that are nearly always ordinary words, such as the film "Today".
 
         Args:
-            texts: texts whose mentions are known.
+            texts: texts with known mentions.
             spans: for each text the character spans `[start, end)` of its mentions.
-            ratio: a name goes if (wrong + 1) / (right + 1), of the places where it was found, is
-                at least this.
+            ratio: drop a name if (wrong + 1) / (right + 1) is at least this; wrong and right count
+                its occurrences outside and at mentions.
 
         Returns:
-            The names dropped, in lower case.
+            The dropped names, in lower case.
 
         Raises:
-            ValueError: not as many texts as lists of spans.
+            ValueError: different numbers of texts and of lists of spans.
         """
         if len(texts) != len(spans):
             raise ValueError(f"{len(spans)} lists of spans for {len(texts)} texts.")
@@ -126,7 +125,7 @@ class AliasTrie:
         return node
 
     def _longest(self, text: str, start: int) -> int:
-        """End of the longest name that begins at `start`; 0 if there is none."""
+        """Return the end of the longest name that begins at `start`; 0 if there is none."""
         if start and _joined(text[start - 1], text[start]):
             return 0
         node, longest = self._root, 0
@@ -144,12 +143,12 @@ def name_boundary_flags(spans: Iterable[Span], offsets: Sequence[Span]) -> np.nd
     """Mark the tokens at which a name begins and ends.
 
     Args:
-        spans: characters `[start, end)` of the names. One that begins or ends inside a token is
-            widened; one that was cut off is left out.
-        offsets: of each token its characters; (0, 0) for special tokens.
+        spans: characters `[start, end)` of the names. A name that begins or ends inside a token is
+            widened to the whole token; a truncated name is skipped.
+        offsets: (start, end) of each token in characters; (0, 0) for special tokens.
 
     Returns:
-        int32 (T, 2), 1 at the first, and at the last, token of a name.
+        int32 (T, 2): 1 at the first, and at the last, token of a name.
     """
     flags = np.zeros((len(offsets), 2), "int32")
     length = max((end for _, end in offsets), default=0)
@@ -159,15 +158,15 @@ def name_boundary_flags(spans: Iterable[Span], offsets: Sequence[Span]) -> np.nd
     return flags
 
 
-_END = ""  # the key of a node where a name ends; no character is empty
+_END = ""  # key of a node where a name ends; never a character
 
 
 def _joined(left: str, right: str) -> bool:
-    """Tell whether neighbouring characters belong to one word of a script with blanks."""
+    """Return whether neighbouring characters belong to one word of a script with blanks."""
     return _in_word(left) and _in_word(right)
 
 
 def _in_word(char: str) -> bool:
-    """A letter, a digit or an accent; of Thai and what follows it in Unicode, and CJK, none."""
-    blanks = char < "\u0e00" or "\u1e00" <= char < "\u2e80"  # between these: Thai, Khmer, ...
+    """Return whether a character is a letter, digit or accent of a script with blanks."""
+    blanks = char < "\u0e00" or "\u1e00" <= char < "\u2e80"  # excluded: Thai, Khmer, ..., and CJK
     return blanks and (char.isalnum() or unicodedata.combining(char) > 0)

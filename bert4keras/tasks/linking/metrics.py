@@ -1,4 +1,4 @@
-"""Entities linked: precision, recall and F1 over all texts together."""
+"""Precision, recall and F1 of links, over all texts together."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from ..tagging.metrics import EntityScore
 def linking_scores(
     predictions: Sequence[Iterable[tuple]], references: Sequence[Iterable[tuple]]
 ) -> EntityScore:
-    """Micro-averaged scores of links; one is right if place and entity are.
+    """Compute micro-averaged scores of links; place and entity must be right.
 
     Args:
-        predictions, references: for each of N texts its links (start, end, entity id); mentions of
-            nothing known are left out of both.
+        predictions, references: for each of N texts its links (start, end, entity id), without
+            mentions that have no entity (NIL).
 
     Raises:
-        ValueError: not as many predictions as references.
+        ValueError: different numbers of predictions and references.
 
-    Source: the measure of CCKS 2019 task 2; "InKB micro F1" of Röder et al., GERBIL, 2018.
+    Source: the metric of CCKS 2019 task 2; "InKB micro F1" of Röder et al., GERBIL, 2018.
     """
     return triple_scores(predictions, references)

@@ -1,11 +1,11 @@
 """Readers of knowledge bases and of texts with links.
 
-Own formats, of one JSON object a line:
+The package's own formats have one JSON object per line:
 
     {"id": "7", "name": "Paris", "names": ["Paris"], "facts": [["kind", "city"]],
      "description": "..."}                     only `id` and `name` are needed
     {"text": "In Paris.", "topic": "...", "links": [{"start": 3, "end": 8, "entity": "7"}]}
-                                               entity null: none of the knowledge base
+                                               entity null: not in the knowledge base
 """
 
 from __future__ import annotations
@@ -19,23 +19,24 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ...data import DataFileError, read_json_rows, read_lines
-from .knowledge_base import Entity, KnowledgeBase
+from .knowledge_base import KnowledgeBase, KnowledgeBaseEntity
 from .mentions import Mention
 from .samples import Document, Link, LinkedText
 
-NIL = "NIL"  # how the files of CCKS write that no entity of the base is meant
-_ABSTRACT = ("摘要", "abstract")  # predicates of CCKS whose object describes the entity
+NIL = "NIL"  # in files of CCKS: the entity is not in the knowledge base
+_ABSTRACT = ("摘要", "abstract")  # predicates of CCKS whose object is the description
 _PARTS = ("train", "testa", "testb")
 _Made = TypeVar("_Made")
 
 
 def read_knowledge_base(path: str | Path, encoding: str | None = None) -> KnowledgeBase:
-    """Read entities in the own format, or in that of CCKS 2019.
+    """Read entities, in the format of this module or of CCKS 2019.
 
     CCKS 2019 has the keys subject_id, subject, alias and data, a list of predicate and object.
 
     Raises:
-        DataFileError: naming file and line; two entities of one id; no entity.
+        DataFileError: a line that cannot be read, two entities with one id, or no entities; the
+            message names file and line.
     """
     entities = _objects(path, _entity, encoding)
     try:
@@ -45,7 +46,7 @@ def read_knowledge_base(path: str | Path, encoding: str | None = None) -> Knowle
 
 
 def write_knowledge_base(base: KnowledgeBase, path: str | Path) -> None:
-    """Write entities in the own format."""
+    """Write entities in the format of this module."""
     with Path(path).open("w", encoding="utf-8", newline="\n") as file:
         for entity in base:
             row: dict[str, Any] = {"id": entity.id, "name": entity.name, "names": entity.names}
@@ -55,16 +56,17 @@ def write_knowledge_base(base: KnowledgeBase, path: str | Path) -> None:
 
 
 def read_linked_texts(path: str | Path, encoding: str | None = None) -> list[LinkedText]:
-    """Read texts and their links in the own format, or in that of CCKS 2019.
+    """Read texts and their links, in the format of this module or of CCKS 2019.
 
     CCKS 2019 has the keys text and mention_data, a list of mention, offset and kb_id.
 
     Raises:
-        DataFileError: naming file and line; a link outside of its text; no text.
+        DataFileError: a line that cannot be read, a link outside its text, or no texts; the message
+            names file and line.
     """
     found = _objects(path, _linked_text, encoding)
     if not found:
-        raise DataFileError.at(path, None, "it has no text")
+        raise DataFileError.at(path, None, "it has no texts")
     return found
 
 
@@ -74,19 +76,19 @@ def read_aida(
     """Read AIDA-CoNLL: sentences of CoNLL-2003 whose mentions have candidates and one gold title.
 
     Args:
-        path: documents of one JSON object a line: doc (1 is the first of the training file),
-            split, mentions of span (sentence, first and last token + 1), gold and cands, each
-            (title, in-links, out-links, type), the most linked first.
-        conll: directory with eng.train, eng.testa and eng.testb, perhaps with the ending .xz.
+        path: one JSON object per document: doc (1 is the first of the training file), split, and
+            mentions with span (sentence, first token, last token + 1), gold, and cands, each
+            (title, in-links, out-links, type), most linked first.
+        conll: directory with eng.train, eng.testa and eng.testb, optionally with the suffix .xz.
         part: "train", "testa" or "testb".
         encoding: of all these files.
 
     Returns:
-        The sentences, the first of a document as the topic of the others; and the titles of all
-        parts as a knowledge base.
+        The sentences, with the first of a document as topic of the others; and a knowledge base of
+        the titles of all parts.
 
     Raises:
-        DataFileError: naming file and line.
+        DataFileError: a line that cannot be read; the message names file and line.
     """
     documents = [d for name in _PARTS for d in read_conll_documents(conll, name, encoding)]
 
@@ -101,10 +103,12 @@ def read_aida(
     rows = _objects(path, texts, encoding)
     found = [text for _, some in rows for text in some]
     if not found:
-        raise DataFileError.at(path, None, f"it has no document of {part}")
+        raise DataFileError.at(path, None, f"it has no documents of {part}")
     titles = sorted(set().union(*(some for some, _ in rows)))
     names = {title: title.replace("_", " ") for title in titles}
-    return found, KnowledgeBase(Entity(title, name, (name,)) for title, name in names.items())
+    return found, KnowledgeBase(
+        KnowledgeBaseEntity(title, name, (name,)) for title, name in names.items()
+    )
 
 
 def read_conll_documents(
@@ -113,7 +117,7 @@ def read_conll_documents(
     """Read the tokens of each sentence of each document of a CoNLL file.
 
     Args:
-        directory: that has eng.PART or eng.PART.xz.
+        directory: contains eng.PART or eng.PART.xz.
         part: such as "train".
         encoding: of the file.
     """
@@ -139,13 +143,14 @@ def read_conll_documents(
 def read_word_vectors(
     path: str | Path, encoding: str | None = None
 ) -> tuple[list[str], np.ndarray]:
-    """Read word vectors: a line a word, "word 0.1 -0.2 ...", the text format of word2vec.
+    """Read word vectors in the text format of word2vec: one line "word 0.1 -0.2 ..." per word.
 
     Returns:
         The words, and their vectors, float32 (words, width).
 
     Raises:
-        DataFileError: no word; a line of another width, or of what is no number; names the line.
+        DataFileError: no words, a line of another width, or something that is not a number; the
+            message names the line.
     """
     rows: dict[str, np.ndarray] = {}
     width = None
@@ -155,7 +160,7 @@ def read_word_vectors(
         if sizes or not word:
             continue
         try:
-            with np.errstate(over="ignore"):  # becomes infinite, which is refused
+            with np.errstate(over="ignore"):  # an infinite number is refused below
                 vector = np.array(values, "float32")
         except ValueError as error:
             raise DataFileError.at(path, number, error) from None
@@ -166,14 +171,14 @@ def read_word_vectors(
             raise DataFileError.at(path, number, f"a number of {word!r} is not finite")
         rows.setdefault(word, vector)
     if not rows:
-        raise DataFileError.at(path, None, "it has no word")
+        raise DataFileError.at(path, None, "it has no words")
     return list(rows), np.stack(list(rows.values()))
 
 
 def _objects(
     path: str | Path, read: Callable[[dict[str, Any]], _Made], encoding: str | None
 ) -> list[_Made]:
-    """Objects that `read` makes of the lines."""
+    """Convert the JSON object of each line with `read`."""
     made = []
     for where, row in read_json_rows(path, encoding):
         try:
@@ -185,7 +190,7 @@ def _objects(
     return made
 
 
-def _entity(row: dict[str, Any]) -> Entity:
+def _entity(row: dict[str, Any]) -> KnowledgeBaseEntity:
     if "subject_id" in row or "alias" in row:
         return _ccks_entity(row)
     name = _string(row, "name")
@@ -193,17 +198,19 @@ def _entity(row: dict[str, Any]) -> Entity:
     facts = row.get("facts", [])
     facts = list(facts.items()) if isinstance(facts, dict) else facts
     pairs = tuple((str(key), str(value)) for key, value in facts)
-    return Entity(_id(row, "id"), name, _names(names), pairs, str(row.get("description", "")))
+    return KnowledgeBaseEntity(
+        _id(row, "id"), name, _names(names), pairs, str(row.get("description", ""))
+    )
 
 
-def _ccks_entity(row: dict[str, Any]) -> Entity:
+def _ccks_entity(row: dict[str, Any]) -> KnowledgeBaseEntity:
     if not isinstance(row["alias"], list):
-        raise ValueError(f"alias is a list of names, not {row['alias']!r}")
+        raise ValueError(f"alias must be a list of names, not {row['alias']!r}")
     subject = _string(row, "subject")
     facts = [(str(fact["predicate"]), str(fact["object"])) for fact in row["data"]]
     known = tuple(fact for fact in facts if fact[0] not in _ABSTRACT)
     described = "; ".join(": ".join(fact) for fact in facts if fact[0] in _ABSTRACT)
-    return Entity(
+    return KnowledgeBaseEntity(
         _id(row, "subject_id"), subject, _names([subject, *row["alias"]]), known, described
     )
 
@@ -265,12 +272,12 @@ def _string(row: dict[str, Any], key: str) -> str:
 
 def _id(row: dict[str, Any], key: str) -> str:
     if type(row[key]) not in (str, int):
-        raise ValueError(f"{key} must be a string or a whole number, not {row[key]!r:.60}")
+        raise ValueError(f"{key} must be a string or an integer, not {row[key]!r:.60}")
     return str(row[key])
 
 
 def _names(names: Iterable[Any]) -> tuple[str, ...]:
-    """The names without those that are blank or given twice."""
+    """Return the distinct names that are not blank."""
     if isinstance(names, str) or not all(isinstance(name, str) for name in names):
         raise ValueError(f"names must be a list of strings, not {names!r:.60}")
     return tuple(dict.fromkeys(name for name in names if name.strip()))

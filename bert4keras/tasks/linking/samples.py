@@ -1,4 +1,4 @@
-"""Samples of entity linking: texts, the mentions in them, and the entities meant."""
+"""Samples of entity linking: texts, their mentions, and the entities that these mean."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .mentions import Mention
 
 
 class Link(NamedTuple):
-    """Characters `[start, end)` of a text and the id of the entity meant; None: one not known."""
+    """Characters `[start, end)` of a text and the id of their entity; None if it is unknown."""
 
     start: int
     end: int
@@ -18,12 +18,12 @@ class Link(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Document:
-    """A text of which more is known.
+    """Text with additional information.
 
     Attributes:
         text: the text.
-        topic: what it is about, such as its headline.
-        mentions: the mentions in it; None: the names that are found in it.
+        topic: its topic, such as its headline.
+        mentions: its mentions; None: find them by the names of the knowledge base.
     """
 
     text: str
@@ -32,7 +32,7 @@ class Document:
 
 
 class LinkedText(NamedTuple):
-    """A training sample: a text, and its links."""
+    """Training sample: a text and its links."""
 
     document: str | Document
     links: tuple[Link, ...]

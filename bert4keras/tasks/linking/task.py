@@ -1,4 +1,4 @@
-"""Entity linking by an encoder that scores all candidates of a mention in one row."""
+"""Entity linker with a pretrained encoder that scores all candidates of a mention in one row."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ CANDIDATES, STARTS, FEATURES = (
     "Candidate-Starts",
     "Candidate-Features",
 )
-ROW = 512  # tokens of a row; candidates that do not fit go into further rows
+ROW = 512  # maximum tokens of a row; further candidates go into further rows
 
 
 @dataclasses.dataclass(frozen=True)
 class Ranking:
-    """A mention with its candidates, encoded.
+    """Mention with its candidates, encoded.
 
     Attributes:
         mention: the mention.
@@ -47,7 +47,7 @@ class Ranking:
     features: np.ndarray
 
     def parts(self) -> Iterator[range]:
-        """Part candidates into rows: as many as each holds."""
+        """Split the candidates into rows."""
         room, begin, used = max(ROW - len(self.context), ROW // 2), 0, 0
         for place, ids in enumerate(self.texts):
             if used + len(ids) > room and place > begin:
@@ -61,20 +61,20 @@ class Ranking:
 class EntityLinker(Linker):
     """Linker of the names in a text to the entities of a knowledge base.
 
-    Names are found by the longest match, or given. For each of them the encoder reads the text
-    around it once, and after it all candidates, each of which sees the text and itself
-    (`application="shared_prefix"`); an empty candidate stands for "none of these" (NIL).
+    Names are given, or found by longest match. For each name the encoder reads the text around it
+    once, followed by all candidates, each of which sees the text and itself
+    (`application="shared_prefix"`); an empty candidate means "none of these" (NIL).
 
     Args:
-        tokenizer, model: of `Task`; the model's output are scores (B, K) of the K candidates. Its
-            inputs are those of the encoder, `Candidate-Starts` (B, K) and, if it wants them,
+        tokenizer, model: of `Task`. The model's output is scores (B, K) of the K candidates. Its
+            inputs are those of the encoder, `Candidate-Starts` (B, K) and, optionally,
             `Candidate-Features` (B, K, 2).
         knowledge_base: the entities.
-        description: tokens that are read of what is known of an entity (`Entity.text`).
-        nil: whether a name may mean nothing of the knowledge base.
-        negatives: wrong candidates of a name that a training step sees, drawn anew in each epoch.
-        threshold: an entity that is less probable than this is not linked.
-        maxlen: tokens of the text around a name and of one candidate together.
+        description: maximum tokens of an entity's `KnowledgeBaseEntity.text`.
+        nil: True if a name may mean no entity of the knowledge base.
+        negatives: number of wrong candidates per name in training, drawn anew in each epoch.
+        threshold: minimum probability of a linked entity.
+        maxlen: maximum tokens of the text around a name and of one candidate together.
 
     Raises:
         TaskError: options that do not fit one another or the model.
@@ -104,22 +104,22 @@ class EntityLinker(Linker):
     ):
         super().__init__(tokenizer, model, knowledge_base, threshold, maxlen)
         if isinstance(model.output, (list, tuple, dict)) or len(model.output.shape) != 2:
-            raise TaskError("the model's output must be scores of the candidates, (B, K).")
+            raise TaskError("the model must have one output, scores of the candidates (B, K).")
         if not {CANDIDATES, STARTS} <= set(self.encoder.inputs):
             raise TaskError(
-                f"the model has the inputs {', '.join(self.encoder.inputs)}, and needs "
-                f"{CANDIDATES} and {STARTS}: an encoder with application='shared_prefix' and a "
+                f"the model has the inputs {', '.join(self.encoder.inputs)}, but needs "
+                f"{CANDIDATES} and {STARTS}: use an encoder with application='shared_prefix' and a "
                 "CandidateRanking."
             )
         if description < 3 or self.maxlen - description < 8:
             raise TaskError(
-                f"description={description} must be 3 at least and leave 8 of the "
-                f"maxlen={self.maxlen} tokens to the text."
+                f"description={description} must be at least 3 and leave 8 of "
+                f"maxlen={self.maxlen} tokens for the text."
             )
         if negatives < 1:
-            raise TaskError(f"negatives={negatives} must be 1 at least.")
+            raise TaskError(f"negatives={negatives} must be at least 1.")
         self.description, self.nil, self.negatives = description, bool(nil), negatives
-        self._texts: dict[str | None, list[int]] = {}  # token ids of entities already met
+        self._texts: dict[str | None, list[int]] = {}  # token ids of entities, cached
 
     @classmethod
     def build(
@@ -135,13 +135,13 @@ class EntityLinker(Linker):
         dropout: float = 0.1,
         **options: Any,
     ) -> EntityLinker:
-        """Put a new ranking of candidates on a pretrained encoder.
+        """Put a new `CandidateRanking` on a pretrained encoder.
 
         Args:
             checkpoint: a directory, `hf://org/name`, a named checkpoint, or a `Backbone` built
-                with `application="shared_prefix"`, for which `tokenizer` is given.
-            knowledge_base, description, nil, negatives, threshold, maxlen: as of the class.
-            tokenizer: in place of the checkpoint's own.
+                with `application="shared_prefix"`, which needs `tokenizer`.
+            knowledge_base, description, nil, negatives, threshold, maxlen: of the class.
+            tokenizer: replaces the checkpoint's own.
             dropout: rate before the ranking.
             **options: of `build_transformer_model`.
         """
@@ -158,7 +158,7 @@ class EntityLinker(Linker):
         return cls(tokenizer, model, knowledge_base, description, nil, negatives, threshold, maxlen)
 
     def encode(self, sample: str | Document) -> Encoded:
-        """Encode a text, or a `Document`, a row or more for each of its mentions."""
+        """Encode a text, or a `Document`: one or more rows for each of its mentions."""
         rankings = self.rank(self.read_document(sample))
         rows = [self._row(r, part) for r in rankings if r.texts for part in r.parts()]
         return Encoded(sample, rows, extra=rankings)
@@ -182,12 +182,14 @@ class EntityLinker(Linker):
             rankings.append(Ranking(mention, context, texts, features))
         return rankings
 
-    def _context(self, left: list, name: list, right: list, topic: list) -> list[int]:
-        """Token ids: the name; the topic; the text around the name, of which what fits is taken."""
+    def _context(
+        self, left: list[int], name: list[int], right: list[int], topic: list[int]
+    ) -> list[int]:
+        """Return token ids: the name, the topic, and as much text around the name as fits."""
         start, end = self.tokenizer.cls_token_id, self.tokenizer.sep_token_id
         mark = [] if end is None else [end]
         room = self.maxlen - self.description - 1 - 2 * len(mark)
-        name = name[: room // 4]  # it stands there twice
+        name = name[: room // 4]  # it occurs twice: alone and in the text
         room = max(0, room - 2 * len(name) - len(mark))
         topic = topic[: room // 3]
         room -= len(topic)
@@ -198,7 +200,7 @@ class EntityLinker(Linker):
         return [*begin, *name, *mark, *topic, *mark, *left, *name, *right, *mark]
 
     def _text(self, entity: str | None) -> list[int]:
-        """Token ids of an entity, of None those of "none of these"."""
+        """Return the token ids of an entity; for None those of NIL."""
         if entity not in self._texts:
             text = "" if entity is None else self.knowledge_base[entity].text
             ids = self.tokenizer.encode(text, maxlen=self.description, truncate=True)[0]
@@ -208,7 +210,7 @@ class EntityLinker(Linker):
         return self._texts[entity]
 
     def _row(self, ranking: Ranking, chosen: Sequence[int]) -> tuple[Any, ...]:
-        """Inputs of the model for some candidates, after NIL if there is such a thing."""
+        """Return the model inputs for NIL, if the task has it, and some candidates."""
         texts = [self._text(None)] if self.nil else []
         row = pack_candidates(ranking.context, [*texts, *(ranking.texts[k] for k in chosen)])
         features = ranking.features[list(chosen)]
@@ -232,18 +234,18 @@ class EntityLinker(Linker):
         seed: int = 0,
         **options: Any,
     ) -> DataGenerator:
-        """Batches of mentions for `model.fit`, each with `negatives` of its wrong candidates.
+        """Make batches of mentions for `model.fit`, each with `negatives` wrong candidates.
 
         Args:
             samples: pairs (text or `Document`, its links), such as `LinkedText`.
             batch_size, shuffle, seed, **options: of `DataGenerator`.
 
         Raises:
-            TaskError: a link outside of its text or to an unknown entity; nothing to learn.
+            TaskError: a link outside its text or to an unknown entity, or no mention to learn from.
         """
         rows = [pair for sample, links in samples for pair in self._taught(sample, links)]
         if not rows:
-            raise TaskError("no mention of the samples has two candidates to tell apart.")
+            raise TaskError("no mention of the samples has two candidates to choose from.")
         draw = random.Random(seed)
 
         def row(pair: tuple[Ranking, str | None]) -> tuple[Any, Any]:
@@ -251,7 +253,7 @@ class EntityLinker(Linker):
             candidates = ranking.mention.candidates
             right = [k for k, entity in enumerate(candidates) if entity == gold]
             wrong = [k for k, entity in enumerate(candidates) if entity != gold]
-            likely = wrong[: 2 * self.negatives]  # candidates come with the likeliest first
+            likely = wrong[: 2 * self.negatives]  # candidates are sorted, most probable first
             chosen = right + draw.sample(likely, min(len(likely), self.negatives))
             label = 0 if not right else int(self.nil)
             inputs = [np.asarray(values) for values in self._row(ranking, chosen)]
@@ -261,7 +263,7 @@ class EntityLinker(Linker):
         return DataGenerator(rows, batch_size, encode=row, shuffle=shuffle, seed=seed, **options)
 
     def _taught(self, sample: Any, links: Any) -> Iterator[tuple[Ranking, str | None]]:
-        """The mentions of a sample that can be learnt from, and what they mean."""
+        """Yield the mentions of a sample that can be trained on, and their entities."""
         document = self.read_document(sample)
         gold = self.gold_links(links, document.text)
         for ranking in self.rank(document):

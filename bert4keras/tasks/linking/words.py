@@ -1,4 +1,4 @@
-"""Tokens of the linker without a pretrained encoder: characters, and words in Latin letters."""
+"""Tokens of `CCKS2019Linker`: characters, words in Latin letters, and numbers."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ _TOKEN = re.compile(r"[0-9A-Za-z\u00c0-\u024f]+|\S")
 
 
 def token_spans(text: str) -> list[tuple[int, int]]:
-    """(start, end) of each character, of each word in Latin letters and of each number."""
+    """Return (start, end) of each character, each word in Latin letters and each number."""
     return [token.span() for token in _TOKEN.finditer(text)]
 
 
 def frequent_tokens(
     samples: Iterable[LinkedText], base: KnowledgeBase, min_count: int
 ) -> list[str]:
-    """Tokens that occur at least so often in texts without their names, and in descriptions.
+    """Return the tokens with at least `min_count` occurrences in texts and descriptions.
 
-    The names of the training texts are then as unknown to a model as those it will meet.
+    Names in the texts are not counted: names at inference are unknown to the model, so those in
+    training should be too.
 
     Args:
         samples: training texts.
-        base: whose names are left out; the entities that the texts may mean are counted.
-        min_count: the least number of occurrences.
+        base: gives the names, and the descriptions of the entities that the texts may mean.
+        min_count: minimum number of occurrences.
     """
     counts: Counter[str] = Counter()
     known: dict[str, None] = {}
@@ -46,10 +47,10 @@ def frequent_tokens(
 
 
 def shared_tokens(text: Sequence[str], description: Sequence[str]) -> np.ndarray:
-    """Mark the tokens of a text, and the pairs of them, that a description has too.
+    """Mark the tokens and the pairs of tokens of a text that a description also contains.
 
     Returns:
-        float32 (T, 2), 1 at the first token of what both have.
+        float32 (T, 2): 1 where a shared token, and a shared pair, begins.
     """
     columns = []
     for n in (1, 2):
@@ -59,10 +60,10 @@ def shared_tokens(text: Sequence[str], description: Sequence[str]) -> np.ndarray
 
 
 class WordFinder:
-    """Words of a text by the longest match.
+    """Find words of a list in a text by longest match.
 
     Args:
-        words: the words; their numbers count from 1.
+        words: the words; their numbers start at 1.
     """
 
     def __init__(self, words: Sequence[str]):
@@ -71,7 +72,7 @@ class WordFinder:
         self._trie = AliasTrie({word: [word] for word in self.words})
 
     def numbers(self, text: str) -> np.ndarray:
-        """For each character the number of its word, 0 if there is none: int32 (len(text),)."""
+        """Return the number of each character's word, 0 without one: int32 (len(text),)."""
         found = np.zeros(len(text), "int32")
         for mention in self._trie.find(text):
             found[mention.start : mention.end] = self._numbers[(mention.candidates or ("",))[0]]

@@ -366,11 +366,11 @@ def test_configs_round_trip(layer):
         (lambda: BiLSTM(0), "units=0 and depth=1"),
         (lambda: BiLSTM(3, 0), "units=3 and depth=0"),
         (lambda: CCKS2019Pointer(0), "units=0"),
-        (lambda: CCKS2019Matching(3, 4), "units=3: 4 heads do not divide 6"),
-        (lambda: CCKS2019Matching(3, 0), "units=3: 0 heads"),
+        (lambda: CCKS2019Matching(3, 4), "2 . units = 6 must be a multiple of heads=4"),
+        (lambda: CCKS2019Matching(3, 0), "must be a multiple of heads=0"),
         (lambda: CCKS2019Matching(dropout=2), "2"),
         (lambda: built(CCKS2019Pointer(), X.shape, MASK.shape), r"\(B, T, 2\), not \(3, 6\)"),
-        (lambda: built(CCKS2019Matching(), X.shape, MASK.shape), "inputs are .*, not 2"),
+        (lambda: built(CCKS2019Matching(), X.shape, MASK.shape), "inputs must be .*, not 2"),
     ],
 )
 def test_bad_arguments(make, message):

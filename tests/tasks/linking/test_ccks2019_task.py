@@ -10,8 +10,8 @@ from bert4keras import tasks
 from bert4keras.tasks import CCKS2019Linker, TaskError
 from bert4keras.tasks.linking import (
     Document,
-    Entity,
     KnowledgeBase,
+    KnowledgeBaseEntity,
     Link,
     LinkedText,
     Mention,
@@ -29,9 +29,9 @@ pytestmark = pytest.mark.spread
 
 BASE = KnowledgeBase(
     [
-        Entity("1", "北京", ("北京",), (("类型", "城市"),)),
-        Entity("2", "《北京》", ("北京",), (("类型", "歌曲"),)),
-        Entity("3", "Today", ("Today",), (("kind", "film"),)),
+        KnowledgeBaseEntity("1", "北京", ("北京",), (("类型", "城市"),)),
+        KnowledgeBaseEntity("2", "《北京》", ("北京",), (("类型", "歌曲"),)),
+        KnowledgeBaseEntity("3", "Today", ("Today",), (("kind", "film"),)),
     ]
 )
 SAMPLES = [
@@ -106,16 +106,16 @@ def test_inputs_by_hand():
 
 def test_bad_samples_and_options():
     task = build()
-    with pytest.raises(TaskError, match="no mention that is found by its name"):
+    with pytest.raises(TaskError, match="no link at a name"):
         task.batches([("没有", [])])
     with pytest.raises(TaskError, match="no such entity"):
         task.batches([("北京", [(0, 2, "9")])])
-    with pytest.raises(TaskError, match="description=0 must be 1 at least"):
+    with pytest.raises(TaskError, match="description=0 must be at least 1"):
         build(description=0)
-    with pytest.raises(TaskError, match="words are needed by a model with word vectors"):
+    with pytest.raises(TaskError, match="words are required by a model with word vectors"):
         CCKS2019Linker(task.tokenizer, task.model, BASE, words=["a"])
     other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    with pytest.raises(TaskError, match="make it with build_ccks2019"):
+    with pytest.raises(TaskError, match="build it with build_ccks2019"):
         CCKS2019Linker(task.tokenizer, other, BASE)
     with pytest.raises(ValueError, match="tokenizer that belongs to the model"):
         CCKS2019Linker(task.tokenizer, build_ccks2019(3, 2, units=8), BASE)
@@ -127,7 +127,7 @@ def test_bad_samples_and_options():
 def test_saved_words_that_are_damaged(tmp_path):
     build(word_vectors=VECTORS).save(tmp_path / "saved")
     (tmp_path / "saved" / "words.json").write_text("[1]")
-    with pytest.raises(TaskError, match=r"words\.json must be a list of words"):
+    with pytest.raises(TaskError, match=r"words\.json must contain a list of strings"):
         tasks.load(tmp_path / "saved")
 
 
@@ -147,7 +147,7 @@ def test_tokens():
 
 
 def test_frequent_tokens_are_those_outside_of_names():
-    base = KnowledgeBase([Entity("1", "Bath town", ("Bath",))])
+    base = KnowledgeBase([KnowledgeBaseEntity("1", "Bath town", ("Bath",))])
     samples = [LinkedText(text, ()) for text in ("in Bath ate", "in Bath now")]
     assert frequent_tokens(samples, base, 2) == ["in"]
     assert frequent_tokens(samples, base, 1) == ["Bath", "ate", "in", "now", "town"]

@@ -12,8 +12,8 @@ import pytest
 from bert4keras.data import DataFileError
 from bert4keras.tasks.linking import (
     Document,
-    Entity,
     KnowledgeBase,
+    KnowledgeBaseEntity,
     Link,
     LinkedText,
     Mention,
@@ -130,8 +130,10 @@ def test_a_knowledge_base_of_ccks(tmp_path):
     base = read_knowledge_base(write(tmp_path / "kb.json.xz", SONG, "", CITY))
     # The abstract comes last: it may be cut.
     assert list(base) == [
-        Entity("7", "《北京》", ("《北京》", "北京"), (("类型", "歌曲"),), "摘要: 很长的摘要"),
-        Entity("8", "北京市", ("北京市", "北京", "京")),
+        KnowledgeBaseEntity(
+            "7", "《北京》", ("《北京》", "北京"), (("类型", "歌曲"),), "摘要: 很长的摘要"
+        ),
+        KnowledgeBaseEntity("8", "北京市", ("北京市", "北京", "京")),
     ]
     assert base["7"].text == "《北京》; 类型: 歌曲; 摘要: 很长的摘要"
     assert base["8"].text == "北京市"
@@ -147,8 +149,8 @@ def test_the_own_format_both_ways(tmp_path):
         )
     )
     assert list(base) == [
-        Entity("7", "Paris", ("Paris",), (("kind", "city"),), "In France."),
-        Entity("x", "Paris", ("Paris", "Paris Hilton")),
+        KnowledgeBaseEntity("7", "Paris", ("Paris",), (("kind", "city"),), "In France."),
+        KnowledgeBaseEntity("x", "Paris", ("Paris", "Paris Hilton")),
     ]
     write_knowledge_base(base, tmp_path / "again.jsonl")
     assert list(read_knowledge_base(tmp_path / "again.jsonl")) == list(base)
@@ -202,10 +204,10 @@ def test_the_first_sentence_has_no_topic_and_documents_are_counted_through(tmp_p
         ([CITY, "[1]"], ", line 2: expected a JSON object"),
         ([{**SONG, "data": [{"predicate": "p"}]}], ", line 1: no 'object'"),
         ([{"subject_id": 1, "subject": "a"}], ", line 1: no 'alias'"),
-        ([{**SONG, "alias": "北京"}], ", line 1: alias is a list of names, not '北京'"),
+        ([{**SONG, "alias": "北京"}], ", line 1: alias must be a list of names, not '北京'"),
         ([{"id": 1, "name": "a", "names": "a"}], ", line 1: names must be a list of strings"),
         ([{"id": 1, "name": 3}], ", line 1: name must be a string, not 3"),
-        ([{"id": 1.5, "name": "a"}], ", line 1: id must be a string or a whole number, not 1.5"),
+        ([{"id": 1.5, "name": "a"}], ", line 1: id must be a string or an integer, not 1.5"),
         ([{"name": "a"}], ", line 1: no 'id'"),
         ([CITY, CITY], " cannot be read: the entity id '8' occurs twice"),
         ([], " cannot be read: a knowledge base needs an entity"),
@@ -240,7 +242,7 @@ def test_a_bad_knowledge_base_is_named(tmp_path, rows, message):
             ", line 1: a link from 1 to 4 in a text of 3 characters",
         ),
         ([{"text": 1, "links": []}], ", line 1: text must be a string"),
-        ([], " cannot be read: it has no text"),
+        ([], " cannot be read: it has no texts"),
         (None, " cannot be read: .*No such file"),
     ],
 )
@@ -262,7 +264,7 @@ def test_a_bad_file_of_texts_is_named(tmp_path, rows, message):
             {"mentions": [{"span": [5, 0, 1], "gold": "a", "cands": [["a", 1]]}]},
             ", line 1: the document has no tokens",
         ),
-        ({"split": "dev"}, " cannot be read: it has no document of train"),
+        ({"split": "dev"}, " cannot be read: it has no documents of train"),
     ],
 )
 def test_a_bad_file_of_aida_is_named(tmp_path, change, message):
@@ -305,7 +307,7 @@ def test_word_vectors(tmp_path):
         (["a 1 x"], ", line 1: could not convert"),
         (["a 1 nan"], ", line 1: a number of 'a' is not finite"),
         (["a 1 1e99"], ", line 1: a number of 'a' is not finite"),
-        (["2 2", ""], " cannot be read: it has no word"),
+        (["2 2", ""], " cannot be read: it has no words"),
         (["a 1 2", "b"], ", line 2: 0 numbers for 'b'"),
     ],
 )
@@ -315,8 +317,8 @@ def test_bad_word_vectors_are_named(tmp_path, lines, message):
 
 
 def test_a_knowledge_base_in_memory():
-    with pytest.raises(ValueError, match="needs an entity at least"):
+    with pytest.raises(ValueError, match="needs at least one entity"):
         KnowledgeBase([])
-    base = KnowledgeBase([Entity("1", "a", ("a",))])
+    base = KnowledgeBase([KnowledgeBaseEntity("1", "a", ("a",))])
     assert ("1" in base, "2" in base, len(base)) == (True, False, 1)
     assert repr(base) == "KnowledgeBase(1 entities)"

@@ -19,8 +19,8 @@ from bert4keras.tasks import EntityLinker, TaskError
 from bert4keras.tasks.linking import (
     CandidateRanking,
     Document,
-    Entity,
     KnowledgeBase,
+    KnowledgeBaseEntity,
     LinkedMention,
     Mention,
 )
@@ -33,9 +33,9 @@ pytestmark = pytest.mark.spread
 
 BASE = KnowledgeBase(
     [
-        Entity("1", "film", ("film", "story"), (("is", "very good"),)),
-        Entity("2", "story", ("film", "story"), (("is", "bad"),)),
-        Entity("3", "北京", ("北京",), description="大"),
+        KnowledgeBaseEntity("1", "film", ("film", "story"), (("is", "very good"),)),
+        KnowledgeBaseEntity("2", "story", ("film", "story"), (("is", "bad"),)),
+        KnowledgeBaseEntity("3", "北京", ("北京",), description="大"),
     ]
 )
 SAMPLES = [
@@ -134,7 +134,9 @@ def test_alone_and_in_a_batch(linker):
 
 
 def test_candidates_in_several_rows_count_as_in_one(linker, monkeypatch):
-    base = KnowledgeBase([Entity(str(k), "film " * (1 + k), ("film",)) for k in range(8)])
+    base = KnowledgeBase(
+        [KnowledgeBaseEntity(str(k), "film " * (1 + k), ("film",)) for k in range(8)]
+    )
     task = EntityLinker(linker.tokenizer, linker.model, base, description=10, maxlen=30)
     text = "the film was bad"
     assert len(task.encode(text).rows) == 1
@@ -216,7 +218,9 @@ def test_metrics_by_hand(linker):
 
 def test_training_rows(linker):
     """NIL, the right one and some wrong ones; drawn anew in each epoch."""
-    base = KnowledgeBase([Entity(str(k), f"film {k % 3}", ("film",)) for k in range(9)])
+    base = KnowledgeBase(
+        [KnowledgeBaseEntity(str(k), f"film {k % 3}", ("film",)) for k in range(9)]
+    )
     options = {"description": 10, "maxlen": 30, "negatives": 2}
     task = EntityLinker(linker.tokenizer, linker.model, base, **options)
     batches = task.batches([("film", [(0, 4, "8")])], 1)
@@ -234,10 +238,13 @@ def test_training_rows(linker):
 @pytest.mark.parametrize(
     ("sample", "message"),
     [
-        (("film", [(0, 5, "1")]), r"the link \(0, 5, '1'\) is outside of 'film'"),
-        (("film", [(0, 4, "9")]), "the link of 'film' to '9': no such entity .* Write None"),
+        (("film", [(0, 5, "1")]), r"the link \(0, 5, '1'\) is outside its text 'film'"),
+        (
+            ("film", [(0, 4, "9")]),
+            "link of 'film' to '9': the knowledge base has no .* Use None",
+        ),
         ((7, []), "reads a text or a Document, not 7"),
-        ((Document("film", mentions=(Mention(2, 5),)), []), r"a mention at \[2, 5\) is outside of"),
+        ((Document("film", mentions=(Mention(2, 5),)), []), r"a mention at \[2, 5\) is outside"),
         ((Document("film", mentions=(Mention(0, 4, ("9",)),)), []), "the candidate '9' of 'film'"),
         (
             (Document("film", mentions=(Mention(0, 4, ("1",), (0.1, 0.2)),)), []),
@@ -255,9 +262,9 @@ def test_bad_samples(linker, sample, message):
     [
         ({"knowledge_base": "kb.jsonl"}, "knowledge_base must be a KnowledgeBase, not 'kb.jsonl'"),
         ({"threshold": 1.5}, r"threshold=1\.5 must be a probability"),
-        ({"description": 2}, "description=2 must be 3 at least"),
+        ({"description": 2}, "description=2 must be at least 3"),
         ({"description": 25}, "leave 8 of the maxlen=30 tokens"),
-        ({"negatives": 0}, "negatives=0 must be 1 at least"),
+        ({"negatives": 0}, "negatives=0 must be at least 1"),
         ({"maxlen": 41}, "more than the 40 positions"),
     ],
 )
@@ -269,7 +276,7 @@ def test_options_that_do_not_fit(linker, change, message):
 
 def test_models_that_do_not_fit(checkpoint, linker):
     bert = build_transformer_model(checkpoint)
-    with pytest.raises(TaskError, match=r"must be scores of the candidates, \(B, K\)"):
+    with pytest.raises(TaskError, match=r"must have one output, scores of the candidates \(B, K\)"):
         EntityLinker(linker.tokenizer, keras.Model(bert.inputs, bert.output), BASE)
     pooled = keras.Model(bert.inputs, keras.layers.GlobalAveragePooling1D()(bert.output))
     with pytest.raises(TaskError, match="needs Input-Candidate and Candidate-Starts"):
@@ -298,7 +305,7 @@ def test_odd_texts(linker):
 
 
 def test_a_base_that_cannot_be_saved(linker, tmp_path):
-    base = KnowledgeBase([Entity("1", "\ud800", ("film",))])
+    base = KnowledgeBase([KnowledgeBaseEntity("1", "\ud800", ("film",))])
     task = EntityLinker(linker.tokenizer, linker.model, base, description=10, maxlen=30)
     with pytest.raises(TaskError, match="has half of a surrogate pair near"):
         task.save(tmp_path / "saved")

@@ -163,7 +163,7 @@ def test_lines_of_ones_own(tmp_path):
         ("a.json", '{"data": [', r"a\.json, line 1: no JSON"),
         ("a.json", '{"data": [{}]}', r"data\[0\]: .*no 'paragraphs'"),
         ("a.json", squad({"id": "1"}), r"data\[0\]\.paragraphs\[0\]\.qas\[0\]: .*no 'answers'"),
-        ("a.json", squad(question(("a", "1"))), r"qas\[0\]: .*'1' is not a place"),
+        ("a.json", squad(question(("a", "1"))), r"qas\[0\]: .*'1' is not an integer"),
         ("a.json", squad(question((5, 1))), r"qas\[0\]: .*5 is not a string"),
         ("a.json", squad(question(), context=None), r"qas\[0\]: .*None is not a string"),
         ("a.json", squad(), "it has no questions"),
