@@ -210,7 +210,7 @@ def test_the_first_sentence_has_no_topic_and_documents_are_counted_through(tmp_p
         ([{"id": 1.5, "name": "a"}], ", line 1: id must be a string or an integer, not 1.5"),
         ([{"name": "a"}], ", line 1: no 'id'"),
         ([CITY, CITY], " cannot be read: the entity id '8' occurs twice"),
-        ([], " cannot be read: a knowledge base needs an entity"),
+        ([], " cannot be read: a knowledge base needs at least one"),
     ],
 )
 def test_a_bad_knowledge_base_is_named(tmp_path, rows, message):

@@ -263,7 +263,7 @@ def test_bad_samples(linker, sample, message):
         ({"knowledge_base": "kb.jsonl"}, "knowledge_base must be a KnowledgeBase, not 'kb.jsonl'"),
         ({"threshold": 1.5}, r"threshold=1\.5 must be a probability"),
         ({"description": 2}, "description=2 must be at least 3"),
-        ({"description": 25}, "leave 8 of the maxlen=30 tokens"),
+        ({"description": 25}, "leave 8 of maxlen=30 tokens"),
         ({"negatives": 0}, "negatives=0 must be at least 1"),
         ({"maxlen": 41}, "more than the 40 positions"),
     ],

@@ -169,7 +169,7 @@ def test_lines_of_ones_own(tmp_path):
         ("a.json", squad(), "it has no questions"),
         ("no.json", None, "cannot be read: .*No such file"),
         ("a.json", '[{"id": 1, "question": "?", "passages": [{}]}]', "row 1: not the format of We"),
-        ("a.json", '[{"question": "?", "passages": [3]}]', "row 1: not a question .*3 is not a te"),
+        ("a.json", '[{"question": "?", "passages": [3]}]', "row 1: not a question .*3 is not a st"),
         ("b.json", '[{"x": 1}]', "row 1: not a question with its passage and answers: no 'con"),
         ("b.json", '[{"question": "a", "passage": ""}, 3]', "row 2: expected a JSON object"),
         ("c.json", '{"q_key": 1', r"c\.json, line 1: no JSON"),

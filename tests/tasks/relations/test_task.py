@@ -234,7 +234,7 @@ def test_casrel_without_its_layer(checkpoint):
 
 def test_samples_that_do_not_fit(checkpoint):
     task = RelationExtractor.build(checkpoint, ["in", "of"], **STILL)
-    with pytest.raises(TaskError, match="no predicate 'at'; they are in, of"):
+    with pytest.raises(TaskError, match="unknown predicate 'at'; the predicates are in, of"):
         task.batches([("good film", [("good", "at", "film")])])
     for span in ((0, 10), (3, 3), (-1, 2)):
         label = [Triple((0, 4), "in", span)]
