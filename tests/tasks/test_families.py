@@ -115,12 +115,12 @@ def table_qa() -> Row:
 
 
 def entity_linker() -> Row:
-    from bert4keras.tasks.linking import Entity, KnowledgeBase
+    from bert4keras.tasks.linking import KnowledgeBaseEntity, KnowledgeBase
 
     base = KnowledgeBase(
         [
-            Entity("1", "film", ("film", "story"), (("is", "good"),)),
-            Entity("2", "story", ("film", "story"), (("is", "bad"),)),
+            KnowledgeBaseEntity("1", "film", ("film", "story"), (("is", "good"),)),
+            KnowledgeBaseEntity("2", "story", ("film", "story"), (("is", "bad"),)),
         ]
     )
     return Row(
