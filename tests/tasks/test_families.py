@@ -115,7 +115,7 @@ def table_qa() -> Row:
 
 
 def entity_linker() -> Row:
-    from bert4keras.tasks.linking import KnowledgeBaseEntity, KnowledgeBase
+    from bert4keras.tasks.linking import KnowledgeBase, KnowledgeBaseEntity
 
     base = KnowledgeBase(
         [
