@@ -1,8 +1,8 @@
-"""The ancestor's import path for tensors: `keras`, `K` and helpers, for scripts that use them.
+"""Import path of bert4keras 0.11 for tensors: `keras`, `K` and helpers, for old scripts.
 
-Everything here is made of `keras.ops`, which new code uses directly, and so runs on TensorFlow,
-JAX and torch. `K` has the function names of Keras 2, with their defaults where those differ from
-`keras.ops` (`K.argmax` works along the last axis, say).
+All of it is written in `keras.ops`, which new code should use directly, and runs on TensorFlow, JAX
+and torch. `K` has the function names of Keras 2, with their defaults if those differ from
+`keras.ops`: `K.argmax`, for example, works along the last axis.
 
 Legend: B batch, T length, D features, H head size, C classes.
 """
@@ -58,27 +58,27 @@ __getattr__ = absent(__name__)
 
 
 def gelu_erf(x: Any) -> Any:
-    """Gaussian error linear unit, exact form (Hendrycks and Gimpel 2016, arXiv:1606.08415)."""
+    """Apply the exact Gaussian error linear unit (Hendrycks and Gimpel 2016, arXiv:1606.08415)."""
     return ops.gelu(x, approximate=False)
 
 
 def swish(x: Any) -> Any:
-    """x * sigmoid(x)."""
+    """Return `x * sigmoid(x)`."""
     return ops.silu(x)
 
 
 def leaky_relu(x: Any, alpha: float = 0.2) -> Any:
-    """x where positive, else alpha * x."""
+    """Return x where it is positive, else alpha * x."""
     return ops.leaky_relu(x, negative_slope=alpha)
 
 
 def root_mean_square(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
-    """Square root of the mean of the squares."""
+    """Return the square root of the mean of the squares."""
     return ops.sqrt(ops.mean(ops.square(x), axis=axis, keepdims=keepdims))
 
 
 def piecewise_linear(t: Any, schedule: Mapping[int, float], from_zero: bool = True) -> Any:
-    """A polyline through the points {step: value}, constant after the last one.
+    """Return a polyline through the points {step: value}, constant after the last one.
 
     Args:
         t: step or steps, a number or tensor of any shape.
@@ -102,7 +102,7 @@ def piecewise_linear(t: Any, schedule: Mapping[int, float], from_zero: bool = Tr
 
 
 def search_layer(inputs: Any, name: str, exclude_from: Any = None) -> keras.layers.Layer | None:
-    """The layer of this name among those that a symbolic tensor, or a layer's output, comes from.
+    """Find the layer of this name among those that lead to a symbolic tensor or a layer's output.
 
     Args:
         inputs: symbolic tensor or built layer.
@@ -118,7 +118,7 @@ def search_layer(inputs: Any, name: str, exclude_from: Any = None) -> keras.laye
 
 
 def dtype(x: Any) -> str | None:
-    """Name of the dtype of a tensor; None for what has none, such as a Python number."""
+    """Return the dtype name of a tensor; None for a value without one, such as a Python number."""
     return keras.backend.standardize_dtype(x.dtype) if hasattr(x, "dtype") else None
 
 
@@ -138,7 +138,7 @@ def align(tensor: Any, axes: Sequence[int], ndim: int | None = None) -> Any:
 
 
 def reshape(tensor: Any, *args: Any) -> Any:
-    """`reshape(x, shape)`, or `reshape(x, shape1, axis1, ...)`, which splits only those axes.
+    """Reshape: `reshape(x, shape)`, or `reshape(x, shape1, axis1, ...)` to split single axes.
 
     Args:
         tensor: of any shape.
@@ -177,7 +177,7 @@ def _reshape(tensor: Any, sizes: list) -> Any:
 
 
 def where(cond: Any, x: Any, y: Any) -> Any:
-    """x where `cond` holds, else y; numbers take the dtype of the other, shapes broadcast."""
+    """Return x where `cond` holds, else y; numbers take the dtype of the other argument."""
     kind = dtype(x) or dtype(y) or keras.backend.floatx()
     x, y = (v if dtype(v) else ops.convert_to_tensor(v, kind) for v in (x, y))
     return ops.where(ops.cast(cond, "bool"), x, y)
@@ -220,7 +220,7 @@ def sequence_masking(
 
 
 def batch_gather(params: Any, indices: Any) -> Any:
-    """`params[b, indices[b]]` for every b; (B, n, ...) and (B, m) give (B, m, ...).
+    """Return `params[b, indices[b]]` for every b: (B, n, ...) and (B, m) to (B, m, ...).
 
     `indices` may have more axes than two; all but the last are those of `params`.
     """
@@ -238,7 +238,7 @@ def pool1d(
     data_format: str | None = None,
     pool_mode: str = "max",
 ) -> Any:
-    """Maximum or average over windows of a sequence of vectors (B, T, D)."""
+    """Return the maximum or average over windows of a sequence of vectors (B, T, D)."""
     if pool_mode not in ("max", "avg"):
         raise ValueError(f"pool_mode must be 'max' or 'avg', not {pool_mode!r}.")
     pool = ops.max_pool if pool_mode == "max" else ops.average_pool
@@ -246,7 +246,7 @@ def pool1d(
 
 
 def divisible_temporal_padding(x: Any, n: int) -> Any:
-    """Zeros after a sequence (B, T, D), up to a length that `n` divides."""
+    """Append zeros to a sequence (B, T, D), up to a length that `n` divides."""
     missing = -ops.shape(x)[1] % n
     return ops.pad(x, [[0, 0], [0, missing], *[[0, 0]] * (len(x.shape) - 2)])
 
@@ -281,7 +281,7 @@ def attention_normalize(
 
 
 def sinusoidal_embeddings(pos: Any, dim: int, base: float = 10000) -> Any:
-    """Sines and cosines in turn, of positions (...); returns (..., dim) (arXiv:1706.03762)."""
+    """Return sines and cosines, alternating, of positions (...): (..., dim) (arXiv:1706.03762)."""
     if dim % 2:
         raise ValueError(f"dim must be even, not {dim}.")
     angles = position_angles(pos, dim, base)

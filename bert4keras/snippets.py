@@ -51,12 +51,12 @@ def __getattr__(name: str):
 
 
 def is_one_of(x: Any, candidates: Iterable) -> bool:
-    """Whether `x` itself, not an equal object, is among the candidates; right for arrays too."""
+    """Return whether `x` itself, not an equal object, is among the candidates, arrays included."""
     return any(x is candidate for candidate in candidates)
 
 
 def string_matching(text: str, keywords: Iterable[str]) -> bool:
-    """Whether at least one of the keywords, which are regular expressions, occurs in the text."""
+    """Return whether at least one of the keywords (regular expressions) occurs in the text."""
     return any(re.search(keyword, text) for keyword in keywords)
 
 
@@ -184,7 +184,7 @@ def _check_sendable(func: Callable) -> None:
 
 
 def _with_progress(results: Iterator, iterable: Iterable) -> Iterator:
-    """The results, counted by a bar; where there is no terminal to move it in, by one line."""
+    """Yield the results with a progress bar; without a terminal print one line."""
     import keras
 
     total = len(iterable) if hasattr(iterable, "__len__") else None

@@ -10,7 +10,7 @@ from ..similarity.correlation import spearman
 
 
 def classification_scores(predicted: Sequence[str], labels: Sequence[str]) -> dict[str, float]:
-    """Accuracy, and the unweighted mean of the F1 of every label that occurs.
+    """Return accuracy, and the unweighted mean of the F1 of every label that occurs.
 
     Args:
         predicted, labels: N labels each, N > 0.
@@ -32,7 +32,7 @@ def classification_scores(predicted: Sequence[str], labels: Sequence[str]) -> di
 def multi_label_scores(
     predicted: Sequence[Collection[str]], labels: Sequence[Collection[str]]
 ) -> dict[str, float]:
-    """F1 over all (text, label) pairs together, and the share of texts with exactly their labels.
+    """Return F1 over all (text, label) pairs, and the share of texts with exactly their labels.
 
     Args:
         predicted, labels: N sets of labels each, N > 0.
@@ -42,7 +42,7 @@ def multi_label_scores(
 
 
 def regression_scores(predicted: Sequence[float], labels: Sequence[float]) -> dict[str, float]:
-    """Spearman's rank correlation (0 where one side is constant), and the mean squared error.
+    """Return Spearman's rank correlation (0 if one side is constant) and the mean squared error.
 
     Args:
         predicted, labels: N numbers each, N > 0.
@@ -56,7 +56,7 @@ def regression_scores(predicted: Sequence[float], labels: Sequence[float]) -> di
 
 
 def _f1_of_sets(predicted: Sequence[Collection], labels: Sequence[Collection]) -> float:
-    """F1 of items, counted over all pairs of sets; 1 where nothing is to be found nor found."""
+    """Return F1 of items, counted over all pairs of sets; 1 if both sides are empty."""
     found = sum(len(set(p)) for p in predicted)
     wanted = sum(len(set(t)) for t in labels)
     right = sum(len(set(p) & set(t)) for p, t in zip(predicted, labels, strict=True))

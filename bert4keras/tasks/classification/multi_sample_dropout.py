@@ -1,4 +1,4 @@
-"""Classification of whole texts: what Keras' own layers lack."""
+"""Multi-sample dropout for the classification of whole texts."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ class MultiSampleDropout(CarriesMask, keras.layers.Layer):
         mean_k CE(y, softmax(z_k)) = CE(y, s) + mean_k logsumexp(z_k) - logsumexp(mean_k z_k)
 
     The first term is the loss that the model is compiled with, on the output of this layer; the
-    others, which know no label and draw the masks' answers together, the layer adds in training.
-    So a plain `compile` trains the paper's loss, with label smoothing too. (Averaging the scores
-    alone, as is often done, would only be one dropout of smaller variance.) In inference this is a
+    others, which need no label and pull the scores of the masks together, are added by the layer
+    in training.
+    So a plain `compile` trains the paper's loss, with label smoothing too. (Averaging only the
+    scores, as is often done, equals a single dropout of smaller variance.) In inference this is a
     `Dense`, and with one sample a `Dropout` before it. Sample weights do not reach what is added.
 
     Args:

@@ -123,7 +123,7 @@ def _objects(
     columns: Sequence[int | str] | None,
     encoding: str | None,
 ) -> list[tuple[str, list[Any]]]:
-    """Place and values of each JSON object."""
+    """Return the place and values of each JSON object."""
     found = []
     for where, row in read_json_rows(path, encoding):
         keys = columns or _usual_names(row, pair)
@@ -142,7 +142,7 @@ def _cells(
     header: bool | None,
     encoding: str | None,
 ) -> list[tuple[str, list[Any]]]:
-    """Place and cells of each row of a table."""
+    """Return the place and cells of each row of a table."""
     table = read_table(path, encoding)
     names = [cell.strip() for cell in table[0][1]] if table else []
     named = any(isinstance(column, str) for column in columns or ())
@@ -180,7 +180,7 @@ def _cells(
 
 
 def _usual_names(row: Mapping[str, Any], pair: bool) -> list[str] | None:
-    """The keys of text(s) and label by their usual names; None if they are not there."""
+    """Return the keys of text(s) and label by their usual names; None if they are not there."""
     spelt = {re.sub(r"[\W_]+", "_", name.strip().lower()): name for name in row}
     label = next((spelt[name] for name in _LABEL if name in spelt), None)
     if label is None:

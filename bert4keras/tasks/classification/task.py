@@ -186,7 +186,7 @@ class TextClassifier(Task[Classification]):
         return Classification(chosen, score, named)
 
     def metrics(self, answers: Sequence[Classification], labels: Sequence[Any]) -> dict[str, float]:
-        """Accuracy and macro F1; micro F1 and exact match; or Spearman and squared error."""
+        """Return accuracy and macro F1; micro F1 and exact match; or Spearman and squared error."""
         if None in labels:
             raise TaskError("a sample without a label (None) cannot be evaluated.")
         found: list[Any] = [answer.label for answer in answers]
@@ -210,7 +210,7 @@ class TextClassifier(Task[Classification]):
 
 
 def _problem_of(config: dict[str, Any]) -> tuple[list[str], str]:
-    """Labels and kind of problem of a config of transformers."""
+    """Return labels and kind of problem of a config of transformers."""
     names = {int(i): str(name) for i, name in (config.get("id2label") or {}).items()}
     labels = [names[i] for i in sorted(names)]
     problem = config.get("problem_type") or (

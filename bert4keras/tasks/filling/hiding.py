@@ -71,7 +71,7 @@ class Hiding:
 
 
 def special_ids(tokenizer: TokenizerBase) -> list[int]:
-    """Ids that stand for no text: the special tokens, and ids without a token."""
+    """Return ids without a text: the special tokens, and ids without a token."""
     named = ("pad", "unk", "mask", "start", "end")
     tokens = {getattr(tokenizer, f"token_{name}") for name in named}
     known = set(tokenizer.vocab.values())
@@ -87,7 +87,7 @@ def word_numbers(
 
     Args:
         text: the text.
-        offsets: (start, end) of each token; an empty span is a word of its own.
+        offsets: (start, end) of each token; an empty span is a separate word.
         segment: function text -> its words in order; None: runs of letters and digits, and
             Chinese characters one by one.
 

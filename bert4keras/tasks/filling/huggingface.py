@@ -67,5 +67,5 @@ def save_masked_lm(model: Backbone, directory: str | Path) -> list[Path]:
 
 
 def architecture(family: str) -> str:
-    """Name of the class in transformers."""
+    """Return the name of the class in transformers."""
     return CLASSES.get(family, family.capitalize()) + "ForMaskedLM"

@@ -60,7 +60,7 @@ def token_id(tokenizer: TokenizerBase, word: str, begins_word: bool) -> int:
 
 
 def _inner(tokenizer: TokenizerBase, text: str) -> list[int]:
-    """Ids of a text without the special tokens around it."""
+    """Return ids of a text without the special tokens around it."""
     head = int(tokenizer.pattern.startswith("S") and tokenizer.token_start is not None)
     tail = int(tokenizer.pattern.endswith("E") and tokenizer.token_end is not None)
     ids = tokenizer.encode(text)[0]

@@ -32,7 +32,7 @@ def find_masks(text: str, token: str) -> tuple[str, list[Span]]:
 
 
 def token_text(tokenizer: TokenizerBase, token_id: int) -> str:
-    """One token as text; as the vocabulary spells it where it is no whole character."""
+    """Return a token as text, or as the vocabulary spells it if it is no whole character."""
     text = tokenizer.decode([token_id]).strip()
     return text if text and "\ufffd" not in text else tokenizer.id_to_token(token_id)
 
@@ -66,7 +66,7 @@ def fill_text(
 def _runs(
     text: str, spans: Sequence[Span], filled: Mapping[int, int]
 ) -> Iterator[tuple[int, int, list[int]]]:
-    """(start, end, token ids) of the filled masks, neighbours together."""
+    """Return (start, end, token ids) of the filled masks, with neighbours joined."""
     run: tuple[int, int, list[int]] | None = None
     for k, (start, end) in enumerate(spans):
         if k not in filled:

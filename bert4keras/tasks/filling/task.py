@@ -173,7 +173,7 @@ class FillMask(Task[list[Filling] | FilledText]):
     def decode(
         self, outputs: Sequence[dict[int, _Best]], encoded: Encoded
     ) -> list[Filling] | FilledText:
-        """The fillings after one reading: candidates for each mask, and all best ones together.
+        """Return the fillings after one pass: candidates for each mask, and the best ones together.
 
         Args:
             outputs: by window, the most probable tokens by position of a mask.
@@ -202,7 +202,7 @@ class FillMask(Task[list[Filling] | FilledText]):
     def _answer(
         self, encoded: Encoded, filled: dict[int, tuple[int, float]], candidates: tuple
     ) -> FilledText:
-        """All masks filled: (token id, log-probability) by number of the mask."""
+        """Return all masks filled: (token id, log-probability) by number of the mask."""
         ids = {k: token_id for k, (token_id, _) in filled.items()}
         text = fill_text(self.tokenizer, encoded.sample, encoded.extra.spans, ids)
         score = math.exp(sum(logp for _, logp in filled.values()))
@@ -236,7 +236,7 @@ class FillMask(Task[list[Filling] | FilledText]):
     def _read(
         self, encoded: Sequence[Encoded], batch_size: int, progress: bool | None
     ) -> list[list[dict[int, _Best]]]:
-        """By text and window, the most probable tokens by position of a mask."""
+        """Return for each text and window the most probable tokens by position of a mask."""
         rows = [row for one in encoded for row in one.rows]
         positions = [list(masks) for one in encoded for masks in one.extra.numbers]
 
@@ -247,7 +247,7 @@ class FillMask(Task[list[Filling] | FilledText]):
         return [[next(found) for _ in one.rows] for one in encoded]
 
     def _best(self, scores: np.ndarray) -> _Best:
-        """The `top_k` most probable tokens by the scores (V,) of a position."""
+        """Return the `top_k` most probable tokens by the scores (V,) of a position."""
         logps = _log_probabilities(scores)
         logps[self._excluded] = -np.inf
         some = np.argpartition(-logps, self.top_k - 1)[: self.top_k]
@@ -255,7 +255,7 @@ class FillMask(Task[list[Filling] | FilledText]):
         return order, logps[order]
 
     def _parts(self, rows: Sequence[tuple], batch_size: int) -> Iterator[list[int]]:
-        """Fewer rows go together where they have many tokens, and the vocabulary is large."""
+        """Split rows into batches: fewer rows if they are long and the vocabulary is large."""
         for part in super()._parts(rows, batch_size):
             length = max(len(rows[i][0]) for i in part)
             size = max(1, MOST // (length * len(self._excluded)))
@@ -273,7 +273,7 @@ class FillMask(Task[list[Filling] | FilledText]):
         whole_words: bool | Segment = False,
         **options: Any,
     ) -> DataGenerator:
-        """Batches for `model.fit`.
+        """Return batches for `model.fit`.
 
         Args:
             samples: texts, other tokens of which are hidden in every epoch; or pairs (text with
@@ -310,7 +310,7 @@ class FillMask(Task[list[Filling] | FilledText]):
         seed: int = 0,
         whole_words: bool | Segment = False,
     ) -> dict[str, float]:
-        """Accuracy of the best token, and perplexity, over masks.
+        """Return the accuracy of the best token, and perplexity, over masks.
 
         Args:
             samples: as of `batches`. In texts without labels every chosen token is masked.
@@ -335,7 +335,7 @@ class FillMask(Task[list[Filling] | FilledText]):
         return {"accuracy": right / count, "perplexity": math.exp(min(-total / count, 700))}
 
     def _rows(self, samples: Sequence[Any], whole_words: bool | Segment) -> list[Row]:
-        """The windows of texts, or those of texts with labels."""
+        """Return the windows of texts, or those of texts with labels."""
         rows: list[Row] = []
         for sample in samples:
             if not isinstance(sample, str):
@@ -351,7 +351,7 @@ class FillMask(Task[list[Filling] | FilledText]):
         return rows
 
     def _labelled(self, text: str, label: str | Sequence[str]) -> list[Row]:
-        """The windows of a text with masks, and what each mask should become."""
+        """Return the windows of a text with masks, and what each mask should become."""
         encoded = self.encode(text)
         ids = label_ids(self.tokenizer, text, encoded.extra.spans, label)
         labels = [np.full(len(row[0]), IGNORED, "int32") for row in encoded.rows]

@@ -44,7 +44,7 @@ class TextStream:
 
     Args:
         tokenizer: of the tokens.
-        prompt_ids: tokens that the text continues; empty if it is a text of its own.
+        prompt_ids: tokens that the text continues; empty if the text does not continue a prompt.
     """
 
     def __init__(self, tokenizer: TokenizerBase, prompt_ids: Sequence[int] = ()):
@@ -65,7 +65,7 @@ class TextStream:
         return self._show(self._certain(self._all()))
 
     def close(self) -> str:
-        """The rest of the text."""
+        """Return the rest of the text."""
         if self.joined is None:
             starts = self._word_starts(self.ids)
             self.joined = self._continues(starts[1] if len(starts) > 1 else len(self.ids))
@@ -75,7 +75,7 @@ class TextStream:
         return self.prompt + self.ids if self.joined else self.ids
 
     def _continues(self, end: int) -> bool:
-        """Tell whether the text of prompt and tokens begins with that of the prompt alone."""
+        """Tell whether the text of prompt and tokens begins with that of the prompt."""
         text = self.tokenizer.decode(self.prompt + self.ids[:end])
         return text.startswith(self.prompt_text)
 
@@ -87,20 +87,20 @@ class TextStream:
         return new
 
     def _certain(self, ids: list[int]) -> str:
-        """Beginning of the text of these tokens that no further token changes."""
+        """Return the beginning of the text of these tokens that no further token changes."""
         if not isinstance(self.tokenizer, Tokenizer):
             return self.tokenizer.decode(ids).rstrip(_UNFINISHED).rstrip()
         starts = self._word_starts(ids)
         if len(starts) < 3:
             return ""
-        # The last word may grow. Whether a blank stands before the one in front of it depends on
-        # that, so that one is left out too.
+        # The last word may grow. That decides whether a blank precedes the word before it, so that
+        # word is left out too.
         text = self.tokenizer.decode(ids[: starts[-1]])
         last = self.tokenizer.decode(ids[starts[-2] : starts[-1]])
         return text.removesuffix(last).rstrip()
 
     def _word_starts(self, ids: Sequence[int]) -> list[int]:
-        """Places of the tokens that begin a word (WordPiece), or of all tokens."""
+        """Return places of the tokens that begin a word (WordPiece), or of all tokens."""
         if not isinstance(self.tokenizer, Tokenizer):
             return list(range(len(ids)))
         tokens = self.tokenizer.ids_to_tokens(ids)
@@ -114,7 +114,7 @@ class TextStream:
 
 
 def text_of(tokenizer: TokenizerBase, ids: Sequence[int], prompt_ids: Sequence[int] = ()) -> str:
-    """The text of tokens that continue a prompt; the same as a `TextStream` gives in pieces.
+    """Return the text of tokens that continue a prompt; the same as a `TextStream` gives in pieces.
 
     >>> text_of(tokenizer, tokenizer.encode("b")[0], tokenizer.encode("a")[0])
     ' b'

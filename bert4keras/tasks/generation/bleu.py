@@ -29,7 +29,7 @@ def bleu(
     tokenize: Tokenize = words,
     multi_reference: bool = False,
 ) -> float:
-    """BLEU of a corpus: n-grams are counted over all texts before anything is divided.
+    """Return BLEU of a corpus: n-grams are counted over all texts, then divided.
 
     Args:
         predictions: N strings or token sequences.
@@ -80,7 +80,7 @@ def bleu(
 
 
 def sentence_bleu(prediction: Text, *references: Text, **options) -> float:
-    """BLEU of one text against one or more references.
+    """Return BLEU of one text against one or more references.
 
     Args:
         prediction: a string, or a sequence of tokens.
@@ -97,7 +97,7 @@ def sentence_bleu(prediction: Text, *references: Text, **options) -> float:
 def _precisions(
     matches: Sequence[float], totals: Sequence[float], smoothing: str, value: float
 ) -> list[float]:
-    """Smoothed precision of every order for which there are n-grams."""
+    """Return the smoothed precision of every order for which there are n-grams."""
     precisions, share = [], 1.0
     for i, (match, total) in enumerate(zip(matches, totals, strict=True)):
         if smoothing == "add-k" and i > 0:

@@ -10,7 +10,7 @@ from .rouge import rouge
 
 
 def generation_scores(found: Sequence[str], wanted: Sequence[str]) -> dict[str, float]:
-    """ROUGE-L, ROUGE-1, ROUGE-2, BLEU, and the share of texts that are equal.
+    """Return ROUGE-L, ROUGE-1, ROUGE-2, BLEU, and the share of texts that are equal.
 
     Texts are compared in lower case, by words, or by characters where they are Chinese.
     """

@@ -1,4 +1,4 @@
-"""Perplexity: the number of equally probable tokens that a model is as unsure as if it had."""
+"""Perplexity: the number of equally likely tokens the model is effectively choosing between."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def perplexity(log_probabilities: Any, weights: Any = None) -> float:
-    """exp of the mean of minus the log-probabilities.
+    """Return the exp of the mean of minus the log-probabilities.
 
     Args:
         log_probabilities: natural logarithms of the probabilities that the tokens had, in an array
@@ -27,7 +27,7 @@ def perplexity(log_probabilities: Any, weights: Any = None) -> float:
 
 
 def perplexity_of_losses(losses: Any, weights: Any = None) -> float:
-    """exp of the weighted mean of cross entropies.
+    """Return the exp of the weighted mean of cross entropies.
 
     Args:
         losses: cross entropies in nats, of single tokens or means over batches: an array, or a

@@ -35,7 +35,7 @@ def open_generator(
     conditions: int,
     options: Mapping[str, Any],
 ) -> tuple[TokenizerBase, Backbone]:
-    """The tokenizer and the model for `Generator.build`, whose arguments these are."""
+    """Return the tokenizer and the model for `Generator.build`, whose arguments these are."""
     if isinstance(checkpoint, Backbone):
         if tokenizer is None:
             raise TaskError(WITHOUT_TOKENIZER)
@@ -62,7 +62,7 @@ def open_generator(
 
 
 def read_generator(directory: str | Path) -> tuple[TokenizerBase, Backbone]:
-    """Tokenizer and model of a checkpoint of transformers with a language-model head."""
+    """Return tokenizer and model of a checkpoint of transformers with a language-model head."""
     directory = locate(directory)
     named = read_config(directory).get("architectures") or []
     application = "lm" if any(str(name).endswith("LMHeadModel") for name in named) else None

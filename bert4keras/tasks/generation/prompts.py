@@ -124,7 +124,7 @@ class PromptEncoder:
             raise TaskError("the tokenizer has no end token, so a text that is written never ends.")
 
     def source(self, prompt: Prompt, room: int) -> list[int]:
-        """Ids of a prompt, at most `room`.
+        """Return ids of a prompt, at most `room`.
 
         Raises:
             TaskError: there are more, and nothing is to be cut away; or there is none.
@@ -139,7 +139,7 @@ class PromptEncoder:
         return ids
 
     def target(self, text: Any, room: int) -> list[int]:
-        """Ids of a text to be written, the end token behind them; without it if it was cut."""
+        """Return the ids of a target text with its end token, which a cut text lacks."""
         if not isinstance(text, str):
             raise TaskError(f"a target is a text, not {text!r:.100}.")
         frame = self.head + self.tail
@@ -150,7 +150,7 @@ class PromptEncoder:
     def _encode(
         self, first: str, second: str | None, room: int, name: str
     ) -> tuple[list[int], bool]:
-        """Ids of a text or a pair, and whether some had to be cut away."""
+        """Return the ids of a text or a pair, and whether some were cut."""
         ids, _ = self.tokenizer.encode(first, second)
         if len(ids) <= room:
             return ids, False
@@ -166,7 +166,7 @@ class PromptEncoder:
         return ids, True
 
     def condition(self, prompt: Prompt) -> np.ndarray | None:
-        """The vector of a prompt's condition: 1 at its place."""
+        """Return the vector of a prompt's condition: 1 at its place."""
         if not self.conditions and prompt.condition is None:
             return None
         if prompt.condition not in self.conditions:
@@ -180,7 +180,7 @@ class PromptEncoder:
         ]
 
     def training_rows(self, sample: Any, maxlen: int, most: int) -> list[TrainingRow]:
-        """The rows of a training sample.
+        """Return the rows of a training sample.
 
         Args:
             sample: of a language model a text; else a pair (prompt, target).
@@ -202,7 +202,7 @@ class PromptEncoder:
         return [TrainingRow(source + wanted[:-1], segments, None, labels, condition)]
 
     def _text(self, prompt: Prompt, maxlen: int) -> list[TrainingRow]:
-        """The rows of a text for a language model: every token but the first is a label once."""
+        """Return rows of a text for a language model; tokens after the first are labels once."""
         ids = [*self.lead, *self.tokenizer.encode(prompt.text, prompt.second)[0]]
         if self.end is not None and not self.tail:
             ids.append(self.end)
@@ -217,7 +217,7 @@ class PromptEncoder:
 
 
 def used_tokens(tokenizer: TokenizerBase, texts: Iterable[str]) -> list[int]:
-    """Ids of the special tokens, and of those that occur in texts, for `keep_tokens`."""
+    """Return ids of the special tokens, and of those that occur in texts, for `keep_tokens`."""
     names = ("pad", "unk", "start", "end", "mask")
     special = {getattr(tokenizer, f"token_{name}") for name in names} & set(tokenizer.vocab)
     keep = set(tokenizer.tokens_to_ids(sorted(special)))
@@ -225,7 +225,7 @@ def used_tokens(tokenizer: TokenizerBase, texts: Iterable[str]) -> list[int]:
 
 
 def never_written(tokenizer: TokenizerBase, vocab_size: int) -> tuple[int, ...]:
-    """Ids of special tokens, except for the end token, and ids that are no token."""
+    """Return ids of special tokens, except for the end token, and ids that are no token."""
     names = ("pad", "unk", "start", "mask")
     special = {getattr(tokenizer, f"token_{name}") for name in names} - {tokenizer.token_end}
     known: Sequence[tuple[str, int]] = list(tokenizer.vocab.items())
@@ -234,7 +234,7 @@ def never_written(tokenizer: TokenizerBase, vocab_size: int) -> tuple[int, ...]:
 
 
 def most_tokens(given: int | None, default: int) -> int:
-    """Number of tokens to write at most: what is given, or the default for None."""
+    """Return the largest number of new tokens: the given one, or the default for None."""
     if given is not None and given < 1:
         raise TaskError(f"max_new_tokens={given} must be at least 1.")
     return default if given is None else given

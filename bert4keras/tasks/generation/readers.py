@@ -85,7 +85,7 @@ def _json_pairs(path: Any, keys: Sequence[str] | None, encoding: str | None) -> 
 
 
 def read_texts(path: str | os.PathLike, encoding: str | None = None) -> list[str]:
-    """Read texts, one a line; of a line with tabs what stands before the first one.
+    """Read texts, one per line; of a line with tabs only the part before the first tab.
 
     Raises:
         DataFileError: no such file, or no text in it.

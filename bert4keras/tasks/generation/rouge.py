@@ -24,7 +24,7 @@ class RougeScore(NamedTuple):
 def rouge_n(
     prediction: Text, reference: Text, n: int, *, beta: float = 1.0, tokenize: Tokenize = words
 ) -> RougeScore:
-    """ROUGE-N: n-grams in common, each counted as often as it occurs in both.
+    """Return ROUGE-N: n-grams in common, each counted as often as it occurs in both.
 
     Args:
         prediction, reference: a string, or a sequence of tokens (words or ids).
@@ -43,7 +43,7 @@ def rouge_n(
 def rouge_l(
     prediction: Text, reference: Text, *, beta: float = 1.0, tokenize: Tokenize = words
 ) -> RougeScore:
-    """ROUGE-L of a sentence: the longest common subsequence; arguments as for `rouge_n`.
+    """Return ROUGE-L of a sentence: the longest common subsequence; arguments as for `rouge_n`.
 
     The whole text counts as one sentence. (The paper's variant for summaries, ROUGE-Lsum, takes
     the union over sentences.)
@@ -61,7 +61,7 @@ def rouge(
     tokenize: Tokenize = words,
     multi_reference: bool = False,
 ) -> dict[str, float]:
-    """Mean F measures of ROUGE-1, ROUGE-2 and ROUGE-L.
+    """Return the mean F measures of ROUGE-1, ROUGE-2 and ROUGE-L.
 
     Args:
         predictions: N strings or token sequences.

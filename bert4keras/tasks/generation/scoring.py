@@ -46,7 +46,7 @@ class TokenScorer:
     def __call__(
         self, rows: Sequence[tuple[Sequence[np.ndarray], Sequence[int]]], batch_size: int
     ) -> list[np.ndarray]:
-        """Log-probabilities of rows.
+        """Return log-probabilities of rows.
 
         Args:
             rows: inputs in the order of the model's, and labels (T,).

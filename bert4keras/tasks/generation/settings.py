@@ -34,12 +34,12 @@ PROCESSORS = {
 
 
 def to_values(setting: Any) -> dict[str, Any]:
-    """A strategy or processor as its name and its fields."""
+    """Return a strategy or processor as its name and its fields."""
     return {"name": type(setting).__name__, **dataclasses.asdict(setting)}
 
 
 def setting_of(value: Any, known: Mapping[str, type]) -> Any:
-    """A strategy or processor from itself, or from what `to_values` made of it.
+    """Return a strategy or processor from itself, or from what `to_values` made of it.
 
     Raises:
         TaskError: another one than those that are known, or fields that it does not have.
@@ -60,7 +60,7 @@ def setting_of(value: Any, known: Mapping[str, type]) -> Any:
 
 
 def with_options(strategy: Any, n: int | None, seed: int | None) -> Any:
-    """The strategy with another number of answers, and another seed.
+    """Return the strategy with another number of answers, and another seed.
 
     Raises:
         TaskError: a strategy that has neither.
@@ -73,7 +73,7 @@ def with_options(strategy: Any, n: int | None, seed: int | None) -> Any:
     if wrong:
         raise TaskError(
             f"{type(strategy).__name__} has no {' and no '.join(wrong)}: several answers come from "
-            "strategy=BeamSearch(...) or Sample(...), which alone has a seed."
+            "strategy=BeamSearch(...) or Sample(...); only Sample has a seed."
         )
     if isinstance(strategy, BeamSearch) and changes.get("n", 1) > strategy.beams:
         changes["beams"] = changes["n"]

@@ -28,7 +28,7 @@ _CONDITION, _DECODER = "Input-Condition", "Decoder-Input-Token"
 
 @register_task
 class Generator(Task[Any]):
-    """Writer of texts: it continues a prompt, or answers it with a text of its own.
+    """Generator of texts, which continues a prompt or answers it with a new text.
 
     How it writes is asked of the model: an encoder-decoder (T5) reads the prompt and writes another
     text ("seq2seq"); so does a BERT under `application="unilm"`; a GPT, or a BERT under
@@ -282,7 +282,7 @@ class Generator(Task[Any]):
             yield piece
 
     def _all_processors(self, processors: Sequence[Any] | None) -> list[Any]:
-        """The processors of a call, and that of the tokens that are never written."""
+        """Return the processors of a call, and that of the tokens that are never written."""
         processors = self.processors if processors is None else list(processors)
         if any(p.per_prompt for p in processors):
             raise TaskError(
@@ -293,13 +293,13 @@ class Generator(Task[Any]):
         return [self._banned, *processors]
 
     def _inputs(self, encoded: Sequence[Encoded]) -> dict[str, np.ndarray]:
-        """Further inputs of the model, by the names of `generate`."""
+        """Return further inputs of the model, by the names of `generate`."""
         if not self.conditions:
             return {}
         return {"condition": np.stack([one.rows[0][1] for one in encoded])}
 
     def _room(self, most: int) -> int:
-        """Tokens that a prompt may have."""
+        """Return the largest number of tokens of a prompt."""
         room = self.maxlen if self.kind == "seq2seq" else self.maxlen - most
         if room < 1:
             raise TaskError(
@@ -318,7 +318,7 @@ class Generator(Task[Any]):
         seed: int = 0,
         **options: Any,
     ) -> DataGenerator:
-        """Batches for `model.fit`.
+        """Return batches for `model.fit`.
 
         Args:
             samples: texts of a language model, else pairs (prompt, target).
@@ -337,13 +337,13 @@ class Generator(Task[Any]):
         return self._prompts.training_rows(sample, self.maxlen, self.max_new_tokens)
 
     def _columns(self, row: TrainingRow) -> list[np.ndarray]:
-        """The inputs of a row, in the order of the model's."""
+        """Return the inputs of a row, in the order of the model's."""
         others = {"Decoder_Input_Token": row.decoder_ids, "Input_Condition": row.condition}
         chosen = self.encoder.select(row.token_ids, row.segment_ids, **others)
         return [np.asarray(values) for values in chosen]
 
     def log_probabilities(self, samples: Iterable[Any], batch_size: int = 32) -> list[np.ndarray]:
-        """Log-probabilities of texts, token by token.
+        """Return log-probabilities of texts, token by token.
 
         Args:
             samples: as of `batches`.
@@ -351,7 +351,7 @@ class Generator(Task[Any]):
 
         Returns:
             For each sample the natural logarithms of the probabilities that its tokens have after
-            what stands before them, the end token included. Their sum is that of the whole text.
+            the tokens before, the end token included. Their sum is that of the whole text.
         """
         rows = [self._rows(sample) for sample in samples]
         if self._scorer is None:
@@ -366,7 +366,7 @@ class Generator(Task[Any]):
     def evaluate(
         self, samples: Iterable[Any], batch_size: int = 64, **how: Any
     ) -> dict[str, float]:
-        """Scores on samples.
+        """Return scores on samples.
 
         Args:
             samples: as of `batches`.
@@ -385,7 +385,7 @@ class Generator(Task[Any]):
         return self.metrics(self.predict(prompts, batch_size, **how), targets)
 
     def metrics(self, answers: Sequence[Any], labels: Sequence[str]) -> dict[str, float]:
-        """ROUGE-L and its like; of several answers the first one counts."""
+        """Return ROUGE-L and its like; of several answers the first one counts."""
         best = [answer[0] if isinstance(answer, list) else answer for answer in answers]
         return generation_scores([answer.text for answer in best], list(labels))
 

@@ -23,7 +23,7 @@ def write(
     inputs: Mapping[str, np.ndarray],
     request: Mapping[str, Any],
 ) -> list[list[Generation]]:
-    """The answers to each prompt, the best first.
+    """Return the answers to each prompt, the best first.
 
     Args:
         model, tokenizer: which write.
@@ -51,7 +51,7 @@ def write(
 
 
 def _answer_of(text: str, count: int, score: float, request: Mapping[str, Any]) -> Generation:
-    """A text of `count` tokens, the end token left out, with a score of the strategy."""
+    """Return a text of `count` tokens, the end token left out, with a score of the strategy."""
     ended = count < request["max_new_tokens"]
     tokens = count + ended
     strategy = request["strategy"]

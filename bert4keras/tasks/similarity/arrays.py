@@ -115,7 +115,7 @@ def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
 
 
 def matrix(vectors: Any, name: str) -> np.ndarray:
-    """Vectors (N, D) of finite numbers, as they are; ValueError if they are something else."""
+    """Return vectors (N, D) unchanged; ValueError if they are not finite numbers."""
     vectors = np.asanyarray(vectors)
     if vectors.ndim != 2 or vectors.dtype.kind not in "fiu":
         raise ValueError(
@@ -129,7 +129,7 @@ def matrix(vectors: Any, name: str) -> np.ndarray:
 
 
 def parts(vectors: np.ndarray) -> Iterator[np.ndarray]:
-    """Vectors in parts that fit into memory, float64."""
+    """Return vectors in parts that fit into memory, float64."""
     for start in range(0, len(vectors), ROWS):
         yield vectors[start : start + ROWS].astype("float64")
 

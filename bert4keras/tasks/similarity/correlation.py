@@ -9,13 +9,13 @@ import numpy as np
 
 
 def pearson(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> float:
-    """Pearson's correlation: how well y is a line in x.
+    """Return Pearson's correlation, the strength of a linear relation of x and y.
 
     Args:
         x, y: N >= 2 finite numbers each, (N,) or (N, 1) as `predict` returns them.
 
     Returns:
-        A number between -1 and 1; NaN if all of x or all of y are equal, as nothing can be said.
+        A number between -1 and 1; NaN if all of x or all of y are equal (it is not defined).
 
     Raises:
         ValueError: other shapes, unequal lengths, fewer than 2 numbers, or some not finite.
@@ -24,7 +24,7 @@ def pearson(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) ->
 
 
 def spearman(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> float:
-    """Spearman's rank correlation: Pearson's of the ranks, equal values sharing their mean rank.
+    """Return Spearman's rank correlation, Pearson's of the ranks; equal values share a mean rank.
 
     Arguments, value and errors as for `pearson`.
 
@@ -36,7 +36,7 @@ def spearman(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -
 
 
 def ranks(values: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Ranks from 1 (the smallest), float64; equal values share the mean of their ranks."""
+    """Return ranks from 1 (the smallest), float64; equal values share the mean of their ranks."""
     _, place, counts = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
     return (np.cumsum(counts) - (counts - 1) / 2)[place]
 

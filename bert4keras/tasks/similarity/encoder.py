@@ -1,4 +1,4 @@
-"""Sentence vectors: what texts have in common, and which are nearest to a query."""
+"""Sentence vectors: similarity of texts, and search for the texts nearest to a query."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class SentenceEncoder(Task[Any]):
         tokenizer, model, maxlen: of `Task`; the model's output are vectors (B, D).
         prompts: text to put before others, by name, such as `{"query": "query: "}`.
         default_prompt: name of the prompt that is used where none is asked for.
-        similarity: "cosine", "dot", or "euclidean" or "manhattan", distances with a minus.
+        similarity: "cosine", "dot", "euclidean" or "manhattan"; the last two are negated distances.
         long_texts: "mean" or "truncate".
         lower_case: put texts into lower case before the tokenizer gets them.
         encoder_config: config.json of the encoder, which `save_huggingface` writes.
@@ -120,8 +120,8 @@ class SentenceEncoder(Task[Any]):
             if pooling is None and sentence_transformers.is_sentence_encoder(checkpoint):
                 if dense or normalize or prompts or default_prompt or similarity != "cosine":
                     raise TaskError(
-                        f"{checkpoint} says itself how its vectors are made; dense, normalize, "
-                        "prompts and similarity are for one's own, with pooling=..."
+                        f"{checkpoint} defines its own dense layers, normalization, prompts and "
+                        "similarity. To set others, give pooling=... too."
                     )
                 return cls.from_huggingface(checkpoint, maxlen, long_texts, tokenizer, **options)
         if pooling == "pooler":
@@ -133,13 +133,13 @@ class SentenceEncoder(Task[Any]):
 
     @property
     def loss(self) -> Any:
-        """CoSENT, the loss of `training_model("cosent")`; the other ones add theirs themselves."""
+        """CoSENT, the loss of `training_model("cosent")`; other training models add their own."""
         return cosent
 
     # From texts to vectors
 
     def prompt_text(self, prompt: str | None) -> str:
-        """The text of a prompt by its name; None: the default one, or none.
+        """Return the text of a prompt by its name; None: the default one, or none.
 
         Raises:
             TaskError: an unknown name.
@@ -178,7 +178,7 @@ class SentenceEncoder(Task[Any]):
     def __call__(  # type: ignore[override]  # vectors of a list are one array
         self, samples: str | list[str], prompt: str | None = None
     ) -> np.ndarray:
-        """The vector (D,) of a text, or the vectors (N, D) of a list; prompt: its name."""
+        """Return the vector (D,) of a text, or the vectors (N, D) of a list; prompt: its name."""
         if isinstance(samples, list):
             return self.predict(samples, prompt=prompt)
         return self.predict([samples], prompt=prompt)[0]
@@ -190,7 +190,7 @@ class SentenceEncoder(Task[Any]):
         progress: bool | None = None,
         prompt: str | None = None,
     ) -> np.ndarray:
-        """The vectors of texts, float32 (N, D).
+        """Return the vectors of texts, float32 (N, D).
 
         Args:
             samples, batch_size, progress: as of `Task.predict`.
@@ -204,7 +204,7 @@ class SentenceEncoder(Task[Any]):
     def stream(
         self, samples: Iterable[str], batch_size: int = 64, prompt: str | None = None
     ) -> Iterator[np.ndarray]:
-        """The vectors of an iterable of texts one after another, holding 16 batches at a time."""
+        """Yield the vectors of an iterable of texts one after another, reading 16 batches ahead."""
         before = self.prompt_text(prompt)
         return super().stream((Prompted(text, before) for text in samples), batch_size)
 
@@ -213,7 +213,7 @@ class SentenceEncoder(Task[Any]):
     def similarity(
         self, first: str | Sequence[str] | np.ndarray, second: str | Sequence[str] | np.ndarray
     ) -> np.ndarray:
-        """Similarities (N, M), float32, of N texts with M texts.
+        """Return similarities (N, M), float32, of N texts with M texts.
 
         Args:
             first, second: a text, a list of texts, or their vectors (N, D).
@@ -285,7 +285,7 @@ class SentenceEncoder(Task[Any]):
         prompts: Sequence[str] | None = None,
         **options: Any,
     ) -> DataGenerator:
-        """Batches for `fit` of a training model.
+        """Return batches for `fit` of a training model.
 
         Args:
             samples: texts (for "simcse"), tuples of texts ("pairs", "triples"), or pairs with a
@@ -306,7 +306,7 @@ class SentenceEncoder(Task[Any]):
     def evaluate(
         self, samples: Iterable[tuple[Sequence[str], float]], batch_size: int = 64
     ) -> dict[str, float]:
-        """Correlation of similarities and scores.
+        """Return the correlation of similarities and scores.
 
         Args:
             samples: pairs of texts with a score, as of `batches`.
@@ -327,7 +327,7 @@ class SentenceEncoder(Task[Any]):
     def metrics(
         self, answers: Sequence[float] | np.ndarray, labels: Sequence[float]
     ) -> dict[str, float]:
-        """Spearman's and Pearson's correlation; 0 where all of either are equal."""
+        """Return Spearman's and Pearson's correlation; 0 where all of either are equal."""
         scores = {"spearman": spearman(answers, labels), "pearson": pearson(answers, labels)}
         return {name: 0.0 if math.isnan(value) else value for name, value in scores.items()}
 
@@ -364,7 +364,7 @@ class SentenceEncoder(Task[Any]):
             maxlen: tokens of a row; None: as the directory says.
             long_texts: as of the class; "truncate" gives the vectors of sentence-transformers for
                 texts that are longer than `maxlen` too.
-            tokenizer: in place of its own.
+            tokenizer: in place of the checkpoint's own.
             **options: of `build_transformer_model`.
 
         Raises:
@@ -376,7 +376,10 @@ class SentenceEncoder(Task[Any]):
         return cls(tokenizer, model, long_texts=long_texts, **known)
 
     def with_options(self, **changes: Any) -> SentenceEncoder:
-        """The same encoder with other options, such as `long_texts="truncate"`; weights shared."""
+        """Return this encoder with other options, such as `long_texts="truncate"`.
+
+        Both share the weights.
+        """
         return type(self)(self.tokenizer, self.model, **{**self.get_config(), **changes})
 
     def save_huggingface(self, directory: str | Path) -> None:

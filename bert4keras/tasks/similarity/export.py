@@ -103,7 +103,7 @@ def write_encoder(
 def _layers_behind(
     model: keras.Model,
 ) -> tuple[list[SentencePooling], list[keras.layers.Layer]]:
-    """The poolings of a model, and the layers behind them."""
+    """Return the poolings of a model, and the layers behind them."""
     # In a functional model layers stand in the order of the computation.
     places = [i for i, x in enumerate(model.layers) if isinstance(x, SentencePooling)]
     behind = model.layers[places[0] :] if places else []

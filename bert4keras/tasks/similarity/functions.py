@@ -11,7 +11,7 @@ import numpy as np
 
 
 def unit_rows(vectors: np.ndarray) -> np.ndarray:
-    """Vectors (..., D) of length 1; zeros stay zeros."""
+    """Return vectors (..., D) of length 1; zeros stay zeros."""
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return vectors / np.where(lengths > 0, lengths, 1)
 
@@ -42,7 +42,7 @@ SIMILARITIES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 
 
 def pairwise_similarity(a: np.ndarray, b: np.ndarray, name: str = "cosine") -> np.ndarray:
-    """Similarity of each vector with its partner.
+    """Return the similarity of each vector with its partner.
 
     Args:
         a, b: (N, D) each.
@@ -55,7 +55,7 @@ def pairwise_similarity(a: np.ndarray, b: np.ndarray, name: str = "cosine") -> n
 
 
 def similarity_matrix(a: np.ndarray, b: np.ndarray, name: str = "cosine") -> np.ndarray:
-    """Similarity of each vector of `a` with each of `b`.
+    """Return the similarity of each vector of `a` with each of `b`.
 
     Args:
         a, b: (N, D) and (M, D).

@@ -59,7 +59,7 @@ class VectorIndex:
         return len(self.vectors)
 
     def search(self, queries: np.ndarray, k: int = 10) -> Neighbours:
-        """The k nearest vectors of the corpus to each query.
+        """Return the k nearest vectors of the corpus to each query.
 
         All are compared, in parts: beside the corpus and the result, memory is needed for some
         256 x 8192 scores at a time. Of equal scores the lower index comes first.
@@ -142,7 +142,7 @@ class VectorIndex:
 
 
 def _top_k(scores: np.ndarray, k: int) -> np.ndarray:
-    """Places of the k largest of each row, in ascending order; of equal ones the first."""
+    """Return places of the k largest of each row, in ascending order; of equal ones the first."""
     rows, columns = scores.shape
     if k >= columns:
         return np.broadcast_to(np.arange(columns), (rows, columns))

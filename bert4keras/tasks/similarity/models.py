@@ -47,7 +47,7 @@ def sentence_encoder(
     dense: Sequence[tuple[int, str]] = (),
     normalize: bool = False,
 ) -> keras.Model:
-    """A model from a text to its vector.
+    """Return a model from a text to its vector.
 
     Args:
         backbone: a model that returns the last hidden state (B, T, D), built without heads; with
@@ -75,7 +75,7 @@ def sentence_encoder(
 def dense_layer(
     number: int, units: int, activation: str = "linear", use_bias: bool = True
 ) -> keras.layers.Dense:
-    """A dense layer of a sentence encoder, the `number`-th one from 1."""
+    """Return a dense layer of a sentence encoder, the `number`-th one from 1."""
     return keras.layers.Dense(
         units,
         activation=get_activation(activation),
@@ -86,12 +86,12 @@ def dense_layer(
 
 
 def normalize_layer() -> keras.layers.Layer:
-    """The layer that gives vectors length 1; zeros stay zeros."""
+    """Return the layer that gives vectors length 1; zeros stay zeros."""
     return keras.layers.UnitNormalization(dtype="float32", name=_NORMALIZE)
 
 
 def cosine_model(encoder: keras.Model) -> keras.Model:
-    """A siamese model: two texts through one encoder to the cosine of their vectors.
+    """Return a siamese model: two texts through one encoder to the cosine of their vectors.
 
     Args:
         encoder: model from a text to a vector (B, D), such as `sentence_encoder`.
@@ -111,15 +111,15 @@ def cosine_model(encoder: keras.Model) -> keras.Model:
 def contrastive_model(
     encoder: keras.Model, texts: int = 2, scale: float = 20.0, symmetric: bool = False
 ) -> keras.Model:
-    """A model that trains an encoder by telling a text's partner from the others of the batch.
+    """Build a model that trains an encoder to tell a text's partner from the rest of the batch.
 
     Compile it with an optimizer and no loss, and fit it on samples without labels. A text that
-    occurs twice in a batch is not taken for a negative of its own partner.
+    occurs twice in a batch is no negative of its own partner.
 
     Args:
         encoder: model from a text to a vector (B, D), such as `sentence_encoder`.
-        texts: how many texts a sample has. 1: the text, encoded twice, is its own partner and
-            dropout makes the difference (unsupervised SimCSE; the backbone needs some). 2: a text
+        texts: number of texts of a sample. 1: the text, encoded twice under different dropout, is
+            its own partner (unsupervised SimCSE; the backbone needs dropout). 2: a text
             and its partner. More: these and hard negatives.
         scale, symmetric: as for `losses.in_batch_negatives`.
 
@@ -141,7 +141,7 @@ def contrastive_model(
 def cross_encoder(
     backbone: Backbone, classes: int = 1, pooling: str = "mean", dropout_rate: float = 0.1
 ) -> keras.Model:
-    """A model that reads two texts as one sequence, and scores the pair.
+    """Return a model that reads two texts as one sequence, and scores the pair.
 
     It is better than comparing vectors, since each word sees the other text, and slower where many
     texts are compared with many: nothing can be computed in advance.
@@ -165,7 +165,7 @@ def cross_encoder(
 
 
 def joint_cosine_model(backbone: Backbone) -> keras.Model:
-    """A cross-encoder that scores a pair by the cosine of its two halves' mean vectors.
+    """Return a cross-encoder that scores a pair by the cosine of its two halves' mean vectors.
 
     Both texts are read as one sequence, so that each word sees the other text, and then compared
     as by `cosine_model`. A backbone that was trained to give vectors of sentences keeps most of
@@ -189,7 +189,7 @@ def joint_cosine_model(backbone: Backbone) -> keras.Model:
 
 
 def whitened_encoder(encoder: keras.Model, whitening: Whitening) -> keras.Model:
-    """The encoder with the whitening as its last, dense layer: one model to save and to serve.
+    """Add the whitening to an encoder as its last, dense layer.
 
     Args:
         encoder: model from a text to a vector (B, D).
@@ -282,7 +282,7 @@ class InBatchNegatives(EndsMask, keras.layers.Layer):
 
 
 def pool(backbone: Backbone, pooling: str | Sequence[str]) -> Any:
-    """One vector (B, D) of the symbolic output of a backbone; see `sentence_encoder`."""
+    """Return one vector (B, D) of the symbolic output of a backbone; see `sentence_encoder`."""
     modes = [pooling] if isinstance(pooling, str) else list(pooling)
     if unknown := [mode for mode in modes if mode not in (*MODES, "first-last", "pooler")]:
         known = ", ".join((*MODES, "first-last", "pooler"))
@@ -305,7 +305,7 @@ def _pooled(backbone: Backbone, mode: str, last: Any) -> Any:
 
 
 def _pooler(backbone: Backbone, modes: Sequence[str]) -> Any:
-    """The output of a backbone built with a pooler."""
+    """Return the output of a backbone built with a pooler."""
     outputs = keras.tree.flatten(backbone.output)
     if len(modes) > 1 or len(outputs) != 1 or len(outputs[0].shape) != 2:
         raise ValueError(
@@ -317,7 +317,7 @@ def _pooler(backbone: Backbone, modes: Sequence[str]) -> Any:
 
 
 def _hidden_states(backbone: Backbone) -> Any:
-    """The symbolic output of a backbone, if that is (B, T, D)."""
+    """Return the symbolic output of a backbone, if that is (B, T, D)."""
     outputs = keras.tree.flatten(backbone.output)
     if len(outputs) != 1 or len(outputs[0].shape) != 3:
         raise ValueError(
@@ -328,12 +328,12 @@ def _hidden_states(backbone: Backbone) -> Any:
 
 
 def _pad_token_id(backbone: Backbone) -> int | None:
-    """None, the mask of the hidden states; or -1, where no token is padding and there is none."""
+    """Return None (the mask of the hidden states tells padding), or -1 if no token is padding."""
     return -1 if backbone.config.pad_token_id is None else None
 
 
 def _inputs(encoder: keras.Model, texts: int) -> list[list[Any]]:
-    """Symbolic inputs of an encoder, for each of some texts."""
+    """Return symbolic inputs of an encoder, for each of some texts."""
     return [
         [keras.Input(x.shape[1:], dtype=x.dtype, name=f"Text-{k}-{x.name}") for x in encoder.inputs]
         for k in range(1, texts + 1)

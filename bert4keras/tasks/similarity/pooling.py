@@ -56,7 +56,7 @@ _FULL_NAMES = {"mean_sqrt_len": "mean_sqrt_len_tokens"}
 
 @serializable
 class SentencePooling(ReadsPadding, keras.layers.Layer):
-    """One vector for each text, float32: (B, T, D) to (B, D). A row of padding alone gives zeros.
+    """One vector for each text, float32: (B, T, D) to (B, D). A row of padding only gives zeros.
 
     Args:
         mode: `"cls"`, the vector of the first token; `"mean"`; `"max"`, of every component;

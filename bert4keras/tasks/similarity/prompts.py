@@ -58,7 +58,7 @@ def prompted_windows(
 
 
 def _part(whole: TextWindow, kept: int, begin: int, end: int) -> TextWindow:
-    """The tokens before `kept`, those of [begin, end), and the special tokens at the end."""
+    """Return the tokens before `kept`, those of [begin, end), and the special tokens at the end."""
     ids, segments = (
         values[:kept] + values[begin:end] + values[whole.end :]
         for values in (whole.token_ids, whole.segment_ids)

@@ -13,7 +13,7 @@ from .correlation import pearson, spearman
 def ranking_scores(
     rankings: Sequence[Sequence[float]], k: int = 10, missing: Sequence[int] | None = None
 ) -> dict[str, float]:
-    """Scores of rankings, averaged over the queries that have a relevant text.
+    """Return scores of rankings, averaged over the queries that have a relevant text.
 
     Args:
         rankings: by query, the relevance of each text in the order of the ranking, the best first;
@@ -58,7 +58,7 @@ def _dcg(gains: np.ndarray) -> float:
 def pair_scores(
     scores: Sequence[float], labels: Sequence[float], threshold: float = 0.5
 ) -> dict[str, float]:
-    """Agreement of scores of pairs with their labels.
+    """Return the agreement of scores of pairs with their labels.
 
     Args:
         scores, labels: N numbers each.

@@ -89,7 +89,7 @@ def _of_table(
 
 
 def _named_columns(names: Sequence[str]) -> tuple[int, ...] | None:
-    """Columns of a header by their names; None if it does not name all three."""
+    """Return the columns of a header by their names; None if it does not name all three."""
     cleaned = [name.strip().lower().removeprefix("#") for name in names]
     found: list[Any] = [
         next((cleaned.index(key) for key in keys if key in cleaned), None)
@@ -109,7 +109,7 @@ def _pair(where: str, first: Any, second: Any, score: Any) -> ScoredPair:
 
 
 def _number(value: Any) -> float | None:
-    """A finite number, or None; Python's "1_000", "nan" and True are none."""
+    """Return a finite number, or None; Python's "1_000", "nan" and True are none."""
     if isinstance(value, str):
         plain = re.fullmatch(r"[-+]?[\d.]{1,30}([eE][-+]?\d{1,3})?", value)
         value = value if plain else None

@@ -166,7 +166,7 @@ class Reranker(Task[float | list[Ranked]]):
         return self.predict([(samples, texts)])[0]
 
     def scores(self, pairs: Sequence[tuple[str, str]], batch_size: int = 64) -> np.ndarray:
-        """Scores (N,) of N pairs of texts, float32."""
+        """Return scores (N,) of N pairs of texts, float32."""
         return np.array(self.predict(pairs, batch_size), "float32")
 
     def batches(
@@ -177,7 +177,7 @@ class Reranker(Task[float | list[Ranked]]):
         seed: int = 0,
         **options: Any,
     ) -> DataGenerator:
-        """Batches for `model.fit`.
+        """Return batches for `model.fit`.
 
         Args:
             samples: `((query, text), label)`, or `((query, [text, ...]), [label, ...])`; labels
@@ -209,7 +209,7 @@ class Reranker(Task[float | list[Ranked]]):
         return np.array([value], "float32")
 
     def metrics(self, answers: Sequence[Any], labels: Sequence[Any]) -> dict[str, float]:
-        """`ranking_scores` of rankings, or `pair_scores` of scores of pairs."""
+        """Return `ranking_scores` of rankings, or `pair_scores` of scores of pairs."""
         if all(isinstance(answer, float) for answer in answers):
             threshold = 0.5 if self.activation == "sigmoid" else 0.0
             return pair_scores(answers, [float(label) for label in labels], threshold)
@@ -227,7 +227,7 @@ class Reranker(Task[float | list[Ranked]]):
 
     @classmethod
     def reads(cls, directory: Path, config: Mapping[str, Any]) -> int:
-        """2 for what a cross-encoder of sentence-transformers with one score is known by."""
+        """Return 2 for a cross-encoder of sentence-transformers with one score."""
         one = len(config.get("id2label") or ()) == 1 or config.get("num_labels") == 1
         return 2 * (one and super().reads(directory, config) and _named(directory, config) != "")
 
@@ -277,7 +277,7 @@ class Reranker(Task[float | list[Ranked]]):
 
 
 def _parted(sample: Any) -> tuple[str, str | list[str]]:
-    """Query and text, or query and texts."""
+    """Return query and text, or query and texts."""
     try:
         query, texts = sample
     except (TypeError, ValueError):
@@ -290,14 +290,14 @@ def _parted(sample: Any) -> tuple[str, str | list[str]]:
 
 
 def _labels(texts: Sequence[Any], labels: Any) -> Sequence[float]:
-    """Labels of the texts of one query."""
+    """Return labels of the texts of one query."""
     if isinstance(labels, str) or not hasattr(labels, "__len__") or len(labels) != len(texts):
         raise TaskError(f"{len(texts)} texts need as many labels, not {labels!r:.60}.")
     return labels
 
 
 def _named(directory: Path, config: Mapping[str, Any]) -> str:
-    """Class of the activation that a cross-encoder's files name; "" if they name none."""
+    """Return the class of activation that a cross-encoder's files name; "" without one."""
     own, path = config.get("sentence_transformers"), directory / SETTINGS
     settings = read_json(path, TaskError) if path.is_file() else {}
     places = (own if isinstance(own, dict) else {}, settings)

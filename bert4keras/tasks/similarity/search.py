@@ -73,7 +73,7 @@ class TextIndex:
     def search(
         self, queries: str | Sequence[str], k: int = 10
     ) -> list[Neighbour] | list[list[Neighbour]]:
-        """The k texts that are nearest to a query, the nearest first.
+        """Return the k texts that are nearest to a query, the nearest first.
 
         Args:
             queries: a text, or a list of them.

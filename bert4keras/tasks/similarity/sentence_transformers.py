@@ -138,7 +138,7 @@ def read_encoder(
 
     Args:
         directory: the directory.
-        tokenizer: in place of its own.
+        tokenizer: in place of the directory's own.
         options: of `build_transformer_model`.
 
     Returns:
@@ -189,12 +189,12 @@ def _attach_modules(bert: Backbone, modules: Sequence[Module]) -> keras.Model:
 
 
 def _kind(module: Any) -> str:
-    """The class of a module without the Python package it is in, which differs by version."""
+    """Return the class name of a module without its package, which differs by version."""
     return str(module.get("type", "")).rpartition(".")[2] if isinstance(module, dict) else ""
 
 
 def _inside(path: Path, part: Any) -> Path:
-    """Directory of a module; refused if it leads out of the directory of modules.json."""
+    """Return the directory of a module; raise if it lies outside the directory of modules.json."""
     parts = PurePosixPath(part).parts if isinstance(part, str) else ("..",)
     if ".." in parts or str(part).startswith("/") or any(c in str(part) for c in "\\\0:"):
         raise TaskError(f"{path}: path {short_repr(part)} is no directory beside it.")
@@ -227,7 +227,7 @@ def _similarity(path: Path, settings: Mapping[str, Any]) -> str:
 
 
 def _modes(path: Path) -> list[str]:
-    """Modes of a Pooling, in the order in which their vectors are joined."""
+    """Return the modes of a Pooling, in the order in which their vectors are joined."""
     values = read_json(path, TaskError)
     if values.get("include_prompt") is False:
         raise TaskError(f"{path}: vectors without the tokens of the prompt cannot be computed.")
@@ -245,7 +245,7 @@ def _modes(path: Path) -> list[str]:
 
 
 def _dense(directory: Path, number: int) -> tuple[keras.layers.Dense, list[np.ndarray]]:
-    """A Dense module: the layer, and its weights."""
+    """Return a Dense module: the layer, and its weights."""
     path = directory / "config.json"
     values = read_json(path, TaskError)
     named = str(values.get("activation_function", "Tanh")).rpartition(".")[2]

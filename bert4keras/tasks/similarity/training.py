@@ -31,7 +31,7 @@ def training_model(
 
 
 def _texts_of(sample: Any) -> tuple[tuple[str, ...], float | None]:
-    """The texts of a training sample and its score, None if it has none.
+    """Return the texts of a training sample and its score, None if it has none.
 
     Raises:
         TaskError: a sample of another shape.
@@ -48,7 +48,7 @@ def _texts_of(sample: Any) -> tuple[tuple[str, ...], float | None]:
 
 
 def scored_pair(sample: Any) -> tuple[tuple[str, str], float]:
-    """Two texts and a finite score.
+    """Return two texts and a finite score.
 
     Raises:
         TaskError: something else.
@@ -68,7 +68,7 @@ def training_batches(
     padding: Sequence[float],
     options: Mapping[str, Any],
 ) -> DataGenerator:
-    """Batches whose inputs are those of every text of a sample, one text after another.
+    """Return the batches whose inputs are those of every text of a sample, one text after another.
 
     Args:
         samples: as of `SentenceEncoder.batches`; all of one kind.

@@ -40,7 +40,7 @@ class Whitening:
 
     @classmethod
     def fit(cls, vectors: np.ndarray, dim: int | None = None) -> Whitening:
-        """The whitening of a corpus.
+        """Return the whitening of a corpus.
 
         Args:
             vectors: (N, D), float; may be a memory map, it is read in parts.

@@ -23,7 +23,7 @@ def decode_sql(
     link: Link | None = None,
     max_select: int | None = None,
 ) -> SQL:
-    """The best query.
+    """Return the best query.
 
     Args:
         scores: arrays of one question; longer than it (padded) or not.
@@ -42,10 +42,10 @@ def sql_candidates(
     max_select: int | None = None,
     width: int = 4,
 ) -> Iterator[SQL]:
-    """Queries, the best first; each is different from those before it.
+    """Yield queries, best first, each different from those before it.
 
     Args:
-        width: how many alternatives there are for what is asked for and for each condition.
+        width: number of alternatives for the selected columns and for each condition.
 
     The other arguments are those of `decode_sql`.
     """
@@ -61,7 +61,7 @@ def scored_candidates(
     max_select: int | None = None,
     width: int = 4,
 ) -> Iterator[tuple[float, SQL]]:
-    """As `sql_candidates`, each query with the log of its probability.
+    """Yield the queries of `sql_candidates`, each with its log-probability.
 
     That is the product of the probabilities of its parts: of each pair of column and aggregate
     that it is asked for or not, of the tag of each token of the question, of the column of each
@@ -93,7 +93,7 @@ def scored_candidates(
 def best_combinations(
     slots: Sequence[Sequence[tuple[float, Any]]],
 ) -> Iterator[tuple[float, list]]:
-    """One item of each slot, in all ways, the largest sum of scores first, with that sum.
+    """Yield combinations of one item per slot, with their sums of scores, largest first.
 
     Args:
         slots: (score, item) pairs, the largest score of each slot first.
@@ -114,7 +114,7 @@ def best_combinations(
 def _shared_log_probability(
     select: np.ndarray, operator: np.ndarray, spans: Sequence[tuple[int, int]], length: int
 ) -> float:
-    """Log-probability of what all candidates share: pairs that are not asked for, other tokens.
+    """Return the log-probability of the parts that all candidates share: other pairs and tokens.
 
     To the first one `_selections` adds the log-odds of the pairs that are.
     """
@@ -126,7 +126,7 @@ def _shared_log_probability(
 
 
 def _selections(select: np.ndarray, most: int | None, width: int) -> list[tuple[float, list]]:
-    """Sets of (column, aggregate): the best one, and then each pair alone.
+    """Return sets of (column, aggregate): the best set, then single pairs.
 
     Where scores are log-odds, the log-probability of a set is the sum of its scores, up to a
     constant.
@@ -143,7 +143,7 @@ def _selections(select: np.ndarray, most: int | None, width: int) -> list[tuple[
 
 
 def _spans(operator: np.ndarray, length: int) -> list[tuple[int, int]]:
-    """Values as runs [start, end) of tokens of the question.
+    """Return values as runs [start, end) of tokens of the question.
 
     A value begins at a beginning, or where one goes on that has not begun; which operator each
     of its tokens speaks for does not matter here.
@@ -167,7 +167,7 @@ def _conditions(
     link: Link | None,
     width: int,
 ) -> list[tuple[float, Condition]]:
-    """The conditions that a value may be part of, the best first."""
+    """Return the conditions that a value may be part of, the best first."""
     tags = log_softmax(scores["operator"][1 + start : 1 + end])
     # All tokens of a value vote for its operator, the first by its beginnings.
     by_operator = tags[0, 1::2] + tags[1:, 2::2].sum(axis=0)

@@ -17,7 +17,7 @@ from .query import SQL, Condition, Table, column_names, is_empty, quoted
 
 
 def statement(sql: SQL, table: Table) -> tuple[str, list]:
-    """The statement of a query with a ? for each value, and the values.
+    """Return the statement of a query with a ? for each value, and the values.
 
     It runs in a `Database`, which has the function `number`: `read_number`.
     """
@@ -78,7 +78,7 @@ class Database:
             raise ValueError(f"SQLite cannot hold table {table.name!r}: {error}.") from None
 
     def execute(self, sql: SQL) -> list[tuple]:
-        """The rows that a query returns.
+        """Return the rows that a query returns.
 
         Raises:
             ValueError: it has a column that the table lacks, or half of a surrogate pair.
@@ -98,7 +98,7 @@ class Database:
 
 
 def execute(sql: SQL, table: Table) -> list[tuple]:
-    """The rows that a query returns on a table; for many queries keep a `Database`."""
+    """Return the rows that a query returns on a table; for many queries keep a `Database`."""
     with Database(table) as database:
         return database.execute(sql)
 
@@ -106,7 +106,7 @@ def execute(sql: SQL, table: Table) -> list[tuple]:
 def execution_guided(
     candidates: Iterable[SQL], database: Database, most: int = 16
 ) -> tuple[SQL, list[tuple] | None]:
-    """The first query that makes sense, runs and returns something.
+    """Return the first query that makes sense, runs and returns something.
 
     AVG and SUM of texts, and > and < between texts, make no sense, although SQLite allows them.
 
@@ -146,7 +146,7 @@ def _asked(name: str, aggregate: str, kind: str) -> str:
 
 
 def _compared(name: str, cond: Condition, kind: str) -> tuple[str, Any]:
-    """A condition with a ?, and the value."""
+    """Return a condition with a ?, and the value."""
     value, number = _stored(cond.value, kind), read_number(cond.value)
     ordered = cond.operator in "><"
     if number is not None and (ordered or (kind == "real" and cond.operator == "!=")):
@@ -156,12 +156,12 @@ def _compared(name: str, cond: Condition, kind: str) -> tuple[str, Any]:
 
 
 def _number(value: Any) -> float | None:
-    """`read_number` for SQLite, whose numbers are those that were read already."""
+    """Run `read_number` for SQLite, whose numbers need no reading."""
     return value if isinstance(value, float) else read_number(value) if value else None
 
 
 def _stored(value: Any, kind: str) -> Any:
-    """Value that SQLite gets for a cell: a number in a column of numbers, if it is one."""
+    """Return the value of a cell for SQLite: a number if cell and column are numbers."""
     if is_empty(value):
         return None
     number = read_number(value) if kind == "real" else None

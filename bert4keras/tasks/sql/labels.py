@@ -54,7 +54,7 @@ class EncodedQuestion(NamedTuple):
 def encode_question(
     tokenizer: Any, question: str, header: Sequence[str], maxlen: int = 160
 ) -> EncodedQuestion:
-    """Ids of `[CLS] question [SEP] [CLS] header [SEP] ...`.
+    """Return ids of `[CLS] question [SEP] [CLS] header [SEP] ...`.
 
     Args:
         tokenizer: of this package.
@@ -95,7 +95,7 @@ def encode_question(
 def encode_sql(
     sql: SQL, question: str, encoded: EncodedQuestion, max_distance: float = 0.34
 ) -> dict[str, Any]:
-    """The labels of a query.
+    """Return the labels of a query.
 
     A value is looked for in the question as it is written (of several places the first that
     leaves room for the others), else the closest run of tokens by edit distance is taken.
@@ -123,12 +123,12 @@ def encode_sql(
 
 
 def select_labels_only(sql: SQL, encoded: EncodedQuestion) -> dict[str, Any]:
-    """Labels of an unsupported query: only of the columns asked for and the connective."""
+    """Return labels of an unsupported query: only of the columns asked for and the connective."""
     return _blank(sql, encoded)
 
 
 def scores_of_labels(labels: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The scores of a model that is sure of these labels, to see what they say."""
+    """Return the scores of a model that is sure of these labels, to see what they say."""
     sizes = {
         "connective": len(CONNECTIVES),
         "operator": TAGS,
@@ -156,7 +156,7 @@ def _blank(sql: SQL, encoded: EncodedQuestion) -> dict[str, Any]:
 
 
 def _places(sql, question, encoded, max_distance) -> list[tuple[int, int]]:
-    """Runs of tokens [start, end) of all values, which do not overlap."""
+    """Return runs of tokens [start, end) of all values, which do not overlap."""
     found = []
     for cond in sql.conds:
         text = nfkc_by_character(cond.value.strip())
@@ -175,7 +175,7 @@ def _places(sql, question, encoded, max_distance) -> list[tuple[int, int]]:
 
 
 def _exact(text: str, question: str, offsets) -> list[tuple[int, int]]:
-    """All runs of whole tokens that say the text, left to right."""
+    """Return all runs of whole tokens that spell the text, left to right."""
     starts = {span[0]: i for i, span in reversed(list(enumerate(offsets)))}
     ends = {span[1]: i + 1 for i, span in enumerate(offsets)}
     folded = nfkc_by_character(question)
@@ -188,7 +188,7 @@ def _exact(text: str, question: str, offsets) -> list[tuple[int, int]]:
 
 
 def _closest(text: str, question: str, offsets, max_distance: float) -> list[tuple[int, int]]:
-    """The run of whole tokens that is closest to the text; the first of several."""
+    """Return the run of whole tokens that is closest to the text; the first of several."""
     wanted, best, least = canonical_value(text), [], max_distance * len(text)
     if plain_number(wanted) is not None:  # another number is never meant, however near
         least = 0
@@ -204,10 +204,10 @@ def _closest(text: str, question: str, offsets, max_distance: float) -> list[tup
 
 
 def _disjoint(choices: Sequence[Sequence[tuple[int, int]]]) -> list | None:
-    """One span of each list, none of which overlap; the first such choice.
+    """Return the first choice of one span of each list in which no two overlap.
 
-    To find that there is none may take as many tries as there are orders: after _MAX_TRIES of them
-    there is said to be none.
+    To find that there is none may take as many tries as there are orders, so the search gives up
+    after `_MAX_TRIES` and returns None.
     """
     tries = itertools.count()
 

@@ -19,7 +19,7 @@ def sql_accuracy(
     references: Sequence[SQL],
     tables: Sequence[Table] | None = None,
 ) -> dict[str, float]:
-    """Shares of right queries and of right parts.
+    """Return shares of right queries and of right parts.
 
     Args:
         predictions, references: queries of the same questions.

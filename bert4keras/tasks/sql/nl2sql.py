@@ -49,7 +49,7 @@ class NL2SQL(EndsMask, keras.layers.Layer):
         whose output is this dict, with labels of `tasks.sql.encode_sql`.
 
     Source: Su, https://kexue.fm/archives/6771, changed as `tasks.sql.labels` says. There h is
-    the vector of [CLS] alone, which takes far longer to learn what the name says.
+    only the vector of [CLS], which takes far longer to learn the meaning of the name.
     """
 
     def __init__(self, units: int = 256, kernel_initializer="glorot_uniform", **kwargs):
@@ -95,7 +95,7 @@ class NL2SQL(EndsMask, keras.layers.Layer):
 
     @staticmethod
     def means(x, columns):
-        """The mean over places [start, end): x (B, T, D) and columns (B, C, 2) to (B, C, D)."""
+        """Return means over ranges [start, end): x (B, T, D), columns (B, C, 2) to (B, C, D)."""
         places = ops.arange(ops.shape(x)[1], dtype="int32")
         start, end = columns[..., :1], columns[..., 1:]
         inside = ops.logical_and(places >= start, places < end)
@@ -122,7 +122,7 @@ class NL2SQL(EndsMask, keras.layers.Layer):
         width: int = 4,
         max_select: int | None = None,
     ) -> list[SQL]:
-        """The query of each question.
+        """Return the query of each question.
 
         Args:
             scores: the outputs as arrays, one row per question.
@@ -173,7 +173,7 @@ class NL2SQL(EndsMask, keras.layers.Layer):
 
 @serializable
 def token_loss(y_true: Any, scores: Any) -> Any:
-    """Cross-entropy, the mean over what has a label: y_true (B,) or (B, T), scores (..., n).
+    """Return cross-entropy, the mean over what has a label: y_true (B,) or (B, T), scores (..., n).
 
     Returns:
         (B,), 0 where a row has no label.
@@ -196,6 +196,6 @@ def token_loss(y_true: Any, scores: Any) -> Any:
 
 @serializable
 def pair_loss(y_true: Any, scores: Any) -> Any:
-    """ZLPR over all pairs of column and aggregate: y_true and scores (B, C, 6) to (B,)."""
+    """Return ZLPR over all pairs of column and aggregate: y_true and scores (B, C, 6) to (B,)."""
     rows = (ops.shape(scores)[0], scores.shape[1] * scores.shape[2])
     return multilabel_categorical_crossentropy(ops.reshape(y_true, rows), ops.reshape(scores, rows))

@@ -31,7 +31,7 @@ _SCALED = re.compile(r"([^十百千万亿A-Za-z]*[^十百千万亿A-Za-z\s])\s*(
 
 
 def read_number(value: Any) -> float | None:
-    """The number that a cell or a value stands for, or None.
+    """Return the number that a cell or a value stands for, or None.
 
     It may have a sign (any of the dashes that are used as minus, 负, or accountants' brackets),
     thousands parted by one mark throughout (, ' ’ or a blank), decimals behind a point, an
@@ -72,7 +72,7 @@ def read_number(value: Any) -> float | None:
 
 
 def plain_number(value: Any) -> float | None:
-    """As `read_number`, of digits with a sign, marks of thousands and an exponent only."""
+    """Read a number of digits, sign, thousands separators and exponent only."""
     text = str(value).strip().translate(_MINUS)
     if len(text) > _MAX_LENGTH or any(unicodedata.category(char) == "No" for char in text):
         return None
@@ -81,7 +81,7 @@ def plain_number(value: Any) -> float | None:
 
 
 def number_text(number: float) -> str:
-    """A number in digits without an exponent, the shortest: "1000", "0.1"."""
+    """Return a number in digits without an exponent, the shortest: "1000", "0.1"."""
     return f"{Decimal(repr(float(number))).normalize() + 0:f}"
 
 
@@ -96,7 +96,7 @@ def _plain(text: str) -> Decimal | None:
 
 
 def _scaled(text: str) -> Decimal | None:
-    """A plain number, or one of units, the largest first: 1亿2000万, 2.5 million."""
+    """Return a plain number, or one of units, the largest first: 1亿2000万, 2.5 million."""
     if (number := _plain(text)) is not None:
         return number
     total, place, above, sign = Decimal(0), 0, 0, 1
@@ -114,7 +114,7 @@ def _scaled(text: str) -> Decimal | None:
 
 
 def _float(number: Decimal) -> float | None:
-    """A number as float64, unless that would make it another one."""
+    """Return a number as float64, unless that would make it another one."""
     found = float(number)
     whole = number == number.to_integral_value() if number.adjusted() < 40 else True
     if not math.isfinite(found) or (found == 0) != (number == 0):

@@ -78,7 +78,7 @@ class SQL:
         return tuple(zip(self.sel, self.agg, strict=True))
 
     def logical_form(self) -> tuple:
-        """Normal form of a query: equal for queries that say the same.
+        """Return a normal form of the query, equal for equivalent queries.
 
         Returns:
             (connective, set of (column, aggregate), set of conditions). Order does not matter,
@@ -89,7 +89,7 @@ class SQL:
         return conn, frozenset(self.selected), conds
 
     def text(self, header: Sequence[str]) -> str:
-        """The query as SQL for reading; `sql_execution.statement` is the one that is run."""
+        """Return the query as SQL for reading; `sql_execution.statement` is the one that is run."""
         names = column_names(header)
         asked = ", ".join(f"{a}({names[c]})" if a else names[c] for c, a in self.selected)
         where = f" {self.conn or 'and'} ".upper().join(
@@ -149,7 +149,7 @@ class Table:
 
 
 def canonical_value(value: Any) -> str:
-    """A value as it is compared: full-width forms, case and blanks do not matter.
+    """Return a value as it is compared: full-width forms, case and blanks do not matter.
 
     Numbers count by their value, however written: 3, "3.0" and "１，０００" become "3", "3" and
     "1000"; those with a unit or a currency (`read_number`) stay as they are written.
@@ -169,7 +169,7 @@ def is_empty(cell: Any) -> bool:
 
 
 def column_names(header: Sequence[str]) -> list[str]:
-    """Names of columns that are quoted, not empty and different from one another.
+    """Return quoted names of columns, none empty and no two the same.
 
     SQLite tells names apart by more than their case.
     """
@@ -187,7 +187,7 @@ def column_names(header: Sequence[str]) -> list[str]:
 
 
 def quoted(text: str, mark: str = '"') -> str:
-    """A name of SQL in quotation marks, or with ' a value of it."""
+    """Return a name of SQL in quotation marks, or with ' a value of it."""
     return mark + text.replace(mark, mark * 2) + mark
 
 

@@ -98,7 +98,7 @@ def _query(record: dict, table: Table) -> SQL:
 
 
 def _beside(path: Path) -> Path:
-    """The file of the tables of a file of questions."""
+    """Return the file of the tables of a file of questions."""
     tried = []
     for word in ("tables", "headers"):
         name = re.sub(r"(\.jsonl?(\.\w+)?)$", rf".{word}\1", path.name)

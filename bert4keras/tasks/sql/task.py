@@ -198,10 +198,10 @@ class TableQA(Task[SQLAnswer]):
         seed: int = 0,
         **options: Any,
     ) -> DataGenerator:
-        """Batches for `model.fit`.
+        """Return batches for `model.fit`.
 
         Of a query whose conditions the labels cannot say, because a value is not in the question,
-        only what is asked for is trained on.
+        only the selected columns and the connective are trained.
 
         Args:
             samples: pairs ((question, table), query), such as `TableSample`.
@@ -231,7 +231,7 @@ class TableQA(Task[SQLAnswer]):
     def encode_label(
         self, label: SQL, encoded: Encoded, window: int = 0, supported: bool = False
     ) -> dict[str, np.ndarray]:
-        """Labels of the four scores.
+        """Return labels of the four scores.
 
         Args:
             label: a query.
@@ -282,7 +282,7 @@ class TableQA(Task[SQLAnswer]):
     def evaluate(
         self, samples: Iterable[tuple[tuple[str, Table], SQL]], batch_size: int = 64
     ) -> dict[str, float]:
-        """Accuracy of logical form and execution, and of the parts; see `tasks.sql.sql_accuracy`.
+        """Return accuracies of logical form, execution and parts; see `tasks.sql.sql_accuracy`.
 
         Args:
             samples: pairs ((question, table), query), such as `TableSample`.
@@ -298,7 +298,7 @@ class TableQA(Task[SQLAnswer]):
         return {**{name: found[name] for name in main}, **found}
 
     def metrics(self, answers: Sequence[SQLAnswer], labels: Sequence[SQL]) -> dict[str, float]:
-        """Accuracy of logical form and of the parts, which needs no table."""
+        """Return the accuracy of logical form and of the parts, which needs no table."""
         return sql_accuracy([answer.sql for answer in answers], labels)
 
     def get_config(self) -> dict[str, Any]:

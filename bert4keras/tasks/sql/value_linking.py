@@ -11,7 +11,7 @@ _LONGEST = 256  # characters of a value or a cell that is corrected; longer ones
 
 
 def edit_distance(first: str, second: str, limit: int | None = None) -> int:
-    """Levenshtein's distance: insertions, deletions and replacements of one character.
+    """Return Levenshtein's distance: insertions, deletions and replacements of one character.
 
     Args:
         limit: stop counting here: what is farther apart counts as `limit + 1`.
@@ -60,7 +60,7 @@ class ValueLinker:
                         cells.setdefault(key, str(cell))
 
     def link(self, value: str, operator: str, columns: Sequence[int]) -> Condition:
-        """The condition that was meant.
+        """Return the condition that was meant.
 
         Args:
             value: as the question has it.
@@ -86,12 +86,12 @@ class ValueLinker:
 
     @staticmethod
     def _keys(value) -> list[str]:
-        """Text of a value or cell, and if it is a number with a currency or %, that number."""
+        """Return the text of a value or cell, and its number if it has a currency or %."""
         number = read_number(value)
         return [canonical_value(value)] + ([] if number is None else [canonical_value(number)])
 
     def _closest(self, key: str, columns: Sequence[int]) -> tuple[int, str] | None:
-        """Column and cell, if one is near enough."""
+        """Return column and cell, if one is near enough."""
         preferred, number = columns[0], plain_number(key) is not None
         if len(key) > _LONGEST:
             return None
