@@ -177,7 +177,8 @@ class TransformerConfig:
         Raises:
             ConfigError: another type or range; names the key, the value and the allowed values.
         """
-        wanted = problem(annotations(cls).get(field or key, Any), value)
+        known: Mapping[str, Any] = annotations(cls)
+        wanted = problem(known.get(field or key, Any), value)
         if wanted:
             raise ConfigError(f"config `{key}` must be {wanted}, not {short_repr(value)}.")
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class CheckpointReader:
@@ -44,7 +49,7 @@ class CheckpointReader:
     def close(self) -> None:
         """Close the files."""
 
-    def __enter__(self) -> CheckpointReader:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:

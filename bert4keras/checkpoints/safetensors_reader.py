@@ -87,7 +87,7 @@ class SafetensorsReader(CheckpointReader):
             piece = np.fromfile(self._file, stored, min(PIECE, array.size - start))
             if start + piece.size != min(start + PIECE, array.size):
                 raise CheckpointError(f"{self.source} is truncated: tensor `{name}` ends too early")
-            checksum = zlib.crc32(piece.view(np.uint8), checksum)
+            checksum = zlib.crc32(piece.view(np.uint8).data, checksum)
             array[start : start + piece.size] = widen(piece)
         if self._checksums is not None and self._checksums.get(name) != checksum:
             raise CheckpointError(
@@ -145,7 +145,7 @@ class ShardedReader(CheckpointReader):
         self._shard_of: dict[str, SafetensorsReader] = {}
         files = indexed_files(path)
         with ExitStack() as stack:
-            shards = {}
+            shards: dict[str, SafetensorsReader] = {}
             for file in sorted(set(files.values())):
                 shard = path.parent / file
                 if not shard.exists():

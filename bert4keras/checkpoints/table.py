@@ -334,7 +334,12 @@ class WeightTable:
                 if count:
                     transform = rename.transform.then(transform)
             rows.append(dataclasses.replace(row, tensor=tensor, transform=transform))
-        changes = {"format": format, "ignored": ignored, "root": root, "roots": roots}
+        changes: dict[str, Any] = {
+            "format": format,
+            "ignored": ignored,
+            "root": root,
+            "roots": roots,
+        }
         changes = {key: value for key, value in changes.items() if value is not None}
         return dataclasses.replace(self, name=name, rows=tuple(rows), **changes)
 

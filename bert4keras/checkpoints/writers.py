@@ -180,8 +180,8 @@ def _write_tensor(file: BinaryIO, name: str, tensor: LazyTensor) -> int:
     if tensor.dtype.name != "bfloat16":  # that is written as its bits
         array = array.astype(stored, copy=False)
     data = array.view(np.uint8)
-    file.write(data)
-    return zlib.crc32(data, crc32_start(name, stored, tensor.shape))
+    file.write(data.data)
+    return zlib.crc32(data.data, crc32_start(name, stored, tensor.shape))
 
 
 def write_tensorflow(

@@ -85,7 +85,7 @@ _TIED = (
     ),
     bert.huggingface_ignored("albert")[0],
 )
-_NAMES = {"format": "huggingface", "ignored": _TIED, "root": "albert", "roots": ()}
+_NAMES: dict[str, Any] = {"format": "huggingface", "ignored": _TIED, "root": "albert", "roots": ()}
 HUGGINGFACE = GOOGLE.renamed("ALBERT, Hugging Face names", _TO_HUGGINGFACE, **_NAMES)
 UNSHARED_HUGGINGFACE = UNSHARED_GOOGLE.renamed(
     "ALBERT to be unshared, Hugging Face names", _TO_HUGGINGFACE, **_NAMES

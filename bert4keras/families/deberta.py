@@ -189,7 +189,7 @@ class DeBERTa(Transformer):
     attention_layer = DisentangledAttention
 
     @property
-    def position(self):
+    def position(self) -> Position:  # type: ignore[override]  # depends on the config
         """Position embeddings at the input; the attention layers have relative ones."""
         return Learned() if self.config.position_biased_input else Position()
 

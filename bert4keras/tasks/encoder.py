@@ -86,7 +86,7 @@ class EncoderFacts:
         )
 
     def select(
-        self, token_ids: list[int], segment_ids: list[int], **others: Any
+        self, token_ids: Sequence[int], segment_ids: Sequence[int], **others: Any
     ) -> tuple[Any, ...]:
         """Return those of the given inputs that the model takes, in its order.
 

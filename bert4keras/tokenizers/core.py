@@ -143,7 +143,8 @@ class TokenizerCore:
             found |= {self.vocab.get(token) for token in self._special - {self.token_unk}}
         if not found:
             return [(0, len(text), None)]
-        parts, position = [], 0
+        parts: list[tuple[int, int, int | None]] = []
+        position = 0
         for i, (start, end) in zip(*self._tokenize_texts([text], True, special)[0], strict=True):
             if i in found:
                 if start > position:

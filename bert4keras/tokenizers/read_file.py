@@ -19,7 +19,7 @@ def read_file(path: str | os.PathLike) -> bytes:
         TokenizerError: the file is not regular (a directory, a pipe, a device), too large, or
             cannot be read.
     """
-    path = require_regular_file(path, TokenizerError)
+    path = require_regular_file(os.fspath(path), TokenizerError)
     try:
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:

@@ -120,13 +120,13 @@ class Tokenizer(TokenizerBase):
             without_surrogates(text) if not easy else (text.lower() if self.do_lower_case else text)
             for text, easy in zip(texts, plain, strict=True)
         ]
-        encodings: list[Any] = [None] * len(texts)
+        done: list[Any] = [None] * len(texts)
         for rust_tokenizer, kind in ((self._rust_plain, True), (self._rust, False)):
             places = [i for i, easy in enumerate(plain) if easy is kind]
             found = encode_all(rust_tokenizer, [ready[i] for i in places], offsets)
             for i, encoding in zip(places, found, strict=True):
-                encodings[i] = encoding.ids, encoding.offsets if offsets else []
-        return encodings
+                done[i] = encoding.ids, encoding.offsets if offsets else []
+        return done
 
     def _word_id(self, word: str) -> int | None:
         if not self._is_bert:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 
-from ..._types import Tensor
+from ..._types import Shape, Tensor
 from ...tokenizers.base import TokenizerBase
 from ..base import Encoded, Task, TaskError, register_task
 from ..huggingface import load_with_head, save_with_head
@@ -95,7 +95,7 @@ class ExtractiveQA(Task):
     ):
         super().__init__(tokenizer, model, maxlen)
         _check_options(head, max_answer_length, no_answer_threshold, metric)
-        shape = getattr(model.output, "shape", ())
+        shape: Shape = getattr(model.output, "shape", ())
         if len(shape) != 3 or shape[-1] != 2:
             raise TaskError(f"the model's output has shape {tuple(shape)}; it must be (B, T, 2).")
         if match_segments:

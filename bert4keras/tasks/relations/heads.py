@@ -279,7 +279,7 @@ class CasRel(ReadsPadding, keras.layers.Layer):
     ) -> Iterator[np.ndarray]:
         """Yield the scores (T, 2 + 2 P) of each subject (text, first, last)."""
         for some in (subjects[i : i + ROWS] for i in range(0, len(subjects), ROWS)):
-            rows = np.array(some + [(0, 0, 0)] * (ROWS - len(some)))
+            rows = np.array([*some, *[(0, 0, 0)] * (ROWS - len(some))])
             texts = rows[:, 0]
             inputs = [x[texts], token_ids[texts], rows[:, 1:].astype("int32")]
             inputs = [ops.convert_to_tensor(array) for array in inputs]

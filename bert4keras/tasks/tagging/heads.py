@@ -81,7 +81,7 @@ def build_pointer(
     """Build a model: pretrained encoder and GlobalPointer; arguments as of `build_tagger`."""
     tokenizer, bert = open_encoder(checkpoint, tokenizer, options)
     layer = POINTERS[head](
-        **{"heads": len(labels), "head_size": 64, "name": "Spans"} | head_options
+        **{"heads": len(labels), "head_size": 64, "name": "Spans", **head_options}
     )
     x = keras.layers.Dropout(dropout, name="Spans-Dropout")(bert.output)
     return tokenizer, keras.Model(bert.input, layer(x))

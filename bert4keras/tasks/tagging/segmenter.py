@@ -50,7 +50,7 @@ class WordSegmenter(Tagger):
         super().__init__(tokenizer, model, labels, scheme or "BMES", tags, units, maxlen=maxlen)
 
     @classmethod
-    def build(
+    def build(  # type: ignore[override]  # labels are optional: there is one, words
         cls,
         checkpoint: Any,
         labels: Sequence[str] = ("",),

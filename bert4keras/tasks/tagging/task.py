@@ -88,7 +88,8 @@ class Tagger(Task):
         if units not in UNITS:
             raise TaskError(f"units={units!r} must be one of {', '.join(UNITS)}.")
         self.units, self.nested, self.threshold = units, nested, threshold
-        self.scheme, self.tags = scheme, None
+        self.scheme = scheme
+        self.tags: list[str] | None = None
         self.layer = find_head(model)
         if isinstance(self.layer, GlobalPointer):
             if scheme is not None or tags is not None or not self.outside:
