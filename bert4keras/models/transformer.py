@@ -211,13 +211,8 @@ class Transformer(Assembler):
         pad_token_id, inputs = self.config.pad_token_id, context.inputs
         if pad_token_id is None or context.step is not None or "padding_mask" in inputs:
             return x
-        return self.apply(
-            [x, inputs["token_ids"]],
-            PaddingMask,
-            name="Padding-Mask",
-            pad_token_id=pad_token_id,
-            start_token=self.start_token,
-        )
+        options: dict[str, Any] = {"pad_token_id": pad_token_id, "start_token": self.start_token}
+        return self.apply([x, inputs["token_ids"]], PaddingMask, name="Padding-Mask", **options)
 
     def select(self, context: Context, name: str) -> Tensor:
         """Return an input at the rows of this pass, (B, T)."""
