@@ -101,7 +101,7 @@ _TYPES = {int: "an integer", float: "a number", bool: "true or false", str: "a t
 
 
 @functools.cache
-def annotations(cls: type) -> dict[str, Any]:
+def field_types(cls: type) -> dict[str, Any]:
     """Return the types of a config's fields, with their rules.
 
     If the annotations of a class cannot be resolved (they name something local to a function),

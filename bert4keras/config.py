@@ -23,7 +23,7 @@ from ._schema import (
     Size,
     Spread,
     TokenId,
-    annotations,
+    field_types,
     plain,
     problem,
 )
@@ -177,8 +177,8 @@ class TransformerConfig:
         Raises:
             ConfigError: another type or range; names the key, the value and the allowed values.
         """
-        known: Mapping[str, Any] = annotations(cls)
-        wanted = problem(known.get(field or key, Any), value)
+        types = field_types(cls)  # type: ignore[arg-type]  # a class is hashable
+        wanted = problem(types.get(field or key, Any), value)
         if wanted:
             raise ConfigError(f"config `{key}` must be {wanted}, not {short_repr(value)}.")
 

@@ -13,7 +13,7 @@ import pytest
 
 from bert4keras import _json
 from bert4keras._keys import UNSUPPORTED
-from bert4keras._schema import Size, annotations, problem
+from bert4keras._schema import Size, field_types, problem
 from bert4keras.config import ConfigError, TransformerConfig, read_config_json
 from bert4keras.models import FAMILIES, build_transformer_model
 from helpers import tiny
@@ -77,7 +77,7 @@ def test_wrong_values_name_file_key_value_and_what_is_allowed(tmp_path, key, val
 @pytest.mark.parametrize("cls", CONFIGS, ids=lambda cls: cls.__name__)
 def test_every_field_of_every_family_refuses_other_types(cls):
     for key in cls.fields():
-        wrong = [value for value in WRONG if problem(annotations(cls)[key], value)]
+        wrong = [value for value in WRONG if problem(field_types(cls)[key], value)]
         assert len(wrong) >= (4 if key == "pos_att_type" else 6)
         for value in wrong:
             with pytest.raises(ConfigError, match=f"config `{key}` must be .*, not "):

@@ -168,13 +168,14 @@ def _check_copies(reader: CheckpointReader, match: TensorMatch, used: set[str]) 
 
 def _assign(assignment: Assignment, reader: CheckpointReader, edit: VocabularyEdit) -> bool:
     """Fill a weight; return whether its tensor was cut, extended or resized."""
-    shape = tuple(assignment.variable.shape)
+    variable: Any = assignment.variable
+    shape = tuple(variable.shape)
     try:
         value = assignment.row.transform.forward(reader.read(assignment.stored))
         cut = bool(edit) and assignment.row.per_token
         value = edit.apply(value) if cut else value
         fitted = fit_weight(assignment.row.weight, value, shape)
-        assignment.variable.assign(np.ascontiguousarray(fitted))
+        variable.assign(np.ascontiguousarray(fitted))
         return cut or fitted is not value
     except Exception as error:
         label = row_label(assignment.row, assignment.stored)

@@ -199,8 +199,8 @@ class GPT(Transformer):
     Source: Radford et al., Improving Language Understanding by Generative Pre-Training, 2018.
     """
 
-    config_class = OpenAIConfig
-    config: OpenAIConfig
+    config_class: ClassVar[type[GPTConfig]] = OpenAIConfig
+    config: GPTConfig
     native_application = "lm"
 
     def norm_embeddings(self, x, context):
@@ -218,7 +218,6 @@ class GPT2(GPT):
     """
 
     config_class = GPTConfig
-    config: GPTConfig
     residual_layout = staticmethod(pre_norm)
 
     def apply_main_layers(self, x, context):
@@ -243,7 +242,6 @@ class GPT2ML(GPT):
     """
 
     config_class = GPTConfig
-    config: GPTConfig
     residual_layout = staticmethod(gpt2_ml_layout)
 
     def norm_embeddings(self, x, context):

@@ -79,7 +79,7 @@ class RoFormer(Transformer):
     Source: Su et al., RoFormer, 2021 (arXiv:2104.09864).
     """
 
-    config_class = RoFormerConfig
+    config_class: ClassVar[type[RoFormerConfig]] = RoFormerConfig
     config: RoFormerConfig
     position = Rotary()
 
@@ -105,8 +105,7 @@ class RoFormerV2(RoFormer):
     Source: https://github.com/ZhuiyiTechnology/roformer-v2.
     """
 
-    config_class = RoFormerV2Config
-    config: RoFormerV2Config
+    config_class: ClassVar[type[RoFormerConfig]] = RoFormerV2Config
     use_bias = False
     norm_layer = UnscaledRMSNormalization
 

@@ -22,6 +22,9 @@ _ENCODER_INPUT = "Encoder-Input-Token"
 _BUCKETS = (*range(8, 64, 8), *range(64, 128, 16), *range(128, 513, 32))
 
 
+_Ids = Sequence[int] | np.ndarray
+
+
 @dataclasses.dataclass(frozen=True)
 class EncoderFacts:
     """Facts that a task needs to feed an encoder.
@@ -85,9 +88,7 @@ class EncoderFacts:
             frozenset(fixed & set(others)),
         )
 
-    def select(
-        self, token_ids: Sequence[int], segment_ids: Sequence[int], **others: Any
-    ) -> tuple[Any, ...]:
+    def select(self, token_ids: _Ids, segment_ids: _Ids, **others: Any) -> tuple[Any, ...]:
         """Return those of the given inputs that the model takes, in its order.
 
         Args:

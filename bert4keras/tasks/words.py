@@ -33,8 +33,8 @@ def ngrams(tokens: Sequence, n: int) -> Counter:
 
 
 def paired(
-    predictions: Sequence[Text], references: Sequence, multi_reference: bool
-) -> list[tuple[Text, list[Text]]]:
+    predictions: Sequence, references: Sequence, multi_reference: bool
+) -> list[tuple[Any, list]]:
     """Pair each prediction with a list of its references.
 
     Raises:

@@ -65,7 +65,7 @@ def load_tokenizer(
     return tokenizer
 
 
-def _compare_case(files: TokenizerFiles, tokenizer: TokenizerBase) -> None:
+def _compare_case(files: TokenizerFiles, tokenizer: Any) -> None:
     """Warn if tokenizer.json and tokenizer_config.json differ in lower-casing."""
     wanted = files.tokenizer_config.get("do_lower_case")
     if files.tokenizer_json is None or wanted is None or isinstance(tokenizer, SpTokenizer):

@@ -56,7 +56,7 @@ def arguments(tokenizer: TokenizerBase) -> dict[str, Any]:
     return ours
 
 
-def _describe(tokenizer: TokenizerBase) -> dict[str, bytes]:
+def _describe(tokenizer: Any) -> dict[str, bytes]:
     """Return new files for a tokenizer that differs from its files, or has none."""
     files, config = tokenizer._describe()
     ours = {**arguments(tokenizer), **config.pop("bert4keras", {})}

@@ -56,13 +56,11 @@ class SubwordTokenizer(TokenizerBase):
         added_tokens: Sequence[str | Mapping[str, Any] | AddedToken] = (),
         **options,
     ):
-        is_content = isinstance(source, Mapping)
-        content = (
-            dict(source)
-            if is_content
-            else parse_json_content(read_file(source), source, TokenizerError)
-        )
-        where = "This tokenizer.json" if is_content else source
+        if isinstance(source, Mapping):
+            content, where = dict(source), "This tokenizer.json"
+        else:
+            content = parse_json_content(read_file(source), source, TokenizerError)
+            where = os.fspath(source)
         check_tokenizer_json(content, where)
         check_algorithm(content, where)
         added = [AddedToken.make(token) for token in (*added_of(content), *added_tokens)]

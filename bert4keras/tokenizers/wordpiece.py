@@ -173,7 +173,8 @@ def _as_vocab(
 ) -> dict[str, int]:
     """Return the vocabulary of a file, a dict or a list of tokens."""
     if isinstance(token_dict, (str, os.PathLike)):
-        return load_vocab(token_dict)
+        vocab = load_vocab(token_dict)
+        return vocab[0] if isinstance(vocab, tuple) else vocab
     if isinstance(token_dict, Sequence):
         if len(set(token_dict)) != len(token_dict):
             raise TokenizerError("The list of tokens has the same token twice.")

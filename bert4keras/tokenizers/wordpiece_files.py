@@ -42,7 +42,8 @@ def word_piece_options(files: TokenizerFiles, given: Mapping[str, Any]) -> dict[
     _add_settings(files, options)
     known = () if content is None else added_of(content)
     options["added_tokens"] = read_added(files, known, options["token_dict"])
-    framed = {name: options[name] for name in ("token_start", "token_end") if name in options}
+    framed: dict[str, Any] = {}
+    framed |= {name: options[name] for name in ("token_start", "token_end") if name in options}
     options = {**options, **read_names(files, only_first=True), **framed}
     if "do_lower_case" not in options and "normalizer" not in options.get("pipeline", {}):
         options["do_lower_case"] = not _has_capitals(options["token_dict"])

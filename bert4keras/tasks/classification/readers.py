@@ -108,7 +108,9 @@ def read_labelled_texts(
     for where, (*texts, label) in rows:
         try:
             texts = [_text(text) for text in texts]
-            samples.append(LabelledText(tuple(texts) if pair else texts[0], _label(label, problem)))
+            samples.append(
+                LabelledText((texts[0], texts[1]) if pair else texts[0], _label(label, problem))
+            )
         except ValueError as error:
             raise DataFileError(f"{where}: {error}") from None
     if not samples:

@@ -45,7 +45,7 @@ def as_answers(label: Any, question: Question) -> list[Answer]:
     """
     found = []
     for given in _each(label):
-        answers = [given]
+        answers: list[Any] = [given]
         if isinstance(given, tuple):
             answers = [Answer(given[0], given[1], given[1] + len(given[0]))]
         elif isinstance(given, str):

@@ -269,7 +269,8 @@ class ExtractiveQA(Task):
         for number, passage in enumerate(as_question(encoded.sample).passages):
             own = [i for i, (k, _) in enumerate(encoded.extra) if k == number]
             windows, scores = [encoded.extra[i][1] for i in own], [outputs[i] for i in own]
-            how = {"top": top, "max_length": self.max_answer_length, "number": number}
+            how: dict[str, Any] = {"top": top, "number": number}
+            how["max_length"] = self.max_answer_length
             if self.head == "span":
                 how["none_position"] = self.none_position
             read = read_answers if self.head == "span" else read_probabilities

@@ -69,6 +69,7 @@ class Tagger(Task):
     """
 
     architecture = "ForTokenClassification"
+    _answers: SpanAnswers | TagAnswers
     outside: ClassVar[bool] = True  # True if a token may be outside all entities
 
     def __init__(
@@ -212,9 +213,8 @@ class Tagger(Task):
 
     def encode(self, sample: str | TaggedText) -> Encoded:
         """Encode a text, or a `TaggedText`, whose `words` are then the tagging units."""
-        text, words = sample, None
-        if isinstance(sample, TaggedText):
-            text, words = sample.text, sample.words
+        text = sample.text if isinstance(sample, TaggedText) else sample
+        words = sample.words if isinstance(sample, TaggedText) else None
         windows = text_windows(self.tokenizer, text, None, self.maxlen, OVERLAP)
         rows = [self.encoder.select(w.token_ids, w.segment_ids) for w in windows]
         offsets = [window.offsets for window in windows]

@@ -70,7 +70,7 @@ def text_tokens(
         pairs = list(separate(text, offsets))
     else:
         first = first_tokens(offsets, words)
-        pairs = [(p, tuple(w)) for p, w in zip(first, words, strict=True) if p >= 0]
+        pairs = [(p, (w[0], w[1])) for p, w in zip(first, words, strict=True) if p >= 0]
     return TextTokens(
         text,
         [(w.first, w.first + w.end - w.begin) for w in windows],
