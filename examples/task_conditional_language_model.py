@@ -21,7 +21,7 @@ from bert4keras import tasks
 from bert4keras.data import split
 from bert4keras.generation import NoRepeatNGram, Sample
 from bert4keras.optimizers import warm_up
-from bert4keras.tasks.generation import read_pairs
+from bert4keras.tasks.generation import read_text_pairs
 
 DATA = Path(__file__).parent / "datasets" / "reviews"
 
@@ -43,12 +43,12 @@ parser.add_argument("--seed", type=int, default=1)
 parser.add_argument("--limit", type=int, help="train on only so many rows")
 options = parser.parse_args()
 keras.utils.set_random_seed(options.seed)
-train = read_pairs(options.train)
+train = read_text_pairs(options.train)
 if options.train.parent == DATA:
-    train += read_pairs(DATA / "valid.tsv")  # nothing is chosen by it, so it may teach
+    train += read_text_pairs(DATA / "valid.tsv")  # nothing is chosen by it, so it may teach
     options.test = options.test or DATA / "test.tsv"
 if options.test:
-    test = read_pairs(options.test)
+    test = read_text_pairs(options.test)
 else:
     train, test = split(train, (0.1,))
 train = train[: options.limit]

@@ -23,7 +23,7 @@ from bert4keras import tasks
 from bert4keras.data import read_lines, split
 from bert4keras.generation import BeamSearch, Greedy
 from bert4keras.optimizers import warm_up
-from bert4keras.tasks.generation import read_pairs
+from bert4keras.tasks.generation import read_text_pairs
 from bert4keras.training import Evaluator
 
 DATA = Path(__file__).parent / "datasets" / "titles"
@@ -50,7 +50,7 @@ keras.utils.set_random_seed(options.seed)
 
 def read(path: Path) -> list[tuple[str, str]]:
     """Texts with their titles; the titles come first in a table."""
-    return read_pairs(path, columns=(1, 0))
+    return read_text_pairs(path, columns=(1, 0))
 
 
 train = read(options.train)

@@ -24,7 +24,7 @@ from .hypotheses import (
     reorder,
     sample_tokens,
 )
-from .last_token import LastToken
+from .last_token import LastTokenModel
 
 _RTYPES = ("probas", "logits")
 
@@ -64,7 +64,7 @@ class AutoRegressiveDecoder:
         self.end_id = end_id
         self.maxlen = maxlen
         self.minlen = minlen
-        self.models: dict[Any, LastToken] = {}
+        self.models: dict[Any, LastTokenModel] = {}
         # First tokens of every output, (1, t); a subclass may set more than one.
         self.first_output_ids = np.array([[] if start_id is None else [start_id]], dtype=int)
 
@@ -117,14 +117,14 @@ class AutoRegressiveDecoder:
         """
         raise NotImplementedError(f"{type(self).__name__} must define predict.")
 
-    def last_token(self, model: keras.Model) -> LastToken:
+    def last_token(self, model: keras.Model) -> LastTokenModel:
         """Return the model with its outputs at the last token of each row only; it is built once.
 
         `last_token(model).predict(inputs)` takes the last column; `.predict(inputs, lengths)` takes
         the last token of rows with `lengths` (rows,) tokens before their padding.
         """
         if model not in self.models:
-            self.models[model] = LastToken(model)
+            self.models[model] = LastTokenModel(model)
         return self.models[model]
 
     @staticmethod

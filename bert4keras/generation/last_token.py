@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 
-class LastToken:
+class LastTokenModel:
     """Model whose outputs (B, T, ...) are reduced to those at the last token, (B, ...).
 
     Args:

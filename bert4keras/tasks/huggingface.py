@@ -100,7 +100,7 @@ _SEQUENCE = {
 }
 _TOKEN = {family: Head("classifier") for family in _SEQUENCE} | {"modernbert": _MODERN}
 _QUESTION = {family: Head("qa_outputs") for family in _SEQUENCE} | {"modernbert": _MODERN}
-HEADS: dict[str, Mapping[str, Head]] = {
+HEADS_BY_KIND: dict[str, Mapping[str, Head]] = {
     "sequence": _SEQUENCE,
     "token": _TOKEN,
     "question": _QUESTION,
@@ -137,12 +137,12 @@ def head_of(family: str, kind: str) -> Head:
     Raises:
         TaskError: transformers has no such head for the family.
     """
-    known = {get_family(name).transformer: head for name, head in HEADS[kind].items()}
+    known = {get_family(name).transformer: head for name, head in HEADS_BY_KIND[kind].items()}
     head = known.get(get_family(family).transformer)
     if head is None:
         raise TaskError(
             f"transformers has no {KINDS[kind]} of {family}; families with one: "
-            f"{', '.join(HEADS[kind])}."
+            f"{', '.join(HEADS_BY_KIND[kind])}."
         )
     return head
 
@@ -172,7 +172,7 @@ def attach(bert: Backbone, head: Head, width: int, dropout: float = 0.1) -> kera
     def setting(value: Any) -> Any:
         return values[value[1:]] if isinstance(value, str) and value.startswith(":") else value
 
-    x = pool(bert, _POOLINGS.get(setting(head.pooling), setting(head.pooling)))
+    x = _pool(bert, _POOLINGS.get(setting(head.pooling), setting(head.pooling)))
     initializer = bert.transformer.initializer
     x = keras.layers.Dropout(dropout, name="Classifier-Dropout")(x)
     if head.dense:
@@ -197,7 +197,7 @@ def attach(bert: Backbone, head: Head, width: int, dropout: float = 0.1) -> kera
     return keras.Model(bert.input, last(x))
 
 
-def pool(bert: Backbone, pooling: str) -> Any:
+def _pool(bert: Backbone, pooling: str) -> Any:
     """Return the vectors that a head reads: (B, D), or (B, T, D) for every token."""
     if pooling in ("pooler", "tokens"):  # the pooler is the output of a model built with it
         return bert.output

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..tokenizers.base import TokenizerBase
 
-Offsets = list[tuple[int, int]]
+_Offsets = list[tuple[int, int]]
 
 
 def sliding_windows(length: int, size: int, stride: int) -> list[tuple[int, int]]:
@@ -76,7 +76,7 @@ class TextWindow:
 
     token_ids: list[int]
     segment_ids: list[int]
-    offsets: Offsets
+    offsets: _Offsets
     begin: int
     end: int
     first: int = 0
@@ -130,7 +130,7 @@ def text_windows(
     return windows
 
 
-def bare_tokens(tokenizer: TokenizerBase, text: str) -> tuple[list[int], Offsets]:
+def bare_tokens(tokenizer: TokenizerBase, text: str) -> tuple[list[int], _Offsets]:
     """Return ids and offsets of a text without special tokens around it."""
     frame = tokenizer.encode("")[0]
     head = int(tokenizer.pattern.startswith("S") and tokenizer.token_start is not None)
@@ -139,7 +139,7 @@ def bare_tokens(tokenizer: TokenizerBase, text: str) -> tuple[list[int], Offsets
 
 def _inner(
     tokenizer: TokenizerBase, text: str, head: int, tail: int, special: bool
-) -> tuple[list[int], Offsets]:
+) -> tuple[list[int], _Offsets]:
     """Return ids and offsets of a text without special tokens around it."""
     ids, _, offsets = tokenizer.encode_batch([text], return_offsets=True, special=special)
     own = slice(head, len(ids[0]) - tail)
@@ -148,7 +148,7 @@ def _inner(
 
 def _frame(
     parts: list[list[int]],
-    spans: Offsets,
+    spans: _Offsets,
     long: int,
     frame: list[int],
     frame_segments: list[int],

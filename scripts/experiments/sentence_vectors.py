@@ -22,7 +22,7 @@ from bert4keras.tasks.similarity import (
     SentenceEncoder,
     Whitening,
     joint_cosine_model,
-    read_pairs,
+    read_scored_pairs,
     spearman,
     whitened_encoder,
 )
@@ -43,7 +43,7 @@ parser.add_argument("--learning-rate", type=float, default=5e-5)
 parser.add_argument("--seed", type=int, default=1)
 options = parser.parse_args()
 
-train, test = (read_pairs(path, options.columns) for path in (options.train, options.test))
+train, test = (read_scored_pairs(path, options.columns) for path in (options.train, options.test))
 texts = list(dict.fromkeys(text for pair, _ in train for text in pair))
 for method in options.methods:
     keras.utils.set_random_seed(options.seed)

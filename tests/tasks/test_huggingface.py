@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 from bert4keras.models import build_transformer_model
 from bert4keras.tasks import TaskError
 from bert4keras.tasks.huggingface import (
-    HEADS,
+    HEADS_BY_KIND,
     KINDS,
     architecture,
     attach,
@@ -79,7 +79,9 @@ def test_names_of_classes():
 
 
 def test_every_family_with_a_head_for_texts_has_all_three():
-    assert {frozenset(heads) for heads in HEADS.values()} == {frozenset(HEADS["sequence"])}
+    assert {frozenset(heads) for heads in HEADS_BY_KIND.values()} == {
+        frozenset(HEADS_BY_KIND["sequence"])
+    }
 
 
 def test_a_family_without_head():

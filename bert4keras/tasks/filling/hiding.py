@@ -18,7 +18,7 @@ _WORD = re.compile(r"[^\W_]+")
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class MaskedRow:
     """Inputs of the model for one window of a text.
 
     Attributes:
@@ -46,7 +46,7 @@ class Hiding:
         self.rng = np.random.default_rng(seed)
         self.special = special_ids(tokenizer)
 
-    def __call__(self, row: Row, mask_all: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, row: MaskedRow, mask_all: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """Return token ids with some hidden, and the labels.
 
         Args:

@@ -62,10 +62,10 @@ def save_masked_lm(model: Backbone, directory: str | Path) -> list[Path]:
             "for it."
         )
     values = model.config.to_json_dict()
-    values["architectures"] = [architecture(values["model_type"])]
+    values["architectures"] = [_class_name(values["model_type"])]
     return save(model, directory, config=values)
 
 
-def architecture(family: str) -> str:
+def _class_name(family: str) -> str:
     """Return the name of the class in transformers."""
     return CLASSES.get(family, family.capitalize()) + "ForMaskedLM"

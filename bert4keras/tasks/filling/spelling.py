@@ -66,7 +66,7 @@ def fill_text(
 def _runs(
     text: str, spans: Sequence[Span], filled: Mapping[int, int]
 ) -> Iterator[tuple[int, int, list[int]]]:
-    """Return (start, end, token ids) of the filled masks, with neighbours joined."""
+    """Yield (start, end, token ids) of the filled masks, with neighbours joined."""
     run: tuple[int, int, list[int]] | None = None
     for k, (start, end) in enumerate(spans):
         if k not in filled:

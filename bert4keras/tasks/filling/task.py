@@ -18,7 +18,7 @@ from ...tokenizers.base import TokenizerBase
 from ..base import Encoded, Task, TaskError, register_task
 from ..windows import text_windows
 from .answers import FilledText, Filling
-from .hiding import Hiding, Row, Segment, special_ids, word_numbers
+from .hiding import Hiding, MaskedRow, Segment, special_ids, word_numbers
 from .huggingface import ENDINGS, open_masked_lm, save_masked_lm
 from .labels import label_ids
 from .places import locate_masks, write_tokens
@@ -287,7 +287,7 @@ class FillMask(Task[list[Filling] | FilledText]):
         rows = self._rows(samples, whole_words)
         hide = Hiding(self.tokenizer, rate, seed)
 
-        def encode(row: Row) -> tuple[Any, np.ndarray]:
+        def encode(row: MaskedRow) -> tuple[Any, np.ndarray]:
             ids, labels = hide(row)
             return self._structured([ids, *map(np.asarray, row.inputs[1:])]), labels
 
@@ -334,9 +334,9 @@ class FillMask(Task[list[Filling] | FilledText]):
         right, total, count = map(sum, zip(*self._run(given, batch_size, None, keep), strict=True))
         return {"accuracy": right / count, "perplexity": math.exp(min(-total / count, 700))}
 
-    def _rows(self, samples: Sequence[Any], whole_words: bool | Segment) -> list[Row]:
+    def _rows(self, samples: Sequence[Any], whole_words: bool | Segment) -> list[MaskedRow]:
         """Return the windows of texts, or those of texts with labels."""
-        rows: list[Row] = []
+        rows: list[MaskedRow] = []
         for sample in samples:
             if not isinstance(sample, str):
                 rows += self._labelled(*sample)
@@ -347,17 +347,17 @@ class FillMask(Task[list[Filling] | FilledText]):
                     segment = whole_words if callable(whole_words) else None
                     words = word_numbers(sample, window.offsets, segment)
                 inputs = self.encoder.select(window.token_ids, window.segment_ids)
-                rows.append(Row(inputs, words))
+                rows.append(MaskedRow(inputs, words))
         return rows
 
-    def _labelled(self, text: str, label: str | Sequence[str]) -> list[Row]:
+    def _labelled(self, text: str, label: str | Sequence[str]) -> list[MaskedRow]:
         """Return the windows of a text with masks, and what each mask should become."""
         encoded = self.encode(text)
         ids = label_ids(self.tokenizer, text, encoded.extra.spans, label)
         labels = [np.full(len(row[0]), IGNORED, "int32") for row in encoded.rows]
         for (w, position), i in zip(encoded.extra.places, ids, strict=True):
             labels[w][position] = i
-        return [Row(x, labels=y) for x, y in zip(encoded.rows, labels, strict=True)]
+        return [MaskedRow(x, labels=y) for x, y in zip(encoded.rows, labels, strict=True)]
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "top_k": self.top_k, "joint": self.joint}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from .answers import Generation, TextStream, text_of
+from .answers import Generation, TextStream, decode_continuation
 from .bleu import bleu, sentence_bleu
 from .metrics import generation_scores
 from .perplexity import perplexity, perplexity_of_losses
 from .prompts import Prompt
-from .readers import TextPair, read_pairs, read_texts
+from .readers import TextPair, read_text_pairs, read_texts
 from .rouge import RougeScore, rouge, rouge_l, rouge_n
 from .streaming import Perplexity
 from .task import Generator
@@ -21,14 +21,14 @@ __all__ = [
     "TextPair",
     "TextStream",
     "bleu",
+    "decode_continuation",
     "generation_scores",
     "perplexity",
     "perplexity_of_losses",
-    "read_pairs",
+    "read_text_pairs",
     "read_texts",
     "rouge",
     "rouge_l",
     "rouge_n",
     "sentence_bleu",
-    "text_of",
 ]

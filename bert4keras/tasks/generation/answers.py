@@ -113,10 +113,12 @@ class TextStream:
         ]
 
 
-def text_of(tokenizer: TokenizerBase, ids: Sequence[int], prompt_ids: Sequence[int] = ()) -> str:
+def decode_continuation(
+    tokenizer: TokenizerBase, ids: Sequence[int], prompt_ids: Sequence[int] = ()
+) -> str:
     """Return the text of tokens that continue a prompt; the same as a `TextStream` gives in pieces.
 
-    >>> text_of(tokenizer, tokenizer.encode("b")[0], tokenizer.encode("a")[0])
+    >>> decode_continuation(tokenizer, tokenizer.encode("b")[0], tokenizer.encode("a")[0])
     ' b'
     """
     stream = TextStream(tokenizer, prompt_ids)

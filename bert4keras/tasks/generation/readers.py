@@ -29,7 +29,7 @@ class TextPair(NamedTuple):
     target: str
 
 
-def read_pairs(
+def read_text_pairs(
     path: str | os.PathLike,
     columns: tuple[int, int] = (0, 1),
     keys: tuple[str, str] | None = None,

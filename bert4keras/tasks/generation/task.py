@@ -1,7 +1,8 @@
-"""Texts that a model writes: language models, seq2seq in one encoder (UniLM), T5."""
+"""Text generation: language models, seq2seq in one encoder (UniLM), T5."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -30,30 +31,28 @@ _CONDITION, _DECODER = "Input-Condition", "Decoder-Input-Token"
 class Generator(Task[Any]):
     """Generator of texts, which continues a prompt or answers it with a new text.
 
-    How it writes is asked of the model: an encoder-decoder (T5) reads the prompt and writes another
-    text ("seq2seq"); so does a BERT under `application="unilm"`; a GPT, or a BERT under
-    `application="lm"`, continues the prompt. A prompt is a text, a pair of texts, or a `Prompt`.
-
-    A prompt that is longer than the model reads is an error unless `truncate` says where to cut it:
-    windows make no sense here.
+    An encoder-decoder (T5) and a BERT under `application="unilm"` read the prompt and write another
+    text. A GPT, or a BERT under `application="lm"`, continues the prompt. A prompt is a text, a
+    pair of texts, or a `Prompt`. A prompt that is too long raises an error unless `truncate` tells
+    which end to cut.
 
     Args:
-        tokenizer, model: of `Task`; the model is a `Backbone` with a language-model head.
-        maxlen: tokens of prompt and answer together, as of `Task`; of an encoder-decoder, of the
-            prompt.
-        max_new_tokens: most tokens of an answer, the end token included; None: 64, or half of
-            `maxlen` if that is less.
+        tokenizer, model: as in `Task`; the model is a `Backbone` with a language-model head.
+        maxlen: largest number of tokens of prompt and answer together; with an encoder-decoder, of
+            the prompt.
+        max_new_tokens: largest number of tokens of an answer, the end token included; None: 64, or
+            half of `maxlen` if that is less.
         strategy: `Greedy()`, `BeamSearch(...)` or `Sample(...)` of `bert4keras.generation`.
-        processors: rules and penalties of `bert4keras.generation`, in this order.
-        truncate: "error"; "left" or "right" cut tokens off that end of a prompt that is too long
-            (of a pair, off the longer text), and of a target that is.
-        start_token: begin prompts with the end-of-text token where the tokenizer has no start token
-            (GPT-2), as it was trained; transformers does not. An empty prompt always does.
+        processors: processors of `bert4keras.generation`, applied in this order.
+        truncate: "error"; or "left" or "right", the end at which a prompt (of a pair, the longer
+            text) or a target that is too long is cut.
+        start_token: begin prompts with the end-of-text token if the tokenizer has no start token;
+            GPT-2 was trained so, but transformers does not. An empty prompt always begins so.
         conditions: names of the conditions of a model with conditional norms
             (`layer_norm_cond=len(conditions)`); each prompt then has one of them.
 
     Raises:
-        TaskError: a model that does not write, or options that do not fit it.
+        TaskError: the model cannot write, or options do not fit it.
 
     Example:
         >>> task = Generator.build("bert", max_new_tokens=32, strategy=BeamSearch(4))
@@ -81,8 +80,8 @@ class Generator(Task[Any]):
         transformer = getattr(model, "transformer", None)
         if transformer is None:
             raise TaskError(
-                f"{type(model).__name__} {model.name!r} is no Backbone: a Generator needs what "
-                "build_transformer_model returns, which can go on from token to token."
+                f"{type(model).__name__} {model.name!r} is no Backbone; Generator needs a model of "
+                "build_transformer_model, which can decode token by token."
             )
         self.kind = kind_of(transformer)
         super().__init__(tokenizer, model, maxlen)
@@ -128,12 +127,12 @@ class Generator(Task[Any]):
         Args:
             checkpoint: directory, `hf://org/name`, a name of `checkpoints.fetch`, or a `Backbone`,
                 for which `tokenizer` is given.
-            application: "unilm" (the default) or "lm", of an encoder; GPT and T5 are what they are.
-            texts: keep of the vocabulary only the tokens that occur in these texts (and the
-                special ones): a smaller and faster model, which can write no others.
+            application: "unilm" (the default) or "lm" for an encoder; GPT and T5 have their own.
+            texts: keep only the special tokens and those that occur in these texts: the model is
+                smaller and faster, and writes no other tokens.
             tokenizer: in place of the checkpoint's own.
-            options: of `build_transformer_model`.
-            **settings: of the class.
+            options: options of `build_transformer_model`.
+            **settings: arguments of the class.
         """
         from .pretrained import open_generator
 
@@ -145,7 +144,7 @@ class Generator(Task[Any]):
 
     @property
     def loss(self) -> Any:
-        """Cross entropy of the tokens to be written; labels below 0 do not count."""
+        """Cross-entropy of the target tokens; labels below 0 do not count."""
         return SparseCategoricalCrossentropy(from_logits=self.from_logits)
 
     def get_config(self) -> dict[str, Any]:
@@ -170,7 +169,7 @@ class Generator(Task[Any]):
         return Encoded(sample, [(ids, self._prompts.condition(prompt))])
 
     def __call__(self, samples: Any, **how: Any) -> Any:
-        """Answer one prompt, or a list of them; `how` as of `predict`."""
+        """Answer one prompt, or a list of them; `how` as in `predict`."""
         if isinstance(samples, list):
             return self.predict(samples, **how)
         return self.predict([samples], **how)[0]
@@ -191,12 +190,12 @@ class Generator(Task[Any]):
 
         Args:
             samples: prompts.
-            batch_size: prompts at a time; those of similar length go together.
-            progress: show a progress bar; None: if the work is long.
-            max_new_tokens, strategy, processors: in place of those of the task. Processors of any
-                class; they hold for all prompts.
-            n: answers to each prompt, of `BeamSearch` or `Sample`.
-            seed: of `Sample`.
+            batch_size: number of prompts per batch; prompts of similar length share a batch.
+            progress: show a progress bar; None: only for long work.
+            max_new_tokens, strategy, processors: in place of those of the task; processors may be
+                of any class and apply to all prompts.
+            n: number of answers to each prompt, for `BeamSearch` or `Sample`.
+            seed: seed of `Sample`.
 
         Returns:
             For each prompt a `Generation`; a list of them, the best first, where `n` is given or
@@ -216,7 +215,7 @@ class Generator(Task[Any]):
         found: list[Any] = [None] * len(encoded)
         show = len(parts) >= LONG if progress is None else progress
         for part in tqdm(parts, disable=not show, unit="batch", leave=False):
-            # The number of rows is rounded up too: a compiled function serves one shape.
+            # The number of rows is rounded up to a power of two, so that few shapes are compiled.
             filled = 1 << (len(part) - 1).bit_length()
             chosen = [encoded[i] for i in (*part, *part[-1:] * (filled - len(part)))]
             before = [one.rows[0][0] for one in chosen]
@@ -228,14 +227,10 @@ class Generator(Task[Any]):
         return found
 
     def stream(self, samples: Iterable[Any], batch_size: int = 64, **how: Any) -> Iterator[Any]:
-        """Answer prompts of an iterable one after another; `how` as of `predict`."""
-        part: list[Any] = []
-        for sample in samples:
-            part.append(sample)
-            if len(part) == 4 * batch_size:
-                yield from self.predict(part, batch_size, progress=False, **how)
-                part = []
-        yield from self.predict(part, batch_size, progress=False, **how)
+        """Answer prompts of an iterable one after another; `how` as in `predict`."""
+        samples = iter(samples)
+        while part := list(itertools.islice(samples, 4 * batch_size)):
+            yield from self.predict(part, batch_size, progress=False, **how)
 
     def stream_text(
         self,
@@ -246,22 +241,22 @@ class Generator(Task[Any]):
         processors: Sequence[Any] | None = None,
         seed: int | None = None,
     ) -> Iterator[str]:
-        """Answer one prompt piece by piece, while the answer is being written.
+        """Answer one prompt, and yield the text while it is generated.
 
         Args:
             sample: a prompt.
             max_new_tokens, strategy, processors, seed: as of `predict`.
 
         Yields:
-            Pieces of the text of `generator(sample)`, none of them empty. A piece comes as soon as
-            no later token can change it.
+            Pieces of the text of `generator(sample)`, none empty, as soon as no later token can
+            change them.
         """
         most = most_tokens(max_new_tokens, self.max_new_tokens)
         strategy = with_options(strategy or self.strategy, None, seed)
         if not strategy.can_stream or strategy.n > 1:
             raise TaskError(
-                f"{strategy} has several answers in hand until the end: stream_text(..., "
-                "strategy=Greedy()) or Sample(...) writes one token after another."
+                f"{strategy} has several answers until the end, so none can be streamed: use "
+                "strategy=Greedy() or Sample(...)."
             )
         encoded = self.encode(sample, most)
         prompt, end = encoded.rows[0][0], self._prompts.end
@@ -282,7 +277,7 @@ class Generator(Task[Any]):
             yield piece
 
     def _all_processors(self, processors: Sequence[Any] | None) -> list[Any]:
-        """Return the processors of a call, and that of the tokens that are never written."""
+        """Return the processors of a call, and one that bans tokens without text."""
         processors = self.processors if processors is None else list(processors)
         if any(p.per_prompt for p in processors):
             raise TaskError(
@@ -350,8 +345,8 @@ class Generator(Task[Any]):
             batch_size: rows at a time.
 
         Returns:
-            For each sample the natural logarithms of the probabilities that its tokens have after
-            the tokens before, the end token included. Their sum is that of the whole text.
+            For each sample log p of each token given the tokens before it, the end token included;
+            their sum is log p of the whole text.
         """
         rows = [self._rows(sample) for sample in samples]
         if self._scorer is None:
@@ -366,15 +361,15 @@ class Generator(Task[Any]):
     def evaluate(
         self, samples: Iterable[Any], batch_size: int = 64, **how: Any
     ) -> dict[str, float]:
-        """Return scores on samples.
+        """Return perplexity, or scores of the answers, on samples.
 
         Args:
             samples: as of `batches`.
             batch_size, **how: as of `predict`.
 
         Returns:
-            Of a language model `perplexity`, per token of the texts; else ROUGE, BLEU and exact
-            match of what is written, see `generation_scores`.
+            For a language model `perplexity` per token; otherwise ROUGE, BLEU and exact match of
+            the answers, see `generation_scores`.
         """
         samples = list(samples)
         if not samples:
@@ -385,7 +380,7 @@ class Generator(Task[Any]):
         return self.metrics(self.predict(prompts, batch_size, **how), targets)
 
     def metrics(self, answers: Sequence[Any], labels: Sequence[str]) -> dict[str, float]:
-        """Return ROUGE-L and its like; of several answers the first one counts."""
+        """Return `generation_scores`; of several answers to a prompt the first counts."""
         best = [answer[0] if isinstance(answer, list) else answer for answer in answers]
         return generation_scores([answer.text for answer in best], list(labels))
 
@@ -393,14 +388,13 @@ class Generator(Task[Any]):
 
     @classmethod
     def from_huggingface(cls, directory: str | Path, **settings: Any) -> Generator:
-        """Read a language model or a T5 of transformers (`...LMHeadModel`,
-        `...ForConditionalGeneration`)."""
+        """Read `...LMHeadModel` or `...ForConditionalGeneration` of transformers."""
         from .pretrained import read_generator
 
         return cls(*read_generator(directory), **settings)
 
     def save_huggingface(self, directory: str | Path) -> None:
-        """Write model and tokenizer as `from_pretrained` of transformers reads them."""
+        """Write model and tokenizer for `from_pretrained` of transformers."""
         from .pretrained import write_generator
 
         write_generator(self, directory)

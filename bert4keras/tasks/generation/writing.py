@@ -12,7 +12,7 @@ from ...generation.generate import generate
 from ...models import Backbone
 from ...tokenizers.base import TokenizerBase
 from ..base import TaskError
-from .answers import Generation, text_of
+from .answers import Generation, decode_continuation
 
 
 def write(
@@ -43,7 +43,7 @@ def write(
         before = prompt if continues else ()
         answers.append(
             [
-                _answer_of(text_of(tokenizer, ids, before), len(ids), score, request)
+                _answer_of(decode_continuation(tokenizer, ids, before), len(ids), score, request)
                 for ids, score in zip(some, scores, strict=True)
             ]
         )

@@ -20,7 +20,7 @@ from .models import (
 )
 from .pooling import SentencePooling
 from .ranking_metrics import pair_scores, ranking_scores
-from .readers import ScoredPair, read_pairs
+from .readers import ScoredPair, read_scored_pairs
 from .reranker import Ranked, Reranker
 from .search import Neighbour, TextIndex
 from .whitening import Whitening
@@ -50,7 +50,7 @@ __all__ = [
     "pearson",
     "ranking_scores",
     "ranks",
-    "read_pairs",
+    "read_scored_pairs",
     "sentence_encoder",
     "similarity_matrix",
     "spearman",

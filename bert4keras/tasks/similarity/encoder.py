@@ -31,23 +31,23 @@ _QUERY_PROMPTS, _TEXT_PROMPTS = ("query",), ("document", "passage", "corpus")
 
 @register_task
 class SentenceEncoder(Task[Any]):
-    """Encoder of texts as vectors whose similarity is that of the texts' meanings.
+    """Encoder of texts as vectors, whose similarity reflects that of the texts' meanings.
 
-    A text that is longer than `maxlen` tokens is read in windows, each with the prompt before it.
-    Its vector is the mean of theirs, weighted by their tokens, and of length 1 if the model's
-    vectors are. sentence-transformers cuts such texts; `long_texts="truncate"` does too.
+    A text of more than `maxlen` tokens is read in windows, each with the prompt before it. Its
+    vector is the mean of the windows' vectors, weighted by their tokens, and has length 1 if the
+    model normalizes. `long_texts="truncate"` cuts such texts, as sentence-transformers does.
 
     Args:
-        tokenizer, model, maxlen: of `Task`; the model's output are vectors (B, D).
-        prompts: text to put before others, by name, such as `{"query": "query: "}`.
-        default_prompt: name of the prompt that is used where none is asked for.
+        tokenizer, model, maxlen: as in `Task`; the model's output is vectors (B, D).
+        prompts: texts put before the texts, by name, such as `{"query": "query: "}`.
+        default_prompt: name of the prompt that is used by default.
         similarity: "cosine", "dot", "euclidean" or "manhattan"; the last two are negated distances.
         long_texts: "mean" or "truncate".
-        lower_case: put texts into lower case before the tokenizer gets them.
+        lower_case: convert texts to lower case before tokenization.
         encoder_config: config.json of the encoder, which `save_huggingface` writes.
 
     Raises:
-        TaskError: options that do not fit.
+        TaskError: options do not fit.
 
     Example:
         >>> encoder = SentenceEncoder.build("minilm-l6")
@@ -100,18 +100,16 @@ class SentenceEncoder(Task[Any]):
         tokenizer: TokenizerBase | None = None,
         **options: Any,
     ) -> SentenceEncoder:
-        """Make a sentence encoder from a pretrained encoder.
+        """Build a sentence encoder from a pretrained encoder.
 
         Args:
-            checkpoint: directory, `hf://org/name`, a named checkpoint, or a `Backbone`, for which
-                `tokenizer` is given.
+            checkpoint: directory, `hf://org/name`, a preset, or a `Backbone` (with `tokenizer`).
             pooling: "cls", "mean", "max", "mean_sqrt_len", "weightedmean", "lasttoken", several of
-                these, "first-last" or "pooler"; see `sentence_encoder`. None: as a directory of
-                sentence-transformers says, with its dense layers, prompts and so on; "mean" for
-                others.
+                these, "first-last" or "pooler"; see `sentence_encoder`. None: that of a directory
+                of sentence-transformers, with its other options; "mean" for other directories.
             dense: size and activation of new dense layers on the pooled vector.
             normalize: give the vectors length 1.
-            prompts, default_prompt, similarity, long_texts, maxlen: as of the class.
+            prompts, default_prompt, similarity, long_texts, maxlen: as in the class.
             tokenizer: in place of the checkpoint's own.
             **options: of `build_transformer_model`, such as `dropout_rate`.
         """
@@ -153,7 +151,7 @@ class SentenceEncoder(Task[Any]):
         return self.prompts[prompt]
 
     def encode(self, sample: str | Prompted) -> Encoded:
-        """Encode a text, with the default prompt before it if it comes without one."""
+        """Encode a text, with the default prompt unless it has one."""
         if isinstance(sample, str):
             sample = Prompted(sample, self.prompt_text(None))
         given = sample.text if isinstance(sample, Prompted) else sample
@@ -178,7 +176,7 @@ class SentenceEncoder(Task[Any]):
     def __call__(  # type: ignore[override]  # vectors of a list are one array
         self, samples: str | list[str], prompt: str | None = None
     ) -> np.ndarray:
-        """Return the vector (D,) of a text, or the vectors (N, D) of a list; prompt: its name."""
+        """Return the vector (D,) of a text, or the vectors (N, D) of a list."""
         if isinstance(samples, list):
             return self.predict(samples, prompt=prompt)
         return self.predict([samples], prompt=prompt)[0]
@@ -193,7 +191,7 @@ class SentenceEncoder(Task[Any]):
         """Return the vectors of texts, float32 (N, D).
 
         Args:
-            samples, batch_size, progress: as of `Task.predict`.
+            samples, batch_size, progress: as in `Task.predict`.
             prompt: name of the prompt to put before each; None: the default one.
         """
         before = self.prompt_text(prompt)
@@ -232,17 +230,17 @@ class SentenceEncoder(Task[Any]):
         query_prompt: str | None = None,
         batch_size: int = 64,
     ) -> TextIndex:
-        """Make a search index of texts.
+        """Build a search index of texts.
 
         Args:
-            texts: what is searched.
+            texts: texts to be searched.
             prompt: name of the texts' prompt; None: "document", "passage" or "corpus" if there is
                 one, else the default prompt.
             query_prompt: name of the prompt of queries; None: "query" if there is one.
-            batch_size: as of `predict`.
+            batch_size: as in `predict`.
 
         Raises:
-            TaskError: a similarity that is a distance, or no texts.
+            TaskError: the similarity is a distance, or there are no texts.
         """
         if self.similarity_name not in METRICS:
             raise TaskError(
@@ -260,7 +258,7 @@ class SentenceEncoder(Task[Any]):
     def training_model(
         self, objective: str = "cosent", scale: float = 20.0, symmetric: bool = False
     ) -> keras.Model:
-        """Make a model that trains this encoder; it shares the encoder's weights.
+        """Build a model that trains this encoder, whose weights it shares.
 
         Args:
             objective: "cosent" ranks scored pairs, compiled with `loss`; the others have no labels
@@ -293,8 +291,7 @@ class SentenceEncoder(Task[Any]):
             batch_size, shuffle, seed, **options: of `DataGenerator`.
             prompts: names of the prompts of a sample's texts, such as `("query", "passage")`.
 
-        A text that is longer than `maxlen` tokens counts with its beginning, and a
-        `TruncationWarning` says how many do.
+        Longer texts than `maxlen` are truncated; a `TruncationWarning` counts them.
         """
         options |= {"batch_size": batch_size, "shuffle": shuffle, "seed": seed}
         before = None if prompts is None else [self.prompt_text(name) for name in prompts]
@@ -309,8 +306,8 @@ class SentenceEncoder(Task[Any]):
         """Return the correlation of similarities and scores.
 
         Args:
-            samples: pairs of texts with a score, as of `batches`.
-            batch_size: as of `predict`.
+            samples: pairs of texts with a score, as in `batches`.
+            batch_size: as in `predict`.
 
         Returns:
             "spearman" and "pearson".

@@ -10,7 +10,7 @@ from ...tokenizers.base import TokenizerBase
 from ..base import TaskError
 from ..windows import TextWindow, sliding_windows, text_windows
 
-OVERLAP = 0.25  # share of a window that the next one repeats
+_OVERLAP = 0.25  # share of a window that the next one repeats
 _LEAST = 8  # tokens of a text that a window has besides the prompt
 
 
@@ -50,7 +50,7 @@ def prompted_windows(
     room = end + spare - start
     if room < _LEAST:
         raise TaskError(f"the prompt {prompt!r:.60} leaves no room for a text in {maxlen} tokens.")
-    stride = max(1, int(room * (1 - OVERLAP)))
+    stride = max(1, int(room * (1 - _OVERLAP)))
     return [
         _part(whole, start, start + a, start + b)
         for a, b in sliding_windows(end - start, room, stride)

@@ -22,7 +22,7 @@ class ScoredPair(NamedTuple):
     score: float
 
 
-def read_pairs(
+def read_scored_pairs(
     path: str | os.PathLike,
     columns: Sequence[int] | None = None,
     encoding: str | None = None,

@@ -21,7 +21,7 @@ from .export import replaced, write_json
 from .ranking_metrics import pair_scores, ranking_scores
 from .sentence_transformers import SETTINGS, TORCH
 
-ACTIVATIONS = {"sigmoid": f"{TORCH}Sigmoid", "identity": "torch.nn.modules.linear.Identity"}
+_ACTIVATIONS = {"sigmoid": f"{TORCH}Sigmoid", "identity": "torch.nn.modules.linear.Identity"}
 _LEGACY_KEY = "sbert_ce_default_activation_function"
 
 
@@ -88,7 +88,7 @@ class Reranker(Task[float | list[Ranked]]):
         shapes = [tuple(x.shape) for x in keras.tree.flatten(model.output)]
         if len(shapes) != 1 or shapes[0][1:] != (1,):
             raise TaskError(f"the model's output must be scores (B, 1), not {shapes}.")
-        if activation not in ACTIVATIONS:
+        if activation not in _ACTIVATIONS:
             raise TaskError(f"activation={activation!r} must be 'sigmoid' or 'identity'.")
         self.activation = activation
         self.encoder_config = None if encoder_config is None else dict(encoder_config)
@@ -248,7 +248,7 @@ class Reranker(Task[float | list[Ranked]]):
                 "TextClassifier.load reads it."
             )
         name = _named(directory, config).rpartition(".")[2].lower() or "sigmoid"
-        if name not in ACTIVATIONS:
+        if name not in _ACTIVATIONS:
             raise TaskError(f"{directory}: the activation {short_repr(name)} is not known.")
         return cls(tokenizer, model, name, encoder_config=config)
 
@@ -263,7 +263,7 @@ class Reranker(Task[float | list[Ranked]]):
         """
         from ..huggingface import save_with_head
 
-        activation = {"activation_fn": ACTIVATIONS[self.activation]}
+        activation = {"activation_fn": _ACTIVATIONS[self.activation]}
         config = {
             **(self.encoder_config or {}),
             "id2label": {"0": "LABEL_0"},

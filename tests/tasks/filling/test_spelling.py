@@ -9,7 +9,7 @@ import pytest
 
 from bert4keras.tasks import TaskError
 from bert4keras.tasks.filling import most_probable_span
-from bert4keras.tasks.filling.hiding import Hiding, Row, special_ids, word_numbers
+from bert4keras.tasks.filling.hiding import Hiding, MaskedRow, special_ids, word_numbers
 from bert4keras.tasks.filling.labels import token_id
 from bert4keras.tasks.filling.spelling import fill_text, find_masks, token_text
 from bert4keras.tokenizers import Tokenizer
@@ -118,7 +118,7 @@ def test_whole_words_are_hidden_together(wordpiece):
     text = "acting running walked"
     ids, segments, offsets = (x[0] for x in wordpiece.encode_batch([text], return_offsets=True))
     words = word_numbers(text, offsets)
-    row = Row((ids, segments), words)
+    row = MaskedRow((ids, segments), words)
     hide = Hiding(wordpiece, 0.5, seed=0)
     together = 0
     for _ in range(50):
@@ -128,7 +128,7 @@ def test_whole_words_are_hidden_together(wordpiece):
         together += int((labels >= 0).any() and (labels[1:-1] < 0).any())
     assert together > 10
     # Negative control: without words some are hidden in part.
-    parts = [Hiding(wordpiece, 0.5, seed)(Row((ids, segments)))[1] for seed in range(50)]
+    parts = [Hiding(wordpiece, 0.5, seed)(MaskedRow((ids, segments)))[1] for seed in range(50)]
     assert any(len(set((labels[words == words[1]] >= 0).tolist())) == 2 for labels in parts)
     masked, labels = hide(row, mask_all=True)
     assert (masked[labels >= 0] == wordpiece.token_mask_id).all()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bert4keras.tasks.generation import TextStream, text_of
+from bert4keras.tasks.generation import TextStream, decode_continuation
 from bert4keras.tokenizers import Tokenizer
 
 pytestmark = pytest.mark.spread
@@ -38,9 +38,9 @@ def test_word_pieces():
     # A word is held back while a piece may continue it, and the one before it with it.
     ids = tokenizer.tokens_to_ids(["don", "'", "t", "a", "##s", "a"])
     assert pieces(TextStream(tokenizer), ids) == ["", "", "don", "'", "", "t", " as a"]
-    assert text_of(tokenizer, tokenizer.tokens_to_ids(["##s", "a"]), ids[:1]) == "s a"
-    assert text_of(tokenizer, tokenizer.tokens_to_ids(["你"]), ids[:1]) == "你"
-    assert text_of(tokenizer, tokenizer.tokens_to_ids(["a"]), ids[:1]) == " a"
+    assert decode_continuation(tokenizer, tokenizer.tokens_to_ids(["##s", "a"]), ids[:1]) == "s a"
+    assert decode_continuation(tokenizer, tokenizer.tokens_to_ids(["你"]), ids[:1]) == "你"
+    assert decode_continuation(tokenizer, tokenizer.tokens_to_ids(["a"]), ids[:1]) == " a"
 
 
 def check(tokenizer) -> None:
@@ -53,7 +53,7 @@ def check(tokenizer) -> None:
         for cut in range(0, len(ids), 3):
             stream = TextStream(tokenizer, ids[:cut])
             joined = "".join(pieces(stream, ids[cut:]))
-            assert joined == text_of(tokenizer, ids[cut:], ids[:cut])
+            assert joined == decode_continuation(tokenizer, ids[cut:], ids[:cut])
 
 
 def test_bytes_of_a_character_wait_for_the_last():

@@ -120,7 +120,7 @@ def test_pieces_are_the_text(writers):
         pieces = list(task.stream_text("good film", **how))
         assert "".join(pieces) == task("good film", **how).text, name
         assert all(pieces)
-    with pytest.raises(TaskError, match="several answers in hand until the end"):
+    with pytest.raises(TaskError, match="several answers until the end"):
         next(task.stream_text("a", strategy=BeamSearch(2)))
 
 

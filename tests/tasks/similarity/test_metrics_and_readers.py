@@ -10,7 +10,7 @@ import math
 import pytest
 
 from bert4keras.data import DataFileError
-from bert4keras.tasks.similarity import ScoredPair, pair_scores, ranking_scores, read_pairs
+from bert4keras.tasks.similarity import ScoredPair, pair_scores, ranking_scores, read_scored_pairs
 
 pytestmark = pytest.mark.spread
 
@@ -65,17 +65,17 @@ def test_formats(tmp_path, name, content):
     for ending, pack in (("", bytes), (".gz", gzip.compress), (".xz", lzma.compress)):
         path = tmp_path / (name + ending)
         path.write_bytes(pack(content.encode()))
-        assert read_pairs(path) == PAIRS
+        assert read_scored_pairs(path) == PAIRS
     assert PAIRS[0] == (("a cat", "一只猫"), 1.0)  # what tasks take as sample and label
 
 
 def test_columns_and_encoding(tmp_path):
     path = tmp_path / "sts.tsv"
     path.write_text("x\tx\tx\tx\t3.2\t甲\t乙\n", encoding="gb18030")
-    assert read_pairs(path, (5, 6, 4), "gb18030") == [ScoredPair(("甲", "乙"), 3.2)]
+    assert read_scored_pairs(path, (5, 6, 4), "gb18030") == [ScoredPair(("甲", "乙"), 3.2)]
     path = tmp_path / "own.tsv"
     path.write_text("label\ttext\ttext\n1\ta\tb\n")
-    assert read_pairs(path, (1, 2, 0)) == [ScoredPair(("a", "b"), 1.0)]
+    assert read_scored_pairs(path, (1, 2, 0)) == [ScoredPair(("a", "b"), 1.0)]
 
 
 @pytest.mark.parametrize(
@@ -96,11 +96,11 @@ def test_columns_and_encoding(tmp_path):
 def test_other_files_are_named(tmp_path, name, content, message):
     (tmp_path / name).write_text(content)
     with pytest.raises(DataFileError, match=message):
-        read_pairs(tmp_path / name)
+        read_scored_pairs(tmp_path / name)
 
 
 def test_numbers_beyond_all_measure(tmp_path):
     rows = [{"text1": "a", "text2": "b", "score": 10**400}]
     (tmp_path / "a.json").write_text(json.dumps(rows))
     with pytest.raises(DataFileError, match="is no number"):
-        read_pairs(tmp_path / "a.json")
+        read_scored_pairs(tmp_path / "a.json")
