@@ -195,7 +195,7 @@ def sequence_masking(
 
     Args:
         x: (B, ..., T, ...).
-        mask: (B, T), true for what is kept.
+        mask: (B, T), true at positions that are kept.
         value: a number, or "-inf" or "inf" for the largest finite number of the dtype, which
             unlike infinity never gives NaN.
         axis: of the sequence, 1 by default; or several axes that all are that sequence.
@@ -258,7 +258,7 @@ def attention_normalize(
 
     Args:
         a: scores, e.g. (B, N, T, T).
-        mask, bias: as for `sequence_masking`, along `axis`.
+        mask, bias: as in `sequence_masking`, along `axis`.
         method: "softmax"; "squared_relu", over the number of keys (arXiv:2202.10447); or
             "softmax_plus", whose temperature follows the number of keys
             (https://kexue.fm/archives/8823).

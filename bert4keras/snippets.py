@@ -108,7 +108,7 @@ def parallel_apply_generator(
 ) -> Iterator[tuple[int, Any]]:
     """Apply a function to every item in several processes; yields (index, result) as they come.
 
-    The processes are started anew ("spawn"), since a copy of one that uses a GPU or threads may
+    The processes are started with "spawn", since a copy of one that uses a GPU or threads may
     hang: a script that calls this needs `if __name__ == "__main__":` around its main part, and
     `func` has to be defined at the top of a module.
 
@@ -118,9 +118,9 @@ def parallel_apply_generator(
         workers: number of processes; by default one for each processor.
         max_queue_size: items in work or waiting, at most; by default 4 for each worker.
         dummy: use threads instead of processes.
-        random_seeds: seed `random` and `numpy.random` anew for every item, out of numpy's state
+        random_seeds: seed `random` and `numpy.random` for each item, from numpy's state
             here, so that results depend neither on who computes them nor when. Not with `dummy`.
-        unordered: yield what is ready first, not in the order of the items.
+        unordered: yield results as they are ready, not in the order of the items.
 
     Raises:
         ValueError: no worker, no room, or a function that cannot be sent to a process.

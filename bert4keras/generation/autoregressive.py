@@ -254,7 +254,7 @@ class AutoRegressiveDecoder:
         """Draw outputs at random for several samples, whose inputs may differ in length.
 
         Args:
-            batch, states, temperature, min_ends: as for `beam_search_batch`.
+            batch, states, temperature, min_ends: as in `beam_search_batch`.
             n: number of outputs for each sample.
             topk: draw from the `topk` most probable tokens.
             topp: draw from the fewest most probable tokens that have at least this probability in

@@ -173,7 +173,7 @@ def stream(
 
     Args:
         model, prompts, max_new_tokens, end_id, processors, segment_ids, new_segment_id, min_ends,
-            inputs, decoder_prompts: as for `generate`.
+            inputs, decoder_prompts: as in `generate`.
         strategy: `Greedy()` (the default) or `Sample(...)`.
 
     Yields:

@@ -25,7 +25,7 @@ class MultiSampleDropout(CarriesMask, keras.layers.Layer):
     in training.
     So a plain `compile` trains the paper's loss, with label smoothing too. (Averaging only the
     scores, as is often done, equals a single dropout of smaller variance.) In inference this is a
-    `Dense`, and with one sample a `Dropout` before it. Sample weights do not reach what is added.
+    `Dense`, and with one sample a `Dropout` before it. Sample weights do not weigh the added loss.
 
     Args:
         units: number of classes, C.

@@ -78,7 +78,7 @@ def read_labelled_texts(
 
     Args:
         path: the file.
-        problem: kind of label, as of `TextClassifier`: "single_label"; "multi_label" (labels
+        problem: kind of label, as in `TextClassifier`: "single_label"; "multi_label" (labels
             separated by commas, perhaps none, or a JSON list); "regression" (a number).
         pair: whether a sample has two texts.
         columns: where the text (or texts) and the label are, the label last: numbers of columns

@@ -115,8 +115,8 @@ class TextClassifier(Task[Classification]):
         Args:
             checkpoint: directory, `hf://org/name`, or a `Backbone`, for which `tokenizer` is given.
             labels: names of the labels; none for regression.
-            problem: as of the class; None: "single_label", or "regression" without labels.
-            maxlen: as of `Task`.
+            problem: as in the class; None: "single_label", or "regression" without labels.
+            maxlen: as in `Task`.
             tokenizer: in place of the checkpoint's own.
             dropout: rate before the dense layers.
             **options: of `build_transformer_model`.

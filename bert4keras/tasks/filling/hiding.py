@@ -50,9 +50,9 @@ class Hiding:
         """Return token ids with some hidden, and the labels.
 
         Args:
-            row: what is to be hidden in; a row with labels is returned as it is.
-            mask_all: replace every chosen token by the mask; else of 10 one stays as it is, and
-                one becomes a random token.
+            row: inputs whose tokens are hidden; a row with labels is returned unchanged.
+            mask_all: replace every chosen token by the mask; False keeps one of 10 unchanged and
+                replaces one by a random token.
         """
         ids = np.asarray(row.inputs[0], "int32")
         if row.labels is not None:
@@ -104,5 +104,5 @@ def word_numbers(
     if segment is None:
         word_at[[i for i, c in enumerate(text) if is_cjk(c)]] = -1
     numbers = [int(word_at[start]) if end > start else -1 for start, end in offsets]
-    alone = range(len(spans), len(spans) + len(numbers))
-    return np.array([n if n >= 0 else own for n, own in zip(numbers, alone, strict=True)], "int32")
+    others = range(len(spans), len(spans) + len(numbers))
+    return np.array([n if n >= 0 else own for n, own in zip(numbers, others, strict=True)], "int32")

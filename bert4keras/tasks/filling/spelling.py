@@ -1,4 +1,4 @@
-"""Masks found in a text, and tokens written in their place."""
+"""Find masks in a text, and write tokens in their place."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ...tokenizers import Tokenizer
 from ...tokenizers.base import TokenizerBase
 from ...tokenizers.spans import Span
 
-MASK = "[MASK]"  # understood in texts whatever the tokenizer calls it
+MASK = "[MASK]"  # spelling that texts may use with every tokenizer
 _BLANKS = ("▁", "Ġ")  # marks of SentencePiece and of byte-level BPE for a blank before a token
 
 
@@ -17,8 +17,8 @@ def find_masks(text: str, token: str) -> tuple[str, list[Span]]:
     """Find the masks of a text.
 
     Args:
-        text: holds `[MASK]`, or the tokenizer's own spelling of it.
-        token: that spelling.
+        text: text with `[MASK]`, or the tokenizer's spelling of it.
+        token: the tokenizer's spelling of the mask.
 
     Returns:
         The text with every mask spelled `token`, and the masks' places in the given text.
@@ -43,11 +43,11 @@ def fill_text(
     """Write tokens in the place of masks.
 
     Neighbouring masks are decoded together: several tokens may make one word or, of bytes, one
-    character. A blank before a mask follows the first token: a piece of a word is joined to the
-    word before it, and a token that begins with a blank has one before it.
+    character. The first token decides about a blank before a mask: a piece of a word is joined to
+    the word before it, and a token that includes a blank has one before it.
 
     Args:
-        tokenizer: whose tokens these are.
+        tokenizer: tokenizer of the tokens.
         text: the text.
         spans: places of all its masks, in order.
         filled: token id by the number of the mask; other masks stay.
@@ -82,9 +82,9 @@ def _runs(
 
 
 def _joint(tokenizer: TokenizerBase, token_id: int, word: str) -> tuple[str | None, str]:
-    """Return what belongs between the text before and a token, and the word without marks.
+    """Return the separator before a token, and the word without marks.
 
-    The first is a blank, nothing, or None: as it is written.
+    The separator is a blank, "", or None, which keeps the one in the text.
     """
     token = tokenizer.id_to_token(token_id)
     if isinstance(tokenizer, Tokenizer):

@@ -26,7 +26,7 @@ from .spelling import fill_text, find_masks, token_text
 
 _JOINT = ("iterative", "independent")
 _OVERLAP = 0.5  # of windows, so that a mask has at least a quarter of one on either side
-MOST = 1 << 27  # scores that the model gives at a time: half a gigabyte
+MOST = 1 << 27  # scores in a batch of outputs: half a gigabyte
 
 # The most probable tokens for a mask: their ids and log-probabilities, the best first.
 _Best = tuple[np.ndarray, np.ndarray]
@@ -36,20 +36,20 @@ _Best = tuple[np.ndarray, np.ndarray]
 class FillMask(Task[list[Filling] | FilledText]):
     """Masked language model that fills `[MASK]` in a text.
 
-    A text with one mask is answered by a list of `Filling`, a text with several by a
+    The answer to a text with one mask is a list of `Filling`, to a text with several masks a
     `FilledText`. Special tokens are never filled in. In a text longer than `maxlen` tokens each
     mask is read in the window that has the most text around it.
 
     Args:
-        tokenizer, model, maxlen: of `Task`; the model's output are scores over the vocabulary,
+        tokenizer, model, maxlen: of `Task`; the model's output is scores over the vocabulary,
             (B, T, V), without activation.
         top_k: number of candidates for each mask.
-        joint: how several masks are filled together. "iterative": the mask whose best token is the
-            most probable is filled first, the model reads the text anew, and so on, so that tokens
-            know of one another. "independent": each by its best token, all in one reading.
+        joint: method to fill several masks. "iterative": fill the mask whose best token is the
+            most probable, run the model again, and so on, so that later tokens depend on earlier
+            ones. "independent": fill each mask with its best token in one pass.
 
     Raises:
-        TaskError: a tokenizer without a mask token, or a model that cannot fill masks.
+        TaskError: the tokenizer has no mask token, or the model cannot fill masks.
 
     Example:
         >>> task = FillMask.build("bert-base-chinese")
@@ -83,7 +83,9 @@ class FillMask(Task[list[Filling] | FilledText]):
                 f"{tokenizer.vocab_size} tokens, (B, T, V): with_mlm='linear'."
             )
         if self.encoder.mask.is_causal:
-            raise TaskError("the model reads from left to right: what follows a mask is not seen.")
+            raise TaskError(
+                "the model reads from left to right, so a mask does not see the text after it."
+            )
         if joint not in _JOINT:
             raise TaskError(f"joint={joint!r} must be one of {', '.join(_JOINT)}.")
         self._excluded = np.ones(shape[-1], bool)
@@ -109,9 +111,9 @@ class FillMask(Task[list[Filling] | FilledText]):
         Args:
             checkpoint: directory, `hf://org/name`, or a `Backbone` built `with_mlm="linear"`, for
                 which `tokenizer` is given.
-            maxlen: as of `Task`.
+            maxlen: as in `Task`.
             tokenizer: in place of the checkpoint's own.
-            top_k, joint: as of the class.
+            top_k, joint: as in the class.
             **options: of `build_transformer_model`. `ignore=("MLM-*",)` starts the head from
                 random weights where a checkpoint has none.
         """
@@ -156,7 +158,7 @@ class FillMask(Task[list[Filling] | FilledText]):
     def predict(
         self, samples: Iterable[str], batch_size: int = 64, progress: bool | None = None
     ) -> list[list[Filling] | FilledText]:
-        """Fill the masks of many texts, in their order; arguments as of `Task.predict`."""
+        """Fill the masks of many texts, in their order; arguments as in `Task.predict`."""
         encoded = [self.encode(sample) for sample in samples]
         first = self._read(encoded, batch_size, progress)
         answers = [self.decode(x, one) for x, one in zip(first, encoded, strict=True)]
@@ -212,7 +214,7 @@ class FillMask(Task[list[Filling] | FilledText]):
     def _fill_in_turn(
         self, encoded: list[Encoded], outputs: list, batch_size: int
     ) -> list[dict[int, tuple[int, float]]]:
-        """Fill the surest mask of each text and read it anew, until all are filled."""
+        """Fill the mask with the most probable token in each text, until all are filled."""
         filled: list[dict[int, tuple[int, float]]] = [{} for _ in encoded]
         waiting = list(range(len(encoded)))
         while waiting:
@@ -220,9 +222,9 @@ class FillMask(Task[list[Filling] | FilledText]):
                 each = self._of_masks(found, encoded[t])
                 highest = [logps[0] for _, logps in each]
                 masks = (k for k in range(len(each)) if k not in filled[t])
-                surest = max(masks, key=highest.__getitem__)
-                ids, logps = each[surest]
-                filled[t][surest] = int(ids[0]), float(logps[0])
+                first = max(masks, key=highest.__getitem__)
+                ids, logps = each[first]
+                filled[t][first] = int(ids[0]), float(logps[0])
             waiting = [t for t in waiting if len(filled[t]) < len(encoded[t].extra.spans)]
             texts = [
                 write_tokens(encoded[t], {k: i for k, (i, _) in filled[t].items()}) for t in waiting
@@ -276,13 +278,13 @@ class FillMask(Task[list[Filling] | FilledText]):
         """Return batches for `model.fit`.
 
         Args:
-            samples: texts, other tokens of which are hidden in every epoch; or pairs (text with
-                masks, its label or labels) for a fixed question, as in prompt-based training.
+            samples: texts, with other tokens hidden in each epoch; or pairs (text with masks, its
+                label or labels), as in prompt-based training.
             batch_size, shuffle, **options: of `DataGenerator`.
-            seed: of the order and of the hiding.
+            seed: seed of the order and of the hidden tokens.
             rate: share of the words that are hidden.
             whole_words: hide all tokens of a word together. True: a word is a run of letters and
-                digits, or one Chinese character; a function text -> words: as a segmenter says.
+                digits, or one Chinese character. Or a function text -> words, a segmenter.
         """
         rows = self._rows(samples, whole_words)
         hide = Hiding(self.tokenizer, rate, seed)
@@ -313,9 +315,9 @@ class FillMask(Task[list[Filling] | FilledText]):
         """Return the accuracy of the best token, and perplexity, over masks.
 
         Args:
-            samples: as of `batches`. In texts without labels every chosen token is masked.
-            batch_size: as of `predict`.
-            rate, seed, whole_words: as of `batches`.
+            samples: as in `batches`. In texts without labels every chosen token is masked.
+            batch_size: as in `predict`.
+            rate, seed, whole_words: as in `batches`.
         """
         rows, hide = self._rows(list(samples), whole_words), Hiding(self.tokenizer, rate, seed)
         pairs = [hide(row, mask_all=True) for row in rows]

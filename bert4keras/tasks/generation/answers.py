@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ...tokenizers import Tokenizer
 from ...tokenizers.base import TokenizerBase
 
-_UNFINISHED = "\ufffd"  # stands for bytes that are no whole character (yet)
+_UNFINISHED = "\ufffd"  # replaces bytes that are no whole character yet
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from ..words import Text, Tokenize, ngrams, paired, tokens_of, words
 
-# What an option of smoothing adds unless `smooth_value` says otherwise.
+# Default `smooth_value` of each kind of smoothing.
 SMOOTHING = {"none": 0.0, "floor": 0.1, "add-k": 1.0, "exp": 0.0}
 
 
@@ -85,7 +85,7 @@ def sentence_bleu(prediction: Text, *references: Text, **options) -> float:
     Args:
         prediction: a string, or a sequence of tokens.
         *references: alike.
-        **options: as for `bleu`, but that `effective_order` is True unless given.
+        **options: as in `bleu`, but that `effective_order` is True unless given.
 
     Returns:
         Between 0 and 1. The mean over texts is not the BLEU of the corpus.

@@ -1,4 +1,4 @@
-"""From texts to tokens: prompts to be answered, and rows to be trained on."""
+"""Tokenization of prompts and of training samples."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...tokenizers.base import TokenizerBase
 from ..base import TaskError
 
 _TRUNCATE = ("error", "left", "right")
-NONE = -1  # label of what is not to be predicted
+NONE = -1  # label of tokens that are not predicted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +56,7 @@ class TrainingRow:
         token_ids: what the model reads; for an encoder-decoder what the encoder reads.
         segment_ids: as many.
         decoder_ids: what the decoder reads; None if there is none.
-        labels: token that comes next at each place; -1 where it is not to be predicted.
+        labels: next token at each position; -1 where it is not predicted.
         condition: vector of the condition; None if there is none.
     """
 
@@ -95,8 +95,8 @@ class PromptEncoder:
     Args:
         tokenizer: of the model.
         kind: "lm", "unilm" or "seq2seq".
-        truncate: what is done about a text that is too long: "error"; or "left" or "right", where
-            its tokens are cut away.
+        truncate: "error" for texts that are too long; or "left" or "right", the end at which
+            they are cut.
         start_token: begin prompts with the end-of-text token where the tokenizer has no start
             token.
         decoder_start: token that the decoder begins with.

@@ -1,4 +1,4 @@
-"""Files of texts, and of texts with what is to be written for them."""
+"""Readers of texts, and of pairs of a text and its target."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ...data import DataFileError, is_header, read_json_rows, read_lines, read_table
 
-# Names under which data sets keep what is read and what is to be written.
+# Usual keys of source and target in data sets.
 KEYS = (
     ("source", "target"),
     ("content", "title"),  # CSL, THUCNews
@@ -23,7 +23,7 @@ KEYS = (
 
 
 class TextPair(NamedTuple):
-    """A text, and what is to be written for it."""
+    """A text, and its target."""
 
     source: str
     target: str
@@ -71,8 +71,8 @@ def _json_pairs(path: Any, keys: Sequence[str] | None, encoding: str | None) -> 
         known = [pair for pair in KEYS if set(pair) <= set(row)]
         if keys is None and not known:
             raise DataFileError(
-                f"{where}: which of {', '.join(map(str, row))[:200]} is read, and which is to be "
-                "written? Say keys=(source, target)."
+                f"{where}: which of {', '.join(map(str, row))[:200]} are source and target? Give "
+                "keys=(source, target)."
             )
         keys = keys or known[0]
         texts: list[Any] = [row.get(key) for key in keys]

@@ -43,7 +43,7 @@ def rouge_n(
 def rouge_l(
     prediction: Text, reference: Text, *, beta: float = 1.0, tokenize: Tokenize = words
 ) -> RougeScore:
-    """Return ROUGE-L of a sentence: the longest common subsequence; arguments as for `rouge_n`.
+    """Return ROUGE-L of a sentence: the longest common subsequence; arguments as in `rouge_n`.
 
     The whole text counts as one sentence. (The paper's variant for summaries, ROUGE-Lsum, takes
     the union over sentences.)
@@ -67,7 +67,7 @@ def rouge(
         predictions: N strings or token sequences.
         references: one for each, or with `multi_reference` a list of them for each, of which the
             one with the largest F counts.
-        beta, tokenize: as for `rouge_n`.
+        beta, tokenize: as in `rouge_n`.
         multi_reference: every prediction has a list of references.
 
     Returns:

@@ -245,7 +245,7 @@ class Generator(Task[Any]):
 
         Args:
             sample: a prompt.
-            max_new_tokens, strategy, processors, seed: as of `predict`.
+            max_new_tokens, strategy, processors, seed: as in `predict`.
 
         Yields:
             Pieces of the text of `generator(sample)`, none empty, as soon as no later token can
@@ -341,7 +341,7 @@ class Generator(Task[Any]):
         """Return log-probabilities of texts, token by token.
 
         Args:
-            samples: as of `batches`.
+            samples: as in `batches`.
             batch_size: rows at a time.
 
         Returns:
@@ -364,8 +364,8 @@ class Generator(Task[Any]):
         """Return perplexity, or scores of the answers, on samples.
 
         Args:
-            samples: as of `batches`.
-            batch_size, **how: as of `predict`.
+            samples: as in `batches`.
+            batch_size, **how: as in `predict`.
 
         Returns:
             For a language model `perplexity` per token; otherwise ROUGE, BLEU and exact match of

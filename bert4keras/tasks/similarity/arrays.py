@@ -22,13 +22,13 @@ class VectorFileError(ValueError):
     Args:
         path: the file.
         name: the array in it.
-        fault: what is wrong with it.
+        fault: description of the error.
     """
 
     def __init__(self, path: str | os.PathLike, name: str, fault: str):
         super().__init__(
             f"{os.fspath(path)} cannot be used: its `{name}` {fault}. It is damaged, or save() of "
-            "this class did not write it: make it anew."
+            "this class did not write it: build the index again."
         )
 
 

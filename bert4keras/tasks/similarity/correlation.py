@@ -26,7 +26,7 @@ def pearson(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) ->
 def spearman(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> float:
     """Return Spearman's rank correlation, Pearson's of the ranks; equal values share a mean rank.
 
-    Arguments, value and errors as for `pearson`.
+    Arguments, value and errors as in `pearson`.
 
     Example:
         >>> spearman([0, 1, 1, 2], [5, 6, 7, 8])  # ranks 1, 2.5, 2.5, 4 and 1, 2, 3, 4

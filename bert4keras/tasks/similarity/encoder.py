@@ -265,7 +265,7 @@ class SentenceEncoder(Task[Any]):
                 and are compiled without a loss: "simcse" (single texts; dropout makes the partner),
                 "pairs" (a text and its partner, against the partners of the batch), "triples" (and
                 a text that is no partner).
-            scale, symmetric: as of `losses.in_batch_negatives`, for the latter three.
+            scale, symmetric: as in `losses.in_batch_negatives`, for the latter three.
 
         Example:
             >>> model = encoder.training_model("cosent")
@@ -359,7 +359,7 @@ class SentenceEncoder(Task[Any]):
         Args:
             directory: it, `hf://org/name` or a named checkpoint.
             maxlen: tokens of a row; None: as the directory says.
-            long_texts: as of the class; "truncate" gives the vectors of sentence-transformers for
+            long_texts: as in the class; "truncate" gives the vectors of sentence-transformers for
                 texts that are longer than `maxlen` too.
             tokenizer: in place of the checkpoint's own.
             **options: of `build_transformer_model`.

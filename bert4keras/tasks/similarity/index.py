@@ -134,7 +134,7 @@ class VectorIndex:
             places = _top_k(part, k)
             scores = np.concatenate([scores, np.take_along_axis(part, places, 1)], 1)
             indices = np.concatenate([indices, places + start], 1)
-            # What was found before has lower indices, so that a stable sort keeps it first.
+            # Earlier results have lower indices, so a stable sort keeps them first.
             order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
             scores = np.take_along_axis(scores, order, 1)
             indices = np.take_along_axis(indices, order, 1)

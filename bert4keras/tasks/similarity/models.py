@@ -1,8 +1,7 @@
 """Models that compare texts: sentence encoder, siamese and contrastive training, cross-encoder.
 
-What several texts go into is a model, not a layer, so that training is `compile` and `fit` with
-few lines. All share the weights of the sentence encoder they are made of, so that after training
-`encoder.predict` gives the better vectors.
+Each comparison is a `keras.Model`, so training is `compile` and `fit`. It shares the weights of its
+sentence encoder, so `encoder.predict` gives the trained vectors.
 
 | training | model | sample | compiled with |
 |---|---|---|---|
@@ -13,8 +12,8 @@ few lines. All share the weights of the sentence encoder they are made of, so th
 | cross-encoder | `cross_encoder(backbone)` | `((ids, segments), label)` | a loss of Keras |
 | ... by a cosine | `joint_cosine_model(backbone)` | `((ids, segments), label)` | `loss=cosent` |
 
-CoSENT needs one number of each pair, so it is a plain loss. In-batch negatives need the vectors of
-all pairs and no label: there a layer adds the loss, and data without labels go into `fit`.
+CoSENT needs one number of each pair, so it is an ordinary loss. In-batch negatives need the vectors
+of all pairs and no label: a layer adds the loss, and `fit` gets data without labels.
 
 Legend: B texts, T tokens, D size of a vector.
 """
@@ -114,14 +113,14 @@ def contrastive_model(
     """Build a model that trains an encoder to tell a text's partner from the rest of the batch.
 
     Compile it with an optimizer and no loss, and fit it on samples without labels. A text that
-    occurs twice in a batch is no negative of its own partner.
+    occurs twice in a batch is no negative for its own partner.
 
     Args:
         encoder: model from a text to a vector (B, D), such as `sentence_encoder`.
         texts: number of texts of a sample. 1: the text, encoded twice under different dropout, is
             its own partner (unsupervised SimCSE; the backbone needs dropout). 2: a text
             and its partner. More: these and hard negatives.
-        scale, symmetric: as for `losses.in_batch_negatives`.
+        scale, symmetric: as in `losses.in_batch_negatives`.
 
     Returns:
         Model with the inputs of the encoder for each text; its output (B, 1) is the cosine of each
@@ -151,7 +150,7 @@ def cross_encoder(
             inputs are those of `tokenizer.encode(first, second)`.
         classes: 1 for a grade between 0 and 1, with loss `"binary_crossentropy"` (which has the
             grade itself as optimum) or `"mse"`; more for `"sparse_categorical_crossentropy"`.
-        pooling: as for `sentence_encoder`.
+        pooling: as in `sentence_encoder`.
         dropout_rate: between the vector and the score.
 
     Returns:
@@ -225,7 +224,7 @@ class SegmentMeans(MaskedMeanPooling):
     """The mean vectors of the first and of the second text of a pair: two of (B, D).
 
     Args:
-        pad_token_id: as of `MaskedMeanPooling`.
+        pad_token_id: as in `MaskedMeanPooling`.
 
     Call arguments:
         inputs: `[x, token_ids, segment_ids]`, (B, T, D) and int (B, T) twice, or

@@ -63,7 +63,7 @@ class SentencePooling(ReadsPadding, keras.layers.Layer):
             `"mean_sqrt_len_tokens"` (or `"mean_sqrt_len"`), the sum divided by the square root of
             the number of tokens; `"weightedmean"`, in which token i counts i times; or
             `"lasttoken"`. Padding counts in none of them.
-        pad_token_id: as of `MaskedMeanPooling`.
+        pad_token_id: as in `MaskedMeanPooling`.
 
     Raises:
         ValueError: another mode; or nothing that tells tokens from padding.

@@ -1,4 +1,4 @@
-"""Texts with something put before them, and their windows."""
+"""Windows of texts with a prompt before them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LEAST = 8  # tokens of a text that a window has besides the prompt
 
 
 class Prompted(NamedTuple):
-    """A text, and what is put before it."""
+    """A text and its prompt, the text put before it."""
 
     text: str
     prompt: str
@@ -33,7 +33,7 @@ def prompted_windows(
         truncate: only the first window.
 
     Returns:
-        Windows without offsets; tokens of the text stand at [begin, end).
+        Windows without offsets; tokens of the text are at positions [begin, end).
 
     Raises:
         TaskError: the prompt leaves no room for the text.

@@ -108,7 +108,7 @@ class Reranker(Task[float | list[Ranked]]):
         Args:
             checkpoint: directory, `hf://org/name`, a named checkpoint, or a `Backbone`, for which
                 `tokenizer` is given.
-            activation, maxlen: as of the class.
+            activation, maxlen: as in the class.
             tokenizer: in place of the checkpoint's own.
             dropout: rate before the dense layers.
             **options: of `build_transformer_model`.

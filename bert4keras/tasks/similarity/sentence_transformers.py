@@ -70,7 +70,7 @@ class Description:
         maxlen: tokens of the longest text; None: not said.
         lower_case: texts are put into lower case before the tokenizer gets them.
         prompts: text put before others, by name.
-        default_prompt: name of the one used if none is asked for.
+        default_prompt: name of the prompt that is used by default.
         similarity: name of the similarity function.
     """
 
@@ -260,7 +260,7 @@ def _dense(directory: Path, number: int) -> tuple[keras.layers.Dense, list[np.nd
     if not (directory / "model.safetensors").is_file():
         raise TaskError(
             f"{directory} has no model.safetensors. A pytorch_model.bin is not read: unpickling it "
-            "runs any code its author put there. Save the model anew in sentence-transformers."
+            "runs any code its author put there. Save the model again with sentence-transformers."
         )
     with open_checkpoint(directory / "model.safetensors") as reader:
         arrays = {name: reader.read(name) for name in reader.names}

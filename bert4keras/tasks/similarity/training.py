@@ -71,7 +71,7 @@ def training_batches(
     """Return the batches whose inputs are those of every text of a sample, one text after another.
 
     Args:
-        samples: as of `SentenceEncoder.batches`; all of one kind.
+        samples: as in `SentenceEncoder.batches`; all of one kind.
         encode: encodes a text, given its place in the sample.
         padding: of the inputs of one text.
         options: of `DataGenerator`.

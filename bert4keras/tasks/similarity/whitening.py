@@ -1,6 +1,6 @@
 """Whitening of vectors.
 
-Legend: N vectors, D their size, K what is kept of it.
+Legend: N vectors, D their size, K the number of dimensions kept.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def decode_sql(
         scores: arrays of one question; longer than it (padded) or not.
         link: makes the condition of (value, operator, columns by preference), such as
             `ValueLinker(table).link`.
-        max_select: how many columns may be asked for; None: any number.
+        max_select: largest number of selected columns; None: any number.
     """
     return next(sql_candidates(scores, question, encoded, link, max_select, width=1))
 
@@ -63,8 +63,8 @@ def scored_candidates(
 ) -> Iterator[tuple[float, SQL]]:
     """Yield the queries of `sql_candidates`, each with its log-probability.
 
-    That is the product of the probabilities of its parts: of each pair of column and aggregate
-    that it is asked for or not, of the tag of each token of the question, of the column of each
+    That is the product of the probabilities of its parts: of each pair of column and aggregate,
+    selected or not, of the tag of each token of the question, of the column of each
     value, and of the connective of two or more conditions.
     """
     columns = len(encoded.columns)

@@ -1,16 +1,16 @@
-"""Labels of a query: what the model should say of each token and each column.
+"""Labels of a query for each token of the question and each column.
 
 The model reads `[CLS] question [SEP]` and then `[CLS] header [SEP]` for every column. It scores,
 for B questions of T tokens in all and C columns:
 
-- `connective` (3,): what joins the conditions, `CONNECTIVES`;
-- `select` (C, 6): whether the column is asked for with each of `AGGREGATES` (above 0: yes);
+- `connective` (3,): the connective of the conditions, of `CONNECTIVES`;
+- `select` (C, 6): for each of `AGGREGATES`, whether the column is selected with it (above 0: yes);
 - `operator` (T, 9): for a token of the question, 0 if it is outside of all values, 1 + 2k if a
   value begins here whose condition has operator k of `OPERATORS`, 2 + 2k if it goes on;
 - `column` (T, C): the column of the condition whose value the token is part of.
 
-Source: Su, NL2SQL baseline, https://kexue.fm/archives/6771. What differs: values have a beginning,
-so that two next to each other stay two, and a column may be asked for with several aggregates.
+Source: Su, NL2SQL baseline, https://kexue.fm/archives/6771. Differences: values have a beginning
+tag, so two neighbouring values stay apart, and a column may have several aggregates.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MAX_TRIES = 100_000  # to find places for the values of a query
 
 
 class UnsupportedQuery(ValueError):
-    """The labels cannot say this query; the message is the reason, in a few words."""
+    """Error for a query that the labels cannot express; the message is the reason."""
 
 
 class EncodedQuestion(NamedTuple):
@@ -40,8 +40,8 @@ class EncodedQuestion(NamedTuple):
     Args:
         token_ids, segment_ids: of the whole sequence; all segments are 0.
         columns: pairs for each column: the place of its [CLS] and that of its [SEP].
-        offsets: [start, end) in the question of its tokens, which stand at 1, 2, ...
-        dropped: how many tokens of the question, and of the names, there was no room for.
+        offsets: (start, end) in the question of its tokens, which are at positions 1, 2, ...
+        dropped: number of tokens of the question, and of the names, that did not fit.
     """
 
     token_ids: list[int]
@@ -123,7 +123,7 @@ def encode_sql(
 
 
 def select_labels_only(sql: SQL, encoded: EncodedQuestion) -> dict[str, Any]:
-    """Return labels of an unsupported query: only of the columns asked for and the connective."""
+    """Return the labels of an unsupported query: selected columns and connective only."""
     return _blank(sql, encoded)
 
 

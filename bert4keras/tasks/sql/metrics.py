@@ -59,8 +59,7 @@ def sql_accuracy(
 def same_result(first: SQL, second: SQL, table: Table) -> bool:
     """Tell whether two queries return the same rows, in any order of rows and columns.
 
-    Columns are compared in the order of the table, so that only the order in which they were
-    asked for does not matter.
+    Columns are compared in the order of the table, so the order of selection does not matter.
     """
     if first.logical_form() == second.logical_form():
         return True

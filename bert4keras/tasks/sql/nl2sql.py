@@ -1,4 +1,4 @@
-"""Questions about a table to SQL: four heads on one pass over question and header."""
+"""NL2SQL: four heads on one pass over question and header give the parts of a query."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class NL2SQL(EndsMask, keras.layers.Layer):
     token of the name:
 
     - connective (B, 3) = x_0 W1, softmax: nothing, "and", "or";
-    - select (B, C, 6) = h W2, ZLPR over all pairs of column and aggregate: above 0 is asked for;
+    - select (B, C, 6) = h W2, ZLPR over all pairs of column and aggregate: above 0 is selected;
     - operator (B, T, 9) = x W3, softmax: outside, or the beginning or inside of a value with one
       of the operators >, <, =, != (`tasks.sql.labels`);
     - column (B, T, C) = v tanh(x U + h V), softmax over the columns: the column of the condition
@@ -132,7 +132,7 @@ class NL2SQL(EndsMask, keras.layers.Layer):
             execution: drop queries that do not run on the table or return nothing; of tables
                 without rows nothing is known, and the best query stays.
             width: alternatives to each part that execution may choose.
-            max_select: how many columns may be asked for.
+            max_select: largest number of selected columns.
 
         Raises:
             ValueError: `execution` without tables.

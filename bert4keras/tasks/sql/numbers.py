@@ -31,7 +31,7 @@ _SCALED = re.compile(r"([^十百千万亿A-Za-z]*[^十百千万亿A-Za-z\s])\s*(
 
 
 def read_number(value: Any) -> float | None:
-    """Return the number that a cell or a value stands for, or None.
+    """Return the number that a cell or a value denotes, or None.
 
     It may have a sign (any of the dashes that are used as minus, 负, or accountants' brackets),
     thousands parted by one mark throughout (, ' ’ or a blank), decimals behind a point, an

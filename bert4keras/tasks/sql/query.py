@@ -19,7 +19,7 @@ AGGREGATES = ("", "AVG", "MAX", "MIN", "COUNT", "SUM")
 OPERATORS = (">", "<", "=", "!=")
 CONNECTIVES = ("", "and", "or")
 
-# What is written for a cell that is not known.
+# Spellings of an unknown cell.
 _UNKNOWN = frozenset(
     "- -- --- – — —— / . .. … ? n/a na nan nil none null tbd unknown 不详 无 暂无 未知".split()
 )
@@ -39,11 +39,11 @@ class SQL:
     """`SELECT agg(sel), ... WHERE conds[0] conn conds[1] ...`.
 
     Args:
-        sel: indices of the columns that are asked for, at least one. One column may stand here
-            more than once, with different aggregates.
+        sel: indices of the selected columns, at least one. A column may occur more than once, with
+            different aggregates.
         agg: the aggregate of each, of `AGGREGATES`; "" for none.
         conds: conditions, `Condition` or (column, operator, value).
-        conn: what joins them, of `CONNECTIVES`; counts only between two or more conditions.
+        conn: connective of `CONNECTIVES`; it matters only with two or more conditions.
 
     Raises:
         ValueError: not as many aggregates as columns, no column, a column that is no whole number,
@@ -89,7 +89,7 @@ class SQL:
         return conn, frozenset(self.selected), conds
 
     def text(self, header: Sequence[str]) -> str:
-        """Return the query as SQL for reading; `sql_execution.statement` is the one that is run."""
+        """Return the query as readable SQL; `execution.statement` gives the one that is run."""
         names = column_names(header)
         asked = ", ".join(f"{a}({names[c]})" if a else names[c] for c, a in self.selected)
         where = f" {self.conn or 'and'} ".upper().join(
@@ -149,13 +149,13 @@ class Table:
 
 
 def canonical_value(value: Any) -> str:
-    """Return a value as it is compared: full-width forms, case and blanks do not matter.
+    """Return a value in its form for comparison: full-width forms, case and blanks do not matter.
 
     Numbers count by their value, however written: 3, "3.0" and "１，０００" become "3", "3" and
     "1000"; those with a unit or a currency (`read_number`) stay as they are written.
     """
     text = str(value)
-    # What is no digit but becomes one, as in 10², would be another number.
+    # A character that becomes a digit, as in 10², would make another number.
     if not any(unicodedata.category(char) == "No" for char in text):
         text = unicodedata.normalize("NFKC", text)
     text = " ".join(text.lower().split())

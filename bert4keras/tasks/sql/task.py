@@ -1,4 +1,4 @@
-"""Questions about a table, answered by a query and by what it returns."""
+"""Questions about a table, answered by a query and its result."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from .nl2sql import NL2SQL
 from .query import SQL, Table
 from .value_linking import ValueLinker
 
-COLUMNS = "Columns"  # name of the input that holds the places of the headers
+COLUMNS = "Columns"  # name of the input with the positions of the headers
 SCORES = ("connective", "select", "operator", "column")
 
 
@@ -41,8 +41,8 @@ class SQLAnswer:
 
     Attributes:
         sql: the query.
-        text: the query as it is written.
-        rows: what it returns; None if the table has no rows, or SQLite refuses the query.
+        text: the query as text.
+        rows: result of the query; None if the table has no rows, or SQLite refuses the query.
         score: probability of the query: the product of those of its parts
             (`tasks.sql.scored_candidates`).
     """
@@ -59,21 +59,21 @@ class SQLAnswer:
 
 @register_task
 class TableQA(Task[SQLAnswer]):
-    """Questions about a table to SQL: one pass over question and headers, four small heads.
+    """Convert questions about a table to SQL: one pass over question and headers, four heads.
 
-    A sample is a pair (question, `Table`), its label an `SQL`. Where the table has rows, values of
-    conditions become cells, and queries that return nothing are passed over.
+    A sample is a pair (question, `Table`), its label an `SQL`. If the table has rows, values of
+    conditions become cells, and queries that return nothing are skipped.
 
     Args:
         tokenizer, model, maxlen: of `Task`; the tokenizer must have a start and an end token. The
             model's output are the scores of `NL2SQL` as a dict, and it has a further input
             (C, 2) of name "Columns" for the places of the C headers.
-        max_select: how many columns may be asked for; None: any number.
-        execution_guided: pass over queries that return nothing.
-        width: alternatives to each part of a query from which that chooses.
+        max_select: largest number of selected columns; None: any number.
+        execution_guided: skip queries that return nothing.
+        width: number of alternatives to each part of a query among which it chooses.
 
     Raises:
-        TaskError: a model or a tokenizer that does not fit.
+        TaskError: model or tokenizer do not fit.
 
     Example:
         >>> task = TableQA.build("bert")
@@ -106,7 +106,7 @@ class TableQA(Task[SQLAnswer]):
             )
         if tokenizer.cls_token_id is None or tokenizer.sep_token_id is None:
             raise TaskError(
-                f"a question and the headers stand between a start and an end token, and this "
+                f"a question and the headers need a start and an end token around them, and this "
                 f"{type(tokenizer).__name__} lacks one. Take an encoder such as BERT or RoBERTa."
             )
         if self.encoder.mask.is_causal:
@@ -136,7 +136,7 @@ class TableQA(Task[SQLAnswer]):
         Args:
             checkpoint: directory, `hf://org/name`, a name that `checkpoints.fetch` knows, or a
                 `Backbone`, for which `tokenizer` is given.
-            max_select, execution_guided, maxlen: as of the class.
+            max_select, execution_guided, maxlen: as in the class.
             tokenizer: in place of the checkpoint's own.
             units: of `NL2SQL`.
             dropout: rate before the heads.
@@ -176,7 +176,7 @@ class TableQA(Task[SQLAnswer]):
         return Encoded(sample, [row], [one.offsets], one)
 
     def _check_room(self, question: str, table: Table, one: EncodedQuestion) -> None:
-        """Refuse a question that was cut, and tell of headers that were."""
+        """Raise if the question was cut; warn if headers were."""
         from_question, from_names = one.dropped
         if from_question:
             raise TaskError(
@@ -200,8 +200,8 @@ class TableQA(Task[SQLAnswer]):
     ) -> DataGenerator:
         """Return batches for `model.fit`.
 
-        Of a query whose conditions the labels cannot say, because a value is not in the question,
-        only the selected columns and the connective are trained.
+        If the labels cannot express the conditions of a query, because a value is not in the
+        question, only its selected columns and connective are trained.
 
         Args:
             samples: pairs ((question, table), query), such as `TableSample`.
@@ -286,7 +286,7 @@ class TableQA(Task[SQLAnswer]):
 
         Args:
             samples: pairs ((question, table), query), such as `TableSample`.
-            batch_size: as of `predict`.
+            batch_size: as in `predict`.
         """
         samples = list(samples)
         if not samples:

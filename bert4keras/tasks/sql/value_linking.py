@@ -14,7 +14,7 @@ def edit_distance(first: str, second: str, limit: int | None = None) -> int:
     """Return Levenshtein's distance: insertions, deletions and replacements of one character.
 
     Args:
-        limit: stop counting here: what is farther apart counts as `limit + 1`.
+        limit: largest distance of interest; any larger one is returned as `limit + 1`.
     """
     limit = max(len(first), len(second)) if limit is None else limit
     if abs(len(first) - len(second)) > limit:
@@ -40,7 +40,7 @@ class ValueLinker:
     Args:
         table: without rows, a condition only gets the operator that suits its value.
         max_distance: how far a cell may be from the value, as a share of the longer one's
-            length; a value that no cell is as near to stays as it is written. With 1 there is
+            length; a value without so near a cell stays unchanged. With 1 there is
             always a cell, of up to 256 characters.
 
     Example:

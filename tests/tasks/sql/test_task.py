@@ -185,7 +185,7 @@ def test_encoders_that_do_not_fit(checkpoint):
         TableQA.build(causal, tokenizer=tokenizer)
     bert = build_transformer_model(checkpoint)
     bare = Tokenizer(["[PAD]", "[UNK]", *"abc"], token_start=None, token_end=None)
-    with pytest.raises(TaskError, match="stand between a start and an end token"):
+    with pytest.raises(TaskError, match="need a start and an end token"):
         TableQA.build(bert, tokenizer=bare)
     with pytest.raises(TaskError, match=r"must have an input keras\.Input\(\(None, 2\)"):
         TableQA(tokenizer, bert)
