@@ -1,9 +1,9 @@
-"""Word segmentation of Chinese: a CRF over the tags B, M, E and S of characters.
+"""Chinese word segmentation: a CRF over the tags B, M, E and S of characters.
 
 Finds where the words of a text begin and end, with a probability for each word.
 
 Data: examples/datasets/segmentation (made from templates for this project, Apache-2.0), or your
-    own lines of words between blanks, packed or not, such as SIGHAN 2005 (research only).
+    own lines of words separated by blanks, such as SIGHAN 2005 (research only); also compressed.
 Command: python examples/task_cws_crf.py
     python task_cws_crf.py --train pku_train.utf8 --test pku_test_gold.utf8 --batch-size 32
 Seen: segmentation, seed 1: test F1 0.9950, 69 s (with embeddings of pairs of characters) on one
@@ -34,17 +34,17 @@ parser.add_argument(
     "--train",
     type=Path,
     default=DATA / "train.txt",
-    help="words between blanks (default: %(default)s)",
+    help="words separated by blanks (default: %(default)s)",
 )
 parser.add_argument("--valid", type=Path, help="to choose the epoch (default: a tenth of --train)")
 parser.add_argument("--test", type=Path, help="to report on (default: a tenth of --train)")
-parser.add_argument("--predict", type=Path, help="texts, one a line: answers as JSON lines")
+parser.add_argument("--predict", type=Path, help="texts, one per line: print answers as JSON")
 parser.add_argument("--save", type=Path, help="directory for the trained task")
 parser.add_argument("--epochs", type=int, default=8)
 parser.add_argument("--batch-size", type=int, default=16)
 parser.add_argument("--learning-rate", type=float, default=1e-3, help="2e-5 to 1e-4 if pretrained")
 parser.add_argument("--maxlen", type=int, default=256, help="tokens of a window")
-parser.add_argument("--limit", type=int, help="train on so many rows only")
+parser.add_argument("--limit", type=int, help="train on only so many rows")
 parser.add_argument("--seed", type=int, default=1)
 options = parser.parse_args()
 keras.utils.set_random_seed(options.seed)

@@ -1,8 +1,8 @@
-"""Entity linking: which entity of a knowledge base does a name in a text mean, if any?
+"""Entity linking: find the entity of a knowledge base that a name in a text means, if any.
 
-The names of all entities are found in the text. For each, a pretrained encoder reads the text and,
-after it, all candidates, which do not see one another; an empty candidate means "none of
-these" (NIL). Files of one JSON object a line, or those of CCKS 2019:
+The names of all entities are searched in the text. For each name a pretrained encoder reads the
+text, followed by all candidates, which do not see each other; an empty candidate means "none of
+these" (NIL). Files have one JSON object per line, or are those of CCKS 2019:
     --kb     {"id": "7", "name": "Paris", "names": ["Paris"], "facts": [["kind", "city"]]}
     --train  {"text": "In Paris.", "links": [{"start": 3, "end": 8, "entity": "7"}]}
 AIDA-CoNLL, whose mentions and candidates are given: --aida FILE --conll DIRECTORY.
@@ -39,7 +39,7 @@ parser.add_argument("--aida", type=Path, help="in place of these: mentions and t
 parser.add_argument(
     "--conll", type=Path, help="and the directory of eng.train, eng.testa, eng.testb"
 )
-parser.add_argument("--predict", type=Path, help="texts, one a line: print their links as JSON")
+parser.add_argument("--predict", type=Path, help="texts, one per line: print their links as JSON")
 parser.add_argument("--save", type=Path, help="directory for the trained linker")
 parser.add_argument("--epochs", type=int, default=3)
 parser.add_argument("--batch-size", type=int, default=16)
@@ -69,7 +69,7 @@ linker = EntityLinker.build(
     options.checkpoint,
     base,
     description=options.description,
-    nil=not options.aida,  # where the right entity always is among the candidates
+    nil=not options.aida,  # in AIDA the right entity is always among the candidates
     maxlen=options.maxlen,
 )
 batches = linker.batches(train[: options.limit], options.batch_size, shuffle=True)

@@ -1,9 +1,9 @@
-"""Entity linking without a pretrained encoder: one model of LSTMs finds mentions and links them.
+"""Entity linking without a pretrained encoder: an LSTM model finds mentions and links them.
 
-It was made for CCKS 2019 (https://kexue.fm/archives/6919), with vectors of Chinese words. Of the
-names in a text the model tells which are mentions; it compares each with the entities of that name,
-text and description attending to one another. Nothing likely is no link (NIL).
-Files of one JSON object a line, or those of CCKS 2019:
+The model was made for CCKS 2019 (https://kexue.fm/archives/6919), with vectors of Chinese words. It
+predicts which names in a text are mentions and compares each mention with the entities of that
+name: text and description attend to each other. If no entity is probable, there is no link (NIL).
+Files have one JSON object per line, or are those of CCKS 2019:
     --kb     {"id": "7", "name": "Paris", "names": ["Paris"], "facts": [["kind", "city"]]}
     --train  {"text": "In Paris.", "links": [{"start": 3, "end": 8, "entity": "7"}]}
 Seen: knowledge_base, seed 1: test F1 0.3795 (first entity of each name: 0.2700), 134 s.
@@ -34,7 +34,7 @@ parser.add_argument("--train", type=Path, default=DATA / "train.jsonl", help="de
 parser.add_argument("--valid", type=Path, help="default: valid.jsonl beside the shipped --train,")
 parser.add_argument("--test", type=Path, help="and test.jsonl; else a tenth of --train each")
 parser.add_argument("--vectors", type=Path, help="word vectors, text format of word2vec")
-parser.add_argument("--predict", type=Path, help="texts, one a line: print their links as JSON")
+parser.add_argument("--predict", type=Path, help="texts, one per line: print their links as JSON")
 parser.add_argument("--save", type=Path, help="directory for the trained linker")
 parser.add_argument("--epochs", type=int, default=8)
 parser.add_argument("--batch-size", type=int, default=32)
@@ -42,7 +42,7 @@ parser.add_argument("--learning-rate", type=float, default=2e-3)
 parser.add_argument("--maxlen", type=int, default=160, help="tokens of the text around a name")
 parser.add_argument("--description", type=int, default=48, help="tokens read of an entity")
 parser.add_argument("--units", type=int, default=32, help="width of each direction of an LSTM")
-parser.add_argument("--rare", type=int, default=5, help="tokens that occur less often are unknown")
+parser.add_argument("--rare", type=int, default=5, help="rarer tokens are unknown")
 parser.add_argument("--seed", type=int, default=1)
 parser.add_argument("--limit", type=int, help="train on only so many texts")
 options = parser.parse_args()

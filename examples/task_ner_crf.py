@@ -1,11 +1,11 @@
-"""Named entities: a tag for every token, and a CRF that knows which may follow which.
+"""Named entity recognition with a CRF: one tag per token, and learned scores of tag transitions.
 
-Finds persons, places, organisations, ... as characters [start, end) of a text, a type and a
+Finds persons, places, organisations, ... as characters [start, end) of a text, with type and
 probability. Long texts are read in overlapping windows.
 
 Data: examples/datasets/entities (Chinese, made from templates for this project, Apache-2.0), or
-    your own: JSON lines {"text": ..., "entities": [[start, end, label], ...]}, the end excluded;
-    CLUENER's; or columns, token first and tag last (CoNLL-2003, MSRA, Weibo); packed or not.
+    your own: JSON lines {"text": ..., "entities": [[start, end, label], ...]}, end exclusive;
+    CLUENER's; or columns, token first and tag last (CoNLL-2003, MSRA, Weibo); also compressed.
 Command: python examples/task_ner_crf.py
     python task_ner_crf.py --train eng.train --valid eng.testa --test eng.testb --units word \
         --checkpoint minilm-l6 --epochs 3 --learning-rate 1e-4 --batch-size 32
@@ -40,7 +40,7 @@ parser.add_argument(
 )
 parser.add_argument("--valid", type=Path, help="to choose the epoch (default: a tenth of --train)")
 parser.add_argument("--test", type=Path, help="to report on (default: a tenth of --train)")
-parser.add_argument("--predict", type=Path, help="texts, one a line: answers as JSON lines")
+parser.add_argument("--predict", type=Path, help="texts, one per line: print answers as JSON")
 parser.add_argument("--save", type=Path, help="directory for the trained task")
 parser.add_argument("--scheme", choices=["BIO", "BIOES", "BMES", "IOB1"], default="BIO")
 parser.add_argument("--units", choices=["token", "word"], default="token", help="what is tagged")
@@ -48,7 +48,7 @@ parser.add_argument("--epochs", type=int, default=12)
 parser.add_argument("--batch-size", type=int, default=16)
 parser.add_argument("--learning-rate", type=float, default=1e-3, help="2e-5 to 1e-4 if pretrained")
 parser.add_argument("--maxlen", type=int, default=128, help="tokens of a window")
-parser.add_argument("--limit", type=int, help="train on so many rows only")
+parser.add_argument("--limit", type=int, help="train on only so many rows")
 parser.add_argument("--seed", type=int, default=1)
 options = parser.parse_args()
 keras.utils.set_random_seed(options.seed)

@@ -1,10 +1,10 @@
-"""Named entities with a maximum entropy Markov model: each tag in view of the one before.
+"""Named entity recognition with an MEMM: each tag is predicted given the tag before it.
 
-Trains as fast as a softmax, with most of the accuracy of a CRF; `--head` takes any of them.
+It trains as fast as a softmax, with most of the accuracy of a CRF; `--head` takes any of them.
 
 Data: examples/datasets/entities (Chinese, made from templates for this project, Apache-2.0), or
-    your own: JSON lines {"text": ..., "entities": [[start, end, label], ...]}, the end excluded;
-    CLUENER's; or columns, token first and tag last (CoNLL-2003, MSRA, Weibo); packed or not.
+    your own: JSON lines {"text": ..., "entities": [[start, end, label], ...]}, end exclusive;
+    CLUENER's; or columns, token first and tag last (CoNLL-2003, MSRA, Weibo); also compressed.
 Command: python examples/task_ner_memm.py [--head softmax]
 Seen: entities, seed 1: test F1 0.9458 (softmax 0.8670), 3 min for both on one
     CPU core (JAX), before the script was rewritten on `tasks`.
@@ -38,7 +38,7 @@ parser.add_argument(
 )
 parser.add_argument("--valid", type=Path, help="to choose the epoch (default: a tenth of --train)")
 parser.add_argument("--test", type=Path, help="to report on (default: a tenth of --train)")
-parser.add_argument("--predict", type=Path, help="texts, one a line: answers as JSON lines")
+parser.add_argument("--predict", type=Path, help="texts, one per line: print answers as JSON")
 parser.add_argument("--save", type=Path, help="directory for the trained task")
 parser.add_argument("--head", choices=["softmax", "memm", "bi-memm", "crf"], default="bi-memm")
 parser.add_argument("--units", choices=["token", "word"], default="token", help="what is tagged")
@@ -46,7 +46,7 @@ parser.add_argument("--epochs", type=int, default=12)
 parser.add_argument("--batch-size", type=int, default=16)
 parser.add_argument("--learning-rate", type=float, default=1e-3, help="2e-5 to 1e-4 if pretrained")
 parser.add_argument("--maxlen", type=int, default=128, help="tokens of a window")
-parser.add_argument("--limit", type=int, help="train on so many rows only")
+parser.add_argument("--limit", type=int, help="train on only so many rows")
 parser.add_argument("--seed", type=int, default=1)
 options = parser.parse_args()
 keras.utils.set_random_seed(options.seed)

@@ -1,6 +1,6 @@
-"""Reading comprehension: where in a passage the answer to a question is, or that there is none.
+"""Extractive question answering: find the answer to a question in a passage, or that it has none.
 
-`ExtractiveQA` puts a head for the first and the last token of the answer on an encoder. Long
+`ExtractiveQA` puts a head on an encoder that scores first and last token of the answer. Long
 passages are read in windows. Data: SQuAD 1.1 or 2.0, CMRC 2018, DRCD, WebQA, SubjQA (*.csv), or
 JSON lines {"question": "...", "passage": "...", "answers": ["..."]}. Seen: reading, seed 1, torch:
 EM 0.8886, F1 0.9155; 3 min on a busy core.
@@ -48,7 +48,7 @@ if options.train == DATA / "train.json":
     options.valid = options.valid or DATA / "valid.json"
     options.test = options.test or DATA / "test.json"
 held_out = [None, None]
-if not (options.valid and options.test):  # no passage is divided between the parts
+if not (options.valid and options.test):  # all questions of a passage stay in one part
     train, *held_out = split(train, group=lambda sample: sample[0].passages)
 valid = read_questions(options.valid) if options.valid else held_out[0]
 test = read_questions(options.test) if options.test else held_out[1]
@@ -58,7 +58,7 @@ how = {"metric": options.metric, "maxlen": options.maxlen, "max_answer_length": 
 if options.checkpoint:
     qa = tasks.ExtractiveQA.build(options.checkpoint, **how)
 else:
-    # Segment ids tell it which characters the question has, too: it knows nothing of them yet.
+    # Random weights: segment ids mark the characters that the question also contains.
     texts = {text for question, _ in train for text in (question.text, *question.passages)}
     size = {"hidden_size": 64, "model": "roformer", "segment_vocab_size": 4}
     bert, tokenizer = tasks.from_scratch(texts, **size)

@@ -1,10 +1,10 @@
-"""Reading comprehension by a masked language model: all characters of the answer at one time.
+"""Question answering with a masked language model: all characters of the answer at once.
 
 The model reads [CLS] [MASK]... [SEP] question [SEP] passage [SEP] and fills all masks in one pass:
-the answer, then a [SEP]. Only spans of the passage are candidates: of each, the product of its
-probabilities, with a [SEP] behind it, is compared; [SEP] at once says that there is no answer.
-Without --checkpoint it is a small RoFormer with random weights, whose segment ids also tell which
-characters the passage has in common with the question.
+the answer, then a [SEP]. Candidates are the spans of the passage; the answer is the span with the
+highest product of the probabilities of its tokens and a following [SEP]. [SEP] in the first place
+means "no answer". Without --checkpoint the model is a small RoFormer with random weights, whose
+segment ids also mark the characters of the passage that the question contains.
 Data: files of SQuAD or CMRC 2018; by default datasets/reading (Chinese, written for this project).
 Command: python task_reading_comprehension_by_mlm.py [--train FILE] [--checkpoint DIR]
 Seen, by an earlier version of this script: EM 0.3229, F1 0.3733.
@@ -43,7 +43,7 @@ parser.add_argument("--epochs", type=int, default=30)
 parser.add_argument("--batch-size", type=int, default=16)
 parser.add_argument("--learning-rate", type=float, default=1e-3)
 parser.add_argument("--seed", type=int, default=1)
-parser.add_argument("--limit", type=int, help="train on so many questions only")
+parser.add_argument("--limit", type=int, help="train on only so many questions")
 options = parser.parse_args()
 keras.utils.set_random_seed(options.seed)
 
@@ -69,7 +69,7 @@ def encode(row):
         cut.add(row[1])
     ids = [*ids[:-1][:room], ids[-1]]
     segments = [0] * len(first) + [1] * len(ids)
-    if not options.checkpoint:  # 2: a character of the question, 3: in a run of two
+    if not options.checkpoint:  # 2: character of the question, 3: also a bigram
         known = {*asked, *itertools.pairwise(asked)}
         for i in range(len(ids) - 1):
             pairs = {tuple(ids[max(i - 1, 0) : i + 1]), tuple(ids[i : i + 2])}
@@ -102,7 +102,7 @@ def answer(rows):
     return found
 
 
-cut = set()  # passages of which the model does not see the end
+cut = set()  # passages that the model sees only in part
 paths = [options.train or DATA / "train.json", options.valid, options.test]
 if options.train is None:
     paths = [paths[0], paths[1] or DATA / "valid.json", paths[2] or DATA / "test.json"]

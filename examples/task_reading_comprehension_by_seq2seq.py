@@ -1,14 +1,14 @@
-"""Reading comprehension as generation: question and passage in, answer out, from left to right.
+"""Question answering by generation: the model reads question and passage and writes the answer.
 
-One model reads (question, passage) and writes the answer (UniLM). It may write only what stands in
-the passage, in one piece (`SpansOfPrompt`), or nothing, which says that there is no answer.
+It is one UniLM model. `SpansOfPrompt` restricts the answer to a span of the passage, or to the
+empty text, which means "no answer".
 
 Data: examples/datasets/reading (Chinese, made from templates, Apache-2.0), or files in the format
 of SQuAD or CMRC 2018; *.xz and *.gz too.
     python examples/task_reading_comprehension_by_seq2seq.py [--checkpoint NAME]
     python task_reading_comprehension_by_seq2seq.py --train mine.json --save reader
-Seen: EM 0.220, F1 0.325 (what the question lacks of its nearest sentence: 0.023, 0.136); 206 s on
-one CPU core (JAX), of an earlier version with a BERT of this size.
+Seen: EM 0.220, F1 0.325 (baseline, words of the nearest sentence that the question lacks: 0.023,
+0.136); 206 s on one CPU core (JAX), by an earlier version with a BERT of this size.
 """
 
 import argparse
@@ -40,7 +40,7 @@ parser.add_argument("--epochs", type=int, default=12)
 parser.add_argument("--batch-size", type=int, default=16)
 parser.add_argument("--learning-rate", type=float, default=1e-3)
 parser.add_argument("--maxlen", type=int, default=256, help="tokens of all three")
-parser.add_argument("--answer", type=int, default=16, help="most tokens of an answer")
+parser.add_argument("--answer", type=int, default=16, help="maximum tokens of an answer")
 parser.add_argument("--seed", type=int, default=1)
 parser.add_argument("--limit", type=int, help="train on only so many rows")
 options = parser.parse_args()

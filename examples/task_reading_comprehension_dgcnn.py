@@ -1,7 +1,7 @@
-"""Reading comprehension without a BERT: dilated gated convolutions over one or several passages.
+"""Question answering without BERT: dilated gated convolutions over one or several passages.
 
-Characters, and what each has in common with the question and the other passages, go through the
-convolutions of https://kexue.fm/archives/5409; several passages vote for the answer. Data: WebQA
+The convolutions of https://kexue.fm/archives/5409 read characters and their overlap with the
+question and the other passages; several passages vote for the answer. Data: WebQA
 or SogouQA, or SQuAD 1.1 or 2.0, CMRC 2018, DRCD, SubjQA (*.csv), or JSON lines {"question": "...",
 "passages": ["...", "..."], "answers": ["..."]}.
 
@@ -49,7 +49,7 @@ if options.train == DATA / "train.json":
     options.valid = options.valid or DATA / "valid.json"
     options.test = options.test or DATA / "test.json"
 held_out = [None, None]
-if not (options.valid and options.test):  # no passage is divided between the parts
+if not (options.valid and options.test):  # all questions of a passage stay in one part
     train, *held_out = split(train, group=lambda sample: sample[0].passages)
 valid = read_questions(options.valid) if options.valid else held_out[0]
 test = read_questions(options.test) if options.test else held_out[1]
@@ -58,7 +58,7 @@ train = train[: options.limit]
 tokenizer = None
 if options.checkpoint is None:
     texts = {text for question, _ in train for text in (question.text, *question.passages)}
-    _, tokenizer = tasks.from_scratch(texts, hidden_size=8)  # for its tokenizer of characters
+    _, tokenizer = tasks.from_scratch(texts, hidden_size=8)  # only for its character tokenizer
 qa = tasks.ExtractiveQA.build(
     options.checkpoint,
     head="dgcnn",

@@ -1,9 +1,9 @@
-r"""Relation extraction with CasRel: first the subjects, then for each its objects by predicate.
+r"""Relation extraction with CasRel: first the subjects, then the objects of each by predicate.
 
-All triples (subject, predicate, object) of a sentence are found. Entities may take part in several
-triples. Training asks for one subject of a sentence at a time, drawn anew in every epoch. Files
-have the format of DuIE ({"text", "spo_list"}) or of WebNLG as CasRel's authors give it
-({"text", "triple_list"}), one object a line or one array.
+It finds all triples (subject, predicate, object) of a sentence; entities may be part of several
+triples. Training uses one subject per sentence, drawn anew in every epoch. Files have the format of
+DuIE ({"text", "spo_list"}) or of WebNLG in CasRel's repository ({"text", "triple_list"}), with one
+object per line or one array.
     python task_relation_extraction_casrel.py
     python task_relation_extraction_casrel.py --checkpoint minilm-l6 --train train_triples.json \
         --valid val_triples.json --test test_triples.json --learning-rate 2e-4
@@ -35,7 +35,7 @@ parser.add_argument(
 parser.add_argument("--train", type=Path, default=DATA / "train.json", help="see above")
 parser.add_argument("--valid", type=Path, help="(default: a tenth of --train, or the shipped file)")
 parser.add_argument("--test", type=Path, help="(default: a tenth of --train, or the shipped file)")
-parser.add_argument("--predict", type=Path, help="texts, one a line: print triples as JSON lines")
+parser.add_argument("--predict", type=Path, help="texts, one per line: print triples as JSON")
 parser.add_argument("--save", type=Path, help="directory for the trained task")
 parser.add_argument("--epochs", type=int, default=20, help="(default: %(default)s)")
 parser.add_argument("--batch-size", type=int, default=16, help="(default: %(default)s)")

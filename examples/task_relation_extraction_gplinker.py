@@ -1,8 +1,8 @@
-r"""Relation extraction with GPLinker: scores of all pairs of tokens as entities and as their links.
+r"""Relation extraction with GPLinker: it scores all pairs of tokens as entities and as links.
 
-All triples (subject, predicate, object) of a sentence are found. Entities may take part in several
-triples and may be nested. Files have the format of DuIE ({"text", "spo_list"}) or of WebNLG as
-CasRel's authors give it ({"text", "triple_list"}), one object a line or one array.
+It finds all triples (subject, predicate, object) of a sentence; entities may be part of several
+triples and may be nested. Files have the format of DuIE ({"text", "spo_list"}) or of WebNLG in
+CasRel's repository ({"text", "triple_list"}), with one object per line or one array.
     python task_relation_extraction_gplinker.py
     python task_relation_extraction_gplinker.py --checkpoint minilm-l6 --train train_triples.json \
         --valid val_triples.json --test test_triples.json --efficient --learning-rate 2e-4
@@ -34,7 +34,7 @@ parser.add_argument(
 parser.add_argument("--train", type=Path, default=DATA / "train.json", help="see above")
 parser.add_argument("--valid", type=Path, help="(default: a tenth of --train, or the shipped file)")
 parser.add_argument("--test", type=Path, help="(default: a tenth of --train, or the shipped file)")
-parser.add_argument("--predict", type=Path, help="texts, one a line: print triples as JSON lines")
+parser.add_argument("--predict", type=Path, help="texts, one per line: print triples as JSON")
 parser.add_argument("--save", type=Path, help="directory for the trained task")
 parser.add_argument("--efficient", action="store_true", help="for many predicates")
 parser.add_argument("--epochs", type=int, default=20, help="(default: %(default)s)")
