@@ -17,6 +17,7 @@ from .families import MODULES
 
 if TYPE_CHECKING:
     from .checkpoints import WeightTable
+    from .models.task_heads import TaskHeads
     from .models.transformer import Transformer
     from .tokenizers.defaults import TokenizerDefaults
 
@@ -70,22 +71,33 @@ class FamilyMapping(MutableMapping[str, Value]):
 
 @dataclasses.dataclass(frozen=True)
 class Family:
-    """A registered family: its name, its `Transformer` class and its checkpoint tables."""
+    """A registered family.
+
+    Attributes:
+        name: `model_type` of its configs.
+        transformer: its `Transformer` class.
+        tables: of its checkpoints, one for each format.
+        heads: those of its classes in transformers; None if there are no such classes.
+    """
 
     name: str
     transformer: type[Transformer]
     tables: tuple[WeightTable, ...]
+    heads: TaskHeads | None = None
 
 
 FAMILIES: FamilyMapping[Family] = FamilyMapping()
 TABLES: FamilyMapping[tuple[WeightTable, ...]] = FamilyMapping()
 TOKENIZERS: FamilyMapping[TokenizerDefaults] = FamilyMapping()
+CLASS_PREFIXES: FamilyMapping[str] = FamilyMapping()
 
 
 def register_model(
     *names: str,
     tables: Iterable[WeightTable] | str | None = None,
     tokenizer: TokenizerDefaults | None = None,
+    heads: TaskHeads | None = None,
+    class_prefix: str | None = None,
 ) -> Callable[[type[Transformer]], type[Transformer]]:
     """Class decorator that makes a `Transformer` known as `model=name` and `model_type`.
 
@@ -94,11 +106,15 @@ def register_model(
         tables: one checkpoint table per format; or the name of a family that has the same ones;
             None: those already registered under the first name, if any.
         tokenizer: facts about the tokenizer of models of the first name that its files leave open.
+        heads: heads of the family's classes in transformers.
+        class_prefix: beginning of the names of these classes (`"Roberta"`), for the first name.
     """
     if tables is not None and not isinstance(tables, str):
         register_tables(names[0], tables)
     if tokenizer is not None:
         TOKENIZERS[names[0]] = tokenizer
+    if class_prefix is not None:
+        CLASS_PREFIXES[names[0]] = class_prefix
 
     def register(cls: type[Transformer]) -> type[Transformer]:
         # Looked up here: of stacked decorators, all are evaluated before the first is applied.
@@ -109,7 +125,7 @@ def register_model(
             )
         known = TABLES.get(tables if isinstance(tables, str) else names[0], ())
         for name in names:
-            FAMILIES[name] = Family(name, cls, known)
+            FAMILIES[name] = Family(name, cls, known, heads)
         return cls
 
     return register
@@ -131,6 +147,11 @@ def get_family(model: str | type[Transformer]) -> Family:
             "with @bert4keras.models.register_model(name, tables=...) on a Transformer subclass."
         )
     return FAMILIES[model]
+
+
+def class_prefix(family: str) -> str:
+    """Return the beginning of the names of a family's classes in transformers: "Roberta"."""
+    return CLASS_PREFIXES.get(family, family.capitalize())
 
 
 def register_tables(family: str, tables: Iterable[WeightTable]) -> None:

@@ -11,6 +11,7 @@ from ..checkpoints.entries import tied
 from ..checkpoints.table import Rename, WeightMap
 from ..config import TransformerConfig
 from ..layers import FactorizedTokenEmbedding
+from ..models.task_heads import TaskHead, TaskHeads
 from ..models.transformer import Transformer
 from ..registry import register_model
 from ..tokenizers.defaults import TokenizerDefaults, special_tokens
@@ -129,7 +130,10 @@ class OneBlock(Transformer):
         return f"Transformer-{part}"
 
 
-@register_model("albert", tables=TABLES, tokenizer=TOKENIZER)
+HEADS = TaskHeads(TaskHead("classifier", "pooler"))
+
+
+@register_model("albert", tables=TABLES, tokenizer=TOKENIZER, heads=HEADS)
 class ALBERT(OneBlock):
     """BERT with shared blocks and factorized embeddings.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..checkpoints.entries import NORM, TRAINING_STATE, rows, tied
 from ..checkpoints.table import TRANSPOSE, Ignored, Rename, WeightMap, WeightTable
+from ..models.task_heads import TaskHead, TaskHeads
 from ..models.transformer import Transformer
 from ..registry import register_model
 from ..tokenizers.defaults import TokenizerDefaults
@@ -90,7 +91,12 @@ TABLES = (HUGGINGFACE, GOOGLE)
 TOKENIZER = TokenizerDefaults("BertTokenizer", bert_vocab=True)
 
 
-@register_model("bert", "roberta_as_bert", "minilm", tables=TABLES, tokenizer=TOKENIZER)
+HEADS = TaskHeads(TaskHead("classifier", "pooler"))
+
+
+@register_model(
+    "bert", "roberta_as_bert", "minilm", tables=TABLES, tokenizer=TOKENIZER, heads=HEADS
+)
 class BERT(Transformer):
     """Post-norm encoder with learned positions and segments: the base assembler, unchanged.
 

@@ -15,6 +15,7 @@ from ..checkpoints.table import TRANSPOSE, Ignored, Rename, TensorTransform, Wei
 from ..config import ACTIVATION_ALIASES, ConfigError, TransformerConfig
 from ..layers import DisentangledAttention, MaskedConvolution, RelativeEmbedding
 from ..layers.disentangled_attention import TERMS
+from ..models.task_heads import TaskHead, TaskHeads
 from ..models.transformer import Transformer
 from ..positions import Learned, Position
 from ..registry import register_model
@@ -177,7 +178,12 @@ TOKENIZER = TokenizerDefaults(
 )
 
 
-@register_model("deberta-v2", tables=TABLES, tokenizer=TOKENIZER)
+HEADS = TaskHeads(TaskHead("classifier", "first", "pooler.dense", ":pooler_hidden_act"))
+
+
+@register_model(
+    "deberta-v2", tables=TABLES, tokenizer=TOKENIZER, heads=HEADS, class_prefix="DebertaV2"
+)
 class DeBERTa(Transformer):
     """BERT with disentangled attention, which scores contents and relative positions separately.
 

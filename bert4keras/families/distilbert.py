@@ -9,6 +9,7 @@ from .._schema import Count
 from ..checkpoints.entries import tied
 from ..checkpoints.table import Rename
 from ..config import TransformerConfig
+from ..models.task_heads import TaskHead, TaskHeads
 from ..models.transformer import Transformer
 from ..registry import register_model
 from ..tokenizers.defaults import TokenizerDefaults
@@ -78,7 +79,12 @@ TABLES = (HUGGINGFACE,)
 TOKENIZER = TokenizerDefaults("DistilBertTokenizer", bert_vocab=True)
 
 
-@register_model("distilbert", tables=TABLES, tokenizer=TOKENIZER)
+HEADS = TaskHeads(TaskHead("classifier", "first", "pre_classifier", "relu"))
+
+
+@register_model(
+    "distilbert", tables=TABLES, tokenizer=TOKENIZER, heads=HEADS, class_prefix="DistilBert"
+)
 class DistilBERT(Transformer):
     """BERT, distilled into half its blocks.
 

@@ -9,6 +9,7 @@ from ..checkpoints.entries import TRAINING_STATE, rows, tied
 from ..checkpoints.table import Ignored, Rename
 from ..config import TransformerConfig
 from ..models.pretraining_heads import activation_of, dense
+from ..models.task_heads import TaskHead, TaskHeads
 from ..models.transformer import Transformer
 from ..registry import register_model
 from ..tokenizers.defaults import TokenizerDefaults
@@ -96,7 +97,10 @@ GENERATOR_TABLES = (HUGGINGFACE, GOOGLE_GENERATOR)
 TOKENIZER = TokenizerDefaults("ElectraTokenizer", bert_vocab=True)
 
 
-@register_model("electra", tables=TABLES, tokenizer=TOKENIZER)
+HEADS = TaskHeads(TaskHead("classifier.out_proj", "first", "classifier.dense", "gelu"))
+
+
+@register_model("electra", tables=TABLES, tokenizer=TOKENIZER, heads=HEADS)
 class ELECTRA(Transformer):
     """The discriminator; `with_discriminator` adds the probability that a token was replaced.
 

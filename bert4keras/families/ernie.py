@@ -11,6 +11,7 @@ from .._schema import Only, Size
 from ..checkpoints.table import Rename, WeightMap
 from ..config import TransformerConfig
 from ..layers import SegmentEmbedding
+from ..models.task_heads import TaskHead, TaskHeads
 from ..models.transformer import Transformer
 from ..registry import register_model
 from . import bert
@@ -46,7 +47,10 @@ HUGGINGFACE = bert.HUGGINGFACE.renamed(
 TABLES = (HUGGINGFACE,)
 
 
-@register_model("ernie", tables=TABLES)
+HEADS = TaskHeads(TaskHead("classifier", "pooler"))
+
+
+@register_model("ernie", tables=TABLES, heads=HEADS)
 class ERNIE(Transformer):
     """ERNIE 2.0 and 3.0 encoders. ERNIE 1.0 is a BERT with relu.
 

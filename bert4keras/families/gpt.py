@@ -19,6 +19,7 @@ from ..checkpoints.table import (
 from ..config import TransformerConfig
 from ..models.block import pre_norm, residual
 from ..models.pretraining_heads import vocabulary_scores
+from ..models.task_heads import TaskHead, TaskHeads
 from ..models.transformer import Transformer
 from ..registry import register_model
 from ..tokenizers.defaults import TokenizerDefaults, special_tokens
@@ -189,7 +190,13 @@ GPT2_TOKENIZER = TokenizerDefaults(
 )
 
 
-@register_model("gpt", "openai-gpt", tables=GPT_TABLES, tokenizer=GPT_TOKENIZER)
+HEADS = TaskHeads(TaskHead("score", "last", output_bias=False))
+
+
+@register_model("openai-gpt", tables="gpt", heads=HEADS, class_prefix="OpenAIGPT")
+@register_model(
+    "gpt", tables=GPT_TABLES, tokenizer=GPT_TOKENIZER, heads=HEADS, class_prefix="OpenAIGPT"
+)
 class GPT(Transformer):
     """BERT's blocks with a causal mask, no norm of the embeddings, and a tied output layer.
 
@@ -210,7 +217,9 @@ class GPT(Transformer):
         return vocabulary_scores(self, self.embed_tokens(x, reverse=True))
 
 
-@register_model("gpt2", tables=GPT2_TABLES, tokenizer=GPT2_TOKENIZER)
+@register_model(
+    "gpt2", tables=GPT2_TABLES, tokenizer=GPT2_TOKENIZER, heads=HEADS, class_prefix="GPT2"
+)
 class GPT2(GPT):
     """GPT with pre-norm blocks and a final norm.
 

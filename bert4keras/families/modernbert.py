@@ -23,6 +23,7 @@ from ..layers import VocabularyBias
 from ..masks import Window
 from ..models.block import pre_norm, residual
 from ..models.pretraining_heads import dense, vocabulary_scores
+from ..models.task_heads import TaskHead, TaskHeads
 from ..models.transformer import Transformer
 from ..positions import Rotary
 from ..registry import register_model
@@ -222,7 +223,19 @@ TABLES = (HUGGINGFACE,)
 TOKENIZER = TokenizerDefaults("ModernBERTTokenizer")
 
 
-@register_model("modernbert", tables=TABLES, tokenizer=TOKENIZER)
+_HEAD = TaskHead(
+    "classifier",
+    dense="head.dense",
+    activation=":classifier_activation",
+    norm="head.norm",
+    dense_bias=":classifier_bias",
+)
+HEADS = TaskHeads(dataclasses.replace(_HEAD, pooling=":classifier_pooling"), _HEAD, _HEAD)
+
+
+@register_model(
+    "modernbert", tables=TABLES, tokenizer=TOKENIZER, heads=HEADS, class_prefix="ModernBert"
+)
 class ModernBERT(Transformer):
     """Pre-norm encoder with rotary positions; most blocks attend to a window only.
 

@@ -10,6 +10,7 @@ from .._schema import Count, Positive, Size, TokenId
 from ..checkpoints.entries import tied
 from ..checkpoints.table import Rename
 from ..config import TransformerConfig
+from ..models.task_heads import TaskHead, TaskHeads
 from ..models.transformer import Transformer
 from ..positions import LearnedFromPadding
 from ..registry import register_model
@@ -75,8 +76,24 @@ XLM_TOKENIZER = TokenizerDefaults(
 )
 
 
-@register_model("xlm-roberta", tables="roberta", tokenizer=XLM_TOKENIZER)
-@register_model("roberta", "camembert", tables=TABLES, tokenizer=TOKENIZER)
+HEADS = TaskHeads(TaskHead("classifier.out_proj", "first", "classifier.dense", "tanh"))
+
+
+@register_model(
+    "xlm-roberta",
+    tables="roberta",
+    tokenizer=XLM_TOKENIZER,
+    heads=HEADS,
+    class_prefix="XLMRoberta",
+)
+@register_model(
+    "roberta",
+    "camembert",
+    tables=TABLES,
+    tokenizer=TOKENIZER,
+    heads=HEADS,
+    class_prefix="Roberta",
+)
 class RoBERTa(Transformer):
     """RoBERTa as in transformers.
 

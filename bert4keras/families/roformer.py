@@ -13,6 +13,7 @@ from ..checkpoints.table import Ignored, Rename
 from ..config import ConfigError, TransformerConfig
 from ..layers import UnscaledRMSNormalization
 from ..models.pretraining_heads import dense, vocabulary_scores
+from ..models.task_heads import TaskHead, TaskHeads
 from ..models.transformer import Transformer
 from ..positions import Rotary
 from ..registry import register_model
@@ -72,7 +73,12 @@ V2_TABLES = (V2_GOOGLE,)
 TOKENIZER = TokenizerDefaults("RoFormerTokenizer", word_splitter="jieba.cut(text, HMM=False)")
 
 
-@register_model("roformer", tables=TABLES, tokenizer=TOKENIZER)
+HEADS = TaskHeads(TaskHead("classifier.out_proj", "first", "classifier.dense", ":hidden_act"))
+
+
+@register_model(
+    "roformer", tables=TABLES, tokenizer=TOKENIZER, heads=HEADS, class_prefix="RoFormer"
+)
 class RoFormer(Transformer):
     """BERT with rotary position embeddings.
 

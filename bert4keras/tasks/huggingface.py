@@ -4,7 +4,7 @@ A head is data: the vectors that it reads, the layers on them, and the names of 
 entry serves to build a new head, to read one from a checkpoint and to write it back, so a model
 trained here opens in transformers.
 
-Source: the modeling files of transformers, for each family named below.
+The heads of a family are registered with it, see `models.task_heads`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from typing import Any
 import keras
 
 from .._json import short_repr
-from ..checkpoints import TRANSPOSE, WeightMap, WeightTable, load, save
+from ..checkpoints import WeightTable, load, save
 from ..layers import FirstToken, MaskedMeanPooling, get_activation
 from ..models import Backbone, build_transformer_model
-from ..registry import get_family
+from ..models.task_heads import TaskHead
+from ..registry import FAMILIES, class_prefix, get_family
 from ..tokenizers import Tokenizer
 from ..tokenizers.base import TokenizerBase
 from .base import TaskError
@@ -34,89 +35,6 @@ KINDS = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Head:
-    """Layers from an encoder's vectors to scores, and the names of their tensors.
-
-    Attributes:
-        output: prefix of the tensors of the last dense layer.
-        pooling: vectors that the head reads: "pooler" (the encoder's pooled first token), "first",
-            "last", "mean", or "tokens" (every token).
-        dense: prefix of the tensors of a dense layer before the last one; None: no such layer.
-        activation: activation of that layer: a name, or ":" and a config key.
-        norm: prefix of the tensors of a norm after that layer; None: no norm.
-        dense_bias, output_bias: True if the layer has a bias; or ":" and a config key.
-    """
-
-    output: str
-    pooling: str = "tokens"
-    dense: str | None = None
-    activation: str = "linear"
-    norm: str | None = None
-    dense_bias: bool | str = True
-    output_bias: bool = True
-
-    def rows(self) -> tuple[WeightMap, ...]:
-        """Return the rows of the weight table for this head."""
-        rows = _dense_rows("Classifier", self.output)
-        if self.dense:
-            rows += _dense_rows("Classifier-Dense", self.dense)
-        if self.norm:
-            rows += (
-                WeightMap("Classifier-Norm/gamma", f"{self.norm}.weight"),
-                WeightMap("Classifier-Norm/beta", f"{self.norm}.bias"),
-            )
-        return rows
-
-
-def _dense_rows(weight: str, tensor: str) -> tuple[WeightMap, ...]:
-    kernel = WeightMap(f"{weight}/kernel", f"{tensor}.weight", TRANSPOSE)
-    return (kernel, WeightMap(f"{weight}/bias", f"{tensor}.bias"))
-
-
-_POOLED = Head("classifier", "pooler")
-_TWO_LAYERS = Head("classifier.out_proj", "first", "classifier.dense", "tanh")
-_MODERN = Head(
-    "classifier",
-    dense="head.dense",
-    activation=":classifier_activation",
-    norm="head.norm",
-    dense_bias=":classifier_bias",
-)
-
-# Head for whole texts by family (`model_type`).
-_SEQUENCE = {
-    "bert": _POOLED,
-    "albert": _POOLED,
-    "ernie": _POOLED,
-    "roberta": _TWO_LAYERS,
-    "electra": dataclasses.replace(_TWO_LAYERS, activation="gelu"),
-    "roformer": dataclasses.replace(_TWO_LAYERS, activation=":hidden_act"),
-    "distilbert": Head("classifier", "first", "pre_classifier", "relu"),
-    "deberta-v2": Head("classifier", "first", "pooler.dense", ":pooler_hidden_act"),
-    "modernbert": dataclasses.replace(_MODERN, pooling=":classifier_pooling"),
-    "gpt": Head("score", "last", output_bias=False),
-    "gpt2": Head("score", "last", output_bias=False),
-}
-_TOKEN = {family: Head("classifier") for family in _SEQUENCE} | {"modernbert": _MODERN}
-_QUESTION = {family: Head("qa_outputs") for family in _SEQUENCE} | {"modernbert": _MODERN}
-HEADS_BY_KIND: dict[str, Mapping[str, Head]] = {
-    "sequence": _SEQUENCE,
-    "token": _TOKEN,
-    "question": _QUESTION,
-}
-# Spelling of a family in the class names of transformers, where it is not the capitalized name.
-CLASSES = {
-    "roberta": "Roberta",
-    "xlm-roberta": "XLMRoberta",
-    "distilbert": "DistilBert",
-    "roformer": "RoFormer",
-    "deberta-v2": "DebertaV2",
-    "modernbert": "ModernBert",
-    "gpt2": "GPT2",
-    "openai-gpt": "OpenAIGPT",
-    "gpt": "OpenAIGPT",
-}
 # Values of config keys that a config may leave out.
 _DEFAULTS = {
     "pooler_hidden_act": "gelu",
@@ -127,7 +45,7 @@ _DEFAULTS = {
 _POOLINGS = {"cls": "first", "mean": "mean"}
 
 
-def head_of(family: str, kind: str) -> Head:
+def head_of(family: str, kind: str) -> TaskHead:
     """Return the head of a family for a kind of task, as transformers has it.
 
     Args:
@@ -137,25 +55,24 @@ def head_of(family: str, kind: str) -> Head:
     Raises:
         TaskError: transformers has no such head for the family.
     """
-    known = {get_family(name).transformer: head for name, head in HEADS_BY_KIND[kind].items()}
-    head = known.get(get_family(family).transformer)
-    if head is None:
+    heads = get_family(family).heads
+    if heads is None:
+        known = (name for name, other in FAMILIES.items() if other.heads)
         raise TaskError(
-            f"transformers has no {KINDS[kind]} of {family}; families with one: "
-            f"{', '.join(HEADS_BY_KIND[kind])}."
+            f"transformers has no {KINDS[kind]} of {family}; families with one: {', '.join(known)}."
         )
-    return head
+    return getattr(heads, kind)
 
 
-def _new_head(family: str, kind: str) -> Head:
+def _new_head(family: str, kind: str) -> TaskHead:
     """Return the head for a new model of a family: that of transformers, or a plain one."""
     try:
         return head_of(family, kind)
     except TaskError:
-        return Head("classifier", "mean" if kind == "sequence" else "tokens")
+        return TaskHead("classifier", "mean" if kind == "sequence" else "tokens")
 
 
-def attach(bert: Backbone, head: Head, width: int, dropout: float = 0.1) -> keras.Model:
+def attach(bert: Backbone, head: TaskHead, width: int, dropout: float = 0.1) -> keras.Model:
     """Put a head on an encoder.
 
     Args:
@@ -209,7 +126,7 @@ def _pool(bert: Backbone, pooling: str) -> Any:
     return layers[pooling](name="Classifier-Pooling")(bert.output)
 
 
-def _tables_with(family: str, head: Head) -> tuple[WeightTable, ...]:
+def _tables_with(family: str, head: TaskHead) -> tuple[WeightTable, ...]:
     """Return the tables of a family in Hugging Face layout with the rows of a head added.
 
     Rows of the pretraining heads with the same tensor names are left out.
@@ -320,7 +237,7 @@ def save_with_head(
 
 def architecture(family: str, kind: str) -> str:
     """Return the class name in transformers."""
-    return CLASSES.get(family, family.capitalize()) + KINDS[kind]
+    return class_prefix(family) + KINDS[kind]
 
 
 def check_labels(config: Mapping[str, Any]) -> Mapping[str, Any] | None:

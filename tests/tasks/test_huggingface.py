@@ -13,7 +13,6 @@ from safetensors.numpy import load_file
 from bert4keras.models import build_transformer_model
 from bert4keras.tasks import TaskError
 from bert4keras.tasks.huggingface import (
-    HEADS_BY_KIND,
     KINDS,
     architecture,
     attach,
@@ -76,12 +75,6 @@ def test_names_of_classes():
     for name in NAMES:
         family = json.loads((HEADS_MADE / name / "config.json").read_text())["model_type"]
         assert architecture(family, kind_of(name)) == name.split("-")[0]
-
-
-def test_every_family_with_a_head_for_texts_has_all_three():
-    assert {frozenset(heads) for heads in HEADS_BY_KIND.values()} == {
-        frozenset(HEADS_BY_KIND["sequence"])
-    }
 
 
 def test_a_family_without_head():

@@ -175,7 +175,7 @@ def test_nothing_found(tmp_path):
         ("roberta", {"vocab": "[]"}, ValueError, "json list"),
         ("roberta", {"config": {"model_type": "llama"}}, ValueError, "'llama' is not known"),
         ("t5", {"config": {"model_type": "albert"}}, ValueError, r"lacks \[CLS\], \[SEP\]"),
-        ("t5", {"added_tokens": {"<new>": 9}}, ValueError, "'<new>' has the id 9, but by"),
+        ("t5", {"added_tokens": {"<new>": 9}}, ValueError, "'<new>' the id 9, but in"),
         ("deberta_v2", {"tokenizer_config": {"split_by_punct": True}}, ValueError, "by_punct"),
         ("t5_json", {"tokenizer": {"model": {"type": "Odd"}}}, ValueError, "holds a Odd model"),
         (

@@ -8,9 +8,9 @@ from typing import Any
 
 from ...checkpoints import save
 from ...models import Backbone
+from ...registry import class_prefix
 from ...tokenizers.base import TokenizerBase
 from ..base import TaskError
-from ..huggingface import CLASSES
 from ..pretrained import locate, open_encoder, read_config
 
 ENDINGS = ("ForMaskedLM", "ForPreTraining")
@@ -68,4 +68,4 @@ def save_masked_lm(model: Backbone, directory: str | Path) -> list[Path]:
 
 def _class_name(family: str) -> str:
     """Return the name of the class in transformers."""
-    return CLASSES.get(family, family.capitalize()) + "ForMaskedLM"
+    return class_prefix(family) + "ForMaskedLM"

@@ -14,9 +14,8 @@ import numpy as np
 from ..._files import atomic_directory
 from ..._json import short_repr
 from ...checkpoints import save, write_safetensors
-from ...registry import get_family
+from ...registry import class_prefix, get_family
 from ..base import TaskError
-from ..huggingface import CLASSES
 from .pooling import SentencePooling
 from .sentence_transformers import (
     ACTIVATIONS,
@@ -83,7 +82,7 @@ def write_encoder(
             _write_dense(directory / modules[-1][1], layer)
     family = encoder_config["model_type"]
     config = get_family(family).transformer.config_class.from_dict(
-        {**encoder_config, "architectures": [CLASSES.get(family, family.capitalize()) + "Model"]}
+        {**encoder_config, "architectures": [class_prefix(family) + "Model"]}
     )
     own = [f"{layer.name}/*" for layer in following]
     save(model, directory, tables=get_family(family).tables, config=config, ignore=own)
