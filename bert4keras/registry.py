@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .tokenizers.defaults import TokenizerDefaults
 
 Value = TypeVar("Value")
+Class = TypeVar("Class", bound="type[Transformer]")
 _MODULE_OF = {name: module for module, names in MODULES.items() for name in names.split()}
 _ORDER = {name: place for place, name in enumerate(_MODULE_OF)}
 
@@ -98,7 +99,7 @@ def register_model(
     tokenizer: TokenizerDefaults | None = None,
     heads: TaskHeads | None = None,
     class_prefix: str | None = None,
-) -> Callable[[type[Transformer]], type[Transformer]]:
+) -> Callable[[Class], Class]:
     """Class decorator that makes a `Transformer` known as `model=name` and `model_type`.
 
     Args:
@@ -116,7 +117,7 @@ def register_model(
     if class_prefix is not None:
         CLASS_PREFIXES[names[0]] = class_prefix
 
-    def register(cls: type[Transformer]) -> type[Transformer]:
+    def register(cls: Class) -> Class:
         # Looked up here: of stacked decorators, all are evaluated before the first is applied.
         if isinstance(tables, str) and tables not in TABLES:
             raise ValueError(
@@ -141,7 +142,7 @@ def get_family(model: str | type[Transformer]) -> Family:
         known = [FAMILIES[name] for name in FAMILIES.imported()]
         known = [family for family in known if family.transformer is model]
         return known[0] if known else Family(model.__name__, model, ())
-    if model not in FAMILIES:
+    if not isinstance(model, str) or model not in FAMILIES:
         raise ValueError(
             f"unknown model {model!r}. Known: {', '.join(sorted(FAMILIES))}. Another one is added "
             "with @bert4keras.models.register_model(name, tables=...) on a Transformer subclass."

@@ -86,10 +86,21 @@ _TIED = (
     ),
     bert.huggingface_ignored("albert")[0],
 )
-_NAMES: dict[str, Any] = {"format": "huggingface", "ignored": _TIED, "root": "albert", "roots": ()}
-HUGGINGFACE = GOOGLE.renamed("ALBERT, Hugging Face names", _TO_HUGGINGFACE, **_NAMES)
+HUGGINGFACE = GOOGLE.renamed(
+    "ALBERT, Hugging Face names",
+    _TO_HUGGINGFACE,
+    format="huggingface",
+    ignored=_TIED,
+    root="albert",
+    roots=(),
+)
 UNSHARED_HUGGINGFACE = UNSHARED_GOOGLE.renamed(
-    "ALBERT to be unshared, Hugging Face names", _TO_HUGGINGFACE, **_NAMES
+    "ALBERT to be unshared, Hugging Face names",
+    _TO_HUGGINGFACE,
+    format="huggingface",
+    ignored=_TIED,
+    root="albert",
+    roots=(),
 )
 
 # The first Chinese release, trained with other code: https://github.com/brightmart/albert_zh

@@ -70,8 +70,8 @@ class DeBERTaConfig(TransformerConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        terms = self.pos_att_type
-        terms = terms.lower().split("|") if isinstance(terms, str) else terms
+        stated = self.pos_att_type
+        terms = stated.lower().split("|") if isinstance(stated, str) else stated
         object.__setattr__(self, "pos_att_type", tuple(sorted(term.strip() for term in terms)))
         problems = {
             "relative_attention": not self.relative_attention,
@@ -194,10 +194,10 @@ class DeBERTa(Transformer):
     config: DeBERTaConfig
     attention_layer = DisentangledAttention
 
-    @property
-    def position(self) -> Position:  # type: ignore[override]  # depends on the config
-        """Position embeddings at the input; the attention layers have relative ones."""
-        return Learned() if self.config.position_biased_input else Position()
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        # The position embeddings at the input; the attention layers have relative ones.
+        self.position = Learned() if self.config.position_biased_input else Position()
 
     def prepare(self, context):
         context, config = super().prepare(context), self.config

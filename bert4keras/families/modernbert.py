@@ -116,7 +116,7 @@ class ModernBERTConfig(TransformerConfig):
     @property
     def kinds(self) -> tuple[str, ...]:
         """`GLOBAL` or `LOCAL` for each block."""
-        every = self.global_attn_every_n_layers
+        every = self.global_attn_every_n_layers or 1  # None only beside `layer_types`
         return self.layer_types or alternation(every, self.num_hidden_layers)
 
     @classmethod

@@ -132,6 +132,6 @@ class RoFormerV2(RoFormer):
 
     def apply_language_model(self, x, context):
         if self.config.embedding_size != self.config.hidden_size:
-            x = dense(self, x, "Output-Mapping", self.config.embedding_size, use_bias=False)
+            x = dense(self, x, "Output-Mapping", self.embedding_width, use_bias=False)
         x = self.dropout(x, "MLM-Dropout")
         return vocabulary_scores(self, self.embed_tokens(x, reverse=True))

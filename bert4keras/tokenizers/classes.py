@@ -84,7 +84,7 @@ def find_family(name: str) -> str | None:
         name: `"deberta-v2"`, `"DebertaV2TokenizerFast"`, ...
     """
     found = _find(name)
-    return found[0] if found and found[1].options is not None else None
+    return found[0] if found and found[1].options else None
 
 
 def find_family_of_file(name: str) -> str | None:
@@ -94,7 +94,7 @@ def find_family_of_file(name: str) -> str | None:
 
 def known_families() -> list[str]:
     """Return the names of the families whose special tokens are known."""
-    return [family for family, known in TOKENIZERS.items() if known.options is not None]
+    return [family for family, known in TOKENIZERS.items() if known.options]
 
 
 def is_generic_class(name: str | None, fast: bool = False) -> bool:

@@ -30,7 +30,7 @@ class TokenizerDefaults:
     """
 
     class_name: str
-    options: Mapping[str, Any] | None = None
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     sentencepiece: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
     model_file: str | None = None
     byte_level_bpe: bool = False

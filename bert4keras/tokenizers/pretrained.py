@@ -273,7 +273,7 @@ def _family(
     """
     named = [given] if given else [files.class_name, files.model_type]
     named = [name for name in named if name and (given or not is_generic_class(name))]
-    found = [find_family(name) for name in named if find_family(name)]
+    found = [known for name in named if (known := find_family(name))]
     if found and files.class_name in TOKENIZERS[found[-1]].other_classes:
         found = found[-1:]
     if found and (given or found[0] != find_family(files.class_name or "")):
