@@ -1,7 +1,7 @@
 """Model families, each in one module or folder.
 
 To add one, write a module here that defines its config, the tables of its checkpoints, facts about
-its tokenizer, and a `Transformer` subclass with the decorator `register_model`; then add a line to
+its tokenizer and its classes in transformers, and a `Transformer` subclass with the decorator `register_model`; then add a line to
 `MODULES`. Outside the package, the decorator is enough.
 """
 
