@@ -1,9 +1,9 @@
 """Model families by name, each imported when it is first asked for.
 
-A family is a `Transformer` subclass, the tables of its checkpoints, and facts about its tokenizer and
-its classes in transformers. Those of the package are listed in `families.MODULES`; any other is added by `register_model`. This
-module imports none of them, so `checkpoints` and `tokenizers` look families up here without
-depending on model code.
+A family is a `Transformer` subclass, the tables of its checkpoints, and facts about its tokenizer
+and its classes in transformers. Those of the package are listed in `families.MODULES`; any other is
+added by `register_model`. This module imports none of them, so `checkpoints` and `tokenizers` look
+families up here without depending on model code.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Model families, each in one module or folder.
 
-To add one, write a module here that defines its config, the tables of its checkpoints, facts about
-its tokenizer and its classes in transformers, and a `Transformer` subclass with the decorator `register_model`; then add a line to
-`MODULES`. Outside the package, the decorator is enough.
+To add one, write a module here and add a line to `MODULES`. The module defines the config, the
+tables of its checkpoints, facts about its tokenizer and its classes in transformers, and a
+`Transformer` subclass with the decorator `register_model`. Outside the package, the decorator is
+enough.
 """
 
 # Module -> the names that it registers. It is imported when one of them is first asked for.
