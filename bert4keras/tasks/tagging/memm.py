@@ -161,7 +161,7 @@ class MaximumEntropyMarkovModel(SequenceLabelling):
         return self.decode(scores[None], method="local")[0]
 
     def tag_chain(self, scores: np.ndarray, matrix: np.ndarray) -> TagChain:
-        """As of the base; of the bidirectional model the geometric mean of both directions."""
+        """Return the chain of the text; if bidirectional, the geometric mean of both directions."""
         scores = np.asarray(scores, "float64")
         pairs, last = matrix[:-1, :-1], matrix[:-1, -1]
         if self.bidirectional:

@@ -157,7 +157,7 @@ def find_scheme(tags: Iterable[str]) -> str:
 
 
 def split_tag(tag: str) -> tuple[str, str]:
-    """Prefix and type of a tag: ("B", "PER") of "B-PER", ("B", "") of "B", ("O", "") of "O"."""
+    """Split a tag into prefix and type: "B-PER" into ("B", "PER"), "B" into ("B", "")."""
     prefix, _, label = tag.partition("-")
     if prefix not in tuple("OBIMES") or (prefix == OUTSIDE and label):
         raise ValueError(f"{tag!r} is not a tag: use B, I, M, E or S followed by -TYPE, or O.")

@@ -272,13 +272,13 @@ class SequenceLabelling(EndsMask, HasStorableMethods, keras.layers.Layer):
 
     @storable_method
     def sparse_loss(self, y_true: Tensor, scores: Tensor) -> Tensor:
-        """Alias of `loss`, its name in bert4keras 0.11."""
+        """Call `loss`; this is its name in bert4keras 0.11."""
         return self.loss(y_true, scores)
 
     @staticmethod
     @function_of("SequenceLabelling")
     def sparse_accuracy(y_true: Tensor, scores: Tensor) -> Tensor:
-        """Alias of `accuracy`, its name in bert4keras 0.11."""
+        """Call `accuracy`; this is its name in bert4keras 0.11."""
         return SequenceLabelling.accuracy(y_true, scores)
 
     @storable_method

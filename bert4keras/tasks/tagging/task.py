@@ -230,7 +230,7 @@ class Tagger(Task):
         return range(len(encoded.rows))
 
     def training_rows(self, samples: Iterable[Any]) -> list[tuple[Encoded, Any, int]]:
-        """As of `Task`; warns of entities that the labels do not express exactly, see `check`."""
+        """Encode samples; warn of entities that the labels do not express exactly, see `check`."""
         rows, report = self._rows_and_report(samples)
         if report.dropped:
             warnings.warn(f"{report} For all of them call Tagger.check(samples).", stacklevel=4)
