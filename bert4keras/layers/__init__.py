@@ -1,4 +1,4 @@
-"""Building bricks: each a `keras.layers.Layer`, usable alone."""
+"""Layers of the models; each is a `keras.layers.Layer` and can be used on its own."""
 
 import importlib
 

@@ -1,4 +1,4 @@
-"""Activations by name, with the two forms of gelu told apart by name and never by a switch."""
+"""Activations by name; the exact and the approximate gelu have different names."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import keras
 from keras import ops
 
 from .._serialization import serializable
+from .._types import Tensor
 
 
 @serializable
-def gelu_tanh(x):
+def gelu_tanh(x: Tensor) -> Tensor:
     """Gaussian error linear unit, tanh approximation; same shape as `x`.
 
     Source: Hendrycks and Gimpel, 2016 (arXiv:1606.08415), the form of Google's BERT code.
@@ -19,11 +20,11 @@ def gelu_tanh(x):
     return ops.gelu(x, approximate=True)
 
 
-def get_activation(name: str | Callable | None) -> Callable:
-    """The activation a config names: `"gelu"` is exact (erf), `"gelu_tanh"` approximate.
+def get_activation(name: str | Callable[[Tensor], Tensor] | None) -> Callable[[Tensor], Tensor]:
+    """Return an activation by its name in a config: `"gelu"` is exact (erf), `"gelu_tanh"` not.
 
     Raises:
-        ValueError: a name that Keras does not know either.
+        ValueError: the name is unknown, to Keras too.
     """
     if name == "gelu_tanh":
         return gelu_tanh

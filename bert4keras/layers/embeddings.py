@@ -1,18 +1,17 @@
-"""Token embedding, both ways: ids to vectors and vectors to scores over the vocabulary."""
+"""Embeddings of tokens and segments; a token embedding also maps vectors to vocabulary scores."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import keras
 from keras import ops
 
 from .._checks import check_ids
 from .._serialization import serializable
+from .._types import Tensor
 
 
-def check_token_ids(token_ids: Any, vocab_size: int) -> Any:
-    """`check_ids` for those of tokens."""
+def check_token_ids(token_ids: Tensor, vocab_size: int) -> Tensor:
+    """Refuse token ids outside the vocabulary, see `check_ids`."""
     return check_ids(
         token_ids,
         vocab_size,
@@ -21,8 +20,8 @@ def check_token_ids(token_ids: Any, vocab_size: int) -> Any:
     )
 
 
-def check_segment_ids(segment_ids: Any, count: int, kind: str = "segment") -> Any:
-    """`check_ids` for those of segments, or of another `kind` that tells texts apart."""
+def check_segment_ids(segment_ids: Tensor, count: int, kind: str = "segment") -> Tensor:
+    """Refuse segment ids, or ids of another `kind`, of `count` or more, see `check_ids`."""
     return check_ids(
         segment_ids,
         count,
@@ -33,7 +32,7 @@ def check_segment_ids(segment_ids: Any, count: int, kind: str = "segment") -> An
 
 @serializable
 class TokenEmbedding(keras.layers.ReversibleEmbedding):
-    """Vectors of token ids; with `reverse=True` the scores of vectors over the vocabulary.
+    """Embedding of token ids; with `reverse=True` scores of vectors over the vocabulary.
 
     Call arguments:
         inputs: int (B, T), or float (B, T, E) with `reverse`.
@@ -48,7 +47,7 @@ class TokenEmbedding(keras.layers.ReversibleEmbedding):
 
     def __init__(self, input_dim, output_dim, **kwargs):
         super().__init__(input_dim, output_dim, **kwargs)
-        self.supports_masking = True  # also with `reverse`, where Keras would drop the mask
+        self.supports_masking = True  # with `reverse` too, where Keras would drop the mask
 
     def compute_mask(self, inputs, mask=None):
         return mask
@@ -61,12 +60,12 @@ class TokenEmbedding(keras.layers.ReversibleEmbedding):
 
 @serializable
 class SegmentEmbedding(keras.layers.Embedding):
-    """Vectors of segment ids (B, T): (B, T, E).
+    """Embedding of segment ids: (B, T) to (B, T, E).
 
     Args:
-        constant: read every id as 0. So ids may tell a mask what is source and what is target,
-            and mean nothing to a model with one segment (RoBERTa).
-        kind: what the ids are called in errors.
+        constant: read every id as 0. So a model with one segment (RoBERTa) can have segment ids
+            for its mask, to separate source and target.
+        kind: name of the ids in errors.
         input_dim, output_dim, **kwargs: of `keras.layers.Embedding`.
 
     Raises:
@@ -90,10 +89,10 @@ class SegmentEmbedding(keras.layers.Embedding):
 
 @serializable
 class FactorizedTokenEmbedding(TokenEmbedding):
-    """`TokenEmbedding` whose vectors of width E are widened by a matrix of its own, both ways.
+    """`TokenEmbedding` followed by a matrix E x D; with `reverse` its transpose comes first.
 
     Args:
-        width: D, of the vectors returned.
+        width: D, width of the vectors returned.
         input_dim, output_dim, **kwargs: of `TokenEmbedding`.
 
     Call arguments:
@@ -109,7 +108,7 @@ class FactorizedTokenEmbedding(TokenEmbedding):
 
     def build(self, input_shape=None):
         super().build(input_shape)
-        # A layer, since an embedding saves no weight of its own but its table.
+        # A layer, since Keras' embedding saves no weight except its table.
         self.projection = keras.layers.Dense(
             self.width,
             use_bias=False,

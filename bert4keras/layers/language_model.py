@@ -1,4 +1,4 @@
-"""Small layers of the masked-language-model head."""
+"""Output bias of the masked-language-model head."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .masking import CarriesMask
 
 @serializable
 class VocabularyBias(CarriesMask, keras.layers.Layer):
-    """Adds one trained number per token to scores (B, T, V); the output bias of BERT's head."""
+    """Trained bias per token of the vocabulary, added to scores (B, T, V)."""
 
     def build(self, input_shape):
         self.bias = self.add_weight(shape=(input_shape[-1],), initializer="zeros", name="bias")

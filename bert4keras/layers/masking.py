@@ -1,9 +1,10 @@
-"""Padding as a Keras mask: attached once behind the embeddings, carried from layer to layer.
+"""Padding as a Keras mask: attached once after the embeddings, passed on from layer to layer.
 
 Keras' own layers read it (`GlobalAveragePooling1D`, `LSTM`, `Attention`), and so do its losses and
-metrics: the loss of a tensor with a mask is a weighted mean. Therefore every layer here says what
-it does with a mask. What returns a vector per token carries it; what returns anything else, or has
-a loss per text, ends it, since Keras would weight that loss by a mask of another shape.
+metrics: the loss of a tensor with a mask is a weighted mean. So every layer here declares what it
+does with a mask. A layer that returns a vector per token passes it on (`CarriesMask`). A layer that
+returns something else, or has a loss per text, drops it (`EndsMask`), since Keras would weight that
+loss by a mask of another shape.
 """
 
 from __future__ import annotations
@@ -15,45 +16,46 @@ import keras
 from keras import ops
 
 from .._serialization import serializable
+from .._types import Tensor
 from ..masks import padding_mask
 
 
 class CarriesMask:
-    """Mixin of a layer whose output is per token: it has the mask of the first input."""
+    """Mixin of a layer whose output is per token: the output has the mask of the first input."""
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Tensor | None:
         return first_mask(previous_mask)
 
 
 class EndsMask:
-    """Mixin of a layer whose output is not per token, or whose loss is per text: it has no mask."""
+    """Mixin of a layer whose output is not per token, or whose loss is per text: no mask."""
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
         return None
 
 
-def first_mask(masks: Any) -> Any:
-    """The mask of the first of several inputs, or of the only one."""
+def first_mask(masks: Any) -> Tensor | None:
+    """Return the mask of the first of several inputs, or of the only one."""
     return masks[0] if isinstance(masks, (list, tuple)) else masks
 
 
 def first_shape(shapes: Any) -> tuple:
-    """The shape of the first of several inputs, or of the only one."""
+    """Return the shape of the first of several inputs, or of the only one."""
     return tuple(shapes[0] if isinstance(shapes[0], (list, tuple)) else shapes)
 
 
-def without_mask(x: Any) -> Any:
-    """The same numbers in another tensor: a layer that returns its input returns the mask too."""
+def without_mask(x: Tensor) -> Tensor:
+    """Return a copy without the Keras mask, which is an attribute of the tensor."""
     return ops.add(x, 0)
 
 
 @serializable
 class PaddingMask(keras.layers.Layer):
-    """Hidden states (B, T, D) as they are, with a Keras mask that is False on padding.
+    """Attach a Keras mask, False at padding, to hidden states (B, T, D).
 
     Args:
-        pad_token_id: token id that counts as padding.
-        start_token: the first position holds a start token, which is no padding whatever its id.
+        pad_token_id: token id of padding.
+        start_token: the first position holds a start token, which is not padding whatever its id.
 
     Call arguments:
         inputs: pair `[x, token_ids]`, (B, T, D) and int (B, T).
@@ -82,19 +84,22 @@ class PaddingMask(keras.layers.Layer):
 
 
 class ReadsPadding(EndsMask, keras.layers.Layer):
-    """Mixin of a layer that leaves padding out: by the mask on its vectors, or by token ids.
+    """Base of a layer that ignores padding, known from a Keras mask or from token ids.
 
     The layer has an attribute `pad_token_id`, and its `call` the arguments `inputs` and `mask`.
-    With None padding is what the mask of the vectors says, which those of `build_transformer_model`
-    carry wherever `config.pad_token_id` is a number. A number is compared with the token ids among
-    the inputs; -1 says that no token is padding.
+    None: the Keras mask of the vectors decides; models of `build_transformer_model` have one if
+    their `config.pad_token_id` is a number. A number is compared with the token ids among the
+    inputs; -1 means that no token is padding.
+
+    Attributes:
+        others: number of inputs besides vectors and token ids.
     """
 
     pad_token_id: int | None
-    others = 0  # inputs besides vectors and token ids
+    others = 0
 
-    def split(self, inputs: Any) -> tuple[Any, Any | None, Sequence[Any]]:
-        """Vectors (B, T, D), token ids (B, T) or None, and the other inputs."""
+    def split(self, inputs: Any) -> tuple[Tensor, Tensor | None, Sequence[Tensor]]:
+        """Return vectors (B, T, D), token ids (B, T) or None, and the other inputs."""
         x, *rest = inputs if isinstance(inputs, (list, tuple)) else [inputs]
         count = len(rest) - self.others
         if count not in (0, 1):
@@ -105,10 +110,10 @@ class ReadsPadding(EndsMask, keras.layers.Layer):
         return x, rest[0] if count else None, rest[count:]
 
     def padding_from(self, inputs: Any, mask: Any) -> str:
-        """What tells padding from tokens: `"ids"`, `"mask"`, or `"none"` where nothing is padding.
+        """Return the source of the padding: `"ids"`, `"mask"`, or `"none"` if nothing is padding.
 
         Raises:
-            ValueError: nothing does.
+            ValueError: there is no source.
         """
         _, token_ids, _ = self.split(inputs)
         if self.pad_token_id is not None and token_ids is not None:
@@ -128,8 +133,8 @@ class ReadsPadding(EndsMask, keras.layers.Layer):
             )
         return "mask"
 
-    def real_tokens(self, inputs: Any, mask: Any) -> Any:
-        """Which tokens are no padding, bool (B, T)."""
+    def real_tokens(self, inputs: Any, mask: Any) -> Tensor:
+        """Return a mask that is False at padding, bool (B, T)."""
         source, (x, token_ids, _) = self.padding_from(inputs, mask), self.split(inputs)
         if source == "ids":
             return ops.not_equal(token_ids, self.pad_token_id)
@@ -138,5 +143,5 @@ class ReadsPadding(EndsMask, keras.layers.Layer):
         return ops.cast(first_mask(mask), "bool")
 
     def symbolic_call(self, inputs: Any, mask: Any = None, **options: Any) -> Any:
-        self.padding_from(inputs, mask)  # while the model is built, not at its first batch
+        self.padding_from(inputs, mask)  # report errors when the model is built
         return super().symbolic_call(inputs, mask=mask, **options)

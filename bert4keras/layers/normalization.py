@@ -1,26 +1,31 @@
-"""Norms whose gain and shift depend on a condition, and the norm without any parameter."""
+"""Norms whose gain and shift depend on a condition, and the RMS norm without weights."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import keras
 from keras import ops
 
 from .._serialization import serializable
+from .._types import Shape, Tensor
 from .activations import get_activation
 from .masking import CarriesMask
 
 
 class Conditional(keras.layers.Layer):
-    """Mixin of a norm: adds to gain and shift what two zero-started `Dense` make of a condition.
+    """Mixin of a norm: add two zero-initialized `Dense` of a condition to gain and shift.
 
-    The weights of the norm keep their names, so a pretrained model gets a condition by being built
-    with one: at the start nothing changes.
+    The weights of the norm keep their names. So a pretrained model can be built with a condition,
+    and gives the same outputs before training.
 
     Args:
-        hidden_units: width of a `Dense` between the condition and the other two; None: none.
+        hidden_units: width of a `Dense` between the condition and these two; None: no such layer.
         hidden_activation: its activation.
+
+    Class attributes:
+        shifts: True if the norm has a shift.
 
     Call arguments:
         inputs: pair of x (B, T, D) and the condition, (B, C) or (B, T, C).
@@ -29,16 +34,19 @@ class Conditional(keras.layers.Layer):
     (arXiv:1707.00683); for text: https://kexue.fm/archives/7124.
     """
 
-    shifts = True
+    shifts: ClassVar[bool] = True
 
     def __init__(
-        self, hidden_units: int | None = None, hidden_activation: Any = "linear", **kwargs
+        self,
+        hidden_units: int | None = None,
+        hidden_activation: str | Callable[[Tensor], Tensor] = "linear",
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.hidden_units = hidden_units
         self.hidden_activation = get_activation(hidden_activation)
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[Shape, Shape]) -> None:
         x_shape, condition_shape = input_shape
         super().build(x_shape)
         if self.hidden_units:
@@ -54,7 +62,8 @@ class Conditional(keras.layers.Layer):
         names = ("gamma_dense", "beta_dense") if self.shifts else ("gamma_dense",)
         self.modulations = [self.modulation(name, x_shape, condition_shape) for name in names]
 
-    def modulation(self, name, x_shape, condition_shape):
+    def modulation(self, name: str, x_shape: Shape, condition_shape: Shape) -> keras.layers.Dense:
+        """Make the zero-initialized `Dense` from the condition to the gain or the shift."""
         dense = keras.layers.Dense(
             x_shape[-1],
             use_bias=False,
@@ -89,7 +98,7 @@ class Conditional(keras.layers.Layer):
 
 @serializable
 class ConditionalLayerNormalization(Conditional, keras.layers.LayerNormalization):
-    """`LayerNormalization` under a condition, see `Conditional`."""
+    """`LayerNormalization` with a condition, see `Conditional`."""
 
     def modulate(self, x, gain, shift):
         gain = gain + (1 if self.gamma is None else ops.cast(self.gamma, gain.dtype))
@@ -101,12 +110,12 @@ class ConditionalLayerNormalization(Conditional, keras.layers.LayerNormalization
 
 @serializable
 class RMSNormalization(CarriesMask, keras.layers.RMSNormalization):
-    """That of Keras, which would drop the mask of its input."""
+    """`keras.layers.RMSNormalization` that passes on the mask of its input."""
 
 
 @serializable
 class ConditionalRMSNormalization(Conditional, RMSNormalization):
-    """`RMSNormalization` under a condition, see `Conditional`; it has a gain and no shift."""
+    """`RMSNormalization` with a condition, see `Conditional`; it has a gain and no shift."""
 
     shifts = False
 
@@ -117,7 +126,7 @@ class ConditionalRMSNormalization(Conditional, RMSNormalization):
 
 @serializable
 class UnscaledRMSNormalization(CarriesMask, keras.layers.Layer):
-    """x divided by the root of its mean square over the last axis; no weights.
+    """RMS norm without weights: x divided by the root of its mean square over the last axis.
 
     Args:
         epsilon: added to the mean square.

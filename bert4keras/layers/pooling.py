@@ -1,4 +1,4 @@
-"""From a vector per token to a vector per text."""
+"""Pooling: from a vector per token to a vector per text."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import keras
 from keras import ops
 
 from .._serialization import serializable
+from .._types import Tensor
 from .masking import EndsMask, ReadsPadding, first_shape
 
 
 @serializable
 class FirstToken(EndsMask, keras.layers.Layer):
-    """The vector of the first token, [CLS]: (B, T, D) to (B, D)."""
+    """Vector of the first token, [CLS]: (B, T, D) to (B, D)."""
 
     def call(self, x):
         return x[:, 0]
@@ -22,17 +23,17 @@ class FirstToken(EndsMask, keras.layers.Layer):
 
 @serializable
 class MaskedMeanPooling(ReadsPadding, keras.layers.Layer):
-    """The mean over tokens that are no padding: (B, T, D) to (B, D).
+    """Mean over the tokens that are not padding: (B, T, D) to (B, D).
 
     Args:
-        pad_token_id: token id that counts as padding; None: what the Keras mask of the vectors
-            says; -1: no token is padding.
+        pad_token_id: token id of padding; None: the Keras mask of the vectors decides; -1: no token
+            is padding.
 
     Call arguments:
-        inputs: x, or a pair `[x, token_ids]`, int (B, T). A row of padding alone gives zeros.
+        inputs: x, or a pair `[x, token_ids]`, int (B, T). A row of only padding gives zeros.
 
     Raises:
-        ValueError: no `pad_token_id`, and vectors without a mask.
+        ValueError: there is no `pad_token_id`, and the vectors have no mask.
     """
 
     def __init__(self, pad_token_id: int | None = None, **kwargs):
@@ -50,7 +51,7 @@ class MaskedMeanPooling(ReadsPadding, keras.layers.Layer):
         return {**super().get_config(), "pad_token_id": self.pad_token_id}
 
 
-def mean(x, counted):
-    """Mean of the vectors (B, T, D) that are counted, bool (B, T); zeros where none is: (B, D)."""
-    counted = ops.cast(counted, x.dtype)[:, :, None]
-    return ops.sum(x * counted, axis=1) / ops.maximum(ops.sum(counted, axis=1), 1)
+def mean(x: Tensor, mask: Tensor) -> Tensor:
+    """Average the vectors (B, T, D) where `mask` (B, T) is True; zeros if it never is: (B, D)."""
+    weight = ops.cast(mask, x.dtype)[:, :, None]
+    return ops.sum(x * weight, axis=1) / ops.maximum(ops.sum(weight, axis=1), 1)

@@ -1,7 +1,7 @@
-"""Whether the tokenizer files beside a checkpoint and the config speak of the same tokens.
+"""Agreement of config and tokenizer files of a checkpoint: vocabulary size and padding token.
 
-What is read here are numbers of tokens, no more: a file that cannot be read, or of another form, is
-left to the tokenizer, which complains of it by itself.
+Only numbers of tokens are read here. A file that cannot be read, or has another form, is skipped:
+the tokenizer itself reports it.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ def check_tokenizer(directory: Path | None, config: TransformerConfig, pad_is_gi
     """Refuse a tokenizer that does not belong to the model.
 
     Args:
-        directory: of the checkpoint; None: there is no tokenizer to look at.
+        directory: of the checkpoint; None: no tokenizer is known.
         config: of the model.
-        pad_is_given: `pad_token_id` comes from the caller, who knows better than any file.
+        pad_is_given: `pad_token_id` was given by the user, whose value takes precedence.
 
     Raises:
-        ConfigError: the tokenizer makes ids beyond the embedding (on JAX these would give NaN), or
-            pads with a token that the model would see.
+        ConfigError: the tokenizer has ids beyond the embedding (on JAX they would give NaN), or a
+            padding token that the model would not mask.
     """
     if directory is None:
         return
@@ -53,7 +53,7 @@ def check_tokenizer(directory: Path | None, config: TransformerConfig, pad_is_gi
 
 
 def _token_ids(directory: Path) -> tuple[Path, dict[str, int]]:
-    """The file that lists the tokens, and their ids; added tokens included."""
+    """Return the vocabulary file and the ids of its tokens, added tokens included."""
     for name, read in (
         ("tokenizer.json", _of_tokenizer_json),
         ("vocab.txt", _of_lines),
@@ -90,7 +90,7 @@ def _of_lines(path: Path) -> dict[str, int]:
 
 
 def _padding_token(directory: Path, file: Path) -> str | None:
-    """The token that the files call the padding, or that stands there under BERT's name."""
+    """Return the padding token that the files name, or BERT's for a `vocab.txt`."""
     named = [_read(directory / name).get("pad_token") for name in NAMES]
     named.append(_dict(_read(file).get("padding")).get("pad_token") if _is_json(file) else None)
     for token in named:
@@ -105,7 +105,7 @@ def _is_json(file: Path) -> bool:
 
 
 def _of_pairs(value: Any) -> dict[str, int]:
-    """Tokens with ids that are whole numbers."""
+    """Return the entries whose ids are whole numbers."""
     return {key: i for key, i in _dict(value).items() if type(i) is int and i >= 0}
 
 
@@ -114,7 +114,7 @@ def _dict(value: Any) -> Mapping[str, Any]:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    """The object in a json file; an empty one where there is none."""
+    """Return the object in a json file; an empty one if there is none."""
     if not path.is_file():
         return {}
     try:

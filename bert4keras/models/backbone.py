@@ -1,4 +1,4 @@
-"""The product: a functional Keras model that remembers what it was built from."""
+"""Backbone: a functional Keras model that keeps its assembler and config."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .transformer import Context, Transformer
 
 @serializable
 class Backbone(AtomicSave, keras.Model):
-    """A Transformer as a plain functional model.
+    """Transformer as a plain functional Keras model.
 
     Args:
         transformer: the assembler to run.
@@ -29,7 +29,7 @@ class Backbone(AtomicSave, keras.Model):
     Attributes:
         transformer: the assembler, with `step` for decoding.
         config: its `TransformerConfig`.
-        input_order: what each input is, `"token_ids"` and so on; other inputs follow.
+        input_order: name of each input, `"token_ids"` and so on; additional inputs follow.
         hidden_states: symbolic outputs of the embeddings and of every block, (B, T, D) each.
     """
 
@@ -49,7 +49,7 @@ class Backbone(AtomicSave, keras.Model):
         return get_family(self.config.model_type).tables
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        """The Keras masks of the outputs, where this model is called as a layer of another."""
+        """Return the Keras masks of the outputs, for calls as a layer of another model."""
         t, place = self.transformer, self.input_order.index("token_ids")
         named = isinstance(inputs, dict)
         given = inputs[self.inputs[place].name] if named else keras.tree.flatten(inputs)[place]
@@ -58,7 +58,7 @@ class Backbone(AtomicSave, keras.Model):
         return masks if any(mask is not None for mask in masks) else None
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        # What a compiled function runs into is wrapped in an error of the backend.
+        # Checked here, since the backend would wrap an error of the compiled function.
         arrays = list(x) if isinstance(x, (list, tuple)) else [x]
         if all(hasattr(array, "shape") for array in arrays):
             self._check_count(arrays)
@@ -72,12 +72,12 @@ class Backbone(AtomicSave, keras.Model):
         return super().__call__(*args, **kwargs)
 
     def _check_count(self, given: list[Any]) -> None:
-        """Keras would name a path in its own graph, on JAX, or nothing at all."""
+        """Refuse a wrong number of inputs; the message of Keras does not name the inputs."""
         names = [symbol.name for symbol in self.inputs]
         if len(given) != len(names):
             text = ""
             if "segment_ids" in self.input_order:
-                text = " Of single texts all segment ids are 0: np.zeros_like(token_ids)."
+                text = " For single texts all segment ids are 0: np.zeros_like(token_ids)."
             raise ValueError(
                 f"{self.name} takes {len(names)} inputs, {', '.join(names)}, in this order, and "
                 f"was given {len(given)}.{text}"
@@ -93,10 +93,11 @@ class Backbone(AtomicSave, keras.Model):
             check_segment_ids(ids, config.segment_vocab_size)
 
     def export(self, filepath: Any, format: str = "tf_saved_model", **kwargs: Any) -> None:
-        """`keras.Model.export`, for which on JAX all inputs of a text have one open length.
+        """Export the model, see `keras.Model.export`.
 
-        Keras gives each input a length of its own there, and adding vectors of tokens to those of
-        segments fails. A model around this one is exported with the same `jax2tf_kwargs`:
+        On JAX, Keras gives each input its own symbolic length, and adding token vectors to segment
+        vectors fails. So here all inputs of a text have the same one. Export a model that contains
+        this one with the same `jax2tf_kwargs`:
         `{"polymorphic_shapes": [["(batch, length)"] * len(model.inputs)]}`.
         """
         if keras.backend.backend() == "jax" and format == "tf_saved_model":
@@ -108,7 +109,7 @@ class Backbone(AtomicSave, keras.Model):
         return super().export(filepath, format, **kwargs)
 
     def _length(self, symbol: Any) -> str:
-        """Name of an input's open axis: an encoder's texts are as long as they are."""
+        """Name of an input's symbolic length; encoder and decoder have their own."""
         places = [x is symbol for x in self.inputs]
         name = self.input_order[places.index(True)]
         return "source" if name.startswith(("encoder_", "context")) else "length"
@@ -117,8 +118,8 @@ class Backbone(AtomicSave, keras.Model):
         t = self.transformer
         if t.condition is not None:
             raise ValueError(
-                "this model's condition comes from layers that it cannot describe. To save it, "
-                "wrap it: keras.Model(model.inputs, model.output)."
+                "the condition of this model is computed by layers outside it, which its config "
+                "cannot hold. Save keras.Model(model.inputs, model.output) instead."
             )
         return {
             "name": self.name,

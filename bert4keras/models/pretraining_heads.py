@@ -1,18 +1,27 @@
-"""What may follow the last block: which heads a model has, and BERT's own of each kind."""
+"""Pretraining heads: the choice of heads of a model, and BERT's head of each kind.
+
+Legend: B batch, T length, D hidden size, V vocabulary.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import keras
 
+from .._types import Tensor
 from ..layers import FirstToken, VocabularyBias, get_activation
+
+if TYPE_CHECKING:
+    from .context import Context
+    from .transformer import Transformer
 
 
 @dataclasses.dataclass(frozen=True)
 class PretrainingHeads:
-    """Which heads a model has; with none it returns the last hidden state (B, T, D).
+    """Choice of heads; a model without any returns the last hidden state (B, T, D).
 
     Attributes:
         with_pool: vector of [CLS] through a dense layer, (B, D); True is tanh, or an activation.
@@ -38,8 +47,8 @@ class PretrainingHeads:
         """True if the scores over the vocabulary are probabilities."""
         return self.with_mlm in (True, "softmax")
 
-    def apply(self, transformer: Any, x: Any, context: Any) -> Any:
-        """Put the heads on `x` (B, T, D); one tensor, or a list in the order of the attributes."""
+    def apply(self, transformer: Transformer, x: Tensor, context: Context) -> Tensor | list[Tensor]:
+        """Apply the heads to x (B, T, D); several give a list, in the order of the attributes."""
         outputs = []
         if self.with_pool or self.with_nsp:
             outputs.append(transformer.apply_pooler(x))
@@ -53,12 +62,12 @@ class PretrainingHeads:
 
 
 def activation_of(option: bool | str, default: str) -> str:
-    """The activation that a `with_...` option names; True (or an implied head) is the default."""
+    """Return the activation that a `with_...` option names; a bool means the default."""
     return default if isinstance(option, bool) else option
 
 
-def pooler(transformer: Any, x: Any) -> Any:
-    """The vector of the first token through a dense layer, and with `with_nsp` its classifier."""
+def pooler(transformer: Transformer, x: Tensor) -> Tensor:
+    """Apply a dense layer to the first token, and with `with_nsp` a classifier after it."""
     heads = transformer.pretraining_heads
     x = transformer.apply(x, FirstToken, name="Pooler")
     x = dense(
@@ -73,8 +82,8 @@ def pooler(transformer: Any, x: Any) -> Any:
     return dense(transformer, x, "NSP-Proba", 2, activation_of(heads.with_nsp, "softmax"))
 
 
-def language_model(transformer: Any, x: Any, context: Any) -> Any:
-    """BERT's head: dense, norm, tied scores with a bias."""
+def language_model(transformer: Transformer, x: Tensor, context: Context) -> Tensor:
+    """Apply BERT's language-model head: dense, norm, tied scores with a bias."""
     width, activation = transformer.embedding_width, transformer.config.hidden_act
     x = dense(transformer, x, "MLM-Dense", width, activation)
     x = transformer.norm(x, "MLM-Norm", context)
@@ -82,22 +91,27 @@ def language_model(transformer: Any, x: Any, context: Any) -> Any:
     return vocabulary_scores(transformer, transformer.apply(x, VocabularyBias, name="MLM-Bias"))
 
 
-def vocabulary_scores(transformer: Any, x: Any) -> Any:
-    """The last step of every language-model head: the activation that `with_mlm` names."""
+def vocabulary_scores(transformer: Transformer, x: Tensor) -> Tensor:
+    """Apply the activation of `with_mlm`, the last step of every language-model head."""
     return transformer.apply(
         x,
         keras.layers.Activation,
         name="MLM-Activation",
-        # In float32 whatever the policy: a softmax over a vocabulary does not fit half.
+        # In float32 under every policy: a softmax over a vocabulary overflows float16.
         dtype="float32",
         activation=activation_of(transformer.pretraining_heads.with_mlm, "softmax"),
     )
 
 
 def dense(
-    transformer: Any, x: Any, name: str, units: int, activation: Any = None, **options: Any
-) -> Any:
-    """A `Dense` layer of a head."""
+    transformer: Transformer,
+    x: Tensor,
+    name: str,
+    units: int,
+    activation: str | Callable[[Tensor], Tensor] | None = None,
+    **options: Any,
+) -> Tensor:
+    """Apply a `Dense` layer of a head."""
     return transformer.apply(
         x,
         keras.layers.Dense,

@@ -83,7 +83,7 @@ def test_another_number_of_inputs(given, method):
     bert.compile("sgd", "mse")
     labels = np.zeros((*TOKENS.shape, 8))
     count = len(given) if isinstance(given, list) else 1
-    message = rf"2 inputs, Input-Token, Input-Segment, in this.*given {count}\. Of single texts"
+    message = rf"2 inputs, Input-Token, Input-Segment, in this.*given {count}\. For single texts"
     runs = {
         "predict": lambda: bert.predict(given, verbose=0),
         "fit": lambda: bert.fit(given, labels, verbose=0),
