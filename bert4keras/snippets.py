@@ -1,6 +1,6 @@
-"""The ancestor's import path for text, file and data helpers; most live in bert4keras.data.
+"""Import path of bert4keras 0.11 for text, file and data helpers; most are in bert4keras.data.
 
-Names that are left out on purpose say so, and what to use instead, when they are imported.
+Importing a name that was left out on purpose raises an error that names its replacement.
 """
 
 from __future__ import annotations
@@ -106,25 +106,25 @@ def parallel_apply_generator(
     random_seeds: bool = True,
     unordered: bool = False,
 ) -> Iterator[tuple[int, Any]]:
-    """Apply a function to every item in several processes; yields (index, result) as they come.
+    """Apply a function to every item in several processes, and yield pairs (index, result).
 
     The processes are started with "spawn", since a copy of one that uses a GPU or threads may
     hang: a script that calls this needs `if __name__ == "__main__":` around its main part, and
-    `func` has to be defined at the top of a module.
+    `func` must be defined at the top of a module.
 
     Args:
-        func: function of one item; it, the items and the results are sent between processes.
-        iterable: the items; may be a generator, and may have no end.
+        func: function of one item; function, items and results are sent between processes.
+        iterable: the items; it may be a generator without end.
         workers: number of processes; by default one for each processor.
-        max_queue_size: items in work or waiting, at most; by default 4 for each worker.
+        max_queue_size: largest number of items in work or waiting; by default 4 per worker.
         dummy: use threads instead of processes.
         random_seeds: seed `random` and `numpy.random` for each item, from numpy's state
-            here, so that results depend neither on who computes them nor when. Not with `dummy`.
+            here, so that results do not depend on the worker or the time. Not with `dummy`.
         unordered: yield results as they are ready, not in the order of the items.
 
     Raises:
-        ValueError: no worker, no room, or a function that cannot be sent to a process.
-        RuntimeError: a worker died. What `func` raises is raised here, with its traceback.
+        ValueError: a number is below 1, or the function cannot be sent to a process.
+        RuntimeError: a worker died. Errors of `func` are raised here, with their traceback.
     """
     workers = (os.cpu_count() or 1) if workers is None else workers
     limit = 4 * workers if max_queue_size is None else max_queue_size

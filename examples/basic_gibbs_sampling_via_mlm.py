@@ -1,7 +1,7 @@
 """Write sentences with a masked language model: draw one token anew at a time (Gibbs sampling).
 
 Several chains start from random tokens, or from --text. In each sweep every token is hidden once,
-in random order, and drawn from what the model thinks stands there. Beside each text is its
+in random order, and drawn from the model's distribution for it. Beside each text is its
 pseudo-log-likelihood: the mean of log p(token | all others), in nats.
 Command: python basic_masked_language_model.py --save tiny; python basic_gibbs_sampling_via_mlm.py
              --checkpoint tiny [--text "How it begins."]
@@ -40,7 +40,7 @@ def pseudo_log_likelihood(task: tasks.FillMask, ids: np.ndarray) -> np.ndarray:
 
 
 def sweep(task, ids, allowed, rng, temperature=1.0) -> np.ndarray:
-    """Draw every token of every text (B, T) anew once, each text in an order of its own."""
+    """Draw every token of every text (B, T) once more, each text in its own order."""
     ids, rows = ids.copy(), np.arange(len(ids))
     inner = np.tile(np.arange(1, ids.shape[1] - 1), (len(ids), 1))
     for places in rng.permuted(inner, axis=1).T:

@@ -7,7 +7,7 @@ Data: the English texts of examples/datasets (written for this project, Apache-2
 train on, one to choose the epoch, one held out. --train takes any file with one text a line.
     python examples/basic_language_model_gpt2.py [--checkpoint NAME] [--prompt "The train" ...]
     python basic_language_model_gpt2.py --train mine.txt --save gpt2
-Seen: perplexity 72.5 per token of texts held out (by the frequency of each token alone: 266.8); 46
+Seen: perplexity 72.5 per token of texts held out (by the frequency of each token: 266.8); 46
 s on one CPU core (TensorFlow), of an earlier version with the same model.
 """
 

@@ -1,4 +1,4 @@
-"""Fill in the [MASK]: what a masked language model thinks stands there.
+"""Fill in a [MASK] with a masked language model.
 
 Without --checkpoint a small model is trained on the spot, from random weights, on --train: a text
 file, one text a line. It shows how, and knows little beyond those lines. A checkpoint with a

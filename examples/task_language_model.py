@@ -7,7 +7,7 @@ Data: the Chinese texts of examples/datasets (written for this project, Apache-2
 train on, one to choose the epoch, one held out. --train takes any file with one text a line.
     python examples/task_language_model.py [--checkpoint NAME --learning-rate 5e-5]
     python task_language_model.py --train mine.txt --prompt "Today" --save writer
-Seen: perplexity 80.8 of 23 texts held out (by the frequency of each token alone 110.6); 26 s on one
+Seen: perplexity 80.8 of 23 texts held out (by the frequency of each token 110.6); 26 s on one
 CPU core (TensorFlow), of an earlier version with a BERT of this size.
 """
 

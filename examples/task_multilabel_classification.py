@@ -53,7 +53,7 @@ labels = sorted({label for _, some in train for label in some})
 train = train[: options.limit]
 print(f"{len(train)} texts to train on, {len(labels)} labels: {', '.join(labels)}")
 
-# A model of one's own, on the mean of all vectors; `TextClassifier.build` has the family's head.
+# Our own model, on the mean of all vectors; `TextClassifier.build` has the family's head.
 tokenizer, bert = open_encoder(options.checkpoint)
 x = keras.layers.GlobalAveragePooling1D()(bert.output)  # leaves padding out
 x = keras.layers.Dense(len(labels))(keras.layers.Dropout(0.1)(x))

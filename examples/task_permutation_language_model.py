@@ -60,7 +60,7 @@ def encode(texts):
     return [np.array([CLS, *(number.get(c, UNK) for c in piece), SEP]) for piece in pieces]
 
 
-# Model: either reading needs nothing but another mask, or other positions.
+# Model: the two variants differ only in the mask, or in the positions.
 if options.reading == "two":
     reading = {"application": TwoStream(MASK)}
 else:

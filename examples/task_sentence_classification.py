@@ -40,7 +40,7 @@ parser.add_argument("--seed", type=int, default=1, help="default: %(default)s")
 options = parser.parse_args()
 keras.utils.set_random_seed(options.seed)
 
-# Data. Of one's own file a tenth each is held out, unless there are files for that.
+# Data. A tenth of the user's file each is held out for validation and test, unless files are given.
 train, rows = read_labelled_texts(options.train, encoding=options.encoding), {}
 for name in ("valid", "test"):
     path = getattr(options, name)

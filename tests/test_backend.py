@@ -211,7 +211,7 @@ def test_sinusoids_and_rotation():
     rates = np.exp(1j * np.arange(5)[:, None, None] / 10000 ** (np.arange(2) / 2))
     turned = as_complex * rates
     close(turned_q, np.stack([turned.real, turned.imag], -1).reshape(q.shape))
-    # The product of two turned vectors depends on the distance alone.
+    # The product of two rotated vectors depends only on their distance.
     same = np.broadcast_to(q[:, :1], q.shape), np.broadcast_to(k[:, :1], k.shape)
     a, b = (numpy(backend.apply_rotary_position_embeddings(angles, tensor(x))) for x in same)
     scores = np.einsum("bqhd,bkhd->bhqk", a, b)

@@ -1,4 +1,4 @@
-"""What `AutoRegressiveDecoder` refuses, and in which words."""
+"""Errors of `AutoRegressiveDecoder`, and their messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What constraints allow: spans of the prompt, well-formed expressions."""
+"""Tokens that constraints allow: spans of the prompt, well-formed expressions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_the_spans_of_a_prompt_are_those_of_its_passage():
     """Step by step against the suffix automaton that the package builds for a passage."""
     end, size, columns = 3, 8, 12
     only = SpansOfPrompt(end, longest=6)
-    # Prompts end at the same column; 5 also stands in the question, 0 is padding.
+    # Prompts end at the same column; 5 occurs in the question too, 0 is padding.
     prompts = [[2, 5, 3, 4, 5, 4, 6, 3], [2, 7, 3, 6, 6, 5, 6, 6, 4, 3]]
     tokens = np.zeros((2, columns + 5), "int32")
     for row, prompt in zip(tokens, prompts, strict=True):
@@ -61,7 +61,7 @@ def accepted(trie: Trie, longest: int, node: int = 0) -> set[tuple[int, ...]]:
 
 
 def is_expression(text: str) -> bool:
-    """Whether Python reads it as sums of 1 and 12 in at most two brackets; no sign, no call."""
+    """Return whether Python reads it as sums of 1 and 12 in at most two brackets, without signs."""
     inside = list(itertools.accumulate({"(": 1, ")": -1}.get(c, 0) for c in text))
     if any(bad in text for bad in ("(+", "++", ")(", ")1", "1(", "2(", "2)1", ")2", "()", "+)")):
         return False

@@ -146,7 +146,7 @@ def generator() -> Row:
         [(SHORT, "story"), (LONG, "good")],
         [SHORT, LONG],
         {"application": "unilm", "with_mlm": "linear"},
-        # UniLM needs segments and a mask token; GPT and T5 have tests of their own.
+        # UniLM needs segments and a mask token; GPT and T5 have their own tests.
         (*ONE_WAY, "deberta-v2", "distilbert", "modernbert", "roberta"),
     )
 
@@ -192,7 +192,7 @@ def build(name: str, family: str) -> tasks.Task:
 
 
 def values(answer: Any) -> list[Any]:
-    """What an answer consists of: numbers and texts, in order."""
+    """Return the numbers and texts of an answer, in order."""
     if dataclasses.is_dataclass(answer):
         answer = [getattr(answer, field.name) for field in dataclasses.fields(answer)]
     if isinstance(answer, Mapping):
@@ -259,7 +259,7 @@ print(json.dumps(answers))
 
 
 def test_in_a_fresh_process_on_another_backend(tmp_path):
-    """What one backend saved answers the same on the next."""
+    """A task saved on one backend answers the same on the next."""
     if not fresh_process.its_turn():
         pytest.skip("another backend's turn")
     wanted = {}

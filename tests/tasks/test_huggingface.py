@@ -105,7 +105,7 @@ def test_another_architecture():
 
 
 def test_missing_head(fixtures, tmp_path):
-    """An encoder alone is no classifier: the weights of its head are named."""
+    """A bare encoder is no classifier: the error names the weights of the missing head."""
     config = {**read_config(fixtures / "bert_bare"), "num_labels": 2}
     with pytest.raises(ValueError, match="Classifier/kernel"):
         model_with_head(fixtures / "bert_bare", config, "sequence", {})

@@ -1,4 +1,4 @@
-"""What heads with pointers must stand: saving, half precision, odd texts, learning by heart."""
+"""Heads with pointers: saving, half precision, odd texts, memorizing a batch."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def scores(model, x) -> np.ndarray:
 
 
 def found(head, bert, model, ids, **options) -> list:
-    """What the head decodes for token ids."""
+    """Return the answer of the head for token ids."""
     ids = np.asarray(ids, "int32")
     if isinstance(head, CasRel):
         return head.decode(scores(bert, [ids, np.zeros_like(ids)]), ids, **options)
@@ -78,7 +78,7 @@ def test_mixed_precision(name):
 
 @pytest.mark.parametrize("name", HEADS)
 def test_odd_texts(name):
-    """Of one token, of [CLS] and [SEP] alone, of padding alone, longer than the model."""
+    """Of one token, of [CLS] and [SEP] only, of padding only, longer than the model."""
     head, bert, model = build(name, kinds=1)
     one = found(head, bert, model, [[5]])
     assert len(one) == 1

@@ -217,7 +217,7 @@ def replaced(value, rng: np.random.Generator):
 
 
 def refusal(reader, path) -> str | None:
-    """Why a file is not read, or None; any other error is one of the reader."""
+    """Return the reason why a file is not read, or None; other errors are bugs of the reader."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of answers at another place

@@ -21,7 +21,7 @@ def value(tensor) -> np.ndarray:
 
 
 def losses(layer, smoothing: float) -> tuple[float, float, float]:
-    """Loss as trained, mean loss under each mask, and loss of the mean scores alone."""
+    """Loss as trained, mean loss under each mask, and loss of the mean scores only."""
     masked, drop = [], layer.dropout.call
 
     def recorded(x, training):

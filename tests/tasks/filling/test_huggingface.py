@@ -93,7 +93,7 @@ def test_a_checkpoint_without_the_head(fixtures, tmp_path):
         FillMask.build(bare, tokenizer=tokenizer)
     started = FillMask.build(bare, tokenizer=tokenizer, ignore=("MLM-*",))
     assert len(started("the [MASK]")) == 5
-    # A model of one's own has no class in transformers.
+    # A user's own model has no class in transformers.
     bert = started.model
     own = FillMask(tokenizer, keras.Model(bert.inputs, bert.output))
     with pytest.raises(TaskError, match="transformers has no class for it"):

@@ -31,7 +31,7 @@ TABLE = Table(
 
 
 def by_hand(sql, table):
-    """What a query means, without SQL."""
+    """Return the result of a query, without SQL."""
     compare = dict(
         zip(OPERATORS, (operator.gt, operator.lt, operator.eq, operator.ne), strict=True)
     )

@@ -97,7 +97,7 @@ def random_query(rng):
     for k in range(rng.integers(0, 4)):
         if rng.random() < 0.5:
             words.append("".join(rng.choice(list(LETTERS), rng.integers(1, 4))))
-        # Different by their first letters, so that none stands in another place too.
+        # Their first letters differ, so that each occurs in one place only.
         value = "中文,?"[k] + "".join(rng.choice(list(LETTERS + " "), rng.integers(0, 5))).strip()
         words.append(value.upper() if rng.random() < 0.5 else value)
         conds.append((int(rng.integers(4)), OPERATORS[rng.integers(4)], value))

@@ -75,7 +75,7 @@ def test_scores():
     for name, size in SIZES.items():
         assert found[name].shape == size
         np.testing.assert_allclose(found[name], wanted[name], atol=1e-5)
-    # A token of one header moves this column alone; one of the question moves none.
+    # A token of a header changes only its column; a token of the question changes none.
     for place, moved in [(4, [True, False]), (1, [False, False])]:
         other = X.copy()
         other[0, place] += 1

@@ -1,4 +1,4 @@
-"""What is read as a number, and what is not."""
+"""Texts that are read as numbers, and texts that are not."""
 
 from __future__ import annotations
 
