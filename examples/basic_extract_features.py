@@ -1,7 +1,7 @@
-"""Vectors of tokens and of sentences from a pretrained encoder, and how similar sentences are.
+"""Vectors of tokens and sentences from a pretrained encoder, and similarities of the sentences.
 
-No training: by default MiniLM (English, Apache-2.0), fetched at the first time. A vector of a
-sentence is the mean of those of its tokens, without padding.
+Nothing is trained. The default is MiniLM (English, Apache-2.0), downloaded once. The vector of a
+sentence is the mean of its tokens' vectors, without padding.
 Command: python basic_extract_features.py ["a sentence" ...] [--checkpoint DIR] [--save FILE.npz]
 Seen: cosine 0.62 between the two sentences about a cat, -0.03 and -0.01 to the one about a bank.
 """

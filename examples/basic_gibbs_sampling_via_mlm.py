@@ -1,12 +1,12 @@
-"""Write sentences with a masked language model: draw one token anew at a time (Gibbs sampling).
+"""Write sentences with a masked language model: draw one token at a time (Gibbs sampling).
 
-Several chains start from random tokens, or from --text. In each sweep every token is hidden once,
-in random order, and drawn from the model's distribution for it. Beside each text is its
+Several chains start from random tokens, or from --text. In each sweep every token is masked once,
+in random order, and drawn from the model's distribution. Each text is printed with its
 pseudo-log-likelihood: the mean of log p(token | all others), in nats.
 Command: python basic_masked_language_model.py --save tiny; python basic_gibbs_sampling_via_mlm.py
              --checkpoint tiny [--text "How it begins."]
          --checkpoint also takes a checkpoint of transformers: a directory or hf://org/name.
-Seen: -12.69 nats a token of random tokens, -4.40 after one sweep, -3.45 after 20; 10 s.
+Seen: -12.69 nats per token for random tokens, -4.40 after one sweep, -3.45 after 20; 10 s.
 Sources: Wang and Cho, BERT has a Mouth, and It Must Speak, 2019 (arXiv:1902.04094); Salazar et
 al., Masked Language Model Scoring, 2020 (arXiv:1910.14659).
 """

@@ -1,9 +1,9 @@
-"""Math word problems: read a problem, write its equation, compute that.
+"""Math word problems: read a problem, write its equation, and compute the answer.
 
 One small BERT from random weights (UniLM). The numbers of a problem are replaced by ①, ②, ... in
-the order in which they stand, so that the model learns what to do with them, not to copy digits. An
-automaton allows only well-formed equations with the numbers that the problem has. Right is what has
-the right value, however it is written.
+their order, so the model learns the operations instead of copying digits. An automaton allows only
+well-formed equations with the numbers of the problem. An equation is right if its value is right,
+whatever its form.
 
 Data: examples/datasets/word_problems (Chinese, made from templates, Apache-2.0), or your own TSV of
 problem<TAB>equation<TAB>answer; *.xz and *.gz too.
@@ -91,7 +91,7 @@ def tokens(text: str) -> list[int]:
     return tokenizer.encode(text)[0][1:-1]
 
 
-# Constants of the training equations, such as the 2 of a double, are allowed beside the numbers.
+# Constants of the training equations, such as the 2 of "double", are allowed too.
 constants = sorted({number for row in train for number in re.findall(NUMBER, row[1])})
 rules = []
 for count in range(1, len(SLOTS) + 1):

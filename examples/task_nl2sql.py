@@ -1,9 +1,9 @@
-r"""Questions about a table to SQL: one pass over question and headers, four small heads (NL2SQL).
+r"""Convert questions about a table to SQL: one pass over question and headers, four heads (NL2SQL).
 
-Which columns are asked for, with which aggregates, and under which conditions. Where the table has
-rows, values become cells, and queries that return nothing are passed over (execution-guided).
+The heads predict the selected columns, their aggregates and the conditions. If the table has rows,
+values become cells, and queries that return nothing are skipped (execution-guided decoding).
 Files have the format of WikiSQL or of TableQA; the tables, train.tables.jsonl or
-train.headers.jsonl, stand beside train.jsonl.
+train.headers.jsonl, are beside train.jsonl.
     python task_nl2sql.py
     python task_nl2sql.py --train train.jsonl.xz --valid dev.jsonl.xz --test test.jsonl.xz \
         --epochs 1 --batch-size 32 --maxlen 256 --head-rate 10

@@ -1,8 +1,8 @@
-"""A language model in any order: train it in random ones, fill texts in whichever you like.
+"""Permutation language model: train it in random orders, fill gaps in any order.
 
-A small BERT of characters, from random weights, in one of two readings: with two streams, as in
-XLNet, or with one stream whose rows are told the position to predict, which is cheaper and learns
-more slowly. The loss is that of held-out texts in random orders, in nats a character.
+A small BERT of characters, from random weights, in one of two variants: with two streams, as in
+XLNet, or with one stream whose inputs name the position to predict, which is cheaper and learns
+more slowly. The loss is that of held-out texts in random orders, in nats per character.
 Data: --train is a file with one text a line; by default corpus_en.txt and the English reviews and
 sentence pairs (written for this project), in pieces of --maxlen characters, a tenth held out.
 Command: python task_permutation_language_model.py [--reading two|one] [--train FILE]
@@ -94,7 +94,7 @@ rate = warm_up(options.learning_rate, steps // 10, steps)
 model.compile(keras.optimizers.AdamW(rate), loss)
 model.fit(batches, epochs=options.epochs, verbose="auto" if sys.stdout.isatty() else 2)
 
-# Evaluation: the loss in one random order a text, and characters left out and filled in again.
+# Evaluation: the loss in one random order per text, and characters removed and filled in.
 tokens = sequence_padding(encode(held_out))
 inputs, labels = permuted(tokens, np.random.default_rng(0))
 print(f"held-out loss {model.evaluate(list(inputs), labels, verbose=0):.3f} nats a character")

@@ -1,8 +1,8 @@
-"""Vectors of sentences: trained with or without labels, compared, and searched.
+"""Sentence vectors: trained with or without labels, compared, and searched.
 
 The cosine of two sentences' vectors should rank pairs as people do. `--objective cosent` learns
-that from scored pairs (Su 2022, kexue.fm/archives/8847), `simcse` from the sentences only, whose
-partner is made by dropout (Gao et al. 2021, arXiv:2104.08821).
+that from scored pairs (Su 2022, kexue.fm/archives/8847), `simcse` from sentences only, each paired
+with itself under another dropout (Gao et al. 2021, arXiv:2104.08821).
 Data: examples/datasets/sentence_pairs (English, written for this project, Apache-2.0), or your own
 pairs with a label or grade: TSV or CSV `first<TAB>second<TAB>label` with or without a header, STS-B
 (GLUE), JSON lines with `sentence1`, `sentence2` and `label`; also packed as .gz or .xz.

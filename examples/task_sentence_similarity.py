@@ -1,4 +1,4 @@
-"""Do two sentences mean the same? A cross-encoder, which reads both as one text.
+"""Tell whether two sentences mean the same, with a cross-encoder that reads both as one text.
 
 Data: examples/datasets/sentence_pairs (English, written for this project, Apache-2.0), or your own
 pairs with a label 0 or 1 or a grade: TSV or CSV `first<TAB>second<TAB>label` with or without a

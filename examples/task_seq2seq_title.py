@@ -1,8 +1,8 @@
 """Titles for short texts: one BERT reads the text and writes its title (UniLM).
 
-The text is segment 0, which sees itself both ways; the title is segment 1, written from left to
-right. Without --checkpoint a small model starts from random weights; a pretrained one (minilm-l6,
-hf://org/name, a directory) keeps of its vocabulary what the training texts need.
+The text is segment 0, with attention in both directions; the title is segment 1, written from left
+to right. Without --checkpoint a small model starts from random weights; a pretrained one
+(minilm-l6, hf://org/name, a directory) keeps only the tokens that occur in the training texts.
 
 Data: examples/datasets/titles (Chinese, made from templates, Apache-2.0), or your own: TSV
 `title<TAB>text`, or JSON lines with "title" and "content" (CSL, LCSTS, ...); *.xz and *.gz too.
