@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import contextvars
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from keras import ops
 
 from ._compat import check_at_runtime
+from ._types import Tensor
 
 _CHECKED = contextvars.ContextVar("ids are checked", default=True)
 
@@ -25,7 +25,7 @@ def unchecked_ids() -> Iterator[None]:
         _CHECKED.reset(token)
 
 
-def check_ids(ids: Any, limit: int, message: str) -> Any:
+def check_ids(ids: Tensor, limit: int, message: str) -> Tensor:
     """Refuse ids outside `0 .. limit-1`, now or, in a compiled function, when it runs.
 
     Args:
@@ -58,7 +58,7 @@ def check_ids(ids: Any, limit: int, message: str) -> Any:
     raise ValueError(message.format(id=found[place], place=place, limit=limit))
 
 
-def check_places(places: Any, x: Any, name: str) -> Any:
+def check_places(places: Tensor, x: Tensor, name: str) -> Tensor:
     """Refuse indices of tokens that are outside the vectors `x` (B, T, D) of a head.
 
     Args:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-MAX_BYTES = 256 << 20  # the largest published tokenizer.json has 35 MB
+_MAX_BYTES = 256 << 20  # the largest published tokenizer.json has 35 MB
 _MAX_DEPTH = 64  # of lists and objects in each other; the files of transformers reach 8
 
 
@@ -43,7 +43,7 @@ def require_regular_file(path: str | Path, error: type[Exception] = ValueError) 
 def read_json(
     path: str | Path,
     error: type[Exception] = ValueError,
-    limit: int = MAX_BYTES,
+    limit: int = _MAX_BYTES,
     expected: type = dict,
 ) -> Any:
     """Read a json object from a UTF-8 file, with or without a byte order mark.
@@ -73,7 +73,7 @@ def read_json(
 
 def parse_json_content(
     content: bytes | str,
-    source: Any,
+    source: object,
     error: type[Exception] = ValueError,
     expected: type = dict,
 ) -> Any:
@@ -99,7 +99,7 @@ def parse_json_content(
     return values
 
 
-def short_repr(value: Any, limit: int = 80) -> str:
+def short_repr(value: object, limit: int = 80) -> str:
     """Return the `repr` of a value, cut to `limit` characters, for a message."""
     try:
         text = repr(value)
@@ -125,7 +125,7 @@ def _too_deep() -> str:
     return f"lists and objects are nested more than {_MAX_DEPTH} deep"
 
 
-def _require_shallow(values: Mapping, source: Any, error: type[Exception]) -> None:
+def _require_shallow(values: Mapping, source: object, error: type[Exception]) -> None:
     """Refuse deep nesting, which would be a RecursionError when copied, printed or saved."""
     level: list[Any] = [values]
     for _ in range(_MAX_DEPTH):

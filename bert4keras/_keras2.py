@@ -61,7 +61,7 @@ class Functions:
         return sorted({*self.__dict__, *_RENAMED, *dir(keras.backend), *dir(ops)})
 
 
-def _float(dtype: str | None) -> str:
+def _dtype_or_floatx(dtype: str | None) -> str:
     return dtype or keras.backend.floatx()
 
 
@@ -81,7 +81,7 @@ def _batch_set_value(pairs) -> None:
 
 
 def _constant(value, dtype=None, shape=None, name=None):
-    value = ops.convert_to_tensor(value, _float(dtype))
+    value = ops.convert_to_tensor(value, _dtype_or_floatx(dtype))
     return value if shape is None else ops.broadcast_to(value, shape)
 
 
@@ -99,7 +99,7 @@ def _l2_normalize(x, axis=None):
 
 
 def _random_bernoulli(shape, p=0.0, dtype=None, seed=None):
-    return ops.cast(keras.random.uniform(shape, seed=seed) < p, _float(dtype))
+    return ops.cast(keras.random.uniform(shape, seed=seed) < p, _dtype_or_floatx(dtype))
 
 
 def _random_normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
@@ -181,6 +181,6 @@ _RENAMED: dict[str, Callable] = {
     "update_add": lambda x, increment: x.assign_add(increment),
     "update_sub": lambda x, decrement: x.assign_sub(decrement),
     "variable": lambda value, dtype=None, name=None, constraint=None: keras.Variable(
-        value, dtype=_float(dtype), name=name
+        value, dtype=_dtype_or_floatx(dtype), name=name
     ),
 }

@@ -41,9 +41,9 @@ class Only:
     def __init__(self, *allowed: Any):
         object.__setattr__(self, "allowed", allowed)
 
-    def __call__(self, value: Any) -> bool:
+    def __call__(self, value: object) -> bool:
         # By type too: in Python, 1 equals True.
-        same = (value == other for other in self.allowed if _kind(value) is _kind(other))
+        same = (value == other for other in self.allowed if _json_type(value) is _json_type(other))
         return not any(same)
 
 
@@ -115,7 +115,7 @@ def field_types(cls: type) -> dict[str, Any]:
     return {}
 
 
-def problem(annotation: Any, value: Any) -> str | None:
+def problem(annotation: object, value: object) -> str | None:
     """Return None for an allowed value, else the allowed ones in words that follow "must be"."""
     options = _options(annotation)
     if any(_fits(option, value) for option in options):
@@ -123,7 +123,7 @@ def problem(annotation: Any, value: Any) -> str | None:
     return " or ".join(_described(option, value) for option in options)
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> object:
     """Return a numpy number as a Python number, which json can write; other values unchanged."""
     if isinstance(value, (bool, int, float)):
         return value
@@ -132,13 +132,13 @@ def plain(value: Any) -> Any:
     return float(value) if isinstance(value, numbers.Real) else value
 
 
-def _kind(value: Any) -> type:
+def _json_type(value: object) -> type:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return float
     return list if isinstance(value, tuple) else type(value)
 
 
-def _options(annotation: Any) -> tuple[Any, ...]:
+def _options(annotation: object) -> tuple[object, ...]:
     """Return the types of a union, None last."""
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         found = [option for part in typing.get_args(annotation) for option in _options(part)]
@@ -146,7 +146,7 @@ def _options(annotation: Any) -> tuple[Any, ...]:
     return (annotation,)
 
 
-def _fits(annotation: Any, value: Any) -> bool:
+def _fits(annotation: object, value: object) -> bool:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
         rules = (rule for rule in arguments[1:] if isinstance(rule, Rule))
@@ -168,7 +168,7 @@ def _fits(annotation: Any, value: Any) -> bool:
     return True  # the schema does not know this type; the family may check it
 
 
-def _is_finite(value: Any) -> bool:
+def _is_finite(value: object) -> bool:
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         return False
     try:
@@ -177,7 +177,7 @@ def _is_finite(value: Any) -> bool:
         return False
 
 
-def _described(annotation: Any, value: Any) -> str:
+def _described(annotation: object, value: object) -> str:
     """Describe the values that `annotation` allows; of several rules, the first one broken."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:

@@ -53,7 +53,7 @@ def _store_quantization(layer_class: type) -> None:
     setattr(layer_class, _STORES, True)
 
 
-def quantization_config(layer: Any) -> dict[str, Any]:
+def quantization_config(layer: keras.layers.Layer) -> dict[str, Any]:
     """Return a config entry with the dtype policy of each quantized inner layer.
 
     Raises:
@@ -73,7 +73,7 @@ def quantization_config(layer: Any) -> dict[str, Any]:
     return {QUANTIZED: quantized} if quantized else {}
 
 
-def quantize_as(layer: Any, quantized: Mapping[str, Any]) -> None:
+def quantize_as(layer: keras.layers.Layer, quantized: Mapping[str, Any]) -> None:
     """Set the dtype policies of the inner layers, from an entry of `quantization_config`."""
     inner = inner_layers(layer) if quantized else []
     for i, policy in quantized.items():
@@ -135,7 +135,7 @@ class storable_method:
         self.function = function
         self.__doc__ = function.__doc__
 
-    def __get__(self, layer: Any, owner: type | None = None) -> Any:
+    def __get__(self, layer: keras.layers.Layer, owner: type | None = None) -> Any:
         return self.function if layer is None else BoundMethod(layer, self.function)
 
 
@@ -226,7 +226,7 @@ class LateMethod:
         return BoundMethod.from_config({"identity": None, **config})
 
 
-def method_of(layer: Any, name: str) -> BoundMethod:
+def method_of(layer: keras.layers.Layer, name: str) -> BoundMethod:
     """Return the method that a file names; it must be a `storable_method`."""
     if not isinstance(inspect.getattr_static(type(layer), name, None), storable_method):
         raise ValueError(f"{type(layer).__name__} has no storable method {name!r}.")

@@ -166,7 +166,7 @@ class TransformerConfig:
             )
 
     @classmethod
-    def check(cls, key: str, value: Any, field: str | None = None) -> None:
+    def check(cls, key: str, value: object, field: str | None = None) -> None:
         """Check a value against the annotation of a field.
 
         Args:
@@ -177,8 +177,8 @@ class TransformerConfig:
         Raises:
             ConfigError: another type or range; names the key, the value and the allowed values.
         """
-        types = field_types(cls)  # type: ignore[arg-type]  # a class is hashable
-        wanted = problem(types.get(field or key, Any), value)
+        config_class: type = cls
+        wanted = problem(field_types(config_class).get(field or key, Any), value)
         if wanted:
             raise ConfigError(f"config `{key}` must be {wanted}, not {short_repr(value)}.")
 
@@ -193,6 +193,11 @@ class TransformerConfig:
                 f"config `attention_key_size` {self.attention_key_size} (usually `hidden_size` / "
                 "`num_attention_heads`) must be even: rotary positions turn pairs of coordinates."
             )
+
+    @property
+    def exported_model_type(self) -> str:
+        """`model_type` in a json for other libraries."""
+        return self.export_as or self.model_type
 
     @property
     def causal(self) -> bool:
@@ -331,7 +336,7 @@ class TransformerConfig:
         out = {theirs.get(key, key): value for key, value in values.items()}
         if self.hidden_act == "gelu_tanh":
             out[theirs.get("hidden_act", "hidden_act")] = "gelu_new"
-        out["model_type"] = self.export_as or self.model_type
+        out["model_type"] = self.exported_model_type
         return {**self.extra, **out}
 
 
@@ -346,7 +351,7 @@ def _require_agreement(key: str, value: Any, first: tuple[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def errors_from(source: Any) -> Iterator[None]:
+def errors_from(source: str | Path | None) -> Iterator[None]:
     """Prefix the message of a `ConfigError` with the file that was read; None adds nothing."""
     try:
         yield

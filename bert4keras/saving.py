@@ -71,7 +71,7 @@ class AtomicSave:
 
     def save(
         self,
-        filepath: Any,
+        filepath: str | os.PathLike,
         overwrite: bool = True,
         zipped: bool | None = None,
         **kwargs: Any,
@@ -89,7 +89,7 @@ class AtomicSave:
 def _check_compiled(model: keras.Model) -> None:
     """Refuse a loss or metric that Keras stores as a name which it cannot find on loading."""
     config = model.get_compile_config() if model.compiled else None
-    for key, found in _objects(config, ()):
+    for key, found in _serialized_objects(config, ()):
         if found.get("class_name") == "method":
             raise ValueError(
                 f"the model is compiled with {'.'.join(key)}, a method {found['config']!r} that a "
@@ -99,13 +99,15 @@ def _check_compiled(model: keras.Model) -> None:
             )
 
 
-def _objects(config: Any, key: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Mapping]]:
+def _serialized_objects(
+    config: Any, key: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], Mapping]]:
     """Yield (keys that lead to it, config) for every object in a serialised config."""
     if isinstance(config, Mapping):
         if "class_name" in config:
             yield key, config
         for name, value in config.items():
-            yield from _objects(value, (*key, str(name)))
+            yield from _serialized_objects(value, (*key, str(name)))
     elif isinstance(config, (list, tuple)):
         for i, value in enumerate(config):
-            yield from _objects(value, (*key, str(i)))
+            yield from _serialized_objects(value, (*key, str(i)))

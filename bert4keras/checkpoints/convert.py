@@ -14,7 +14,7 @@ from .._json import read_json
 from ..registry import TABLES
 from .directories import find_config, model_directory
 from .errors import CheckpointError
-from .hub import TOKENIZER, is_address, resolve
+from .hub import TOKENIZER_PATTERNS, is_address, resolve
 from .lazy_tensor import LazyTensor, fuse_lazily
 from .readers import CheckpointReader, CheckpointSource, open_checkpoint
 from .table import TensorTransform, WeightMap, WeightTable
@@ -22,7 +22,7 @@ from .tensor_match import TensorMatch, match_tensors, row_label
 from .transfer import CHECKPOINT_FILES, table_for, write_checkpoint
 
 _TOKENIZER_FILES = {
-    "huggingface": TOKENIZER,
+    "huggingface": TOKENIZER_PATTERNS,
     "google": ("vocab.*", "merges.txt", "*.model"),
 }
 
@@ -92,7 +92,7 @@ def convert(
     beside = _directory_of(source)
     config = _read_config(beside)
     with open_checkpoint(source) as reader:
-        family, match = _family(reader, config)
+        family, match = _match_family(reader, config)
         rows = (row for name in match.names for row in match.table.of_tensor(name))
         target = table_for(format, TABLES[family], [row.weight for row in rows])
         tensors, origin = _translate(reader, match, target)
@@ -119,7 +119,7 @@ def _refuse_existing(destination: Path, explicit: bool) -> None:
         raise CheckpointError(f"{taken} exists; pass --force (overwrite=True) to replace it")
 
 
-def _family(reader: CheckpointReader, config: Mapping | None) -> tuple[str, TensorMatch]:
+def _match_family(reader: CheckpointReader, config: Mapping | None) -> tuple[str, TensorMatch]:
     """Return the family that the config names, or that whose tables know the most tensors."""
     named = (config or {}).get("model_type")
     candidates = {named: TABLES[named]} if isinstance(named, str) and named in TABLES else TABLES

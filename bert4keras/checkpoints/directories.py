@@ -10,7 +10,7 @@ from .errors import CheckpointError
 
 CONFIGS = ("config.json", "bert_config.json")
 WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
-MODULES, ADAPTER = "modules.json", "adapter_config.json"
+MODULES_FILE, ADAPTER_FILE = "modules.json", "adapter_config.json"
 _MAX_NAME = 255  # bytes
 
 
@@ -28,11 +28,11 @@ def model_directory(directory: Path) -> Path:
         CheckpointError: a PEFT adapter, which is no model, or a `modules.json` without a usable
             path of the Transformer.
     """
-    if (directory / ADAPTER).exists():
+    if (directory / ADAPTER_FILE).exists():
         raise CheckpointError(_describe_adapter(directory))
-    if find_config(directory) or not (directory / MODULES).exists():
+    if find_config(directory) or not (directory / MODULES_FILE).exists():
         return directory
-    module = _transformer_module(directory / MODULES)
+    module = _transformer_module(directory / MODULES_FILE)
     return model_directory(directory / module) if module else directory
 
 
@@ -50,7 +50,7 @@ def list_files(directory: Path, limit: int = 12) -> str:
 
 def _describe_adapter(directory: Path) -> str:
     """Return the message for a directory of a PEFT adapter: its kind and how to merge it."""
-    values = read_json(directory / ADAPTER, CheckpointError)
+    values = read_json(directory / ADAPTER_FILE, CheckpointError)
     base = values.get("base_model_name_or_path")
     base = base if isinstance(base, str) and base else "..."
     kind = values.get("peft_type") if isinstance(values.get("peft_type"), str) else "of PEFT"

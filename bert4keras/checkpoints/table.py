@@ -334,14 +334,15 @@ class WeightTable:
                 if count:
                     transform = rename.transform.then(transform)
             rows.append(dataclasses.replace(row, tensor=tensor, transform=transform))
-        changes: dict[str, Any] = {
-            "format": format,
-            "ignored": ignored,
-            "root": root,
-            "roots": roots,
-        }
-        changes = {key: value for key, value in changes.items() if value is not None}
-        return dataclasses.replace(self, name=name, rows=tuple(rows), **changes)
+        return dataclasses.replace(
+            self,
+            name=name,
+            rows=tuple(rows),
+            format=self.format if format is None else format,
+            ignored=self.ignored if ignored is None else ignored,
+            root=self.root if root is None else root,
+            roots=self.roots if roots is None else roots,
+        )
 
     def without(self, *patterns: str) -> WeightTable:
         """Derive a table without the rows of some weights.

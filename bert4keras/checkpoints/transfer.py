@@ -168,7 +168,7 @@ def _check_copies(reader: CheckpointReader, match: TensorMatch, used: set[str]) 
 
 def _assign(assignment: Assignment, reader: CheckpointReader, edit: VocabularyEdit) -> bool:
     """Fill a weight; return whether its tensor was cut, extended or resized."""
-    variable: Any = assignment.variable
+    variable: keras.Variable = assignment.variable
     shape = tuple(variable.shape)
     try:
         value = assignment.row.transform.forward(reader.read(assignment.stored))
@@ -217,8 +217,8 @@ def save(
         tables = getattr(model, "checkpoint_tables", None) or all_tables()
     paths = [variable.path for variable in model.weights]
     table = table_for(format, tables, paths, prefix_of(model))
-    variables, unknown = known_weights(model, table)
-    unknown = [name for name in unknown if not matches(ignore, name)]
+    variables, without_row = known_weights(model, table)
+    unknown = [name for name in without_row if not matches(ignore, name)]
     if unknown:
         raise CheckpointError(
             f"{table.name} has no name for {first_names(unknown)}. Save only the encoder, or leave "

@@ -179,9 +179,9 @@ def _write_tensor(file: BinaryIO, name: str, tensor: LazyTensor) -> int:
     array = np.ascontiguousarray(tensor.checked(name)).reshape(-1)
     if tensor.dtype.name != "bfloat16":  # that is written as its bits
         array = array.astype(stored, copy=False)
-    data = array.view(np.uint8)
-    file.write(data.data)
-    return zlib.crc32(data.data, crc32_start(name, stored, tensor.shape))
+    data = array.view(np.uint8).data
+    file.write(data)
+    return zlib.crc32(data, crc32_start(name, stored, tensor.shape))
 
 
 def write_tensorflow(

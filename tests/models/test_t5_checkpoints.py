@@ -157,7 +157,7 @@ def test_names_of_versions_and_parts(version, gated, part, tmp_path):
         part != "_encoder",
     )
     assert ("Decoder-Output-LM" in names) == (gated and part != "_encoder")
-    assert model.config.export_as == version.split(".")[0]
+    assert model.config.exported_model_type == version.split(".")[0]
     families = ("mT5", "T5.1.1") if version.startswith("mt5") else ("T5",)
     assert model.checkpoint_tables
     assert all(table.name.startswith(families) for table in model.checkpoint_tables)

@@ -92,7 +92,7 @@ class T5Config(TransformerConfig):
             )
 
     @property
-    def export_as(self) -> str:  # type: ignore[override]  # depends on the version
+    def exported_model_type(self) -> str:
         """`model_type` in exports: other programs have one for all versions and parts."""
         return "mt5" if self.model_type.startswith("mt5") else "t5"
 
