@@ -1,4 +1,4 @@
-"""Generated text: whole, or piece by piece while it is being written."""
+"""Generated texts, whole or streamed in pieces."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ class Generation:
     """A text that a `Generator` has written.
 
     Attributes:
-        text: the text. That of a language model continues the prompt: a blank between the two is
-            its first character.
-        score: probability of a token, as the geometric mean over all tokens.
+        text: the text. If it continues the prompt, a blank between the two is its first character.
+        score: geometric mean of the probabilities of the tokens.
         log_probability: natural logarithm of the probability of all tokens together, among the
             tokens that the processors allow.
         tokens: number of tokens, the end token included.
-        finish_reason: "stop" if the model ended the text, "length" if `max_new_tokens` did.
+        finish_reason: "stop" if the model ended the text, "length" if `max_new_tokens` was reached.
     """
 
     text: str
@@ -36,14 +35,14 @@ class Generation:
 
 
 class TextStream:
-    """Turns tokens into text while more of them are to come.
+    """Detokenizer for a text whose tokens arrive one by one.
 
-    A piece of text is given out once no later token can change it: not half of a character that
-    has several bytes, and not a word that a piece "##x" may continue, or before which the
-    detokenizer may yet leave out a blank.
+    A piece of text is returned once no later token can change it. So it ends neither inside a
+    character of several bytes nor in a word that a piece "##x" may continue, or before which the
+    detokenizer may still remove a blank.
 
     Args:
-        tokenizer: of the tokens.
+        tokenizer: tokenizer of the tokens.
         prompt_ids: tokens that the text continues; empty if the text does not continue a prompt.
     """
 
@@ -55,7 +54,7 @@ class TextStream:
         self.joined: bool | None = None
 
     def add(self, token_id: int) -> str:
-        """Take the next token, and return the text that is certain now."""
+        """Take the next token, and return the text that is final now."""
         self.ids.append(int(token_id))
         if self.joined is None:
             starts = self._word_starts(self.ids)
@@ -80,7 +79,7 @@ class TextStream:
         return text.startswith(self.prompt_text)
 
     def _show(self, text: str) -> str:
-        """Return the new part of a text that extends what was shown."""
+        """Return the part of a text that was not returned before."""
         text = text[len(self.prompt_text) :] if self.joined else text
         new = text[len(self.shown) :] if text.startswith(self.shown) else ""
         self.shown += new

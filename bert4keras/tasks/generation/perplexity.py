@@ -8,18 +8,19 @@ import numpy as np
 
 
 def perplexity(log_probabilities: Any, weights: Any = None) -> float:
-    """Return the exp of the mean of minus the log-probabilities.
+    """Return `exp(-mean(log_probabilities))`.
 
     Args:
-        log_probabilities: natural logarithms of the probabilities that the tokens had, in an array
-            of any shape, or a list of arrays of unequal lengths.
-        weights: a weight for each, of the same shape; 0 leaves a token (padding) out.
+        log_probabilities: natural logarithms of the tokens' probabilities: an array of any shape,
+            or a list of arrays.
+        weights: weights of the same shape; 0 leaves a token (padding) out.
 
     Returns:
-        1 if every token was certain, V if all V tokens were equally probable; inf if one had none.
+        1 if each token had probability 1, V if all V tokens were equally likely, inf if a token had
+        probability 0.
 
     Raises:
-        ValueError: shapes that differ, no token, a negative weight, NaN.
+        ValueError: shapes differ, there is no token, a weight is negative, or a value is NaN.
     """
     if isinstance(log_probabilities, (list, tuple)):
         return perplexity_of_losses([-np.asarray(row) for row in log_probabilities], weights)
@@ -27,13 +28,13 @@ def perplexity(log_probabilities: Any, weights: Any = None) -> float:
 
 
 def perplexity_of_losses(losses: Any, weights: Any = None) -> float:
-    """Return the exp of the weighted mean of cross entropies.
+    """Return the exponential of the weighted mean of cross-entropies.
 
     Args:
-        losses: cross entropies in nats, of single tokens or means over batches: an array, or a
-            list of numbers or arrays.
-        weights: how many tokens each stands for, of the same shape; by default all alike. Means
-            over batches of unequal size need them.
+        losses: cross-entropies in nats of tokens, or their means over batches: an array, or a list
+            of numbers or arrays.
+        weights: number of tokens of each loss, in the same shape; by default all equal. Means over
+            batches of unequal size need them.
 
     Returns:
         As `perplexity`.
@@ -47,7 +48,7 @@ def perplexity_of_losses(losses: Any, weights: Any = None) -> float:
         raise ValueError(f"there are {losses.size} values, but {weights.size} weights.")
     if (weights < 0).any() or not weights.sum() > 0:
         raise ValueError("weights must not be negative, and at least one must be above 0.")
-    losses = losses[weights > 0]  # what a weight leaves out may be anything, infinite too
+    losses = losses[weights > 0]  # values of weight 0 may be infinite or NaN
     if np.isnan(losses).any():
         raise ValueError("a value is NaN.")
     with np.errstate(over="ignore"):

@@ -1,4 +1,4 @@
-"""Probabilities of given tokens, without bringing those of all other tokens out of the model."""
+"""Log-probabilities of given tokens, computed inside the model without the whole vocabulary."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _LENGTHS = (*range(16, 128, 16), *range(128, 1025, 64))
 
 
 class TokenScorer:
-    """Gives the log-probabilities of labels under a model.
+    """Model that returns only the log-probabilities of labels.
 
     Args:
         model: a functional model with scores of tokens (B, T, V).
-        from_logits: they are logits, not probabilities.
-        padding: of each input.
+        from_logits: True if the scores are logits, False if they are probabilities.
+        padding: padding value of each input.
         max_length: number of positions of the model; None if there is no limit.
     """
 
@@ -50,10 +50,10 @@ class TokenScorer:
 
         Args:
             rows: inputs in the order of the model's, and labels (T,).
-            batch_size: rows at a time.
+            batch_size: number of rows per batch.
 
         Returns:
-            An array for each row, of its labels from 0 up.
+            For each row an array of the log-probabilities of its labels that are not negative.
         """
         found: list[np.ndarray] = [np.zeros(0)] * len(rows)
         order = sorted(range(len(rows)), key=lambda i: len(rows[i][1]))

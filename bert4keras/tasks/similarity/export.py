@@ -1,4 +1,4 @@
-"""Write sentence encoders and cross-encoders as directories that sentence-transformers opens."""
+"""Writers of sentence encoders and cross-encoders for sentence-transformers."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def replaced(
 
     Args:
         directory: destination; if it exists it is empty or has a file called `known`.
-        encoder_config: that of the task, which must not be None.
-        known: name of a file.
+        encoder_config: config of the task's encoder, which must not be None.
+        known: name of a file that marks such a directory.
 
     Raises:
-        TaskError: a directory of something else, or no `encoder_config`.
+        TaskError: the directory holds something else, or there is no `encoder_config`.
     """
     directory = Path(directory)
     if encoder_config is None:
@@ -61,7 +61,7 @@ def write_encoder(
     lengths: Mapping[str, Any],
     settings: Mapping[str, Any],
 ) -> None:
-    """Write a sentence encoder into an empty directory, all but the tokenizer.
+    """Write a sentence encoder without its tokenizer into an empty directory.
 
     Args:
         directory: an existing one.
@@ -71,7 +71,7 @@ def write_encoder(
         settings: prompts, default_prompt_name and similarity_fn_name.
 
     Raises:
-        TaskError: another kind of layer.
+        TaskError: a layer has no module in sentence-transformers.
     """
     pooling, following = _layers_behind(model)
     modules = [("Transformer", ""), ("Pooling", "1_Pooling")]
@@ -103,7 +103,7 @@ def _layers_behind(
     model: keras.Model,
 ) -> tuple[list[SentencePooling], list[keras.layers.Layer]]:
     """Return the poolings of a model, and the layers behind them."""
-    # In a functional model layers stand in the order of the computation.
+    # The layers of a functional model are in the order of the computation.
     places = [i for i, x in enumerate(model.layers) if isinstance(x, SentencePooling)]
     behind = model.layers[places[0] :] if places else []
     pooling = [layer for layer in behind if isinstance(layer, SentencePooling)]
@@ -122,7 +122,7 @@ def _layers_behind(
 
 
 def write_json(path: Path, values: Any) -> None:
-    """Write a json file; its directory is made if absent."""
+    """Write a JSON file and, if necessary, its directory."""
     path.parent.mkdir(exist_ok=True)
     text = json.dumps(values, indent=2, ensure_ascii=False)
     path.write_text(text + "\n", encoding="utf-8")

@@ -19,7 +19,7 @@ TEXTS = {"text_bytes": ("uint8", 1), "text_ends": ("int64", 1)}
 
 
 class Neighbours(NamedTuple):
-    """Scores (Q, k), float32, and indices (Q, k), int64, of the nearest; the nearest first."""
+    """Scores (Q, k), float32, and indices (Q, k), int64, of the nearest vectors, nearest first."""
 
     scores: np.ndarray
     indices: np.ndarray
@@ -30,11 +30,11 @@ class VectorIndex:
 
     Args:
         vectors: (N, D), float; kept as float32.
-        texts: the N texts, to be kept with them.
+        texts: the N texts, stored with the vectors.
         metric: `"cosine"`, or `"dot"` for the inner product.
 
     Raises:
-        ValueError: no vectors, numbers that are not finite, or not as many texts.
+        ValueError: there are no vectors, some are not finite, or the texts are not as many.
 
     Example:
         >>> index = VectorIndex(encoder.predict(corpus), texts)
@@ -66,7 +66,7 @@ class VectorIndex:
 
         Args:
             queries: (Q, D).
-            k: how many; all N if there are fewer.
+            k: number of results; all N if there are fewer.
 
         Returns:
             Scores, cosines or inner products, and indices into the corpus, (Q, min(k, N)) each.
@@ -91,7 +91,7 @@ class VectorIndex:
         """Write an `.npz` file, replacing an old one atomically."""
         arrays = {"vectors": self.vectors, "metric": np.array(self.metric)}
         if self.texts is not None:
-            # As bytes: an array of str would give every text the room of the longest.
+            # As bytes, since an array of str takes the length of the longest text for each.
             coded = [text.encode("utf-8", "surrogatepass") for text in self.texts]
             arrays["text_bytes"] = np.frombuffer(b"".join(coded), "uint8")
             arrays["text_ends"] = np.cumsum([len(part) for part in coded], dtype="int64")
@@ -99,10 +99,10 @@ class VectorIndex:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> VectorIndex:
-        """Read what `save` wrote; nothing is unpickled, and everything is checked.
+        """Read a file of `save`, check it, and unpickle nothing.
 
         Raises:
-            VectorFileError: another file, or a damaged one.
+            VectorFileError: the file is damaged, or another kind of file.
         """
         arrays = read_arrays(path, {"vectors": ("float32", 2), "metric": ("str", 0)}, TEXTS)
         vectors, metric = arrays["vectors"], str(arrays["metric"])
@@ -142,7 +142,7 @@ class VectorIndex:
 
 
 def _top_k(scores: np.ndarray, k: int) -> np.ndarray:
-    """Return places of the k largest of each row, in ascending order; of equal ones the first."""
+    """Return indices of the k largest of each row, ascending; among equal ones the first."""
     rows, columns = scores.shape
     if k >= columns:
         return np.broadcast_to(np.arange(columns), (rows, columns))

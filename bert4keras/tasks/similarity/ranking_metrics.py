@@ -16,10 +16,10 @@ def ranking_scores(
     """Return scores of rankings, averaged over the queries that have a relevant text.
 
     Args:
-        rankings: by query, the relevance of each text in the order of the ranking, the best first;
+        rankings: for each query the relevances of its texts in ranking order, best first;
             a text is relevant if its number is above 0.
-        k: how much of a ranking counts for MRR and NDCG.
-        missing: by query, how many relevant texts the ranking does not have, which lowers MAP and
+        k: number of first texts that count for MRR and NDCG.
+        missing: for each query the number of relevant texts outside the ranking; they lower MAP and
             NDCG (they count with relevance 1); None: it has all.
 
     Returns:
@@ -62,7 +62,7 @@ def pair_scores(
 
     Args:
         scores, labels: N numbers each.
-        threshold: a score above it says 1.
+        threshold: a score above it predicts 1.
 
     Returns:
         Where all labels are 0 or 1, "accuracy", "f1" of label 1, and "spearman"; otherwise

@@ -16,7 +16,7 @@ _SCORE = ("score", "label", "similarity", "similarity_score", "relatedness_score
 
 
 class ScoredPair(NamedTuple):
-    """Two texts and how similar they are: a grade, or 0 and 1."""
+    """Two texts and their similarity: a grade, or 0 or 1."""
 
     texts: tuple[str, str]
     score: float
@@ -40,7 +40,7 @@ def read_scored_pairs(
         encoding: UTF-8 if None; "gb18030" for many old Chinese files.
 
     Raises:
-        DataFileError: no such file, no row, or a row of another shape; names file and line.
+        DataFileError: the file is missing or empty, or a row has another shape; names the line.
     """
     name = os.fspath(path).lower().removesuffix(".gz").removesuffix(".xz")
     if name.endswith((".json", ".jsonl")):
@@ -78,7 +78,7 @@ def _of_table(
         where = f"{os.fspath(path)}, line {line}"
         if max(columns) >= len(row) or (exact and len(row) != 3):
             raise DataFileError(
-                f"{where}: {len(row)} columns, but the texts and the number must be in columns "
+                f"{where}: {len(row)} columns, but texts and number must be in columns "
                 f"{tuple(columns)}: {row!r:.100}"
             )
         first, second, score = (row[column].strip() for column in columns)

@@ -1,4 +1,4 @@
-"""Ranking of texts by how well they fit a query: both are read as one sequence."""
+"""Ranking of texts for a query by a cross-encoder."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Ranked:
 
     Attributes:
         text: the text.
-        score: how well it fits the query; a probability with the activation "sigmoid".
-        position: its position among the texts that were ranked, from 0.
+        score: its relevance to the query; a probability with the activation "sigmoid".
+        position: its index among the ranked texts.
     """
 
     text: str
@@ -45,23 +45,23 @@ class Ranked:
 
 @register_task
 class Reranker(Task[float | list[Ranked]]):
-    """Cross-encoder: scores texts for a query, and ranks them.
+    """Cross-encoder that scores and ranks texts for a query.
 
-    It is better than comparing vectors, since each word sees the other text, and slower: nothing
-    can be computed in advance. A search by `SentenceEncoder` finds some hundred texts, which this
-    puts into order.
+    It is more accurate than a comparison of vectors, since each word sees the other text, but
+    slower: nothing can be computed in advance. A search by `SentenceEncoder` finds some hundred
+    texts, which the reranker then sorts.
 
-    Of a text that is longer than `maxlen` allows, the window that fits best counts (MaxP); in
-    training each window has the text's label.
+    A text that is longer than `maxlen` allows gets the score of its best window (MaxP); in training
+    each window has the text's label.
 
     Args:
-        tokenizer, model, maxlen: of `Task`; the model's output are scores (B, 1) without
+        tokenizer, model, maxlen: as in `Task`; the model's output is scores (B, 1) without
             activation.
         activation: "sigmoid", which makes the scores probabilities, or "identity".
         encoder_config: config.json of the encoder, which `save_huggingface` writes.
 
     Raises:
-        TaskError: options that do not fit.
+        TaskError: options do not fit.
 
     Source: Nogueira and Cho, 2019 (arXiv:1901.04085); MaxP: Dai and Callan, 2019
         (arXiv:1905.09217).
@@ -103,10 +103,10 @@ class Reranker(Task[float | list[Ranked]]):
         dropout: float = 0.1,
         **options: Any,
     ) -> Reranker:
-        """Put a new score on a pretrained encoder, as its family has in transformers.
+        """Put a new head on a pretrained encoder, the one of its family in transformers.
 
         Args:
-            checkpoint: directory, `hf://org/name`, a named checkpoint, or a `Backbone`, for which
+            checkpoint: directory, `hf://org/name`, a preset, or a `Backbone`, for which
                 `tokenizer` is given.
             activation, maxlen: as in the class.
             tokenizer: in place of the checkpoint's own.
@@ -125,7 +125,7 @@ class Reranker(Task[float | list[Ranked]]):
 
     @property
     def loss(self) -> Any:
-        """Cross entropy, for labels from 0 to 1; squared error with the activation "identity"."""
+        """Cross-entropy for labels from 0 to 1; squared error with the activation "identity"."""
         if self.activation == "sigmoid":
             return keras.losses.BinaryCrossentropy(from_logits=True)
         return keras.losses.MeanSquaredError()
@@ -157,8 +157,8 @@ class Reranker(Task[float | list[Ranked]]):
         """Rank texts, `reranker(query, texts)`; score a pair or answer a list of samples.
 
         Args:
-            samples: a query; or without `texts` one sample or a list of them, each
-                `(query, text)`, answered by a score, or `(query, [text, ...])`, by a ranking.
+            samples: a query. Without `texts`: a sample or a list of them, each `(query, text)`,
+                whose answer is a score, or `(query, [text, ...])`, whose answer is a ranking.
             texts: a list of texts, or one.
         """
         if texts is None:
@@ -214,7 +214,9 @@ class Reranker(Task[float | list[Ranked]]):
             threshold = 0.5 if self.activation == "sigmoid" else 0.0
             return pair_scores(answers, [float(label) for label in labels], threshold)
         if any(isinstance(answer, float) for answer in answers):
-            raise TaskError("some samples are pairs, others have a list of texts; give one kind.")
+            raise TaskError(
+                "some samples are pairs, others have a list of texts: evaluate them separately."
+            )
         ordered = []
         for answer, label in zip(answers, labels, strict=True):
             relevances = _labels(answer, label)
@@ -236,7 +238,7 @@ class Reranker(Task[float | list[Ranked]]):
         """Read a fine-tuned checkpoint (`...ForSequenceClassification` with one label).
 
         Raises:
-            TaskError: another kind of model, more labels than one, or another activation.
+            TaskError: the model is of another kind, has several labels, or an unknown activation.
         """
         from ..huggingface import load_with_head
 
@@ -256,10 +258,10 @@ class Reranker(Task[float | list[Ranked]]):
         """Write a directory that transformers, and CrossEncoder of sentence-transformers, open.
 
         Args:
-            directory: replaced as a whole if it holds a checkpoint.
+            directory: destination; replaced as a whole if it holds a checkpoint.
 
         Raises:
-            TaskError: a directory of something else, or no `encoder_config`.
+            TaskError: the directory holds something else, or there is no `encoder_config`.
         """
         from ..huggingface import save_with_head
 

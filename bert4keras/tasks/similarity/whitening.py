@@ -13,7 +13,7 @@ from .arrays import VectorFileError, matrix, parts, read_arrays, save_arrays
 
 
 class Whitening:
-    """A linear map after which vectors have mean 0 and the identity as covariance.
+    """Linear map that gives vectors mean 0 and the identity as covariance.
 
         y = (x - mean) kernel,  kernel = U diag(1 / sqrt(s)),  U diag(s) U^T the covariance of x
 
@@ -43,8 +43,8 @@ class Whitening:
         """Return the whitening of a corpus.
 
         Args:
-            vectors: (N, D), float; may be a memory map, it is read in parts.
-            dim: K, the dimensions to keep; by default all in which the corpus varies at all.
+            vectors: (N, D), float; also a memory map, which is read in parts.
+            dim: K, number of dimensions to keep; None: all in which the corpus varies.
 
         Raises:
             ValueError: fewer than 2 vectors, numbers that are not finite, or more dimensions asked
@@ -58,7 +58,7 @@ class Whitening:
         covariance = sum((part - mean).T @ (part - mean) for part in parts(vectors)) / (count - 1)
         variances, directions = np.linalg.eigh(covariance)
         variances, directions = np.maximum(variances[::-1], 0), directions[:, ::-1]
-        # A deviation within the rounding of the input is none; its inverse would be noise.
+        # A deviation within the rounding error of the input counts as 0; its inverse is noise.
         deviations = np.sqrt(variances)
         rank = int((deviations > deviations[0] * size * np.finfo("float32").eps).sum())
         if dim is not None and not 1 <= dim <= rank:
@@ -81,10 +81,10 @@ class Whitening:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Whitening:
-        """Read what `save` wrote; nothing is unpickled.
+        """Read a file of `save`; nothing is unpickled.
 
         Raises:
-            VectorFileError: another file, or a damaged one.
+            VectorFileError: the file is damaged, or another kind of file.
         """
         arrays = read_arrays(path, {"mean": ("float32", 1), "kernel": ("float32", 2)})
         mean, kernel = arrays["mean"], arrays["kernel"]

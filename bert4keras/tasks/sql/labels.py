@@ -38,8 +38,8 @@ class EncodedQuestion(NamedTuple):
     """A question and the header of its table, as ids.
 
     Args:
-        token_ids, segment_ids: of the whole sequence; all segments are 0.
-        columns: pairs for each column: the place of its [CLS] and that of its [SEP].
+        token_ids, segment_ids: ids of the whole sequence; all segments are 0.
+        columns: (C, 2), positions of [CLS] and [SEP] of each column.
         offsets: (start, end) in the question of its tokens, which are at positions 1, 2, ...
         dropped: number of tokens of the question, and of the names, that did not fit.
     """
@@ -59,8 +59,8 @@ def encode_question(
     Args:
         tokenizer: of this package.
         header: names of the columns.
-        maxlen: tokens in all. What is too long loses first the ends of the longest names, down
-            to one token each, and then the end of the question.
+        maxlen: largest number of tokens. Longer inputs lose first the ends of the longest names,
+            down to one token each, and then the end of the question.
 
     Raises:
         ValueError: there are more columns than `maxlen` has room for.
@@ -97,15 +97,15 @@ def encode_sql(
 ) -> dict[str, Any]:
     """Return the labels of a query.
 
-    A value is looked for in the question as it is written (of several places the first that
-    leaves room for the others), else the closest run of tokens by edit distance is taken.
+    A value is searched in the question literally (of several places the first that leaves room for
+    the others); otherwise the closest run of tokens by edit distance is taken.
 
     Args:
-        encoded: what `encode_question` made of the question.
-        max_distance: how far that run may be from the value, as a share of the value's length.
+        encoded: result of `encode_question`.
+        max_distance: largest distance of that run from the value, as a share of its length.
 
     Returns:
-        Arrays under the names of the scores, -1 where a place does not count.
+        Arrays by the names of the scores; -1 where a position does not count.
 
     Raises:
         UnsupportedQuery: a value is not in the question, or two values are in the same place.

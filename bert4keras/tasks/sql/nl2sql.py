@@ -24,7 +24,7 @@ _NO_COLUMN = lowest("float16")  # score of a column that does not exist, the sam
 
 @serializable
 class NL2SQL(EndsMask, keras.layers.Layer):
-    """Scores of all parts of a query: `[CLS] question [SEP] [CLS] header [SEP] ...` in one pass.
+    """Heads for all parts of a query, on `[CLS] question [SEP] [CLS] header [SEP] ...`.
 
     With x the vectors of the tokens and h those of the headers, the mean from [CLS] to the last
     token of the name:
@@ -41,14 +41,14 @@ class NL2SQL(EndsMask, keras.layers.Layer):
         kernel_initializer: initializer of all W, U, V and v.
 
     Call arguments:
-        inputs: pair `[x, columns]`: x (B, T, D) and columns (B, C, 2), int, the places of each
-            header's [CLS] and [SEP]; zeros where there is no column (padding).
+        inputs: pair `[x, columns]`: x (B, T, D) and columns (B, C, 2), int, the positions of
+            each header's [CLS] and [SEP]; zeros for padding.
 
     Returns:
         A dict of the four scores. To train: `model.compile(optimizer, loss=head.loss)` on a model
         whose output is this dict, with labels of `tasks.sql.encode_sql`.
 
-    Source: Su, https://kexue.fm/archives/6771, changed as `tasks.sql.labels` says. There h is
+    Source: Su, https://kexue.fm/archives/6771, changed as in `tasks.sql.labels`. There h is
     only the vector of [CLS], which takes far longer to learn the meaning of the name.
     """
 
@@ -127,11 +127,11 @@ class NL2SQL(EndsMask, keras.layers.Layer):
         Args:
             scores: the outputs as arrays, one row per question.
             questions: texts.
-            encoded: what `tasks.sql.encode_question` made of them.
-            tables: their tables; values become cells and operators suit them (`ValueLinker`).
-            execution: drop queries that do not run on the table or return nothing; of tables
-                without rows nothing is known, and the best query stays.
-            width: alternatives to each part that execution may choose.
+            encoded: results of `tasks.sql.encode_question`.
+            tables: tables of the questions, to whose cells values are linked (`ValueLinker`).
+            execution: drop queries that do not run on the table or return nothing; with a table
+                without rows the best query is kept.
+            width: number of alternatives to each part, among which execution chooses.
             max_select: largest number of selected columns.
 
         Raises:

@@ -34,9 +34,9 @@ def read_number(value: Any) -> float | None:
     """Return the number that a cell or a value denotes, or None.
 
     It may have a sign (any of the dashes that are used as minus, 负, or accountants' brackets),
-    thousands parted by one mark throughout (, ' ’ or a blank), decimals behind a point, an
+    thousands separated by one mark throughout (, ' ’ or a blank), decimals after a point, an
     exponent, full-width forms, Chinese units (3.5万, 1亿2000万) or English ones (2.5 million), and
-    a currency or a percent sign, which do not count: 5% is 5, $5 is 5. Nothing is converted.
+    a currency or a percent sign, which are ignored: 5% is 5, $5 is 5. Nothing is converted.
 
     No number, because it could mean something else: a decimal comma (1,5; 1.234,5), groups of other
     sizes (1,00), dates, ranges (12-13), versions (1.2.3), telephone numbers, ordinals (3rd), units

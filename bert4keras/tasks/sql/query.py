@@ -104,11 +104,11 @@ class Table:
 
     Args:
         header: names of the columns; they may be empty or occur twice.
-        rows: cells; none where only the header is known.
-        types: "text" or "real" for each column; found out from the rows if not given. A column
-            is real if its cells are numbers (`read_number`), except for empty ones and what is
-            written for the unknown ("N/A", "-", "暂无"); codes with a zero in front, 007, are text.
-        name: of the table, for messages and for SQL.
+        rows: cells; empty if only the header is known.
+        types: "text" or "real" for each column; derived from the rows if not given. A column is
+            real if its cells are numbers (`read_number`), except for empty and unknown ones ("N/A",
+            "-", "暂无"); codes with a leading zero, such as 007, are text.
+        name: name of the table, for messages and SQL.
 
     Raises:
         ValueError: no column, a row of another length, a row or a cell that is none, or an unknown
