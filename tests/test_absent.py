@@ -1,4 +1,4 @@
-"""Names that are missing say the way out, and every way out exists."""
+"""Missing names of 0.11 have a hint, and every hint names something that exists."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = [(module, name) for module in MODULES for name in ABSENT[module]]
 
 
 def resolve(dotted: str):
-    """The object of a dotted name: modules as far as they go, then attributes."""
+    """Return the object of a dotted name: modules first, then attributes."""
     parts = dotted.split(".")
     for count in range(len(parts), 0, -1):
         try:
@@ -55,7 +55,7 @@ def test_families_that_are_named_exist(name):
 
 @pytest.mark.parametrize("module", MODULES)
 def test_no_name_is_listed_that_is_there(module):
-    """When one is added, its hint goes."""
+    """A name that is added again must lose its hint."""
     package = importlib.import_module(f"bert4keras.{module}")
     assert not set(ABSENT[module]) & {*vars(package), *package.__all__}
     assert not hasattr(package, "nonsense")
@@ -74,7 +74,7 @@ def test_no_name_is_listed_that_is_there(module):
     ],
 )
 def test_names_of_keras_are_pointed_to(module, name, place):
-    """The ancestor's modules had them by `import *`."""
+    """The modules of 0.11 had them by `import *`."""
     with pytest.raises(ImportError, match=rf"it is in keras\.{place}\.{name}\."):
         exec(f"from bert4keras.{module} import {name}")
     assert hasattr(getattr(keras, place), name)
@@ -132,7 +132,7 @@ def public_functions():
 
 
 def test_options_of_any_name_are_documented():
-    """`**options` alone tells nobody what can be said."""
+    """A bare `**options` does not tell what can be passed."""
     silent = []
     for name, function in public_functions():
         text = inspect.getdoc(function) or ""

@@ -1,4 +1,4 @@
-"""The description of a model, from the json of any known source."""
+"""Configs of models, from the json of any known library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files are replaced as a whole, and what killed saves leave is removed by the next one."""
+"""Files are replaced atomically, and the next save removes what killed ones left."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_without_locks_nothing_is_removed(tmp_path, hanging, monkeypatch):
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_save_whose_directory_another_one_removes_takes_a_new_one(tmp_path, monkeypatch, when):
-    """Between making the directory and locking it, it looks abandoned."""
+    """A staging directory that is not locked yet looks abandoned."""
     real, done = os.open, []
 
     def disturbed(path, *arguments, **options):

@@ -1,4 +1,4 @@
-"""Savers killed at random times leave one version as a whole, and the next save clears the rest."""
+"""Savers killed at random times leave one complete version; the next save removes the rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models are saved as a whole, and a process that imports bert4keras alone goes on with them."""
+"""Models are saved atomically, and a process that only imports bert4keras can go on with them."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def assert_same(a, b):
 
 
 def assert_close(a, b):
-    """Exactly equal, but TensorFlow sums in any order, and Adam makes steps of gradients near 0."""
+    """Compare weights; TensorFlow sums in any order, and Adam amplifies that."""
     atol = 1e-3 if keras.backend.backend() == "tensorflow" else 0
     for one, other in zip(a, b, strict=True):
         np.testing.assert_allclose(one, other, atol=atol, rtol=0)

@@ -16,7 +16,7 @@ def model() -> Bag:
 
 @pytest.fixture
 def other() -> Bag:
-    """The same weights with other values."""
+    """A model with the same weights and other values."""
     return Bag(weight_shapes(), seed=1)
 
 

@@ -20,7 +20,7 @@ pytest.importorskip("tensorflow", reason="converts TensorFlow checkpoints")
 
 @pytest.fixture
 def source(tmp_path, model):
-    """A Hugging Face directory with everything beside the weights."""
+    """A Hugging Face directory with config and vocabulary beside the weights."""
     folder = tmp_path / "source"
     save(model, folder, config={"hidden_size": 6, "layer_norm_eps": 1e-7})
     (folder / "vocab.txt").write_text("[PAD]\n好\n", encoding="utf-8")

@@ -34,14 +34,14 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def forget_connections() -> None:
-    """The name of the function that does it has changed in version 1.0 of the library."""
+    """Call the function under its name in this version of the library; it changed in 1.0."""
     utils = importlib.import_module("huggingface_hub.utils")
     getattr(utils, "close_session" if hasattr(utils, "close_session") else "reset_sessions")()
 
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory) -> dict[str, bytes]:
-    """The files of a repository, of which some are no business of ours."""
+    """Return the files of a repository, some of which must not be downloaded."""
     folder = tmp_path_factory.mktemp("repository")
     save(bag(1), folder, config={"model_type": "bert"})
     others = ("README.md", "pytorch_model.bin", "vocab.pkl", "training_args.bin", "model.onnx")
@@ -51,7 +51,7 @@ def repository(tmp_path_factory) -> dict[str, bytes]:
 
 @pytest.fixture
 def settings(tmp_path, monkeypatch):
-    """The constants of the library, with a cache of our own and no pauses; set by the tests."""
+    """Set the constants of the library: a temporary cache and no pauses."""
     constants = importlib.import_module("huggingface_hub.constants")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
@@ -67,7 +67,7 @@ def settings(tmp_path, monkeypatch):
 
 @pytest.fixture
 def hub(settings, repository, monkeypatch):
-    """A server with one repository, to which the library is directed."""
+    """A server with one repository, which the library uses as its endpoint."""
     with serving() as server:
         server.repos[NAME] = {"main": dict(repository)}
         template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
@@ -83,7 +83,7 @@ def path_of(hub: Hub, file: str) -> str:
 
 
 def blob_of(hub: Hub) -> str:
-    """Where the server keeps the weights."""
+    """Return the path of the weights on the server."""
     folder = resolve(f"hf://{NAME}")  # the link in the cache is named after the blob
     return f"/blobs/{(folder / 'model.safetensors').resolve().name}"
 
@@ -174,7 +174,7 @@ def test_revisions(hub, repository):
 
 @pytest.fixture
 def sharded(hub, repository, tmp_path) -> dict[str, bytes]:
-    """The repository with its weights in several files, in place of the other."""
+    """The repository with its weights in several files instead of one."""
     arrays = arrays_of(f"hf://{NAME}")
     source = tmp_path / "sharded"
     convert(arrays, source, "huggingface", progress=False, max_shard_size=500)
@@ -270,7 +270,7 @@ def test_a_lasting_fault(hub, repository, tmp_path, settings, monkeypatch, fault
 
 @pytest.mark.parametrize("state", ["offline", "down", "broken"])
 def test_without_network(hub, settings, state, monkeypatch):
-    """The cache serves; what is not there is named."""
+    """Without a network the cache is used, and the error names what it lacks."""
     monkeypatch.setattr(module, "_PAUSES", ())
     folder = resolve(f"hf://{NAME}")
     resolve(f"hf://{NAME}@main", weights=False)
@@ -329,7 +329,7 @@ except CheckpointError as error:
 
 
 def test_settings_from_the_environment(repository, tmp_path):
-    """In processes of their own, since the library reads its variables once."""
+    """Each case runs in a new process, since the library reads its variables once."""
     keep = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGING"))}
     home = {"HF_HOME": str(tmp_path / "hf"), "HOME": str(tmp_path / "home"), "NO_PROXY": "*"}
 

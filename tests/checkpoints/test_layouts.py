@@ -1,4 +1,4 @@
-"""Names and directories as other programs leave them: wrapped, adapted, compiled, in parts."""
+"""Names and directories as other libraries write them: wrapped, compiled, sharded, adapted."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_modules_that_lead_nowhere(directory, modules, message):
 
 
 def test_a_file_and_an_index(directory, fixtures, caplog):
-    """transformers reads the file; so does `load`, where the index says nothing else."""
+    """transformers reads the file; so does `load` if the index has the same weights."""
     file, index = (directory / f"model.safetensors{s}" for s in ("", ".index.json"))
     arrays = load_file(file)
 
@@ -206,7 +206,7 @@ def test_a_tensorflow_file_that_is_a_pipe(tmp_path):
 
 
 class TestObjectCheckpoints:
-    """TensorFlow 2 keeps tensors by attributes of Python, and names of variables in a graph."""
+    """TensorFlow 2 names tensors after Python attributes and keeps variable names in a graph."""
 
     @pytest.fixture
     def tf(self):

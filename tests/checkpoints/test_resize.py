@@ -1,4 +1,4 @@
-"""Weights of another size as a start: `autoresize_weights`."""
+"""Resized weights as initial values: `autoresize_weights`."""
 
 from __future__ import annotations
 

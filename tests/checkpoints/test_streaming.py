@@ -1,4 +1,4 @@
-"""Conversion of checkpoints larger than memory: what is in memory, shards, interruption."""
+"""Conversion of checkpoints larger than memory: peak memory, shards, interruption."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def large(tmp_path_factory) -> Path:
 
 
 def peak(action) -> int:
-    """Bytes at most allocated while something runs."""
+    """Return the peak of allocated bytes while a function runs."""
     tracemalloc.start()
     try:
         action()
@@ -120,7 +120,7 @@ def test_peak_memory_of_the_process_on_the_way_to_tensorflow_and_back(large, tmp
 
 
 def without_root(arrays: dict) -> dict:
-    """Under the names of an encoder alone."""
+    """Rename the tensors to those of an encoder without a head."""
     return {name.removeprefix("bert."): array for name, array in arrays.items()}
 
 

@@ -1,4 +1,4 @@
-"""The mapping language and the tables of BERT."""
+"""Weight tables, and those of BERT."""
 
 from __future__ import annotations
 

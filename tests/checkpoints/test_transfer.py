@@ -1,4 +1,4 @@
-"""`load` and `save`: round trips, total accounting."""
+"""`load` and `save`: round trips, and reports that account for every tensor."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_hugging_face_checkpoint(tmp_path, heads):
     }
     arrays = arrays_of(tmp_path)
     name = "encoder.layer.1.intermediate.dense.weight"
-    # An encoder alone is a BertModel, whose names have no prefix.
+    # An encoder without a head is a BertModel, whose names have no prefix.
     assert name not in arrays if heads else name in arrays
     kernel = arrays["bert." + name if heads else name]
     np.testing.assert_array_equal(kernel, values(model)["Transformer-1-FeedForward/inner/kernel"].T)

@@ -1,4 +1,4 @@
-"""Choosing and composing rows of the vocabulary while loading."""
+"""Edits of the vocabulary while loading: rows that are kept and rows that are appended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writers replace as a whole or not at all."""
+"""Writers of checkpoints replace the old files atomically."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ except CheckpointError as error:
 
 
 def test_new_data_under_an_old_index_is_refused(tmp_path):
-    """What a process killed between the two moves leaves behind."""
+    """A process killed between the two moves leaves these files."""
     for name, arrays in (("old", OLD), ("new", NEW)):
         write_bundle(tmp_path / name, arrays)
     data = "bert_model.ckpt.data-00000-of-00001"
