@@ -125,7 +125,7 @@ NOTES = """*transformers*: files that it saved and numbers that it computed
 (`scripts/make_fixtures.py --only families`); what we save has the same names and bytes.
 *numpy*: an independent forward pass over the tensors of the TensorFlow release
 (`tests/helpers/numpy_families.py`); every tensor fills exactly one weight and is written back.
-Families without figures share the code of another row, or have tests of their own in
+Families without figures share the code of another row, or have separate tests in
 `tests/models` (GAU-alpha, the parts of T5, unshared ALBERT).
 `tests/checkpoints/test_family_tables.py` holds every table of every family to
 `load(save(x)) == x`.

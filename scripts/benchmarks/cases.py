@@ -140,7 +140,7 @@ def crf(case: str, backends: list[str], peers: dict[str, str]) -> list[Contest]:
 def memm(case: str, backends: list[str], peers: dict[str, str]) -> list[Contest]:
     found = []
     for backend in backends:
-        for part, title in (("head", "head alone 32x128x9"), ("model", "MiniLM's size 16x128")):
+        for part, title in (("head", "head only 32x128x9"), ("model", "MiniLM's size 16x128")):
             softmax = ours(backend, "softmax", case=f"softmax_{part}")
             sides, title = [ours(backend), softmax], f"MEMM train step, {title}, {backend}"
             # At most 1.05 times the time of the softmax is a ratio of at least 1 / 1.05.

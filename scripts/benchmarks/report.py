@@ -143,9 +143,9 @@ def markdown(results, imports: list[dict], facts: dict[str, str]) -> str:
     short = short_rows(results, imports) + disagreements(results)
     parts = [
         "# Benchmarks",
-        "Written by `scripts/benchmark.py`. Every side runs in a process and an environment of "
-        "its own, with the same cores and number of threads; sides take turns within a round, in "
-        "alternating order, after two uncounted runs. A ratio is the median over the rounds of "
+        "Written by `scripts/benchmark.py`. Every side runs in its own process and "
+        "environment, with the same cores and number of threads; sides take turns within a round, "
+        "in alternating order, after two uncounted runs. A ratio is the median over the rounds of "
         "(seconds of the peer) / (seconds of ours): above 1 we are faster.",
         "## Ratios",
         markdown_table(RATIO_HEADER, ratio_rows(results)),
