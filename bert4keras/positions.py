@@ -319,12 +319,7 @@ class BucketEmbedding(keras.layers.Embedding):
     """
 
     def __init__(
-        self,
-        input_dim,
-        output_dim,
-        max_distance: int = 128,
-        bidirectional: bool = True,
-        **kwargs,
+        self, input_dim, output_dim, max_distance: int = 128, bidirectional: bool = True, **kwargs
     ):
         super().__init__(input_dim, output_dim, **kwargs)
         self.max_distance = max_distance

@@ -6,7 +6,7 @@ A residual layout is the order of sublayer, dropout, residual sum and norm.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import keras
 
@@ -17,6 +17,9 @@ from ..layers.attention import AttentionOutput
 if TYPE_CHECKING:
     from .context import Context
     from .transformer import Transformer
+
+
+Sublayer: TypeAlias = Callable[[Tensor], Tensor]
 
 
 class ResidualLayout(Protocol):
@@ -31,32 +34,19 @@ class ResidualLayout(Protocol):
     """
 
     def __call__(
-        self,
-        transformer: Transformer,
-        x: Tensor,
-        name: str,
-        sublayer: Callable[[Tensor], Tensor],
-        context: Context,
+        self, transformer: Transformer, x: Tensor, name: str, sublayer: Sublayer, context: Context
     ) -> Tensor: ...
 
 
 def post_norm(
-    transformer: Transformer,
-    x: Tensor,
-    name: str,
-    sublayer: Callable[[Tensor], Tensor],
-    context: Context,
+    transformer: Transformer, x: Tensor, name: str, sublayer: Sublayer, context: Context
 ) -> Tensor:
     """`norm(x + dropout(sublayer(x)))`, the layout of the original Transformer and of BERT."""
     return transformer.norm(residual(transformer, x, name, sublayer(x)), f"{name}-Norm", context)
 
 
 def pre_norm(
-    transformer: Transformer,
-    x: Tensor,
-    name: str,
-    sublayer: Callable[[Tensor], Tensor],
-    context: Context,
+    transformer: Transformer, x: Tensor, name: str, sublayer: Sublayer, context: Context
 ) -> Tensor:
     """`x + dropout(sublayer(norm(x)))`, the layout of GPT-2 and T5."""
     return residual(transformer, x, name, sublayer(transformer.norm(x, f"{name}-Norm", context)))
