@@ -7,7 +7,7 @@ Files have one JSON object per line, or are those of CCKS 2019:
     --kb     {"id": "7", "name": "Paris", "names": ["Paris"], "facts": [["kind", "city"]]}
     --train  {"text": "In Paris.", "links": [{"start": 3, "end": 8, "entity": "7"}]}
 Seen: knowledge_base, seed 1: test F1 0.3795 (first entity of each name: 0.2700), 134 s.
-The test has sentences of its own; `task_entity_linking.py` has an encoder that knows their words.
+The test sentences are not in training; the encoder of `task_entity_linking.py` knows their words.
 """
 
 import argparse

@@ -82,7 +82,7 @@ def align_entities(
             )
         first = int(np.searchsorted(ends, entity.start, "right"))
         behind = int(np.searchsorted(starts, entity.end, "left"))
-        reason = _reason(entity, starts, ends, first, behind, length)
+        reason = _drop_reason(entity, starts, ends, first, behind, length)
         if first < behind and reason != "truncated":
             found = LabelledSpan(places[first], places[behind - 1] + 1, entity.label)
             if overlap or not taken[found.start : found.end].any():
@@ -160,7 +160,7 @@ def merge_windows(scores: Sequence[np.ndarray], windows: Sequence[Span]) -> np.n
     return merged
 
 
-def _reason(
+def _drop_reason(
     entity: LabelledSpan,
     starts: np.ndarray,
     ends: np.ndarray,

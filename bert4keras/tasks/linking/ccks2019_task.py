@@ -29,8 +29,8 @@ from .samples import Document, LinkedText
 from .words import WordFinder, frequent_tokens, shared_tokens, token_spans
 
 WORDS = "words.json"
-PAD, UNKNOWN, CAPITALIZED = "[PAD]", "[UNK]", "[CAPITALIZED]"  # ids 0, 1, 2
-SPECIAL = (PAD, UNKNOWN, CAPITALIZED, "[CLS]", "[SEP]", "[MASK]")
+PAD, _UNKNOWN, _CAPITALIZED = "[PAD]", "[UNK]", "[_CAPITALIZED]"  # ids 0, 1, 2
+SPECIAL = (PAD, _UNKNOWN, _CAPITALIZED, "[CLS]", "[SEP]", "[MASK]")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,8 +96,8 @@ class CCKS2019Linker(Linker):
             raise TaskError(
                 "words are required by a model with word vectors, and not allowed for others."
             )
-        if CAPITALIZED not in tokenizer.vocab or UNKNOWN not in tokenizer.vocab:
-            raise TaskError(f"the tokenizer's vocabulary lacks {CAPITALIZED} or {UNKNOWN}.")
+        if _CAPITALIZED not in tokenizer.vocab or _UNKNOWN not in tokenizer.vocab:
+            raise TaskError(f"the tokenizer's vocabulary lacks {_CAPITALIZED} or {_UNKNOWN}.")
         self.description = description
         self.words = WordFinder(words) if len(words) else None
         self._read: dict[str, tuple[list[str], dict[str, np.ndarray]]] = {}  # entities
@@ -190,7 +190,7 @@ class CCKS2019Linker(Linker):
         """Return token ids; unknown tokens that begin with a capital have their own id."""
         vocab = self.tokenizer.vocab
         ids = [
-            vocab.get(token, vocab[CAPITALIZED if token[0].isupper() else UNKNOWN])
+            vocab.get(token, vocab[_CAPITALIZED if token[0].isupper() else _UNKNOWN])
             for token in tokens
         ]
         return np.array(ids, "int32")

@@ -189,7 +189,7 @@ class EntityLinker(Linker):
         start, end = self.tokenizer.cls_token_id, self.tokenizer.sep_token_id
         mark = [] if end is None else [end]
         room = self.maxlen - self.description - 1 - 2 * len(mark)
-        name = name[: room // 4]  # it occurs twice: alone and in the text
+        name = name[: room // 4]  # it occurs twice: at the start and in the text
         room = max(0, room - 2 * len(name) - len(mark))
         topic = topic[: room // 3]
         room -= len(topic)

@@ -136,7 +136,7 @@ def read_answers(
 
     Source: Devlin et al., BERT, 2018 (arXiv:1810.04805), section 4.2 and 4.3.
     """
-    rows = _rows(windows, scores)
+    rows = _without_padding(windows, scores)
     totals, offsets = _passage_scores(windows, rows, max_length, np.add, max_context)
     none = -np.inf
     if none_position is not None:
@@ -163,13 +163,15 @@ def read_probabilities(
     The probability of a span is the product of both; that of "no answer" is 1 minus that of the
     best span. Arguments as of `read_answers`.
     """
-    rows = _rows(windows, probabilities)
+    rows = _without_padding(windows, probabilities)
     totals, offsets = _passage_scores(windows, rows, max_length, np.multiply)
     found = _answers(passage, totals, offsets, top, number)
     return PassageAnswers(found, 1.0 - found[0].score if found else 1.0)
 
 
-def _rows(windows: Sequence[PassageWindow], scores: Iterable[np.ndarray]) -> list[np.ndarray]:
+def _without_padding(
+    windows: Sequence[PassageWindow], scores: Iterable[np.ndarray]
+) -> list[np.ndarray]:
     """Return the scores of each window without padding."""
     found = []
     for number, (window, rows) in enumerate(zip(windows, scores, strict=True)):

@@ -16,7 +16,7 @@ from ..base import TaskError
 from ..huggingface import build_with_head
 from ..pretrained import WITHOUT_TOKENIZER, locate, open_encoder, read_config
 from .dgcnn import DGCNN
-from .matching import FEATURES
+from .matching import MATCH_FEATURES
 
 
 def build_reader(
@@ -60,7 +60,7 @@ def _attach_dgcnn(inputs: Sequence[Tensor], x: Tensor, units: int, dropout: floa
     question, passage = (
         keras.Input((None,), dtype="int32", name=f"{name}-Mask") for name in ("Question", "Passage")
     )
-    features = keras.Input((None, FEATURES), name="Passage-Features")
+    features = keras.Input((None, MATCH_FEATURES), name="Passage-Features")
     head = DGCNN(units, dropout=dropout, name="DGCNN")
     return keras.Model(
         [*inputs, question, passage, features], head([x, question, x, passage, features])

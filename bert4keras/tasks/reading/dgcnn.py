@@ -74,7 +74,7 @@ class DilatedGatedConvolution(CarriesMask, keras.layers.Layer):
 
     def call(self, inputs, training=None):
         x, mask = inputs
-        mask = _column(mask, x.dtype)
+        mask = _token_column(mask, x.dtype)
         x = x * mask
         h, gate = ops.split(self.convolution(x), 2, axis=-1)
         gate = ops.sigmoid(self.dropout(gate, training=training))
@@ -123,7 +123,7 @@ class AttentionPooling(EndsMask, keras.layers.Layer):
     def call(self, inputs):
         x, mask = inputs
         scores = self.score(self.hidden(x))
-        mask = _column(mask, scores.dtype)
+        mask = _token_column(mask, scores.dtype)
         scores = ops.where(mask > 0, scores, lowest(scores.dtype))
         weights = ops.exp(scores - ops.max(scores, axis=1, keepdims=True)) * mask
         # The sum is at least 1 if there is a token. (`ops.softmax` warns of texts of one token.)
@@ -227,7 +227,7 @@ class DGCNN(EndsMask, keras.layers.Layer):
             p = block([p, passage_mask], training=training)
         p = beside_q(p)
         answerable = self.answerable(self.passage_pooling([p, passage_mask]))
-        return self.ends(p) * answerable[:, None] * _column(passage_mask, "float32")
+        return self.ends(p) * answerable[:, None] * _token_column(passage_mask, "float32")
 
     @staticmethod
     @function_of("DGCNN")
@@ -331,6 +331,6 @@ def build_dgcnn(
     return keras.Model([*inputs, *more], scores)
 
 
-def _column(mask: Tensor, dtype: str) -> Tensor:
+def _token_column(mask: Tensor, dtype: str) -> Tensor:
     """Return (B, T, 1): 1 for tokens and 0 for padding."""
     return ops.cast(ops.not_equal(ops.cast(mask, "int32"), 0), dtype)[:, :, None]

@@ -10,7 +10,7 @@ import numpy as np
 from ..._folding import lower_by_character
 from .windows import PassageWindow
 
-FEATURES = 6  # per character, see `match_features`
+MATCH_FEATURES = 6  # per character, see `match_features`
 
 
 def mark_matches(window: PassageWindow) -> list[int]:

@@ -16,9 +16,11 @@ import numpy as np
 
 from ..._folding import half_width
 from ...data.text import longest_common_substring
+from ..base import TaskError
 from ..words import paired
 
-Score = Callable[[str, Sequence[str]], float]
+_Score = Callable[[str, Sequence[str]], float]
+_Metric = Callable[[Sequence[str], Sequence[Sequence[str]]], dict[str, float]]
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _ASCII_PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -69,7 +71,7 @@ def webqa_normalize(text: str) -> str:
 
 def squad_em(prediction: str, answers: Sequence[str]) -> float:
     """Return 1.0 if the normalized prediction equals a normalized answer, else 0.0."""
-    return _best(_same(squad_normalize), prediction, _without_empty(answers))
+    return _best_over_answers(_same(squad_normalize), prediction, _without_empty(answers))
 
 
 def squad_f1(prediction: str, answers: Sequence[str]) -> float:
@@ -78,7 +80,7 @@ def squad_f1(prediction: str, answers: Sequence[str]) -> float:
     def f1(found: str, wanted: str) -> float:
         return _bag_f1(squad_normalize(found).split(), squad_normalize(wanted).split())
 
-    return _best(f1, prediction, _without_empty(answers))
+    return _best_over_answers(f1, prediction, _without_empty(answers))
 
 
 def cmrc_em(prediction: str, answers: Sequence[str]) -> float:
@@ -87,7 +89,7 @@ def cmrc_em(prediction: str, answers: Sequence[str]) -> float:
     def normalize(text: str) -> str:
         return "".join(char for char in text.lower().strip() if char not in _CMRC_MARKS)
 
-    return _best(_same(normalize), prediction, answers)
+    return _best_over_answers(_same(normalize), prediction, answers)
 
 
 def cmrc_f1(
@@ -101,12 +103,12 @@ def cmrc_f1(
         found, wanted = cmrc_segment(found, tokenize), cmrc_segment(wanted, tokenize)
         return _f1(found, wanted, longest_common_substring(found, wanted)[0])
 
-    return _best(f1, prediction, answers)
+    return _best_over_answers(f1, prediction, answers)
 
 
 def webqa_em(prediction: str, answers: Sequence[str]) -> float:
     """Return 1.0 if the normalized prediction equals a normalized answer, else 0.0."""
-    return _best(_same(webqa_normalize), prediction, answers)
+    return _best_over_answers(_same(webqa_normalize), prediction, answers)
 
 
 def webqa_f1(prediction: str, answers: Sequence[str]) -> float:
@@ -115,7 +117,7 @@ def webqa_f1(prediction: str, answers: Sequence[str]) -> float:
     def f1(found: str, wanted: str) -> float:
         return _bag_f1(webqa_normalize(found), webqa_normalize(wanted))
 
-    return _best(f1, prediction, answers)
+    return _best_over_answers(f1, prediction, answers)
 
 
 def squad(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
@@ -162,11 +164,25 @@ def webqa(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> di
     return {**found, "final": (found["em"] + found["f1"]) / 2}
 
 
+def find_metric(name: str) -> tuple[_Metric, _Score]:
+    """Return a metric by name, "squad", "cmrc2018" or "webqa", and its F1 of one prediction.
+
+    Raises:
+        TaskError: an unknown name.
+    """
+    if name not in _METRICS:
+        raise TaskError(f"metric={name!r} must be one of {', '.join(_METRICS)}.")
+    return _METRICS[name]
+
+
+_METRICS = {"squad": (squad, squad_f1), "cmrc2018": (cmrc2018, cmrc_f1), "webqa": (webqa, webqa_f1)}
+
+
 def no_answer_threshold(
     margins: Sequence[float],
     predictions: Sequence[str],
     references: Sequence[Sequence[str]],
-    score: Score = squad_f1,
+    score: _Score = squad_f1,
 ) -> tuple[float, float]:
     """Find the margin above which answering has the best mean score.
 
@@ -198,7 +214,7 @@ def no_answer_threshold(
 
 
 def _means(
-    predictions: Sequence[str], references: Sequence[Sequence[str]], em: Score, f1: Score
+    predictions: Sequence[str], references: Sequence[Sequence[str]], em: _Score, f1: _Score
 ) -> dict[str, float]:
     pairs = paired(predictions, _at_least_one(references), True)
     scores = np.array([(em(text, answers), f1(text, answers)) for text, answers in pairs])
@@ -221,7 +237,9 @@ def _without_empty(answers: Sequence[str]) -> list[str]:
     return [answer for answer in answers if squad_normalize(answer)]
 
 
-def _best(score: Callable[[str, str], float], prediction: str, answers: Sequence[str]) -> float:
+def _best_over_answers(
+    score: Callable[[str, str], float], prediction: str, answers: Sequence[str]
+) -> float:
     return max(score(prediction, answer) for answer in (answers or [""]))
 
 

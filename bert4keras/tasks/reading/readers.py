@@ -63,7 +63,7 @@ def read_squad(path: str | os.PathLike, encoding: str | None = None) -> list[Sam
                     where = f"data[{i}].paragraphs[{j}].qas[{k}]"
                     context = _text(paragraph["context"])
                     said = [
-                        (_text(answer["text"]), _number(answer["answer_start"]))
+                        (_text(answer["text"]), _integer(answer["answer_start"]))
                         for answer in asked["answers"]
                     ]
                     question = Question(_text(asked["question"]), (context,), str(asked["id"]))
@@ -72,7 +72,7 @@ def read_squad(path: str | os.PathLike, encoding: str | None = None) -> list[Sam
         raise DataFileError(
             f"{path}, {where}: not the format of SQuAD or CMRC 2018: {_reason(error)}"
         ) from None
-    return _located(path, found)
+    return _with_places(path, found)
 
 
 def read_webqa(path: str | os.PathLike, encoding: str | None = None) -> list[Sample]:
@@ -170,7 +170,7 @@ def nearest(passage: str, text: str, start: int) -> int:
     return min(found, key=lambda place: abs(place - start), default=-1)
 
 
-def _located(
+def _with_places(
     path: str | os.PathLike, found: list[tuple[Question, list[tuple[str, Any]]]]
 ) -> list[Sample]:
     """Build samples from questions and their answers, given as text and place; see the module."""
@@ -202,8 +202,8 @@ def _own_answers(answers: Iterable[Any], passages: tuple[str, ...]) -> Iterator[
     for answer in answers:
         if isinstance(answer, dict) and "start" in answer:
             number = answer.get("passage", 0)
-            start = _number(answer["start"])
-            yield _answer_near(passages, _text(answer["text"]), start, _number(number))
+            start = _integer(answer["start"])
+            yield _answer_near(passages, _text(answer["text"]), start, _integer(number))
         else:
             text = _text(answer["text"] if isinstance(answer, dict) else answer)
             found = list(_every_place(passages, [[text]] * len(passages)))
@@ -232,7 +232,7 @@ def _text(value: Any) -> str:
     return value
 
 
-def _number(value: Any) -> int:
+def _integer(value: Any) -> int:
     if type(value) is not int:
         raise TypeError(f"{value!r:.60} is not an integer.")
     return value

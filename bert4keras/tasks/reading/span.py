@@ -16,7 +16,7 @@ from ..finite import as_scores
 from .answers import ScoredSpan, best_spans
 
 # Score of a token that cannot be part of an answer, the same in every dtype.
-OUTSIDE = lowest("float16")
+_OUTSIDE = lowest("float16")
 
 
 @serializable
@@ -65,7 +65,7 @@ class SpanExtraction(EndsMask, keras.layers.Layer):
             first = ops.equal(ops.arange(ops.shape(x)[1], dtype="int32"), 0)
             is_open = ops.logical_or(is_open, first[None])
         scores = self.dense(x)
-        return ops.where(is_open[:, :, None], scores, ops.cast(OUTSIDE, scores.dtype))
+        return ops.where(is_open[:, :, None], scores, ops.cast(_OUTSIDE, scores.dtype))
 
     @staticmethod
     @function_of("SpanExtraction")

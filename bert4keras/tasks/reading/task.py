@@ -19,22 +19,12 @@ from .building import build_reader, check_segments, config_of
 from .dgcnn import DGCNN
 from .labels import answer_texts, as_answers, as_question
 from .matching import mark_matches, match_features, token_features
-from .metrics import (
-    cmrc2018,
-    cmrc_f1,
-    no_answer_threshold,
-    squad,
-    squad_f1,
-    webqa,
-    webqa_f1,
-    webqa_normalize,
-)
+from .metrics import find_metric, no_answer_threshold, webqa_normalize
 from .samples import Answer, Question
 from .span import SpanLoss
 from .windows import PassageWindow, encode_passages
 
 HEADS = ("span", "dgcnn")
-METRICS = {"squad": (squad, squad_f1), "cmrc2018": (cmrc2018, cmrc_f1), "webqa": (webqa, webqa_f1)}
 _WITHOUT_ANSWER = 2  # maximum number of training windows without an answer, per passage
 _VOTERS = 20  # answers per passage that take part in the vote
 
@@ -218,7 +208,7 @@ class ExtractiveQA(Task):
         for _, group in itertools.groupby(parts, key=lambda part: part[1][0]):
             holds, without = [], []
             for index, (number, window) in group:
-                found = _located(known, number, window)
+                found = _answer_tokens(known, number, window)
                 (holds if found else without).append(index)
             if self.head == "span" and self.none_position is None:
                 without = []  # there is no token to train for "no answer"
@@ -234,7 +224,7 @@ class ExtractiveQA(Task):
         """
         number, part = encoded.extra[window]
         known = as_answers(label, as_question(encoded.sample))
-        found = _located(known, number, part)
+        found = _answer_tokens(known, number, part)
         values = np.full((len(part.token_ids), 2), -1, "int32")
         values[part.begin : part.end] = 0
         if self.none_position is not None:
@@ -306,9 +296,9 @@ class ExtractiveQA(Task):
         self, answers: Sequence[Answer], labels: Sequence[Any], metric: str | None = None
     ) -> dict[str, float]:
         """Compute F1, exact match ("em") and the further scores of the metric."""
-        metric = _known_metric(metric or self.metric)
+        compute, _ = find_metric(metric or self.metric)
         texts = [answer.text for answer in answers]
-        scores = METRICS[metric][0](texts, [answer_texts(label) for label in labels])
+        scores = compute(texts, [answer_texts(label) for label in labels])
         return {"f1": scores.pop("f1"), **scores}
 
     def tune_no_answer_threshold(
@@ -327,7 +317,7 @@ class ExtractiveQA(Task):
             texts += [answer.text for answer in best] or [""]
             confidences += [passages[a.passage].confidence_of(a) for a in best] or [0.0]
         references = [answer_texts(label) for _, label in samples]
-        score = METRICS[self.metric][1]
+        score = find_metric(self.metric)[1]
         found, _ = no_answer_threshold(confidences, texts, references, score)
         self.no_answer_threshold = float(np.clip(found, 0.0, 1.0))
         return self.no_answer_threshold
@@ -377,7 +367,7 @@ class ExtractiveQA(Task):
         self.tokenizer.save(directory)
 
 
-def _located(
+def _answer_tokens(
     answers: Sequence[Answer], number: int, window: PassageWindow
 ) -> list[tuple[int, int]]:
     """Return first and last token of each answer inside a window of passage `number`."""
@@ -394,10 +384,4 @@ def _check_options(
         raise TaskError(f"max_answer_length={max_answer_length!r} must be an integer, at least 1.")
     if not 0 <= no_answer_threshold <= 1:
         raise TaskError(f"no_answer_threshold={no_answer_threshold} must be from 0 to 1.")
-    _known_metric(metric)
-
-
-def _known_metric(metric: str) -> str:
-    if metric not in METRICS:
-        raise TaskError(f"metric={metric!r} must be one of {', '.join(METRICS)}.")
-    return metric
+    find_metric(metric)

@@ -37,12 +37,12 @@ class PassageWindow:
     @property
     def mask(self) -> list[int]:
         """T ints: 1 for tokens of the passage, 0 for others."""
-        return _between(len(self.token_ids), self.begin, self.end)
+        return _range_mask(len(self.token_ids), self.begin, self.end)
 
     @property
     def question_mask(self) -> list[int]:
         """T ints: 1 for tokens of the question, 0 for others."""
-        return _between(len(self.token_ids), *self.question)
+        return _range_mask(len(self.token_ids), *self.question)
 
     def locate(self, start: int, end: int) -> tuple[int, int] | None:
         """Return the positions of first and last token of characters [start, end) of the passage.
@@ -162,5 +162,5 @@ def _windows(
     ]
 
 
-def _between(length: int, begin: int, end: int) -> list[int]:
+def _range_mask(length: int, begin: int, end: int) -> list[int]:
     return [int(begin <= place < end) for place in range(length)]

@@ -21,7 +21,7 @@ from ..span_matrix import Offsets, check_offsets, span
 from ..tagging.global_pointer import EfficientGlobalPointer, GlobalPointer
 from .triples import Triple, decode_linker, half_pointers
 
-ROWS = 32  # subjects per batch of `CasRel.ask`
+_SUBJECTS_PER_BATCH = 32  # subjects per batch of `CasRel.ask`
 
 
 @serializable
@@ -157,8 +157,8 @@ class CasRel(ReadsPadding, keras.layers.Layer):
         ends = check_places(ops.cast(subject, "int32"), x, self.name)[:, :, None]
         ends = ops.take_along_axis(x, ends, axis=1)
         condition = ops.reshape(ends, (-1, 2 * x.shape[-1]))
-        subjects = _log_odds(self.subjects(x), 2)
-        objects = _log_odds(self.objects(self.norm([x, condition])), 4)
+        subjects = _log_odds_of_power(self.subjects(x), 2)
+        objects = _log_odds_of_power(self.objects(self.norm([x, condition])), 4)
         scores = ops.concatenate([subjects, objects], axis=-1)
         real = self.real_tokens(inputs, mask)[:, :, None]
         return ops.where(real, scores, lowest(scores.dtype))
@@ -278,8 +278,11 @@ class CasRel(ReadsPadding, keras.layers.Layer):
         subjects: Sequence[tuple[int, int, int]],
     ) -> Iterator[np.ndarray]:
         """Yield the scores (T, 2 + 2 P) of each subject (text, first, last)."""
-        for some in (subjects[i : i + ROWS] for i in range(0, len(subjects), ROWS)):
-            rows = np.array([*some, *[(0, 0, 0)] * (ROWS - len(some))])
+        for some in (
+            subjects[i : i + _SUBJECTS_PER_BATCH]
+            for i in range(0, len(subjects), _SUBJECTS_PER_BATCH)
+        ):
+            rows = np.array([*some, *[(0, 0, 0)] * (_SUBJECTS_PER_BATCH - len(some))])
             texts = rows[:, 0]
             inputs = [x[texts], token_ids[texts], rows[:, 1:].astype("int32")]
             inputs = [ops.convert_to_tensor(array) for array in inputs]
@@ -301,7 +304,7 @@ class CasRel(ReadsPadding, keras.layers.Layer):
         }
 
 
-def _log_odds(scores: Tensor, power: int) -> Tensor:
+def _log_odds_of_power(scores: Tensor, power: int) -> Tensor:
     """Return the log-odds of p^n for p = sigmoid(s) and n = power, exact for large s.
 
     log(p^n / (1 - p^n)), with 1 - p^n = (1 - p)(1 + p + ... + p^(n-1)), so no difference of nearly

@@ -236,13 +236,13 @@ class RelationExtractor(Task):
 
     def training_windows(self, label: Any, encoded: Encoded) -> Iterable[int]:
         windows = range(len(encoded.rows))
-        held = {triple for w in windows for triple in _inside(label, encoded, w)}
+        held = {triple for w in windows for triple in _inside_window(label, encoded, w)}
         self._dropped += [triple for triple in label if triple not in held]
         return windows
 
     def encode_label(self, label: Any, encoded: Encoded, window: int = 0) -> np.ndarray:
         """Return labels for `GPLinker.sparse_loss`, (2 + 2 P, n, 2)."""
-        triples = token_triples(_inside(label, encoded, window), encoded.offsets[window])
+        triples = token_triples(_inside_window(label, encoded, window), encoded.offsets[window])
         pairs = linker_pairs(triples, self.predicates)
         heads = 2 + 2 * len(self.predicates)
         needed = sparse_pairs(pairs, heads).shape[1]
@@ -254,7 +254,7 @@ class RelationExtractor(Task):
     ) -> tuple[tuple[Any, ...], np.ndarray]:
         if self.head == "gplinker":
             return super().training_row(encoded, label, window)
-        triples = token_triples(_inside(label, encoded, window), encoded.offsets[window])
+        triples = token_triples(_inside_window(label, encoded, window), encoded.offsets[window])
         subject = self._draw_subject(triples)
         labels = casrel_labels(triples, subject, len(encoded.rows[window][0]), self.predicates)
         place = self.encoder.inputs.index(_SUBJECT)
@@ -296,7 +296,7 @@ class RelationExtractor(Task):
             scores = np.asarray(self.model.predict_on_batch(self._structured(part)))
             for matrix, own in zip(scores, real[start : start + size], strict=True):
                 self._check(matrix)
-                found.append(link_entities(matrix, _between(own), self._log_odds))
+                found.append(link_entities(matrix, _real_spans(own), self._log_odds))
         return found
 
     def _asked(self, inputs: list[np.ndarray], real: np.ndarray) -> list[list]:
@@ -355,7 +355,7 @@ class RelationExtractor(Task):
         return {**super().get_config(), **options}
 
 
-def _inside(triples: Iterable[Triple], encoded: Encoded, window: int) -> list[Triple]:
+def _inside_window(triples: Iterable[Triple], encoded: Encoded, window: int) -> list[Triple]:
     """Return the triples with both entities in the characters of a window."""
     real = [span for span in encoded.offsets[window] if span[0] < span[1]]
     if not real:
@@ -365,6 +365,6 @@ def _inside(triples: Iterable[Triple], encoded: Encoded, window: int) -> list[Tr
     return [t for t in triples if all(start <= a and b <= end for a, b in (t.subject, t.object))]
 
 
-def _between(real: np.ndarray) -> Callable[[int, int], bool]:
+def _real_spans(real: np.ndarray) -> Callable[[int, int], bool]:
     """Return a function (first, last): True if tokens may be an entity, not special tokens."""
     return lambda first, last: bool(first <= last and real[first] and real[last])

@@ -21,7 +21,7 @@ from ..._types import Tensor
 # Score that keeps the boundary label out of real positions and real labels out of boundary
 # positions. It is below FORBIDDEN times the length of a text; otherwise a text whose labels have
 # to break a rule would be decoded as boundary.
-IMPOSSIBLE = lowest("float32")
+_IMPOSSIBLE = lowest("float32")
 _CHUNK = 8  # positions
 
 
@@ -51,7 +51,7 @@ def pack_scores(scores: Tensor, order: Tensor, valid: Tensor) -> Tensor:
 
     The batch is the last axis because a sum over labels then adds whole vectors.
     """
-    scores = ops.concatenate([scores, ops.full_like(scores[..., :1], IMPOSSIBLE)], axis=-1)
+    scores = ops.concatenate([scores, ops.full_like(scores[..., :1], _IMPOSSIBLE)], axis=-1)
     edge = boundary_scores(scores.shape[-1])
     packed = ops.where(valid[..., None], gather_positions(scores, order), edge)
     return ops.transpose(packed, (1, 2, 0))
@@ -81,7 +81,7 @@ def boundary(size: int) -> Tensor:
 
 def boundary_scores(size: int) -> Tensor:
     """Return scores (size,), where `size` is C + 1, under which only the boundary is possible."""
-    return (1.0 - boundary(size)) * IMPOSSIBLE
+    return (1.0 - boundary(size)) * _IMPOSSIBLE
 
 
 def whole_chunks(x: Tensor, edge: Tensor) -> Tensor:

@@ -14,12 +14,10 @@ from ..finite import as_scores
 from ..labelled_span import LabelledSpan
 from ..span_matrix import span_pairs, sparse_pairs
 from .global_pointer import GlobalPointer
-from .tokens import TextTokens
-
-Scored = tuple[LabelledSpan, float]
+from .tokens import ScoredEntity, TextTokens
 
 
-class Pairs(NamedTuple):
+class _Pairs(NamedTuple):
     """The N pairs of tokens of a window that score above the threshold.
 
     Attributes:
@@ -53,11 +51,11 @@ class SpanAnswers:
     def read_weights(self) -> None:
         """Do nothing: the model itself has scored the pairs."""
 
-    def condense(self, output: np.ndarray) -> Pairs:
+    def condense(self, output: np.ndarray) -> _Pairs:
         """Return what is kept of a window's output (H, T, T): the pairs above the threshold."""
         scores = as_scores(output)
         places = np.argwhere(scores > self.min_score)
-        return Pairs(places, scores[tuple(places.T)])
+        return _Pairs(places, scores[tuple(places.T)])
 
     def label(
         self, tokens: TextTokens, entities: Sequence[LabelledSpan], window: int
@@ -71,7 +69,7 @@ class SpanAnswers:
                 inside.append((first + shift, last + shift + 1, entity.label))
         return sparse_pairs(span_pairs(inside, self.labels), len(self.labels))
 
-    def answers(self, outputs: Sequence[Pairs], tokens: TextTokens) -> list[Scored]:
+    def answers(self, outputs: Sequence[_Pairs], tokens: TextTokens) -> list[ScoredEntity]:
         """Return the entities, in units, with their probabilities, in the order of the text.
 
         If several windows score a pair, the one with most context around it counts.

@@ -14,9 +14,7 @@ from .marginals import EntityMarginals
 from .schemes import decode_tags, encode_tags
 from .sequence_labelling import SequenceLabelling, to_numpy
 from .tag_chain import global_chain
-from .tokens import TextTokens
-
-Scored = tuple[LabelledSpan, float]
+from .tokens import ScoredEntity, TextTokens
 
 
 class TagAnswers:
@@ -80,7 +78,7 @@ class TagAnswers:
         row[begin : begin + end - start] = labels[start:]
         return row
 
-    def answers(self, outputs: Sequence[np.ndarray], tokens: TextTokens) -> list[Scored]:
+    def answers(self, outputs: Sequence[np.ndarray], tokens: TextTokens) -> list[ScoredEntity]:
         """Return the entities, in units, with their probabilities, in the order of the text."""
         if not tokens.spans:
             return []

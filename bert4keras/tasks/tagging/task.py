@@ -24,7 +24,7 @@ from .span_answers import SpanAnswers
 from .tag_answers import TagAnswers
 from .tokens import UNITS, text_tokens
 
-OVERLAP = 0.5  # share of a window that the next one repeats
+_OVERLAP = 0.5  # share of a window that the next one repeats
 
 
 @register_task
@@ -215,7 +215,7 @@ class Tagger(Task):
         """Encode a text, or a `TaggedText`, whose `words` are then the tagging units."""
         text = sample.text if isinstance(sample, TaggedText) else sample
         words = sample.words if isinstance(sample, TaggedText) else None
-        windows = text_windows(self.tokenizer, text, None, self.maxlen, OVERLAP)
+        windows = text_windows(self.tokenizer, text, None, self.maxlen, _OVERLAP)
         rows = [self.encoder.select(w.token_ids, w.segment_ids) for w in windows]
         offsets = [window.offsets for window in windows]
         return Encoded(sample, rows, offsets, text_tokens(text, windows, words, self.units))
@@ -254,7 +254,7 @@ class Tagger(Task):
     def _rows_and_report(self, samples: Iterable[Any]) -> tuple[list, LabelReport]:
         pairs = [labelled(sample) for sample in samples]
         pairs = [
-            (text, check_entities(text_of(text), entities, self.labels, number))
+            (text, check_entities(_text_of(text), entities, self.labels, number))
             for number, (text, entities) in enumerate(pairs)
         ]
         rows, dropped = super().training_rows(pairs), []
@@ -289,7 +289,7 @@ class Tagger(Task):
         """
         pairs = [labelled(sample) for sample in samples]
         pairs = [
-            (text, check_entities(text_of(text), entities, None, number))
+            (text, check_entities(_text_of(text), entities, None, number))
             for number, (text, entities) in enumerate(pairs)
         ]
         return super().evaluate(pairs, batch_size)
@@ -371,6 +371,6 @@ def labelled(sample: Any) -> tuple[Any, Any]:
     return text, entities
 
 
-def text_of(sample: str | TaggedText) -> str:
+def _text_of(sample: str | TaggedText) -> str:
     """Return the text of an argument of `encode`."""
     return sample.text if isinstance(sample, TaggedText) else sample

@@ -12,9 +12,11 @@ from collections.abc import Iterator, Sequence
 from ...tokenizers.characters import is_cjk, is_punctuation
 from ...tokenizers.spans import Span
 from ..alignment import Alignment, align_entities, first_tokens
+from ..labelled_span import LabelledSpan
 from ..windows import TextWindow
 
 UNITS = ("token", "word")
+ScoredEntity = tuple[LabelledSpan, float]  # an entity, in units, and its probability
 
 
 @dataclasses.dataclass

@@ -24,7 +24,7 @@ import numpy as np
 
 from ..finite import as_scores, not_finite
 
-ROWS = 256  # rows per step, which bounds the memory
+_ROWS = 256  # rows per step, which bounds the memory
 Path = tuple[np.ndarray, float]
 
 
@@ -194,8 +194,8 @@ def packed_rows(
     mask = np.ones(scores.shape[:2], bool) if mask is None else np.asarray(mask).astype(bool)
     if mask.shape != scores.shape[:2]:
         raise ValueError(f"mask {mask.shape} does not fit scores {scores.shape}; use (B, T).")
-    for at in range(0, len(scores), ROWS):
-        part, valid = scores[at : at + ROWS], mask[at : at + ROWS]
+    for at in range(0, len(scores), _ROWS):
+        part, valid = scores[at : at + _ROWS], mask[at : at + _ROWS]
         lengths = valid.sum(axis=1)
         order = np.argsort(~valid, axis=1, kind="stable")[:, : lengths.max(initial=0)]
         packed = np.take_along_axis(part, order[..., None], axis=1).astype(np.float64)

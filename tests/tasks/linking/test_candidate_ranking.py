@@ -91,7 +91,7 @@ def test_scores_by_the_formula(options):
 
 
 def test_at_the_start_the_features_are_added():
-    """So that log shares alone give Bayes' rule: weights of one."""
+    """Weights of one, so that log priors give Bayes' rule."""
     head = CandidateRanking()
     head.build([X.shape, STARTS.shape, FEATURES.shape])
     assert value(head.weigh.kernel).tolist() == [[1], [1]]
@@ -142,7 +142,7 @@ def test_decode_by_hand():
 
 
 def test_candidates_do_not_see_one_another():
-    """A candidate has the same score alone as among others; the text has its part in it."""
+    """A candidate has the same score with and without others; the text affects it."""
     _, model = ranker(features=0)
     noisy(model.get_layer("head"), 2)
     candidates = [[8, 3], [9], [4, 5, 6]]
@@ -250,7 +250,7 @@ def test_learns_eight_texts_by_heart():
 
 
 def test_an_ignored_row_leaves_the_weights_alone():
-    """The head alone, on vectors; no gradient is NaN where a row has no candidate."""
+    """Only the head, on vectors; no gradient is NaN if a row has no candidate."""
     head = CandidateRanking()
     inputs = [keras.Input((7, 4)), keras.Input((3,), dtype="int32"), keras.Input((3, 2))]
     model = keras.Model(inputs, head(inputs))

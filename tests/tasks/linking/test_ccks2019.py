@@ -127,7 +127,7 @@ def test_lstms_end_where_the_text_does(depth):
     np.testing.assert_allclose(found, bilstm_in_numpy(layer, X, MASK), atol=1e-5)
     assert found.shape == layer.compute_output_shape([X.shape, MASK.shape]) == (3, 6, 6)
     assert (found[MASK == 0] == 0).all()
-    # Whatever stands in the padding; an unmasked way back would begin there.
+    # Any values at padding; an unmasked backward LSTM would start there.
     other = np.where(MASK[..., None], X, 9).astype("float32")
     np.testing.assert_array_equal(outputs(model, [other, MASK])[0], found)
     unmasked = outputs(model, [X, np.ones_like(MASK)])[0]
@@ -379,7 +379,7 @@ def test_bad_arguments(make, message):
 
 
 def test_learns_eight_texts_by_heart():
-    """Which of the names are mentions, and which of two descriptions is meant; one is ignored."""
+    """Learn which names are mentions, and which of two descriptions is meant; one is ignored."""
     rng = np.random.default_rng(0)
     text = np.repeat(rng.integers(2, 20, (8, 7)), 2, axis=0).astype("int32")
     description = rng.integers(2, 20, (16, 5)).astype("int32")

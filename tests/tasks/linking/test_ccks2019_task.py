@@ -61,7 +61,7 @@ def test_learns_saves_and_answers_the_same(vectors, tmp_path):
     (first,) = answers[0]
     assert (first.text, first.entity) == ("北京", "1")
     assert first.score == first.candidates["1"] > 0.5 > first.candidates["2"]
-    for sample, row in zip(SAMPLES, answers, strict=True):  # alone as in a batch
+    for sample, row in zip(SAMPLES, answers, strict=True):  # the same without a batch
         for one, other in zip(row, task(sample.text), strict=True):
             assert one.score == pytest.approx(other.score, abs=1e-5)
     task.threshold = 1.1  # nothing is that probable

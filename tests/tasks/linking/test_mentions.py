@@ -1,4 +1,4 @@
-"""Names in texts: against a search over all substrings, and what counts as a word."""
+"""Names in texts: against a search over all substrings, and borders of words."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bert4keras.tokenizers import Tokenizer
 
 
 def found(names, text):
-    """What is found, as it is written in the text."""
+    """Return the names found, as spelled in the text."""
     return [text[m.start : m.end] for m in AliasTrie({"1": names}).find(text)]
 
 
@@ -63,7 +63,7 @@ def test_the_longest_name_wins_and_none_overlap():
         ("中国", "在中国人和中国", ["中国", "中国"]),
         ("QQ", "用QQ号", ["QQ"]),
         ("2008", "北京2008年12008", ["2008"]),
-        ("Cafe", "Cafe\u0301 Cafe", ["Cafe"]),  # an accent of its own
+        ("Cafe", "Cafe\u0301 Cafe", ["Cafe"]),  # a combining accent
         ("Huế", "Huế Huếs", ["Huế"]),
         ("Москва", "в Москва москвашвея", ["Москва"]),
         ("서울", "서울은", ["서울"]),

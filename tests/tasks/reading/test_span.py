@@ -78,7 +78,7 @@ def test_the_loss_does_not_see_closed_tokens():
     np.testing.assert_allclose(
         value(head.loss(labels, head([moved, MASK]))), value(head.loss(labels, scores)), atol=1e-6
     )
-    assert abs(value(head.loss(labels, scores))[2]) < 1e-6  # nothing but "no answer" is open
+    assert abs(value(head.loss(labels, scores))[2]) < 1e-6  # only "no answer" is possible
     moved[:, 0] += 1
     changed = value(head.loss(labels, head([moved, MASK])))
     assert np.abs(changed - value(head.loss(labels, scores)))[:2].min() > 1e-4

@@ -10,7 +10,7 @@ from keras import ops
 
 from bert4keras.data import DataGenerator
 from bert4keras.tasks.relations import CasRel, GPLinker
-from bert4keras.tasks.relations.heads import _log_odds
+from bert4keras.tasks.relations.heads import _log_odds_of_power
 
 pytestmark = pytest.mark.spread
 
@@ -61,9 +61,9 @@ def test_log_odds_of_a_power(power):
     """Exact where the probability is moderate, finite and right at the limits where it is not."""
     s = np.linspace(-4, 4, 9)
     p = sigmoid(s) ** power
-    found = value(_log_odds(ops.convert_to_tensor(s.astype("float32")), power))
+    found = value(_log_odds_of_power(ops.convert_to_tensor(s.astype("float32")), power))
     np.testing.assert_allclose(found, np.log(p / (1 - p)), rtol=1e-4, atol=1e-5)
-    far = value(_log_odds(ops.convert_to_tensor(np.array([-1e3, 1e3], "float32")), power))
+    far = value(_log_odds_of_power(ops.convert_to_tensor(np.array([-1e3, 1e3], "float32")), power))
     np.testing.assert_allclose(far, [-1e3 * power, 1e3 - math.log(power)], rtol=1e-5)
 
 

@@ -85,7 +85,7 @@ def test_only_the_best_entities_are_linked():
 
 
 def test_labels_of_casrel_come_back():
-    """Subjects alone for all, objects for the one that is asked for."""
+    """All subjects, but only the objects of the given one."""
     triples = TOKENS[:2]
     back = []
     for subject in [(2, 3), (1, 3), (5, 6)]:

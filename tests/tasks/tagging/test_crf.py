@@ -161,7 +161,7 @@ def test_labels_that_break_the_rules():
 
 
 def test_nothing_but_rules_between_two_labels():
-    """Rules alone, as arrays or as lists, are the transitions."""
+    """Only one array, or list, of rules means the transitions."""
     rules = np.array([[True, False], [True, True]])
     for allowed in (rules, ([1, 1], rules.tolist(), [1, 1])):
         head = ConditionalRandomField(allowed=allowed)

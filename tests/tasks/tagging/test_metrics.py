@@ -15,7 +15,7 @@ RECORDED = json.loads(
 
 
 def as_numbers(scores) -> list[float]:
-    """What seqeval gives: micro, macro F1, then precision, recall, F1 and support of each type."""
+    """Results of seqeval: micro, macro F1, then precision, recall, F1 and support of each type."""
     types = [value for _, s in sorted(scores.types.items()) for value in (*s[:3], s.wanted)]
     return [*scores.micro[:3], scores.macro_f1, *types]
 
@@ -49,7 +49,7 @@ def test_counts_by_hand():
     assert scores.types["PER"][:3] == pytest.approx((1 / 2, 1, 2 / 3))
     assert scores.types["ORG"] == (0, 0, 0, 0, 0, 1)
     assert scores.macro_f1 == pytest.approx((2 / 3 + 1 / 2 + 0) / 3)
-    # The type alone, or one border alone, is not enough.
+    # Only the type, or only one border, is not enough.
     assert entity_scores([[(0, 2, "PER")]], [[(0, 3, "PER")]]).micro.f1 == 0
     assert entity_scores([[(0, 2, "PER")]], [[(0, 2, "LOC")]]).micro.f1 == 0
     assert entity_scores([[]], [[]]).micro == (0, 0, 0, 0, 0, 0)

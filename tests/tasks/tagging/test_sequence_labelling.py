@@ -1,4 +1,4 @@
-"""What heads over label sequences must stand: saving, half precision, odd texts, training."""
+"""Heads over label sequences: saving, half precision, unusual texts, training."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def test_mixed_precision(name):
 
 @pytest.mark.parametrize("name", HEADS)
 def test_odd_texts(name):
-    """Of one position, without labels ([CLS] and [SEP] alone), and with one label to choose."""
+    """Of one position, without labels (only [CLS] and [SEP]), and with one label to choose."""
     head = alone(name)
     one = np.array([[[0.5, 3.0, 1.0]]], "float32")
     assert value(head.viterbi(one)).tolist() == [[1]]

@@ -38,7 +38,7 @@ def test_every_spelling_says_the_same(scheme, spelling, told):
     if spelling == "B-人名":
         wanted = [SPELLINGS[spelling](tag) for tag in wanted]
     assert found == wanted
-    # The negative control: read by the letters alone these would be refused or other entities.
+    # The negative control: read only by their letters these would be refused or other entities.
     assert scheme == "BIO" or tags != wanted
 
 

@@ -181,7 +181,7 @@ def test_nothing_of_a_long_text_is_lost(checkpoint, head, monkeypatch):
     text = "北京京 我 " + "我\u3000爱" * 7 + "北京京京\U0001f600" + "，" * 20 + "京北北京"
     places = [(0, 3), (27, 31), (53, 54), (54, 56)]
     if head == "softmax":
-        places.insert(2, (52, 53))  # a tag inside, alone, is read as an entity
+        places.insert(2, (52, 53))  # a single I tag is read as an entity
     assert spans(task(text)) == [(*place, "X") for place in places]
     assert [e.text for e in task(text)][:2] == ["北京京", "北京京京"]
     assert max(len(row[0]) for row in task.encode(text).rows) == 12

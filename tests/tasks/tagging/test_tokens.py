@@ -1,4 +1,4 @@
-"""Which tokens of a text are tagged."""
+"""Tagged tokens of a text."""
 
 from __future__ import annotations
 
