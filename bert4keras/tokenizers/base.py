@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-from .core import TokenizerCore
+from .core import Encoding, TokenizerCore
 from .errors import TokenizerError
 from .ids import TokenIds
 from .spans import Span, check_texts, paused_gc
 from .special_tokens import SpecialTokens
 from .template import SpecialTokensTemplate
 from .vocabulary import is_chinese_or_english
+
+_T = TypeVar("_T")
 
 
 class TokenizerBase(TokenizerCore, SpecialTokens):
@@ -68,7 +70,7 @@ class TokenizerBase(TokenizerCore, SpecialTokens):
                 "token)."
             )
         self._special = self.special_tokens
-        self._ends = self.vocab.get(token_start), self.vocab.get(token_end)
+        self._ends = self._optional_id(token_start), self._optional_id(token_end)
         self._templates: dict[str, SpecialTokensTemplate] = {}
         self._template(pattern)
         self._protected: set[str] = set()  # tokens that `select_tokens` always keeps
@@ -200,10 +202,10 @@ class TokenizerBase(TokenizerCore, SpecialTokens):
         template = self._template(pattern)
         if first is None:
             raise TypeError("A text must be str or a list of tokens, got NoneType.")
-        first = self._part_ids(first, template, special)
-        second = None if second is None else self._part_ids(second, template, special)
-        size = template.size(first, second)
-        joined = template.join(first, second, self._ends, maxlen, truncate_from)
+        ids = self._part_ids(first, template, special)
+        other = None if second is None else self._part_ids(second, template, special)
+        size = template.size(ids, other)
+        joined = template.join(ids, other, self._ends, maxlen, truncate_from)
         self._warn_once.truncated([size], maxlen, truncate)
         return self._numbered(*joined)
 
@@ -238,22 +240,27 @@ class TokenizerBase(TokenizerCore, SpecialTokens):
             raise ValueError(f"{len(firsts)} first texts, but {len(seconds)} second texts.")
         with paused_gc():
             encodings = self._tokenize(firsts, return_offsets, special)
-            other: list = [None] * len(encodings)
+            others: Sequence[Encoding | None] = [None] * len(encodings)
             if seconds is not None:
-                other = self._tokenize(seconds, return_offsets, special)
-            columns, sizes = [], []
+                others = self._tokenize(seconds, return_offsets, special)
+            sizes: list[int] = []
+
             # Offsets pass through the same template and truncation as the ids.
-            for k, ends in enumerate((self._ends, ((0, 0), (0, 0)))[: 1 + return_offsets]):
-                columns.append([])
-                for a, b in zip(encodings, other, strict=True):
-                    a = template.wrap(a[k], *ends)
-                    b = None if b is None else template.wrap(b[k], *ends)
-                    sizes.append(template.size(a, b))
-                    columns[k].append(template.join(a, b, ends, maxlen, truncate_from))
-            self._warn_once.truncated(sizes[: len(encodings)], maxlen, truncate)
-            numbered = [self._numbered(*joined) for joined in columns[0]]
+            def joined(column: int, ends: tuple[Any, Any]) -> list[tuple[list, int]]:
+                results = []
+                for encoding, other in zip(encodings, others, strict=True):
+                    first = template.wrap(encoding[column], *ends)
+                    second = None if other is None else template.wrap(other[column], *ends)
+                    sizes.append(template.size(first, second))
+                    results.append(template.join(first, second, ends, maxlen, truncate_from))
+                return results
+
+            numbered = [self._numbered(*ids) for ids in joined(0, self._ends)]
             result = [ids for ids, _ in numbered], [segments for _, segments in numbered]
-            return (*result, [spans for spans, _ in columns[1]]) if return_offsets else result
+            self._warn_once.truncated(sizes, maxlen, truncate)
+            if not return_offsets:
+                return result
+            return (*result, [spans for spans, _ in joined(1, ((0, 0), (0, 0)))])
 
     def tokenize(
         self,
@@ -335,6 +342,10 @@ class TokenizerBase(TokenizerCore, SpecialTokens):
             ]
         )
 
+    def _describe(self) -> tuple[dict[str, bytes], dict[str, Any]]:
+        """Return files for `save` by name, and the content of tokenizer_config.json."""
+        raise NotImplementedError
+
     def _join(self, tokens: list[str]) -> str:
         """Join tokens, none of them special, into text."""
         raise NotImplementedError
@@ -346,7 +357,15 @@ class TokenizerBase(TokenizerCore, SpecialTokens):
             self._templates[pattern] = SpecialTokensTemplate.parse(pattern, *has)
         return self._templates[pattern]
 
-    def _one(self, items: list, start, end, maxlen: int | None, truncate: bool | None) -> list:
+    def _one(
+        self,
+        items: list[_T],
+        start: _T | None,
+        end: _T | None,
+        maxlen: int | None,
+        truncate: bool | None,
+    ) -> list[_T]:
+        """Apply the template and truncation to the items of one text."""
         template = self._template(None)
         items = template.wrap(items, start, end)
         size = len(items)
@@ -357,7 +376,7 @@ class TokenizerBase(TokenizerCore, SpecialTokens):
     def _numbered(self, ids: list[int], size: int) -> tuple[list[int], list[int]]:
         first, second = self.segments
         segments = [first] * size + [second] * (len(ids) - size)
-        return TokenIds(ids, self.vocab.get(self.token_pad)), segments
+        return TokenIds(ids, self.pad_token_id), segments
 
     def _part_ids(
         self, part: str | Sequence[str], template: SpecialTokensTemplate, special: bool

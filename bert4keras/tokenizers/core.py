@@ -39,7 +39,7 @@ class TokenizerCore:
                 f"Two tokens of the vocabulary have the same id: {shared!r} and "
                 f"{self._tokens[i]!r} have {i}."
             )
-        self._unk_id = self.vocab.get(token_unk)
+        self._unk_id = None if token_unk is None else self.vocab.get(token_unk)
         self._pre_tokenize = pre_tokenize
         self._translate = dict(token_translate or {})
         self._translate_back = {new: old for old, new in self._translate.items()}
@@ -49,7 +49,7 @@ class TokenizerCore:
                 f"token_translate has tokens that are not in the vocabulary: {absent}."
             )
         self._added: list[AddedToken] = []  # found in texts without special=True
-        self._added_ids: set[int] = set()
+        self._added_ids: set[int | None] = set()
         self._special: set[str] = set()  # plain text, unless a call says special=True
         self._warn_once = WarnOnce()
         self._last: tuple[tuple[str, bool] | None, Encoding] = (None, ([], []))
@@ -90,11 +90,11 @@ class TokenizerCore:
         """Apply `pre_tokenize`, `_tokenize_texts` and `token_translate`."""
         spans_too = offsets or bool(self._translate)
         if self._pre_tokenize is not None:
-            encodings = self._tokenize_words(texts, special)
+            encodings = self._tokenize_words(self._pre_tokenize, texts, special)
         else:
             encodings = self._tokenize_texts(texts, spans_too, special)
         if self._unk_id is not None:
-            self._warn_of_unknown(texts, encodings, special, spans_too)
+            self._warn_of_unknown(texts, encodings, special, spans_too, self._unk_id)
         if self._translate:
             for text, (ids, spans) in zip(texts, encodings, strict=True):
                 for k, i in enumerate(ids):
@@ -104,15 +104,22 @@ class TokenizerCore:
         return encodings
 
     def _warn_of_unknown(
-        self, texts: list[str], encodings: list[Encoding], special: bool, spans_too: bool
-    ):
+        self,
+        texts: list[str],
+        encodings: list[Encoding],
+        special: bool,
+        spans_too: bool,
+        unk_id: int,
+    ) -> None:
         for text, (ids, spans) in zip(texts, encodings, strict=True):
-            if self._warn_once.may_be_unknown(ids, self._unk_id):
+            if self._warn_once.may_be_unknown(ids, unk_id):
                 if not spans_too and not spans:
                     ids, spans = self._tokenize_texts([text], True, special)[0]
-                self._warn_once.unknown(text, ids, spans, self._unk_id)
+                self._warn_once.unknown(text, ids, spans, unk_id)
 
-    def _tokenize_words(self, texts: list[str], special: bool) -> list[Encoding]:
+    def _tokenize_words(
+        self, segment: Callable[[str], Iterable[str]], texts: list[str], special: bool
+    ) -> list[Encoding]:
         """Tokenize the words of `pre_tokenize`, each separately.
 
         All words of all texts that are no tokens go through one call of `_tokenize_texts`; its
@@ -124,14 +131,14 @@ class TokenizerCore:
                 if added is not None:
                     words.append((n, (start, end), added))
                     continue
-                for (a, b), word in find_words(self._pre_tokenize, text[start:end]):
+                for (a, b), word in find_words(segment, text[start:end]):
                     i = self._word_id(word)
                     words.append((n, (start + a, start + b), word if i is None else i))
-        rest = [word for *_, word in words if isinstance(word, str)]
+        rest = [item for *_, item in words if isinstance(item, str)]
         pieces = iter(self._tokenize_texts(rest, True, special))
         encodings: list[Encoding] = [([], []) for _ in texts]
-        for n, (start, end), word in words:
-            ids, spans = next(pieces) if isinstance(word, str) else ([word], [(0, end - start)])
+        for n, (start, end), item in words:
+            ids, spans = next(pieces) if isinstance(item, str) else ([item], [(0, end - start)])
             encodings[n][0].extend(ids)
             encodings[n][1].extend((start + a, start + b) for a, b in spans)
         return encodings
@@ -140,7 +147,7 @@ class TokenizerCore:
         """Split a text at its added tokens: (start, end, id of the added token or None)."""
         found = set(self._added_ids)
         if special:
-            found |= {self.vocab.get(token) for token in self._special - {self.token_unk}}
+            found |= {self.vocab.get(token) for token in self._special if token != self.token_unk}
         if not found:
             return [(0, len(text), None)]
         parts: list[tuple[int, int, int | None]] = []
@@ -154,7 +161,7 @@ class TokenizerCore:
         return [*parts, (position, len(text), None)] if position < len(text) else parts
 
     def _token(self, i: int, text: str, span: Span) -> str:
-        if i != self._unk_id:
+        if i != self._unk_id or self.token_unk is None:
             return self._tokens[i]
         surface = self._surface(text[span[0] : span[1]])
         # Tokenized in the same way as the text was, an unknown piece must stay an unknown one.

@@ -66,8 +66,8 @@ def read_template(
         options["segments"] = pair.type_ids[first], pair.type_ids[second]
         _check_segments(pair, options["segments"], len(head) + 1 + len(tail))
         _check_segments(single, options["segments"], len(single.ids))
-    names = {"token_start": head, "token_end": tail}
-    return {**options, **{name: tokens[0] for name, tokens in names.items() if tokens}}
+    named = {"token_start": head, "token_end": tail}
+    return {**options, **{name: tokens[0] for name, tokens in named.items() if tokens}}
 
 
 def write_template(tokenizer: TokenizerBase) -> dict[str, Any]:

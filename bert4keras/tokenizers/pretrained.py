@@ -68,7 +68,9 @@ def load_tokenizer(
 def _compare_case(files: TokenizerFiles, tokenizer: Any) -> None:
     """Warn if tokenizer.json and tokenizer_config.json differ in lower-casing."""
     wanted = files.tokenizer_config.get("do_lower_case")
-    if files.tokenizer_json is None or wanted is None or isinstance(tokenizer, SpTokenizer):
+    if files.tokenizer_json is None or wanted is None:
+        return
+    if not isinstance(tokenizer, (Tokenizer, SubwordTokenizer)):
         return
     if (tokenizer._pipeline.content.get("normalizer") or {}).get("type") == "BertNormalizer":
         return  # `word_piece_options` has applied the setting, or has warned
@@ -157,7 +159,7 @@ def _load_byte_pair(
     guess = "roberta" if "<mask>" in vocab else "gpt2" if "<|endoftext|>" in vocab else None
     family = _family(family, files, lambda: guess, path)
     defaults = TOKENIZERS[family]
-    if not defaults.byte_level_bpe:
+    if not defaults.byte_level_bpe or defaults.options is None:
         raise TokenizerError(f"{path} is of byte-level BPE, which {family} does not use.")
     config = files.config
     content = byte_pair_content(
@@ -226,7 +228,7 @@ def _load_sentencepiece(
     path = files.path(name)
     family = _family(family, files, lambda: find_family_of_file(name), path)
     defaults = TOKENIZERS[family]
-    if defaults.sentencepiece is None:
+    if defaults.sentencepiece is None or defaults.options is None:
         raise TokenizerError(f"{path} is a SentencePiece model, which {family} does not use.")
     _refuse_settings(files)
     layout = {**defaults.options, **defaults.sentencepiece(files.config)}
@@ -273,7 +275,7 @@ def _family(
     """
     named = [given] if given else [files.class_name, files.model_type]
     named = [name for name in named if name and (given or not is_generic_class(name))]
-    found = [known for name in named if (known := find_family(name))]
+    found = [family for name in named if name and (family := find_family(name))]
     if found and files.class_name in TOKENIZERS[found[-1]].other_classes:
         found = found[-1:]
     if found and (given or found[0] != find_family(files.class_name or "")):

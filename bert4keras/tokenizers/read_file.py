@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from .._json import require_regular_file
 from .errors import TokenizerError
@@ -19,11 +20,11 @@ def read_file(path: str | os.PathLike) -> bytes:
         TokenizerError: the file is not regular (a directory, a pipe, a device), too large, or
             cannot be read.
     """
-    path = require_regular_file(os.fspath(path), TokenizerError)
+    file = require_regular_file(Path(path), TokenizerError)
     try:
-        size = path.stat().st_size
+        size = file.stat().st_size
         if size > MAX_FILE_BYTES:
             raise TokenizerError(f"{path} has {size:,} bytes, more than {MAX_FILE_BYTES:,}.")
-        return path.read_bytes()
+        return file.read_bytes()
     except OSError as error:
         raise TokenizerError(f"{path} cannot be read: {error.strerror or error}.") from error

@@ -83,10 +83,10 @@ class RustPipeline:
                 content = {**content, "model": model}
             built = load_rust(content)
             # The library ignores the ids of added tokens in the file and numbers them itself.
-            renumber = {}
+            renumber: dict[int, int] = {}
             for token in content["added_tokens"]:
                 i, ours = built.token_to_id(token["content"]), self._vocab[token["content"]]
-                if i != ours:
+                if i is not None and i != ours:
                     renumber[i] = ours
             taken = renumber.keys() & self._model_ids() if renumber else ()
             if taken:
@@ -112,6 +112,7 @@ class RustPipeline:
     def _without_special(self) -> dict[str, Any]:
         """Return the content without special added tokens, and with hidden names for them."""
         model, hide = self.content["model"], self._special
+        vocab: dict[str, int] | list[list[Any]]
         if isinstance(model.get("vocab"), Mapping):
             # The tokens of BPE merges keep their names, which the merges refer to.
             merged = {part for merge in model.get("merges") or () for part in _parts(merge)}

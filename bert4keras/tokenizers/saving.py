@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 CONFIG = "tokenizer_config.json"
 MODEL_FILES = ("sentencepiece.bpe.model", "spm.model", "spiece.model", "sentencepiece.model")
 # All files that `from_pretrained` reads, except for the config.json of the model.
-FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", *MODEL_FILES, CONFIG)
-FILES += ("special_tokens_map.json", "added_tokens.json")
+FILES = (
+    *("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", *MODEL_FILES, CONFIG),
+    *("special_tokens_map.json", "added_tokens.json"),
+)
 # Argument of `TokenizerBase` -> key of Hugging Face.
 _NAMES = {
     "token_start": "cls_token",

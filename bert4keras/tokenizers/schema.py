@@ -149,7 +149,7 @@ def check_ours(where: str | os.PathLike, ours: Mapping[str, Any]) -> None:
 
 def check_tokenizer_json(content: Mapping[str, Any], where: str | os.PathLike) -> None:
     """Check the parts of a tokenizer.json that this package reads; Rust checks the rest."""
-    model = content.get("model")
+    model: Any = content.get("model")
     require(where, "model", model, OBJECT)
     require(where, "model.type", model.get("type"), TEXT, optional=True)
     if model.get("type") not in (None, *ALGORITHMS):

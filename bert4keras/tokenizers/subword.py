@@ -59,8 +59,8 @@ class SubwordTokenizer(TokenizerBase):
         if isinstance(source, Mapping):
             content, where = dict(source), "This tokenizer.json"
         else:
-            content = parse_json_content(read_file(source), source, TokenizerError)
             where = os.fspath(source)
+            content = parse_json_content(read_file(source), source, TokenizerError)
         check_tokenizer_json(content, where)
         check_algorithm(content, where)
         added = [AddedToken.make(token) for token in (*added_of(content), *added_tokens)]
@@ -195,7 +195,7 @@ def _restrict(
     model = {
         **model,
         "vocab": [[token, scores.get(token, 0.0)] for token in kept],
-        "unk_id": kept.get(unknown),
+        "unk_id": None if unknown is None else kept[unknown],
     }
     added = [
         {**token, "id": kept[token["content"]]}

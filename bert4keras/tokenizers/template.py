@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from ..data.padding import truncate_sequences
+
+_T = TypeVar("_T")  # an id, or a span
 
 PATTERN = re.compile(r"(S?)\*(E?)([SE]?)\*\2")
 
@@ -46,22 +48,22 @@ class SpecialTokensTemplate:
         known = {"S": has_start, "E": has_end, "": True}
         return cls(bool(head) and has_start, bool(tail) and has_end, lead if known[lead] else "")
 
-    def wrap(self, items: list, start: Any, end: Any) -> list:
+    def wrap(self, items: list[_T], start: _T | None, end: _T | None) -> list[_T]:
         """Put start and end around the items of one text."""
         return [*([start] if self.head else ()), *items, *([end] if self.tail else ())]
 
-    def size(self, first: list, second: list | None) -> int:
+    def size(self, first: list[_T], second: list[_T] | None) -> int:
         """Return the number of items that `join` without `maxlen` returns."""
         return len(first) + (0 if second is None else len(second) - self.head + len(self.lead))
 
     def join(
         self,
-        first: list,
-        second: list | None,
-        specials: tuple[Any, Any],
+        first: list[_T],
+        second: list[_T] | None,
+        specials: tuple[_T | None, _T | None],
         maxlen: int | None = None,
         truncate_from: str | int = "right",
-    ) -> tuple[list, int]:
+    ) -> tuple[list[_T], int]:
         """Truncate wrapped texts to `maxlen` items in total, and join them.
 
         The items are ids or offsets. With L the lengths of the wrapped texts, a pair has
@@ -79,7 +81,7 @@ class SpecialTokensTemplate:
             self._truncate(maxlen, truncate_from, first, second)
         if second is None:
             return first, len(first)
-        lead = [specials["SE".index(self.lead)]] if self.lead else []
+        lead: list[Any] = [specials["SE".index(self.lead)]] if self.lead else []
         return [*first, *lead, *second[self.head :]], len(first)
 
     def _truncate(

@@ -140,7 +140,7 @@ def parse_vocab(lines: Sequence[str], path: str | os.PathLike) -> dict[str, int]
     """Return the dict token -> id of the lines of a vocabulary file; see `load_vocab`."""
     counted = [_COUNTED.fullmatch(line) for line in lines]
     if all(counted):
-        lines = [match[1] for match in counted]
+        lines = [match[1] for match in counted if match]
     token_dict: dict[str, int] = {}
     for number, line in enumerate(lines):
         where = f"Line {number + 1} of {path}"

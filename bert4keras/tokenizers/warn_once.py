@@ -38,15 +38,15 @@ class WarnOnce:
             return
         count = sum(length > maxlen for length in lengths)
         what = f"{count} of {len(lengths)} texts have" if len(lengths) > 1 else "A text has"
-        longest = f"{longest} tokens" if len(lengths) == 1 else f"up to {longest} tokens"
+        size = f"{longest} tokens" if len(lengths) == 1 else f"up to {longest} tokens"
         if truncate is not None:
             raise ValueError(
-                f"{what} {longest}, more than maxlen={maxlen}, and truncate=False forbids to cut. "
+                f"{what} {size}, more than maxlen={maxlen}, and truncate=False forbids to cut. "
                 "Raise maxlen, or split the text into several."
             )
         self._given.add(TruncationWarning)
         warnings.warn(
-            f"{what} {longest} and {'is' if len(lengths) == 1 else 'are'} cut to maxlen={maxlen}: "
+            f"{what} {size} and {'is' if len(lengths) == 1 else 'are'} cut to maxlen={maxlen}: "
             "the model does not see the rest. If this is intended, pass truncate=True; "
             "truncate=False raises instead. (Said once for each tokenizer.)",
             TruncationWarning,

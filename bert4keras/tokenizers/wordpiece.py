@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from numbers import Integral
+from pathlib import Path
 from typing import Any
 
 import tokenizers as rust
@@ -18,7 +19,7 @@ from .errors import TokenizerError
 from .rust_pipeline import RustPipeline, encode_all
 from .saving import dump
 from .spans import tidy_spans, without_surrogates
-from .vocabulary import check_keep_tokens, fits_on_line, load_vocab
+from .vocabulary import check_keep_tokens, fits_on_line, parse_vocab, read_vocab_lines
 
 WORDPIECE_PREFIX = "##"
 MAX_WORD = 10_000  # characters; the time of WordPiece is quadratic in the length of a word
@@ -49,6 +50,11 @@ class Tokenizer(TokenizerBase):
 
     References: Devlin et al., BERT (arXiv:1810.04805); google-research/bert, tokenization.py.
     """
+
+    _pipeline: RustPipeline
+    _is_bert: bool
+    _rust: rust.Tokenizer
+    do_lower_case: bool
 
     def __init__(
         self,
@@ -97,7 +103,7 @@ class Tokenizer(TokenizerBase):
         self._pipeline = RustPipeline(content, self.vocab, self._special)
         self._is_bert = not pipeline
         self._rust = self._pipeline.tokenizer
-        self._rust_plain = None
+        self._rust_plain: rust.Tokenizer | None = None
         if self._is_bert and not self._added:  # a faster path for texts that need no cleaning
             self._rust_plain = rust.Tokenizer(self._rust.model)
             self._rust_plain.pre_tokenizer = rust.pre_tokenizers.BertPreTokenizer()
@@ -120,13 +126,13 @@ class Tokenizer(TokenizerBase):
             without_surrogates(text) if not easy else (text.lower() if self.do_lower_case else text)
             for text, easy in zip(texts, plain, strict=True)
         ]
-        done: list[Any] = [None] * len(texts)
+        results: list[Any] = [None] * len(texts)
         for rust_tokenizer, kind in ((self._rust_plain, True), (self._rust, False)):
             places = [i for i, easy in enumerate(plain) if easy is kind]
             found = encode_all(rust_tokenizer, [ready[i] for i in places], offsets)
             for i, encoding in zip(places, found, strict=True):
-                done[i] = encoding.ids, encoding.offsets if offsets else []
-        return done
+                results[i] = encoding.ids, encoding.offsets if offsets else []
+        return results
 
     def _word_id(self, word: str) -> int | None:
         if not self._is_bert:
@@ -173,8 +179,7 @@ def _as_vocab(
 ) -> dict[str, int]:
     """Return the vocabulary of a file, a dict or a list of tokens."""
     if isinstance(token_dict, (str, os.PathLike)):
-        vocab = load_vocab(token_dict)
-        return vocab[0] if isinstance(vocab, tuple) else vocab
+        return parse_vocab(read_vocab_lines(Path(token_dict)), token_dict)
     if isinstance(token_dict, Sequence):
         if len(set(token_dict)) != len(token_dict):
             raise TokenizerError("The list of tokens has the same token twice.")

@@ -42,9 +42,10 @@ def word_piece_options(files: TokenizerFiles, given: Mapping[str, Any]) -> dict[
     _add_settings(files, options)
     known = () if content is None else added_of(content)
     options["added_tokens"] = read_added(files, known, options["token_dict"])
-    framed: dict[str, Any] = {}
-    framed |= {name: options[name] for name in ("token_start", "token_end") if name in options}
-    options = {**options, **read_names(files, only_first=True), **framed}
+    template: dict[str, Any] = {
+        name: options[name] for name in ("token_start", "token_end") if name in options
+    }
+    options = {**options, **read_names(files, only_first=True), **template}
     if "do_lower_case" not in options and "normalizer" not in options.get("pipeline", {}):
         options["do_lower_case"] = not _has_capitals(options["token_dict"])
     return options
@@ -65,7 +66,7 @@ def _from_tokenizer_json(
             f"{files.path(CONFIG)} is {unknown!r}. Correct one of them."
         )
     pipeline: dict[str, Any] = {}
-    normalizer = content.get("normalizer")
+    normalizer: Any = content.get("normalizer")
     if _is_berts(normalizer):
         for ours, theirs in _SETTINGS.values():
             options[ours] = normalizer[theirs]
