@@ -182,7 +182,7 @@ def test_nothing_found(tmp_path):
             "t5_json",
             {"tokenizer": {"model": {"type": "BPE", "vocab": BROKEN, "merges": ["a b"]}}},
             ValueError,
-            "not one that the installed tokenizers",
+            "cannot be read by the installed tokenizers",
         ),
     ],
 )
