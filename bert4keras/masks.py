@@ -251,7 +251,7 @@ class Packed(Mask):
     """Several documents in one row: a position sees only its own document.
 
     `document_ids` numbers the documents of a row from 1; padding is 0. Position ids restart in
-    each document, so that a document gets the same vectors as in a row of its own.
+    each document, so that a document gets the same vectors as in its own row.
     """
 
     input_names = ("document_ids",)
