@@ -30,11 +30,11 @@ def sparse_labels(y_true: Tensor, scores: Tensor, who: str) -> tuple[Tensor, Ten
             f"{who} takes class indices with one axis less than the scores {tuple(scores.shape)}, "
             f"not labels {tuple(y_true.shape)}."
         )
-    check_labels(labels, scores.shape[-1], who)
+    check_label_range(labels, scores.shape[-1], who)
     return ops.maximum(labels, 0), labels >= 0
 
 
-def check_labels(labels: Tensor, count: int | Tensor, who: str, what: str = "classes") -> None:
+def check_label_range(labels: Tensor, count: int | Tensor, who: str, what: str = "classes") -> None:
     """Refuse labels of `count` or more, which JAX would ignore or clip to the last class.
 
     Args:

@@ -13,17 +13,19 @@ import inspect
 import threading
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 
 from ._compat import inner_layers, object_loaded_as, remember_loaded
 
+_Registered = TypeVar("_Registered", bound=Callable)
+
 PACKAGE = "bert4keras"
 QUANTIZED, _STORES = "quantized", "_stores_quantization"
 
 
-def serializable(value: Any) -> Any:
+def serializable(value: _Registered) -> _Registered:
     """Register a class or function with Keras; a layer stores the quantization of inner layers too.
 
     Keras stores the quantization of a layer itself. Inner layers (the projections of an attention
@@ -101,7 +103,7 @@ class Configurable:
         return cls(**{key: revive(value) for key, value in config.items()})
 
 
-def revive(value: Any) -> Any:
+def revive(value: object) -> Any:
     """Return the strategy of a serialised one, and any other value unchanged."""
     if isinstance(value, Mapping) and "class_name" in value:
         return keras.saving.deserialize_keras_object(dict(value))

@@ -37,7 +37,7 @@ _ALIASES = {
     "layer_norm_eps": "norm_epsilon",
 }
 
-_MAX_BYTES = 16 << 20  # of a config; one with a name for each of 100,000 labels has 8 MB
+_MAX_CONFIG_BYTES = 16 << 20  # of a config; one with a name for each of 100,000 labels has 8 MB
 
 
 class ConfigError(ValueError):
@@ -114,7 +114,7 @@ class TransformerConfig:
     model_type: str = "bert"
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False)
 
-    # Of a family's json, on top of `_ALIASES` and the tables in `_keys`: other keys of our fields,
+    # Of a family's json, on top of `_ALIASES` and the tables in `_keys`: aliases of fields,
     # keys that change nothing, and values that ask for another function. `private_fields` are
     # unknown to other programs, and written to a json only where they are used.
     aliases: ClassVar[Mapping[str, str]] = {}
@@ -332,10 +332,10 @@ class TransformerConfig:
             for key, value in values.items()
             if value is not None and not (key in options and value == options[key])
         }
-        theirs = {ours: key for key, ours in self.all_aliases().items()}
-        out = {theirs.get(key, key): value for key, value in values.items()}
+        aliases = {field: key for key, field in self.all_aliases().items()}
+        out = {aliases.get(key, key): value for key, value in values.items()}
         if self.hidden_act == "gelu_tanh":
-            out[theirs.get("hidden_act", "hidden_act")] = "gelu_new"
+            out[aliases.get("hidden_act", "hidden_act")] = "gelu_new"
         out["model_type"] = self.exported_model_type
         return {**self.extra, **out}
 
@@ -368,4 +368,4 @@ def read_config_json(path: str | Path) -> dict[str, Any]:
         FileNotFoundError: the file does not exist.
         ConfigError: no regular file, not UTF-8 json, nested too deep, or not an object.
     """
-    return _json.read_json(path, ConfigError, limit=_MAX_BYTES)
+    return _json.read_json(path, ConfigError, limit=_MAX_CONFIG_BYTES)

@@ -211,20 +211,21 @@ def _shape_problem(
     """Return the reason why a tensor cannot fill a weight, or None."""
     if dtype_of(variable) not in FLOATS:
         return f"`{row.weight}` is {dtype_of(variable)}: load before quantizing"
-    theirs, ours = tuple(reader.shape(stored)), tuple(variable.shape)
+    stored_shape, wanted = tuple(reader.shape(stored)), tuple(variable.shape)
     try:
-        shape = row.transform.shape(theirs)
+        shape = row.transform.shape(stored_shape)
     except ValueError as error:
         return f"{row_label(row, stored)}: {error}"
     if row.per_token and shape:
         shape = (edit.new_size(shape[0]), *shape[1:])
     # The rows of a vocabulary are tokens, so it is never resized: that would be another vocabulary.
-    fits = resize and len(shape) == len(ours) and not (row.per_token and shape[0] != ours[0])
-    if shape == ours or fits:
+    fits = resize and len(shape) == len(wanted) and not (row.per_token and shape[0] != wanted[0])
+    if shape == wanted or fits:
         return None
-    how = "" if shape == theirs else f" (that is {shape} for us)"
-    text = f"{row_label(row, stored)}: the model has {ours}, the checkpoint {theirs}{how}"
-    if row.per_token and shape[1:] == ours[1:]:
+    text = f"{row_label(row, stored)}: the model has {wanted}, the checkpoint {stored_shape}"
+    if shape != stored_shape:
+        text += f" (that is {shape} in the layout of the model)"
+    if row.per_token and shape[1:] == wanted[1:]:
         text += f". Set vocab_size={shape[0]}, or choose rows with keep_tokens"
     return text
 

@@ -142,12 +142,12 @@ def _translate(
     origin = {}
     for canonical, stored in match.names.items():
         for row in match.table.of_tensor(canonical):
-            theirs = target.of_weight(row.weight)
-            if theirs is None:
+            new_row = target.of_weight(row.weight)
+            if new_row is None:
                 raise CheckpointError(f"{target.name} has no name for {row_label(row, stored)}")
             weight = _weight(reader, row, stored)
-            pieces.setdefault(theirs.tensor, []).append((theirs.transform, weight))
-            origin[stored] = theirs.tensor
+            pieces.setdefault(new_row.tensor, []).append((new_row.transform, weight))
+            origin[stored] = new_row.tensor
     return {name: fuse_lazily(name, parts) for name, parts in pieces.items()}, origin
 
 

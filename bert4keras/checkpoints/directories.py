@@ -10,7 +10,7 @@ from .errors import CheckpointError
 
 CONFIGS = ("config.json", "bert_config.json")
 WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
-MODULES_FILE, ADAPTER_FILE = "modules.json", "adapter_config.json"
+ADAPTER_FILE, _MODULES_FILE = "adapter_config.json", "modules.json"
 _MAX_NAME = 255  # bytes
 
 
@@ -30,9 +30,9 @@ def model_directory(directory: Path) -> Path:
     """
     if (directory / ADAPTER_FILE).exists():
         raise CheckpointError(_describe_adapter(directory))
-    if find_config(directory) or not (directory / MODULES_FILE).exists():
+    if find_config(directory) or not (directory / _MODULES_FILE).exists():
         return directory
-    module = _transformer_module(directory / MODULES_FILE)
+    module = _transformer_module(directory / _MODULES_FILE)
     return model_directory(directory / module) if module else directory
 
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from keras import ops
 
-from .._labels import check_labels
+from .._labels import check_label_range
 from .._serialization import serializable
 from .._types import Tensor
 from .precision import float32_or_wider
@@ -66,7 +66,7 @@ def sparse_categorical_focal_crossentropy(
         (B,), the mean over the labels of a row that are not ignored; 0 if all are.
     """
     labels, scores = ops.cast(y_true, "int32"), float32_or_wider(y_pred)
-    check_labels(labels, scores.shape[-1], "sparse focal loss")
+    check_label_range(labels, scores.shape[-1], "sparse focal loss")
     index = ops.maximum(labels, 0)
     log_p = ops.log_softmax(scores, axis=-1)
     right = ops.take_along_axis(log_p, ops.expand_dims(index, -1), axis=-1)[..., 0]

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from keras import ops
 
-from .._labels import check_labels
+from .._labels import check_label_range
 from .._scores import is_masked, lowest
 from .._serialization import serializable
 from .._types import Tensor
@@ -79,7 +79,7 @@ def sparse_multilabel_categorical_crossentropy(
         )
     shape, classes, count = ops.shape(scores)[:-1], ops.shape(scores)[-1], ops.shape(labels)[-1]
     scores, labels = ops.reshape(scores, (-1, classes)), ops.reshape(labels, (-1, count))
-    check_labels(labels, classes, "sparse ZLPR")
+    check_label_range(labels, classes, "sparse ZLPR")
     real = labels > 0 if mask_zero else labels >= 0
     chosen = ops.take_along_axis(scores, ops.where(real, labels, 0), axis=1)
     positive = _log_one_plus(-chosen, 1.0, ops.logical_and(real, ~is_masked(chosen)))
@@ -134,7 +134,7 @@ def sparse_globalpointer_crossentropy(
     """
     shape, spans = ops.shape(y_pred), ops.cast(y_true, "int32")
     first, last = spans[..., 0], spans[..., 1]
-    check_labels(spans, shape[3], "sparse ZLPR of spans", "places")
+    check_label_range(spans, shape[3], "sparse ZLPR of spans", "places")
     flat = ops.where(ops.logical_or(first < 0, last < 0), -1, first * shape[3] + last)
     scores = ops.reshape(y_pred, (shape[0], shape[1], shape[2] * shape[3]))
     return ops.sum(sparse_multilabel_categorical_crossentropy(flat, scores, mask_zero), axis=1)

@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from ..._checks import check_places
-from ..._labels import check_labels
+from ..._labels import check_label_range
 from ..._scores import lowest
 from ..._serialization import function_of, serializable
 from ..._types import Tensor
@@ -99,7 +99,7 @@ class CandidateRanking(EndsMask, keras.layers.Layer):
             scores: (B, K).
         """
         y_true = ops.reshape(ops.cast(y_true, "int32"), (-1,))
-        check_labels(y_true, ops.shape(scores)[1], "CandidateRanking", "candidates")
+        check_label_range(y_true, ops.shape(scores)[1], "CandidateRanking", "candidates")
         logs = ops.log_softmax(ops.cast(scores, "float32"), axis=-1)
         picked = ops.take_along_axis(logs, ops.maximum(y_true, 0)[:, None], axis=1)[:, 0]
         return ops.where(y_true >= 0, -picked, 0.0)

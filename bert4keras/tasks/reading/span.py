@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from ..._labels import check_labels
+from ..._labels import check_label_range
 from ..._scores import is_masked, lowest
 from ..._serialization import function_of, serializable
 from ..._types import Tensor
@@ -81,7 +81,7 @@ class SpanExtraction(EndsMask, keras.layers.Layer):
             (B,)
         """
         labels = ops.cast(y_true, "int32")
-        check_labels(labels, ops.shape(scores)[1], "SpanExtraction", "positions")
+        check_label_range(labels, ops.shape(scores)[1], "SpanExtraction", "positions")
         known = ops.cast(ops.greater_equal(labels, 0), "float32")
         scores = ops.cast(scores, "float32")
         log_probs = scores - ops.logsumexp(scores, axis=1, keepdims=True)

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from ..._labels import check_labels
+from ..._labels import check_label_range
 from ..._scores import lowest
 from ..._serialization import serializable
 from ...layers.masking import EndsMask, without_mask
@@ -181,7 +181,7 @@ def token_loss(y_true: Any, scores: Any) -> Any:
     labels = ops.cast(y_true, "int32")
     if len(scores.shape) == len(labels.shape):  # Keras drops a last axis of size 1
         scores = scores[..., None]
-    check_labels(labels, scores.shape[-1], "token_loss")
+    check_label_range(labels, scores.shape[-1], "token_loss")
     known = ops.greater_equal(labels, 0)
     log_probs = ops.log_softmax(ops.cast(scores, "float32"), axis=-1)
     chosen = ops.take_along_axis(log_probs, ops.maximum(labels, 0)[..., None], axis=-1)[..., 0]

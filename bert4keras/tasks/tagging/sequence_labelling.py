@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from ..._compat import raise_at_runtime
-from ..._labels import check_labels
+from ..._labels import check_label_range
 from ..._scores import FORBIDDEN
 from ..._serialization import HasStorableMethods, function_of, storable_method
 from ..._types import Tensor
@@ -234,7 +234,7 @@ class SequenceLabelling(EndsMask, HasStorableMethods, keras.layers.Layer):
         """
         labels, mask, scores = _label_mask(y_true, scores)
         count = scores.shape[-1]
-        check_labels(labels, count, self.name)
+        check_label_range(labels, count, self.name)
         # Scores at masked positions, even infinite ones, must not affect the gradient.
         scores = ops.where(mask[..., None], scores, 0.0)
         if scores.shape[0] == 0:
