@@ -16,6 +16,9 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
+
+from ._types import Tensor
 
 # Score of a transition between labels that a rule forbids (float32). A text whose labels have to
 # break a rule then still has best labels: those that break the fewest.
@@ -27,7 +30,7 @@ def lowest(dtype: Any) -> float:
     return -3e4 if keras.backend.standardize_dtype(dtype) == "float16" else -1e9
 
 
-def is_masked(scores: Any, dtype: Any = "float16") -> Any:
+def is_masked(scores: Tensor | np.ndarray, dtype: Any = "float16") -> Any:
     """Return where scores are `lowest`, or a sum with it: bool of the same shape.
 
     Args:

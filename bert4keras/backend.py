@@ -19,6 +19,7 @@ from keras import ops
 
 from . import _keras2
 from ._absent import absent
+from ._types import Tensor
 from .layers.activations import gelu_tanh
 from .losses.zlpr import (
     multilabel_categorical_crossentropy,
@@ -57,22 +58,22 @@ is_tf_keras = False  # Keras 3 is one package for every backend
 __getattr__ = absent(__name__)
 
 
-def gelu_erf(x: Any) -> Any:
+def gelu_erf(x: Tensor) -> Tensor:
     """Apply the exact Gaussian error linear unit (Hendrycks and Gimpel 2016, arXiv:1606.08415)."""
     return ops.gelu(x, approximate=False)
 
 
-def swish(x: Any) -> Any:
+def swish(x: Tensor) -> Tensor:
     """Return `x * sigmoid(x)`."""
     return ops.silu(x)
 
 
-def leaky_relu(x: Any, alpha: float = 0.2) -> Any:
+def leaky_relu(x: Tensor, alpha: float = 0.2) -> Tensor:
     """Return x where it is positive, else alpha * x."""
     return ops.leaky_relu(x, negative_slope=alpha)
 
 
-def root_mean_square(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+def root_mean_square(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """Return the square root of the mean of the squares."""
     return ops.sqrt(ops.mean(ops.square(x), axis=axis, keepdims=keepdims))
 
@@ -122,7 +123,7 @@ def dtype(x: Any) -> str | None:
     return keras.backend.standardize_dtype(x.dtype) if hasattr(x, "dtype") else None
 
 
-def align(tensor: Any, axes: Sequence[int], ndim: int | None = None) -> Any:
+def align(tensor: Tensor, axes: Sequence[int], ndim: int | None = None) -> Tensor:
     """Put the axes of a tensor at the places `axes` of one with `ndim` axes, 1 long elsewhere.
 
     E.g. a mask (B, T) aligned to [0, 2] of 4 axes is (B, 1, T, 1).
@@ -137,7 +138,7 @@ def align(tensor: Any, axes: Sequence[int], ndim: int | None = None) -> Any:
     return tensor[tuple(slice(None) if i in kept else None for i in range(ndim))]
 
 
-def reshape(tensor: Any, *args: Any) -> Any:
+def reshape(tensor: Tensor, *args: Any) -> Tensor:
     """Reshape: `reshape(x, shape)`, or `reshape(x, shape1, axis1, ...)` to split single axes.
 
     Args:
@@ -156,7 +157,7 @@ def reshape(tensor: Any, *args: Any) -> Any:
     return _reshape(tensor, [size for part in sizes for size in part])
 
 
-def flatten(tensor: Any, start: int | None = None, end: int | None = None) -> Any:
+def flatten(tensor: Tensor, start: int | None = None, end: int | None = None) -> Tensor:
     """Make one axis out of the axes from `start` up to, but not including, `end`."""
     sizes = list(ops.shape(tensor))
     start, end, _ = slice(start, end).indices(len(sizes))
@@ -165,7 +166,7 @@ def flatten(tensor: Any, start: int | None = None, end: int | None = None) -> An
     return _reshape(tensor, [*sizes[:start], size, *sizes[end:]])
 
 
-def _reshape(tensor: Any, sizes: list) -> Any:
+def _reshape(tensor: Tensor, sizes: list) -> Tensor:
     """Reshape where at most one size of a symbolic tensor is unknown."""
     sizes = [-1 if isinstance(size, type(None)) else size for size in sizes]
     if sum(isinstance(size, int) and size == -1 for size in sizes) > 1:
@@ -176,7 +177,7 @@ def _reshape(tensor: Any, sizes: list) -> Any:
     return ops.reshape(tensor, sizes)
 
 
-def where(cond: Any, x: Any, y: Any) -> Any:
+def where(cond: Tensor, x: Tensor | float, y: Tensor | float) -> Tensor:
     """Return x where `cond` holds, else y; numbers take the dtype of the other argument."""
     kind = dtype(x) or dtype(y) or keras.backend.floatx()
     x, y = (v if dtype(v) else ops.convert_to_tensor(v, kind) for v in (x, y))
@@ -184,11 +185,11 @@ def where(cond: Any, x: Any, y: Any) -> Any:
 
 
 def sequence_masking(
-    x: Any,
-    mask: Any = None,
+    x: Tensor,
+    mask: Tensor | None = None,
     value: float | str = 0,
     axis: int | Sequence[int] | None = None,
-    bias: Any = None,
+    bias: Tensor | None = None,
     return_mask: bool = False,
 ) -> Any:
     """Put `value` where a sequence is padding.
@@ -219,7 +220,7 @@ def sequence_masking(
     return (x, full) if return_mask else x
 
 
-def batch_gather(params: Any, indices: Any) -> Any:
+def batch_gather(params: Tensor, indices: Tensor) -> Tensor:
     """Return `params[b, indices[b]]` for every b: (B, n, ...) and (B, m) to (B, m, ...).
 
     `indices` may have more axes than two; all but the last are those of `params`.
@@ -231,13 +232,13 @@ def batch_gather(params: Any, indices: Any) -> Any:
 
 
 def pool1d(
-    x: Any,
+    x: Tensor,
     pool_size: int,
     strides: int = 1,
     padding: str = "valid",
     data_format: str | None = None,
     pool_mode: str = "max",
-) -> Any:
+) -> Tensor:
     """Return the maximum or average over windows of a sequence of vectors (B, T, D)."""
     if pool_mode not in ("max", "avg"):
         raise ValueError(f"pool_mode must be 'max' or 'avg', not {pool_mode!r}.")
@@ -245,15 +246,19 @@ def pool1d(
     return pool(x, pool_size, strides, padding, data_format or "channels_last")
 
 
-def divisible_temporal_padding(x: Any, n: int) -> Any:
+def divisible_temporal_padding(x: Tensor, n: int) -> Tensor:
     """Append zeros to a sequence (B, T, D), up to a length that `n` divides."""
     missing = -ops.shape(x)[1] % n
     return ops.pad(x, [[0, 0], [0, missing], *[[0, 0]] * (len(x.shape) - 2)])
 
 
 def attention_normalize(
-    a: Any, mask: Any = None, axis: int = -1, method: str = "softmax", bias: Any = None
-) -> Any:
+    a: Tensor,
+    mask: Tensor | None = None,
+    axis: int = -1,
+    method: str = "softmax",
+    bias: Tensor | None = None,
+) -> Tensor:
     """Turn attention scores into weights.
 
     Args:
@@ -280,7 +285,7 @@ def attention_normalize(
     return ops.softmax(a, axis=axis)
 
 
-def sinusoidal_embeddings(pos: Any, dim: int, base: float = 10000) -> Any:
+def sinusoidal_embeddings(pos: Tensor, dim: int, base: float = 10000) -> Tensor:
     """Return sines and cosines, alternating, of positions (...): (..., dim) (arXiv:1706.03762)."""
     if dim % 2:
         raise ValueError(f"dim must be even, not {dim}.")
@@ -296,7 +301,7 @@ class Sinusoidal(keras.initializers.Initializer):
         return ops.cast(sinusoids(*shape), dtype or "float32")
 
 
-def apply_rotary_position_embeddings(sinusoidal: Any, *tensors: Any) -> Any:
+def apply_rotary_position_embeddings(sinusoidal: Tensor, *tensors: Tensor) -> Tensor | list[Tensor]:
     """Rotate each pair of neighbouring features by its angle (RoFormer, arXiv:2104.09864).
 
     Args:

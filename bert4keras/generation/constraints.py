@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from .._scores import lowest
+from .._types import Tensor
 from .processors import History, Processor, mark
 
 
@@ -155,7 +156,7 @@ class Constrained(Processor):
 
     def __init__(self, tries: Trie | Sequence[Trie], end_id: int):
         self.shared = isinstance(tries, Trie)
-        tries = [tries] if self.shared else list(tries)
+        tries = [tries] if isinstance(tries, Trie) else list(tries)
         if not tries:
             raise ValueError("Constrained needs a trie.")
         self.end_id = end_id
@@ -218,7 +219,7 @@ class SpansOfPrompt(Processor):
     longest: int
     text: int = 1
 
-    def __call__(self, scores: Any, state: Any, history: History) -> Any:
+    def __call__(self, scores: Tensor, state: Any, history: History) -> Tensor:
         tokens, vocab_size = history.tokens, scores.shape[1]
         columns = ops.arange(tokens.shape[1], dtype="int32")[None]
         prompt = ops.logical_and(history.written, columns < history.index - history.step)

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from keras import ops
 
 from ..data.padding import round_up
+from ..models import Backbone
 from .loop import Search, arrays, check_logits
 from .processors import Processor
 from .prompts import MULTIPLE, id_lists, lay_out, right_aligned
 from .strategies import EndToken, Greedy, Strategy
 
+Prompts: TypeAlias = Sequence[Sequence[int]] | np.ndarray
 _MOST_SEARCHES = 16  # compiled searches that are kept for one model
 
 
@@ -52,13 +54,13 @@ class Request:
     new_segment_id: int | None = None
     min_ends: int = 1
     inputs: Mapping[str, Any] | None = None
-    decoder_prompts: Any = None
+    decoder_prompts: Prompts | None = None
 
     def __post_init__(self):
         if self.max_new_tokens < 1 or self.min_ends < 1:
             raise ValueError("max_new_tokens and min_ends must be at least 1.")
 
-    def begin(self, model: Any, prompts: Any) -> tuple[Search, dict[str, Any]]:
+    def begin(self, model: Backbone, prompts: Prompts) -> tuple[Search, dict[str, Any]]:
         """Return the search, and its state after the model has read the prompts.
 
         Raises:
@@ -84,7 +86,7 @@ class Request:
         tensors = {name: ops.convert_to_tensor(value) for name, value in layout.inputs.items()}
         return search, search.begin(tensors, ops.convert_to_tensor(self.max_new_tokens, "int32"))
 
-    def search(self, model: Any, columns: int) -> Search:
+    def search(self, model: Backbone, columns: int) -> Search:
         """Return the compiled search of an earlier call with the same options, or a new one."""
         strategy, ending = self.strategy or Greedy(), EndToken(self.end_id, self.min_ends)
         key = (strategy, tuple(self.processors), ending, columns)
@@ -97,8 +99,8 @@ class Request:
 
 
 def generate(
-    model: Any,
-    prompts: Any,
+    model: Backbone,
+    prompts: Prompts,
     max_new_tokens: int = 64,
     end_id: int | None = None,
     strategy: Strategy | None = None,
@@ -108,7 +110,7 @@ def generate(
     new_segment_id: int | None = None,
     min_ends: int = 1,
     inputs: Mapping[str, Any] | None = None,
-    decoder_prompts: Any = None,
+    decoder_prompts: Prompts | None = None,
 ) -> Generated:
     """Continue prompts token by token.
 
@@ -156,8 +158,8 @@ def generate(
 
 
 def stream(
-    model: Any,
-    prompts: Any,
+    model: Backbone,
+    prompts: Prompts,
     max_new_tokens: int = 64,
     end_id: int | None = None,
     strategy: Strategy | None = None,
@@ -167,7 +169,7 @@ def stream(
     new_segment_id: int | None = None,
     min_ends: int = 1,
     inputs: Mapping[str, Any] | None = None,
-    decoder_prompts: Any = None,
+    decoder_prompts: Prompts | None = None,
 ) -> Iterator[list[int | None]]:
     """Run `generate` and yield each token as soon as it is chosen.
 
@@ -212,7 +214,7 @@ def _source(lists: list[list[int]], pad: int) -> dict[str, np.ndarray]:
     columns = round_up(max(map(len, lists)), multiple_of=MULTIPLE)
     mirrored = right_aligned([row[::-1] for row in lists], columns, pad)[:, ::-1]
     lengths = np.array([len(row) for row in lists])[:, None]
-    valid = (np.arange(columns)[None] < lengths).astype("int32")
+    valid: np.ndarray = (np.arange(columns)[None] < lengths).astype("int32")
     return {"encoder_token_ids": np.ascontiguousarray(mirrored), "encoder_padding_mask": valid}
 
 

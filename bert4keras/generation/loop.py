@@ -15,6 +15,8 @@ import numpy as np
 from keras import ops
 
 from .._checks import unchecked_ids
+from .._types import Tensor
+from ..models import Backbone, Transformer
 from .processors import History, Processor
 from .strategies import EndToken, Strategy
 
@@ -32,7 +34,7 @@ class Search:
 
     def __init__(
         self,
-        model: Any,
+        model: Backbone,
         strategy: Strategy,
         processors: Sequence[Processor],
         ending: EndToken,
@@ -44,7 +46,7 @@ class Search:
         self.begin = compiled(self._begin, model)
         self.advance = compiled(self._advance, model)
 
-    def _begin(self, inputs: Mapping[str, Any], limit: Any) -> dict[str, Any]:
+    def _begin(self, inputs: Mapping[str, Tensor], limit: Tensor) -> dict[str, Any]:
         """Run the model over the prompts; return the state before the first new token."""
         batch, length = inputs["token_ids"].shape
         cache = self.transformer.empty_cache(batch, length)
@@ -62,10 +64,10 @@ class Search:
         state["broken"] = ops.zeros((count,), "bool")
         return state
 
-    def _tiled(self, x: Any) -> Any:
+    def _tiled(self, x: Tensor) -> Tensor:
         return ops.repeat(x, self.strategy.width, axis=0)
 
-    def _advance(self, state: dict[str, Any], until: Any) -> dict[str, Any]:
+    def _advance(self, state: dict[str, Any], until: Tensor) -> dict[str, Any]:
         """Choose tokens until there are `until` new ones, or all answers are final."""
         state = dict(state)
         inputs = state.pop("inputs")
@@ -86,7 +88,7 @@ class Search:
             flat = ops.while_loop(going, body, tuple(flat))
         return {**unpack(flat), "inputs": inputs}
 
-    def _next(self, state: dict[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    def _next(self, state: dict[str, Any], inputs: Mapping[str, Tensor]) -> dict[str, Any]:
         """Choose one token per row, write it, and compute the logits of the one after it."""
         index = state["step"] + self.columns
         history = History(state["tokens"], inputs["padding_mask"], index, state["step"])
@@ -137,7 +139,7 @@ def check_logits(state: Mapping[str, Any], width: int) -> None:
         )
 
 
-def _with_logits(transformer: Any) -> Any:
+def _with_logits(transformer: Transformer) -> Transformer:
     """Return the same assembler with a head that gives logits, whatever its activation is."""
     twin = copy.copy(transformer)
     name = twin.full_name("MLM-Activation")
@@ -145,7 +147,7 @@ def _with_logits(transformer: Any) -> Any:
     return twin
 
 
-def compiled(function: Callable, model: Any) -> Callable:
+def compiled(function: Callable, model: keras.Model) -> Callable:
     """Compile a function, once per shapes of its arguments; weights are read at every call."""
     backend = keras.backend.backend()
     if backend == "jax":

@@ -14,6 +14,7 @@ from typing import Any
 from keras import ops
 
 from .._scores import lowest
+from .._types import Tensor
 
 
 @dataclasses.dataclass
@@ -27,18 +28,18 @@ class History:
         step: int scalar, number of new tokens so far.
     """
 
-    tokens: Any
-    valid: Any
-    index: Any
-    step: Any
+    tokens: Tensor
+    valid: Tensor
+    index: Tensor
+    step: Tensor
 
     @property
-    def written(self) -> Any:
+    def written(self) -> Tensor:
         """Mask of the tokens so far, without padding: (R, S) bool."""
         columns = ops.arange(self.tokens.shape[1], dtype="int32")[None]
         return ops.logical_and(columns < self.index, ops.cast(self.valid, "bool"))
 
-    def counted(self, prompt: bool) -> Any:
+    def counted(self, prompt: bool) -> Tensor:
         """Return `written` with or without the prompt's tokens."""
         if prompt:
             return self.written
@@ -47,28 +48,27 @@ class History:
 
 
 class Processor:
-    """Base class of processors; it changes nothing and has no state.
+    """Base class of processors; it changes nothing and has no state."""
 
-    Attributes:
-        per_prompt: True if it treats the prompts of a batch differently, by their place in it.
-    """
-
-    per_prompt = False
+    @property
+    def per_prompt(self) -> bool:
+        """True if it treats the prompts of a batch differently, by their index."""
+        return False
 
     def start(self, rows: int) -> Any:
         """Return the state of the processor before the first new token: a pytree of (R, ...)."""
         return ()
 
-    def __call__(self, scores: Any, state: Any, history: History) -> Any:
+    def __call__(self, scores: Tensor, state: Any, history: History) -> Tensor:
         """Return the changed logits (R, V)."""
         return scores
 
-    def advance(self, state: Any, chosen: Any) -> Any:
+    def advance(self, state: Any, chosen: Tensor) -> Any:
         """Return the state after the tokens `chosen` (R,)."""
         return state
 
 
-def mark(token_ids: Any, vocab_size: int) -> Any:
+def mark(token_ids: Tensor, vocab_size: int) -> Tensor:
     """Return which tokens occur in each row: ids (R, K), V or more for none, to bool (R, V)."""
     rows, width = token_ids.shape
     token_ids = ops.minimum(token_ids, vocab_size)

@@ -34,7 +34,9 @@ class Layout:
     columns: int
 
 
-def id_lists(prompts: Any, pad_token_id: int | None = None) -> list[list[int]]:
+def id_lists(
+    prompts: Sequence[Sequence[int]] | np.ndarray, pad_token_id: int | None = None
+) -> list[list[int]]:
     """Turn prompts into lists of ids.
 
     Args:

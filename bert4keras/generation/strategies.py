@@ -16,17 +16,18 @@ from keras import ops
 
 from .._compat import FixedSeed
 from .._scores import is_masked, lowest
+from .._types import Tensor
 from .processors import History
 
 _NO_HYPOTHESIS = lowest("float32")  # score of a place in a beam that nothing has filled yet
 
 
-def _exists(scores: Any) -> Any:
+def _exists(scores: Tensor) -> Tensor:
     """Return where a sum of log-probabilities belongs to a hypothesis without a banned token."""
     return ~is_masked(scores, "float32")
 
 
-def _log_normalizer(logits: Any) -> Any:
+def _log_normalizer(logits: Tensor) -> Tensor:
     """Return the log of the sum of exponentials over the vocabulary: (R, V) to (R, 1)."""
     return ops.logsumexp(logits, axis=-1, keepdims=True)
 
@@ -43,7 +44,7 @@ class EndToken:
     token_id: int | None
     times: int = 1
 
-    def counts(self, chosen: Any) -> Any:
+    def counts(self, chosen: Tensor) -> Tensor:
         """Return 1 for each token that is the end token, else 0."""
         if self.token_id is None:
             return ops.zeros_like(chosen)
@@ -66,7 +67,7 @@ class Strategy:
         """Rows per prompt."""
         return 1
 
-    def start(self, batch: int, length: int, limit: Any) -> dict[str, Any]:
+    def start(self, batch: int, length: int, limit: Tensor) -> dict[str, Any]:
         """Return the state before the first new token.
 
         Args:
@@ -82,13 +83,13 @@ class Strategy:
             "over": ops.zeros((rows,), "bool"),
         }
 
-    def pick(self, logits: Any, state: dict[str, Any], step: Any) -> Any:
+    def pick(self, logits: Tensor, state: dict[str, Any], step: Tensor) -> Tensor:
         """Return the next token of each row: logits (R, V) to (R,)."""
         raise NotImplementedError
 
     def choose(
-        self, logits: Any, state: dict[str, Any], history: History, ending: EndToken
-    ) -> tuple[Any, Any, dict[str, Any]]:
+        self, logits: Tensor, state: dict[str, Any], history: History, ending: EndToken
+    ) -> tuple[Tensor, Tensor | None, dict[str, Any]]:
         """Choose tokens.
 
         Args:
@@ -118,7 +119,7 @@ class Strategy:
             },
         )
 
-    def finished(self, state: dict[str, Any], step: Any) -> Any:
+    def finished(self, state: dict[str, Any], step: Tensor) -> Tensor:
         """Return whether no answer can change any more, bool scalar."""
         return ops.all(state["over"])
 
@@ -201,7 +202,7 @@ class Sample(Strategy):
         return ops.argmax(logits - ops.log(-ops.log(noise)), axis=-1)  # Gumbel-max trick
 
 
-def _keep_top(logits: Any, top_k: int | None, top_p: float | None) -> Any:
+def _keep_top(logits: Tensor, top_k: int | None, top_p: float | None) -> Tensor:
     """Ban all tokens of logits (R, V) except the most probable ones."""
     vocab_size = logits.shape[1]
     if top_k is not None and top_k < vocab_size:
@@ -269,7 +270,7 @@ class BeamSearch(Strategy):
             "limit": ops.cast(limit, "int32"),
         }
 
-    def normalized(self, score: Any, length: Any) -> Any:
+    def normalized(self, score: Tensor, length: Tensor) -> Tensor:
         """Turn sums of log-probabilities into scores of answers of `length` tokens."""
         return score / ops.power(ops.cast(length, "float32"), self.length_penalty)
 
