@@ -55,7 +55,7 @@ def test_pairs_of_json(tmp_path):
         assert read_text_pairs(path) == [("a", "b")]
     path.write_text('[{"q": "a", "a": "b"}]')
     assert read_text_pairs(path, keys=("q", "a")) == [("a", "b")]
-    with pytest.raises(DataFileError, match=r"a\.jsonl, row 1: which of q, a are source and target"):
+    with pytest.raises(DataFileError, match=r"a\.jsonl, row 1: which of q, a are source"):
         read_text_pairs(path)
     path.write_text('{"text": "a", "title": "b"}\n{"text": "a", "title": 3}\n')
     with pytest.raises(DataFileError, match="line 2: expected texts under 'text' and 'title'"):
