@@ -13,7 +13,7 @@ from keras import ops
 
 from ._checks import check_ids
 from ._serialization import revive, serializable
-from ._types import Tensor
+from ._types import Shape, Tensor
 
 if TYPE_CHECKING:
     from .masks import Mask
@@ -50,10 +50,10 @@ class PositionIds(keras.layers.Layer):
         self.pad_token_id, self.max_length = pad_token_id, max_length
         self.strategy, self.hidden_id = revive(strategy), hidden_id
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Tensor:
         if self.strategy is not None:
             return self._within_texts(inputs)
         length = inputs.shape[1]

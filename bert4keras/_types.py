@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -38,6 +39,9 @@ class Tensor(Protocol):
     def __gt__(self, other: Any, /) -> Any: ...
     def __ge__(self, other: Any, /) -> Any: ...
 
+
+Activation: TypeAlias = str | Callable[[Tensor], Tensor]
+"""Name of an activation, or a function; see `layers.get_activation`."""
 
 Array: TypeAlias = np.ndarray
 """A numpy array, where the code needs numpy and no tensor of a backend will do."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterable
-from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from .._serialization import serializable
-from .._types import Tensor
+from .._types import Activation, Tensor
 from .activations import get_activation
 from .attention import MultiHeadAttention
 from .masking import CarriesMask
@@ -144,7 +143,11 @@ class RelativeEmbedding(keras.layers.Layer):
     """
 
     def __init__(
-        self, count: int, width: int, embeddings_initializer: Any = "truncated_normal", **kwargs
+        self,
+        count: int,
+        width: int,
+        embeddings_initializer: str | keras.initializers.Initializer = "truncated_normal",
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.count = count
@@ -190,8 +193,8 @@ class MaskedConvolution(CarriesMask, keras.layers.Layer):
     def __init__(
         self,
         kernel_size: int,
-        activation: Any = "tanh",
-        kernel_initializer: Any = "glorot_uniform",
+        activation: Activation = "tanh",
+        kernel_initializer: str | keras.initializers.Initializer = "glorot_uniform",
         **kwargs,
     ):
         super().__init__(**kwargs)

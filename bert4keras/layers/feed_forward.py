@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
 
 from .._serialization import serializable
-from .._types import Shape, Tensor
+from .._types import Activation, Shape, Tensor
 from .activations import get_activation
 from .masking import CarriesMask
 
@@ -38,7 +37,7 @@ class FeedForward(CarriesMask, keras.layers.Layer):
     def __init__(
         self,
         units: int,
-        activation: str | Callable[[Tensor], Tensor] = "gelu",
+        activation: Activation = "gelu",
         output_dim: int | None = None,
         gated: bool = False,
         use_bias: bool = True,
@@ -56,7 +55,7 @@ class FeedForward(CarriesMask, keras.layers.Layer):
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def projection(
-        self, name: str, units: int | None, activation: Callable[[Tensor], Tensor] | None = None
+        self, name: str, units: int | None, activation: Activation | None = None
     ) -> keras.layers.Dense:
         """Make a `Dense` with the options of this layer."""
         return keras.layers.Dense(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import keras
 from keras import ops
 
 from .._serialization import serializable
-from .._types import Shape, Tensor
+from .._types import Activation, Shape, Tensor
 from .activations import get_activation
 from .attention import MultiHeadAttention, Projections
 
@@ -45,7 +44,7 @@ class GatedAttentionUnit(MultiHeadAttention):
         self,
         units: int,
         key_size: int,
-        activation: Any = "silu",
+        activation: Activation = "silu",
         use_bias: bool = True,
         normalization: str = "squared_relu",
         **kwargs,

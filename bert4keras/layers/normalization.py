@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import keras
 from keras import ops
 
 from .._serialization import serializable
-from .._types import Shape, Tensor
+from .._types import Activation, Shape
 from .activations import get_activation
 from .masking import CarriesMask
 
@@ -39,7 +38,7 @@ class Conditional(keras.layers.Layer):
     def __init__(
         self,
         hidden_units: int | None = None,
-        hidden_activation: str | Callable[[Tensor], Tensor] = "linear",
+        hidden_activation: Activation = "linear",
         **kwargs: Any,
     ):
         super().__init__(**kwargs)

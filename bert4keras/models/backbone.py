@@ -9,6 +9,7 @@ import keras
 
 from .._compat import keras_mask
 from .._serialization import QUANTIZED, quantization_config, quantize_as, serializable
+from .._types import Tensor
 from ..checkpoints import WeightTable
 from ..layers.embeddings import check_segment_ids, check_token_ids
 from ..masks import padding_mask
@@ -71,7 +72,7 @@ class Backbone(AtomicSave, keras.Model):
             self._check_count(keras.tree.flatten(args[0]))
         return super().__call__(*args, **kwargs)
 
-    def _check_count(self, given: list[Any]) -> None:
+    def _check_count(self, given: list[Tensor]) -> None:
         """Refuse a wrong number of inputs; the message of Keras does not name the inputs."""
         names = [symbol.name for symbol in self.inputs]
         if len(given) != len(names):
@@ -83,7 +84,7 @@ class Backbone(AtomicSave, keras.Model):
                 f"was given {len(given)}.{text}"
             )
 
-    def _check_ids(self, name: str, ids: Any) -> None:
+    def _check_ids(self, name: str, ids: Tensor) -> None:
         config = self.config
         if name.endswith("token_ids") or (
             name == "segment_ids" and config.shared_segment_embeddings
@@ -108,7 +109,7 @@ class Backbone(AtomicSave, keras.Model):
             kwargs.setdefault("jax2tf_kwargs", {"polymorphic_shapes": [shapes]})
         return super().export(filepath, format, **kwargs)
 
-    def _length(self, symbol: Any) -> str:
+    def _length(self, symbol: Tensor) -> str:
         """Name of an input's symbolic length; encoder and decoder have their own."""
         places = [x is symbol for x in self.inputs]
         name = self.input_order[places.index(True)]

@@ -6,12 +6,11 @@ Legend: B batch, T length, D hidden size, V vocabulary.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import keras
 
-from .._types import Tensor
+from .._types import Activation, Tensor
 from ..layers import FirstToken, VocabularyBias, get_activation
 
 if TYPE_CHECKING:
@@ -108,7 +107,7 @@ def dense(
     x: Tensor,
     name: str,
     units: int,
-    activation: str | Callable[[Tensor], Tensor] | None = None,
+    activation: Activation | None = None,
     **options: Any,
 ) -> Tensor:
     """Apply a `Dense` layer of a head."""
