@@ -149,7 +149,7 @@ class CasRel(ReadsPadding, keras.layers.Layer):
     def build(self, input_shape):
         shape = first_shape(input_shape)
         self.subjects.build(shape)
-        self.norm.build([shape, (shape[0], 2 * shape[-1])])
+        self.norm.build((shape, (shape[0], 2 * shape[-1])))
         self.objects.build(shape)
 
     def call(self, inputs, mask=None):
