@@ -70,7 +70,7 @@ def _asserted(tf: Any, values: Tensor, wrong: Tensor, message: str, limit: int) 
 def raise_at_runtime(bad: Tensor, message: str) -> None:
     """Raise a ValueError if a boolean scalar is true, also in a compiled function.
 
-    TensorFlow raises an error of its own with the message; XLA on TensorFlow cannot raise. Nothing
+    TensorFlow raises its own error with the message; XLA on TensorFlow cannot raise. Nothing
     is raised where Keras only computes shapes, because it makes the values up.
     """
     from keras.src.backend.common.symbolic_scope import in_symbolic_scope

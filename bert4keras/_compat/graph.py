@@ -10,7 +10,7 @@ import keras
 from .._types import Tensor
 
 
-class LayerCall(NamedTuple):
+class _LayerCall(NamedTuple):
     """One call of a layer in a functional model.
 
     Attributes:
@@ -39,7 +39,7 @@ def is_functional(model: Any) -> bool:
     return isinstance(model, Functional)
 
 
-def layer_calls(model: keras.Model) -> list[LayerCall]:
+def layer_calls(model: keras.Model) -> list[_LayerCall]:
     """Return the calls of a functional model in the order they run.
 
     The nodes of the graph are reachable only through the private `_nodes_by_depth`.
@@ -48,7 +48,7 @@ def layer_calls(model: keras.Model) -> list[LayerCall]:
         node for _, nodes in sorted(model._nodes_by_depth.items(), reverse=True) for node in nodes
     ]
     return [
-        LayerCall(node.operation, node.input_tensors[0], node.outputs[0])
+        _LayerCall(node.operation, node.input_tensors[0], node.outputs[0])
         for node in nodes
         if not node.is_input
     ]

@@ -1,4 +1,4 @@
-"""Losses that Keras lacks, and versions of its own that ignore positions without a label."""
+"""Losses that Keras lacks, and versions of its losses that ignore positions without a label."""
 
 from __future__ import annotations
 

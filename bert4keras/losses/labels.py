@@ -26,7 +26,7 @@ class _Ignoring(keras.losses.Loss):
         from_logits: bool = False,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
-        dtype: Any = None,
+        dtype: str | None = None,
     ):
         # Keras casts the labels too, and float16 cannot represent class 2049.
         dtype = dtype or keras.backend.result_type(keras.config.floatx(), "float32")

@@ -27,14 +27,14 @@ from .updates import (
     WeightDecay,
 )
 
-Factory = Callable[..., keras.optimizers.Optimizer]
+_Factory = Callable[..., keras.optimizers.Optimizer]
 
 
-def _extender(make: Callable[..., Extension]) -> Callable[..., Factory]:
+def _extender(make: Callable[..., Extension]) -> Callable[..., _Factory]:
     """Decorate a function that makes an extension; return its `extend_with_...`."""
 
     @functools.wraps(make)
-    def extend(BaseOptimizer: Factory, name: str | None = None) -> Factory:
+    def extend(BaseOptimizer: _Factory, name: str | None = None) -> _Factory:
         own = [argument for argument in make.__annotations__ if argument != "return"]
 
         def build(*args: Any, **kwargs: Any) -> ExtendedOptimizer:
@@ -102,7 +102,7 @@ def extend_with_parameter_wise_lr(paramwise_lr_schedule: Mapping[str, float]) ->
     return LearningRateMultipliers(factors, multiply=True)
 
 
-def extend_with_piecewise_linear_lr(BaseOptimizer: Factory, name: str | None = None) -> Factory:
+def extend_with_piecewise_linear_lr(BaseOptimizer: _Factory, name: str | None = None) -> _Factory:
     """Use `PiecewiseLinear` as the learning rate."""
 
     def build(

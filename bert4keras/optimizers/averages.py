@@ -14,7 +14,7 @@ from .extension import Extension, WeightUpdate
 if TYPE_CHECKING:
     from .extended import ExtendedOptimizer
 
-State = dict[int, keras.Variable]  # one variable for each of the model's, by its index
+_Slots = dict[int, keras.Variable]  # one variable for each of the model's, by its index
 
 
 @serializable
@@ -50,10 +50,10 @@ class Lookahead(Extension):
         if not 0 < self.step_size <= 1:
             raise ValueError(f"Lookahead: step_size must be in (0, 1], not {self.step_size!r}")
 
-    def build(self, optimizer: ExtendedOptimizer) -> State:
+    def build(self, optimizer: ExtendedOptimizer) -> _Slots:
         return optimizer.variables_like("slow")
 
-    def begin(self, state: State, update: WeightUpdate) -> None:
+    def begin(self, state: _Slots, update: WeightUpdate) -> None:
         # Slow weights are copied when k updates begin, not when the last k ended. The numbers are
         # the same, but this way weights that the user sets in between are kept.
         def start() -> None:
@@ -63,7 +63,7 @@ class Lookahead(Extension):
         first = update.optimizer.updates % self.steps == 0
         assign_if(first, start, self._written(state, update))
 
-    def end(self, state: State, update: WeightUpdate) -> None:
+    def end(self, state: _Slots, update: WeightUpdate) -> None:
         def sync() -> None:
             for index, slow in state.items():
                 update.assign(index, slow + self.step_size * (update.value(index) - slow))
@@ -72,7 +72,7 @@ class Lookahead(Extension):
         assign_if(last, sync, self._written(state, update))
 
     @staticmethod
-    def _written(state: State, update: WeightUpdate) -> list[keras.Variable]:
+    def _written(state: _Slots, update: WeightUpdate) -> list[keras.Variable]:
         return [*state.values(), *map(update.variable, state)]
 
 
@@ -109,10 +109,10 @@ class EMA(Extension):
         if not 0 <= self.momentum < 1:
             raise ValueError(f"EMA: momentum must be in [0, 1), not {self.momentum!r}")
 
-    def build(self, optimizer: ExtendedOptimizer) -> State:
+    def build(self, optimizer: ExtendedOptimizer) -> _Slots:
         return optimizer.variables_like("average")
 
-    def begin(self, state: State, update: WeightUpdate) -> None:
+    def begin(self, state: _Slots, update: WeightUpdate) -> None:
         def start() -> None:
             for index, average in state.items():
                 average.assign(update.value(index))
@@ -121,7 +121,7 @@ class EMA(Extension):
             variables = [*state.values(), *map(update.variable, state)]
             assign_if(update.optimizer.updates == 0, start, variables)
 
-    def end(self, state: State, update: WeightUpdate) -> None:
+    def end(self, state: _Slots, update: WeightUpdate) -> None:
         for index, average in state.items():
             assign_lerp(average, update.value(index), 1 - self.momentum)
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import keras
 
+from .._types import Tensor
 from .extension import Extension
 from .transforms import FunctionTransform
 
 
-def as_extension(extension: Any) -> Extension:
+def as_extension(extension: Extension | Callable[[str, Tensor], Tensor]) -> Extension:
     """Return an extension as it is, and wrap a function of path and gradient."""
     if isinstance(extension, Extension):
         return extension

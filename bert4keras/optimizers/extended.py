@@ -19,7 +19,7 @@ the extensions count, and the `iterations` of A, which are the updates that sche
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -32,6 +32,7 @@ from .._types import Tensor
 from .averages import EMA
 from .checks import as_extension, check_extensions, check_inner
 from .extension import Extension, GradientTransform, WeightUpdate
+from .schedules import LearningRate
 from .updates import Accumulate
 
 _DESCRIPTION = "bert4keras"  # key of a saved state under which its optimizer is described
@@ -81,7 +82,7 @@ class ExtendedOptimizer(keras.optimizers.Optimizer):
     def __init__(
         self,
         inner_optimizer: keras.optimizers.Optimizer | str,
-        extensions: Sequence[Any] = (),
+        extensions: Sequence[Extension | Callable[[str, Tensor], Tensor]] = (),
         name: str | None = None,
     ):
         inner = keras.optimizers.get(inner_optimizer)
@@ -91,7 +92,7 @@ class ExtendedOptimizer(keras.optimizers.Optimizer):
             inner = inner.inner_optimizer
         check_extensions(extensions)
         check_inner(inner, extensions)
-        # As a function, because Keras would make a variable of its own from a number.
+        # As a function, because Keras would make another variable from a number.
         super().__init__(learning_rate=lambda: inner.learning_rate, name=name)
         self.inner_optimizer = inner
         self.extensions = tuple(sorted(extensions, key=lambda extension: extension.stage))
@@ -167,16 +168,18 @@ class ExtendedOptimizer(keras.optimizers.Optimizer):
         return ops.floor_divide(calls_of_apply(self), self._accumulation_steps)
 
     @property
-    def learning_rate(self) -> Any:
+    def learning_rate(self) -> Tensor:
         """Learning rate of the inner optimizer."""
         return self.inner_optimizer.learning_rate
 
     @learning_rate.setter
-    def learning_rate(self, value: Any) -> None:
+    def learning_rate(self, value: LearningRate | Tensor) -> None:
         self.inner_optimizer.learning_rate = value
 
     def apply(
-        self, grads: Sequence[Any], trainable_variables: Sequence[keras.Variable] | None = None
+        self,
+        grads: Sequence[Tensor | None],
+        trainable_variables: Sequence[keras.Variable] | None = None,
     ) -> None:
         """Take the gradients of one batch; update the weights, or accumulate."""
         grads = list(grads)
@@ -196,8 +199,8 @@ class ExtendedOptimizer(keras.optimizers.Optimizer):
         calls_of_apply(self).assign_add(1)
 
     def _by_index(
-        self, grads: Sequence[Any], trainable_variables: Sequence[keras.Variable] | None
-    ) -> dict[int, Any]:
+        self, grads: Sequence[Tensor | None], trainable_variables: Sequence[keras.Variable] | None
+    ) -> dict[int, Tensor | None]:
         if trainable_variables is None:
             indices: Sequence[int] = range(len(self.model_variables))
         else:
@@ -214,7 +217,7 @@ class ExtendedOptimizer(keras.optimizers.Optimizer):
             )
         return dict(zip(indices, grads, strict=True))
 
-    def _accumulate(self, gradients: dict[int, Any]) -> None:
+    def _accumulate(self, gradients: dict[int, Tensor | None]) -> None:
         (sums,) = (s for e, s in self._extended() if isinstance(e, Accumulate))
         for index, total in sums.items():
             if gradients.get(index) is not None:
@@ -234,7 +237,7 @@ class ExtendedOptimizer(keras.optimizers.Optimizer):
         full = calls_of_apply(self) % self._accumulation_steps == self._accumulation_steps - 1
         assign_if(full, update, [*self.model_variables, *self.variables])
 
-    def _update(self, gradients: dict[int, Any]) -> None:
+    def _update(self, gradients: dict[int, Tensor | None]) -> None:
         """Update the weights once, by the inner optimizer within its extensions.
 
         Args:
@@ -285,7 +288,7 @@ class ExtendedOptimizer(keras.optimizers.Optimizer):
     def finalize_variable_values(self, var_list: Sequence[keras.Variable]) -> None:
         self.inner_optimizer.finalize_variable_values(var_list)
 
-    def set_weights(self, weights: Sequence[Any]) -> None:
+    def set_weights(self, weights: Sequence[np.ndarray]) -> None:
         """Assign all variables, in the order of `variables`."""
         if len(weights) != len(self.variables):
             raise ValueError(
@@ -374,6 +377,6 @@ def _overwritten(variable: keras.Variable) -> bool:
     return getattr(variable, "overwrite_with_gradient", False)
 
 
-def _as_dense(gradient: Any) -> Tensor:
+def _as_dense(gradient: Tensor) -> Tensor:
     """Return a gradient as a dense tensor; for an embedding TensorFlow makes a list of rows."""
     return ops.convert_to_tensor(gradient)

@@ -32,7 +32,7 @@ class WeightUpdate:
         notes: values that an extension keeps from `begin` to `end`, by its class.
     """
 
-    def __init__(self, optimizer: ExtendedOptimizer, gradients: dict[int, Any]):
+    def __init__(self, optimizer: ExtendedOptimizer, gradients: dict[int, Tensor]):
         self.optimizer = optimizer
         self.gradients = gradients
         self.notes: dict[type, Any] = {}

@@ -110,7 +110,11 @@ class LAMB(keras.optimizers.Optimizer):
             rate = rate * ops.cast(trust_ratio(variable, update), dtype)
         self.assign_sub(variable, rate * update)
 
-    def exclude_from_weight_decay(self, var_list: Any = None, var_names: Any = None) -> None:
+    def exclude_from_weight_decay(
+        self,
+        var_list: Sequence[keras.Variable] | None = None,
+        var_names: Sequence[str] | None = None,
+    ) -> None:
         """Raise a ValueError: this method of Keras has no effect on LAMB's own decay."""
         raise ValueError(
             "LAMB has no method exclude_from_weight_decay: use the argument "

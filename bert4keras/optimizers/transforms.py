@@ -94,7 +94,7 @@ class Noise(GradientTransform):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"Noise: {name} must be 0 or more, not {getattr(self, name)!r}")
 
-    def build(self, optimizer: ExtendedOptimizer) -> Any:
+    def build(self, optimizer: ExtendedOptimizer) -> tuple[set[int], keras.random.SeedGenerator]:
         generator = keras.random.SeedGenerator(self.seed, name="noise")
         optimizer.track(generator.state)
         return super().build(optimizer), generator

@@ -6,8 +6,9 @@ import dataclasses
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+import keras
 from keras import ops
 
 from .._serialization import serializable
@@ -45,7 +46,7 @@ class Accumulate(Extension):
         if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 2:
             raise ValueError(f"Accumulate: steps must be an integer of 2 or more: {self.steps!r}")
 
-    def build(self, optimizer: ExtendedOptimizer) -> Any:
+    def build(self, optimizer: ExtendedOptimizer) -> dict[int, keras.Variable]:
         return optimizer.variables_like("accumulated")
 
 
@@ -85,7 +86,7 @@ class WeightDecay(Extension):
         object.__setattr__(self, "exclude", as_patterns(self.exclude))
         object.__setattr__(self, "include", as_patterns(self.include))
 
-    def build(self, optimizer: ExtendedOptimizer) -> Any:
+    def build(self, optimizer: ExtendedOptimizer) -> set[int]:
         paths = optimizer.paths
         without = excluded(paths, self.exclude, "WeightDecay, exclude")
         if self.include is not None:
@@ -93,7 +94,7 @@ class WeightDecay(Extension):
             group_by_path(paths, groups, owner="WeightDecay")
         return set(range(len(paths))) - without
 
-    def begin(self, state: Any, update: WeightUpdate) -> None:
+    def begin(self, state: set[int], update: WeightUpdate) -> None:
         rate = update.optimizer.learning_rate
         for index in sorted(state & update.gradients.keys()):
             variable = update.variable(index)
@@ -129,16 +130,16 @@ class LayerAdaptation(Extension):
     def __post_init__(self) -> None:
         object.__setattr__(self, "exclude", as_patterns(self.exclude))
 
-    def build(self, optimizer: ExtendedOptimizer) -> Any:
+    def build(self, optimizer: ExtendedOptimizer) -> set[int]:
         without = excluded(optimizer.paths, self.exclude, "LayerAdaptation, exclude")
         return set(range(len(optimizer.paths))) - without
 
-    def begin(self, state: Any, update: WeightUpdate) -> None:
+    def begin(self, state: set[int], update: WeightUpdate) -> None:
         # Now, because after the inner optimizer a schedule returns the rate of the next update.
         update.notes[type(self)] = ops.convert_to_tensor(update.optimizer.learning_rate)
         update.keep_old(state & update.gradients.keys())
 
-    def end(self, state: Any, update: WeightUpdate) -> None:
+    def end(self, state: set[int], update: WeightUpdate) -> None:
         rate = update.notes[type(self)]
         rate = ops.where(rate > 0, rate, 1.0)
         for index in sorted(state & update.gradients.keys()):
@@ -191,7 +192,7 @@ class LearningRateMultipliers(Extension):
             _check_factor(factor, f"LearningRateMultipliers: the factor of {pattern!r}")
         object.__setattr__(self, "factors", dict(self.factors))
 
-    def build(self, optimizer: ExtendedOptimizer) -> Any:
+    def build(self, optimizer: ExtendedOptimizer) -> dict[int, float]:
         paths, factors = optimizer.paths, {}
         if not self.multiply:
             group_by_path(
@@ -202,10 +203,10 @@ class LearningRateMultipliers(Extension):
                 factors[index] = factors.get(index, 1.0) * factor
         return {index: factor for index, factor in factors.items() if factor != 1}
 
-    def begin(self, state: Any, update: WeightUpdate) -> None:
+    def begin(self, state: dict[int, float], update: WeightUpdate) -> None:
         update.keep_old(state.keys() & update.gradients.keys())
 
-    def end(self, state: Any, update: WeightUpdate) -> None:
+    def end(self, state: dict[int, float], update: WeightUpdate) -> None:
         for index in sorted(state.keys() & update.gradients.keys()):
             update.undo(index, 1 - state[index])
 
@@ -249,7 +250,7 @@ class LazyEmbeddings(Extension):
                 f"LazyEmbeddings: moments must be 'decay' or 'keep', not {self.moments!r}"
             )
 
-    def build(self, optimizer: ExtendedOptimizer) -> Any:
+    def build(self, optimizer: ExtendedOptimizer) -> dict[int, list[keras.Variable]]:
         found = {i for p in self.paths for i in matching(p, optimizer.paths, "LazyEmbeddings")}
         slots = optimizer.inner_slots() if self.moments == "keep" else {}
         if any(len(slot.shape) for slot in slots.get(None, ())):
@@ -270,7 +271,7 @@ class LazyEmbeddings(Extension):
                     )
         return {index: slots.get(index, []) for index in sorted(found)}
 
-    def begin(self, state: Any, update: WeightUpdate) -> None:
+    def begin(self, state: dict[int, list[keras.Variable]], update: WeightUpdate) -> None:
         update.keep_old(state.keys() & update.gradients.keys())
         update.notes[type(self)] = {
             index: [ops.copy(slot) for slot in slots]
@@ -278,7 +279,7 @@ class LazyEmbeddings(Extension):
             if index in update.gradients
         }
 
-    def end(self, state: Any, update: WeightUpdate) -> None:
+    def end(self, state: dict[int, list[keras.Variable]], update: WeightUpdate) -> None:
         for index, old_slots in update.notes[type(self)].items():
             gradient = update.gradients[index]
             axes = tuple(range(1, len(gradient.shape)))

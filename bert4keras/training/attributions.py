@@ -90,7 +90,9 @@ class IntegratedGradients:
         self.model, self.kept, self.batch_size = model, list(kept), batch_size
         self._path = _PathGradients(model, embedding, baseline)
 
-    def __call__(self, inputs: Any, targets: Any = None, steps: int = 32) -> Attributions:
+    def __call__(
+        self, inputs: Any, targets: Sequence[int] | int | None = None, steps: int = 32
+    ) -> Attributions:
         """Explain the output for some texts.
 
         Args:

@@ -1,4 +1,4 @@
-"""Callback that resumes an interrupted training as if it had not been interrupted."""
+"""Callback that resumes an interrupted training with the same result as without interruption."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class VAT(Technique):
         """Return D: KL from the outputs without perturbation (a constant) to other outputs."""
         logits = step.from_logits(self.from_logits)
         target = log_probabilities(ops.stop_gradient(outputs), logits)
-        return weighted_mean(kl(target, log_probabilities(others, logits)), step.all_weights)
+        return weighted_mean(_kl(target, log_probabilities(others, logits)), step.all_weights)
 
 
 @serializable
@@ -130,7 +130,7 @@ class RDrop(Objective):
     def loss(self, step: TrainingStep, outputs: Tensor) -> Tensor:
         logs = log_probabilities(outputs, step.from_logits(self.from_logits))
         p, q = ops.split(logs, 2, axis=0)
-        between = weighted_mean(kl(p, q) + kl(q, p), step.pair_weights)
+        between = weighted_mean(_kl(p, q) + _kl(q, p), step.pair_weights)
         return super().loss(step, outputs) + self.alpha / 4 * between
 
     def metric_outputs(self, outputs: Tensor) -> Tensor:
@@ -153,7 +153,7 @@ def log_probabilities(outputs: Tensor, from_logits: bool) -> Tensor:
     return ops.log(ops.clip(outputs, 1e-7, 1.0))
 
 
-def kl(p: Tensor, q: Tensor) -> Tensor:
+def _kl(p: Tensor, q: Tensor) -> Tensor:
     """Return Kullback-Leibler divergences KL(p || q), (...), of log-probabilities (..., C)."""
     return ops.sum(ops.exp(p) * (p - q), axis=-1)
 

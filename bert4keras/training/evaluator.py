@@ -84,7 +84,7 @@ class Evaluator(keras.callbacks.Callback):
         self.best_epoch: int | None = None
         self.history: list[dict[str, float]] = []
         self._epochs: list[int] = []  # of the history, from 1
-        self._weights: list[Any] | None = None
+        self._weights: list[np.ndarray] | None = None
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         self._begun = False

@@ -22,12 +22,13 @@ from keras import ops
 
 from .._compat import full_precision, inner_layers, is_functional, layer_calls
 from .._serialization import revive, serializable
+from .._types import Tensor
 from ..saving import AtomicSave
 from .gradients import loss_scale, variable_values
 from .step import TrainingStep, is_lookup
 from .techniques import Technique
 
-ROLES = ("objective", "adversarial", "penalty", "consistency")
+_ROLES = ("objective", "adversarial", "penalty", "consistency")
 
 
 @serializable
@@ -69,9 +70,9 @@ class RegularizedModel(AtomicSave, keras.Model):
         embedding: str = "Embedding-Token",
         **kwargs: Any,
     ):
-        check_model(model)
+        _check_model(model)
         super().__init__(model.input, model.output, **{"name": model.name, **kwargs})
-        self.techniques = check_techniques(techniques)
+        self.techniques = _check_techniques(techniques)
         symbols = embedding_calls(self, embedding)
         # In a namespace, which Keras does not track: else it would save these models and layers
         # as parts of this one.
@@ -239,7 +240,7 @@ class RegularizedModel(AtomicSave, keras.Model):
         return [*scope.losses, *(v.regularizer(v.value) for v in decayed)]
 
     @contextlib.contextmanager
-    def state(self, values: list[Any] | None) -> Iterator[keras.StatelessScope]:
+    def state(self, values: list[Tensor] | None) -> Iterator[keras.StatelessScope]:
         """Open a scope in which the model can run without assigning to its variables.
 
         Args:
@@ -252,7 +253,7 @@ class RegularizedModel(AtomicSave, keras.Model):
                 *zip(self.trainable_variables, values, strict=True),
                 *zip(self.non_trainable_variables, others, strict=True),
                 # With several outputs each pass updates metrics of their losses; only the update
-                # by `compute_loss` should count, so passes get variables of their own.
+                # by `compute_loss` should count, so passes get other variables.
                 *((v, ops.zeros(v.shape, v.dtype)) for v in self.metrics_variables),
             ]
         scope = keras.StatelessScope(state_mapping=mapping, collect_losses=True)
@@ -276,7 +277,9 @@ class RegularizedModel(AtomicSave, keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> RegularizedModel:
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, type] | None = None
+    ) -> RegularizedModel:
         config = dict(config)
         model = keras.saving.deserialize_keras_object(config.pop("model"), custom_objects)
         techniques = [revive(one) for one in config.pop("techniques")]
@@ -286,13 +289,13 @@ class RegularizedModel(AtomicSave, keras.Model):
 def twice_differentiable(loss: Any) -> bool:
     """Return whether the second derivative of a loss is correct.
 
-    A layer whose loss has a gradient of its own says so by an attribute `twice_differentiable` of
+    A layer whose loss defines its own gradient says so by an attribute `twice_differentiable` of
     False; its loss is recognised as a bound method of the layer.
     """
     return getattr(getattr(loss, "__self__", None), "twice_differentiable", True)
 
 
-def check_model(model: Any) -> None:
+def _check_model(model: keras.Model) -> None:
     """Refuse a model that is not functional or is a `RegularizedModel` already."""
     if isinstance(model, RegularizedModel):
         names = ", ".join(type(one).__name__ for one in model.techniques)
@@ -307,7 +310,7 @@ def check_model(model: Any) -> None:
         )
 
 
-def check_techniques(techniques: Any) -> tuple[Technique, ...]:
+def _check_techniques(techniques: Technique | Sequence[Technique]) -> tuple[Technique, ...]:
     """Return the techniques as a tuple; refuse none, and several of one role."""
     techniques = tuple(techniques) if isinstance(techniques, (list, tuple)) else (techniques,)
     for one in techniques:
@@ -317,14 +320,14 @@ def check_techniques(techniques: Any) -> tuple[Technique, ...]:
             )
     if not techniques:
         raise ValueError("RegularizedModel needs at least one technique, such as FGM(epsilon=1.0)")
-    for role in ROLES:
+    for role in _ROLES:
         names = [type(one).__name__ for one in techniques if one.role == role]
         if len(names) > 1:
             raise ValueError(f"{' and '.join(names)} exclude each other: use one of them.")
     return techniques
 
 
-def embedding_calls(model: keras.Model, name: str) -> list[Any]:
+def embedding_calls(model: keras.Model, name: str) -> list[keras.KerasTensor]:
     """Return the symbolic outputs of an embedding layer's calls on ids.
 
     Calls on vectors, which are a tied output layer, are left out.

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from .regularized import RegularizedModel
 
 # Outputs of the model, and the new values of its non-trainable variables.
-PassResult = tuple[Any, list[Tensor | None]]
+_PassResult = tuple[Any, list[Tensor | None]]
 
 
 class TrainingStep:
@@ -91,7 +91,7 @@ class TrainingStep:
         vectors: Sequence[Tensor],
         values: list[Tensor] | None = None,
         loss: Callable[[Any], Tensor] | None = None,
-    ) -> tuple[Tensor, PassResult]:
+    ) -> tuple[Tensor, _PassResult]:
         """Run the model once, on given embedding vectors.
 
         Args:
@@ -127,7 +127,7 @@ class TrainingStep:
         vectors: list[Tensor],
         loss: Callable[[Any], Tensor] | None = None,
         of_variables: bool = False,
-    ) -> tuple[tuple[Tensor, PassResult], list[Tensor | None], list[Tensor | None]]:
+    ) -> tuple[tuple[Tensor, _PassResult], list[Tensor | None], list[Tensor | None]]:
         """Run `forward` and compute gradients of its loss by vectors and variables, as constants.
 
         They are computed on the scaled loss, and returned in float32 without the scale.
@@ -171,7 +171,7 @@ class TrainingStep:
 
     def first_pass(
         self, vectors: list[Tensor], adversarial: Technique | None, penalty: Technique | None
-    ) -> tuple[Tensor | float, PassResult, list[Tensor | None] | None]:
+    ) -> tuple[Tensor | float, _PassResult, list[Tensor | None] | None]:
         """Run the batch without perturbation.
 
         An adversarial technique needs g = dL/dE of this pass to find its perturbation, and the
@@ -205,7 +205,7 @@ class TrainingStep:
                 lambda *vectors: self.scaled(*self.forward(vectors)), vectors, has_aux=True
             )
             gradients = self.unscaled(gradients)
-            term = finite_part(penalty.penalty(gradients))
+            term = _finite_part(penalty.penalty(gradients))
             return value / self.scale * clean + term, rest, gradients
         if adversarial is None:
             return *self.forward(vectors), None
@@ -222,9 +222,9 @@ class TrainingStep:
             if gradient is not None
         )
         value = ops.stop_gradient(value)
-        return value + finite_part(slope - ops.stop_gradient(slope)), rest, gradients
+        return value + _finite_part(slope - ops.stop_gradient(slope)), rest, gradients
 
-    def scaled(self, value: Tensor, rest: PassResult) -> tuple[Tensor, PassResult]:
+    def scaled(self, value: Tensor, rest: _PassResult) -> tuple[Tensor, _PassResult]:
         """Return the result of `forward` with the loss scaled, as the trainer will scale it."""
         return value * self.scale, rest
 
@@ -234,7 +234,7 @@ def constants(tensors: list[Tensor]) -> list[Tensor]:
     return [ops.stop_gradient(tensor) for tensor in tensors]
 
 
-def finite_part(value: Tensor) -> Tensor:
+def _finite_part(value: Tensor) -> Tensor:
     """Return a value, or 0 where half precision made it infinite or NaN.
 
     So the reported loss stays a number. Its gradient is NaN then, which tells the optimizer that

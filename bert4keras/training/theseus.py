@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 from keras import ops
@@ -32,7 +32,9 @@ from ..models.context import Context
 from ..models.transformer import Transformer
 from ..models.two_stream import TwoStream
 
-SUCCESSOR_PREFIX = "Successor-"
+_SUCCESSOR_PREFIX = "Successor-"
+
+_Rate: TypeAlias = float | keras.optimizers.schedules.LearningRateSchedule
 
 
 @serializable
@@ -52,7 +54,7 @@ class ModuleReplacement(CarriesMask, keras.layers.Layer):
         ValueError: another rate.
     """
 
-    def __init__(self, rate: Any = 0.5, seed: int | None = None, **kwargs: Any):
+    def __init__(self, rate: _Rate = 0.5, seed: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         if isinstance(rate, Mapping):
             rate = keras.optimizers.schedules.deserialize(dict(rate))
@@ -132,7 +134,7 @@ class Theseus:
         predecessor: keras.Model,
         backbone: Backbone,
         num_hidden_layers: int,
-        rate: Any = 0.5,
+        rate: _Rate = 0.5,
         copied: Sequence[int] | None = None,
         seed: int | None = None,
     ):
@@ -146,16 +148,16 @@ class Theseus:
             dataclasses.replace(old.config, num_hidden_layers=num_hidden_layers),
             old.mask,
             old.pretraining_heads,
-            SUCCESSOR_PREFIX + old.prefix,
-            {SUCCESSOR_PREFIX + name: layer for name, layer in self._shared.items()},
+            _SUCCESSOR_PREFIX + old.prefix,
+            {_SUCCESSOR_PREFIX + name: layer for name, layer in self._shared.items()},
         )
         span = old.depth // num_hidden_layers
         context = Context(dict(zip(old.get_inputs(), backbone.inputs, strict=True)))
         apply_block = self._new.apply_block
 
         # The new transformer assembles the model; each of its blocks becomes the choice between
-        # the block itself and the module of old blocks.
-        def either(x: Any, index: int, context: Context) -> Any:
+        # the block itself and the module of the predecessor.
+        def either(x: Tensor, index: int, context: Context) -> Tensor:
             new = apply_block(x, index, context)
             for number in range(span * index, span * (index + 1)):
                 x = old.apply_block(x, number, context)
@@ -170,7 +172,7 @@ class Theseus:
         self.model = _with_head(self._head, self._new.forward(context), self._inputs)
         for index, source in enumerate(copied):
             for name, layer in _block_layers(old, source).items():
-                twin = SUCCESSOR_PREFIX + name.replace(
+                twin = _SUCCESSOR_PREFIX + name.replace(
                     old.layer_name(source, ""), old.layer_name(index, "")
                 )
                 self._new.layers[twin].set_weights(layer.get_weights())
@@ -189,7 +191,7 @@ class Theseus:
         )
         backbone.transformer.model = backbone
         for name, layer in backbone.transformer.layers.items():
-            layer.set_weights(self._new.layers[SUCCESSOR_PREFIX + name].get_weights())
+            layer.set_weights(self._new.layers[_SUCCESSOR_PREFIX + name].get_weights())
         if self._head is None:
             return backbone, backbone
         own = dict(zip((t.name for t in self.backbone.inputs), backbone.inputs, strict=True))
@@ -201,7 +203,9 @@ class Theseus:
         return _with_head(head, backbone.output, inputs), backbone
 
 
-def _with_head(head: keras.Model | None, x: Any, inputs: Sequence[Any]) -> keras.Model:
+def _with_head(
+    head: keras.Model | None, x: Any, inputs: Sequence[keras.KerasTensor]
+) -> keras.Model:
     """Build a model of `inputs` and apply the layers of the head to x, without a nested model."""
     if head is not None:
         read = [*keras.tree.flatten(x), *inputs]
@@ -214,7 +218,9 @@ def _own_weights(layer: keras.layers.Layer) -> keras.layers.Layer:
     return type(layer).from_config(layer.get_config()) if getattr(layer, "weights", ()) else layer
 
 
-def _block_layers(transformer: Transformer, index: int | None = None) -> dict[str, Any]:
+def _block_layers(
+    transformer: Transformer, index: int | None = None
+) -> dict[str, keras.layers.Layer]:
     """Return the layers of one block, or of all blocks, by name."""
     indices = range(transformer.depth) if index is None else [index]
     starts = tuple(transformer.full_name(transformer.layer_name(i, "")) for i in indices)
@@ -252,7 +258,7 @@ def _check_blocks(transformer: Transformer, blocks: int, copied: Sequence[int]) 
     depth, name = transformer.depth, transformer.config.model_type
     if isinstance(blocks, bool) or not isinstance(blocks, int) or not 1 <= blocks < depth:
         raise ValueError(
-            f"num_hidden_layers={blocks!r} must be an integer from 1 to {depth - 1}, less than the "
+            f"num_hidden_layers={blocks!r} must be an integer from 1 to {depth - 1}, below the "
             f"{depth} blocks of the predecessor."
         )
     if depth % blocks:

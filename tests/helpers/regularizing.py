@@ -30,7 +30,7 @@ def small_model(rate: float = 0.0, seed: int = 0, activation: str = "softmax") -
 
 
 def gradients(model, x=IDS, y=LABELS, weights=None, loss=LOSS, jit=False) -> list[np.ndarray]:
-    """What one step of plain gradient descent subtracts from each weight, which it puts back."""
+    """Return what one step of plain gradient descent subtracts from each weight; restore it."""
     before = model.get_weights()
     options = {"jit_compile": True} if jit else {"run_eagerly": True}
     model.compile(keras.optimizers.SGD(1.0), loss, **options)

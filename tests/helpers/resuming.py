@@ -1,4 +1,4 @@
-"""A small training that can be stopped and resumed; run as a script, in a process of its own."""
+"""A small training that can be stopped and resumed; run as a script, in another process."""
 
 from __future__ import annotations
 

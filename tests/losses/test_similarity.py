@@ -126,7 +126,7 @@ class Table(keras.layers.Layer):
 
 
 def test_gradients_of_zero_vectors_are_finite():
-    """A row of padding alone, pooled, is a vector of zeros."""
+    """A row of only padding, pooled, is a vector of zeros."""
     layer = Table()
     model = keras.Sequential([keras.Input((2,), dtype="int32"), layer])
     model.compile("sgd", cosent)

@@ -23,7 +23,7 @@ BY_HAND = [
     ([1, 0, 1], [LN2, LN3, 2 * LN2], math.log(7 / 4) + math.log(4)),
     # no label: log 1 + log(1 + 2 + 3 + 1/2)
     ([0, 0, 0], [LN2, LN3, -LN2], math.log(6.5)),
-    # labels alone: log(1 + 1/2 + 1/3 + 2) + log 1
+    # only labels: log(1 + 1/2 + 1/3 + 2) + log 1
     ([1, 1, 1], [LN2, LN3, -LN2], math.log(23 / 6)),
     # soft: log(1 + 1/4 / 2 + 1/2 / 3) + log(1 + 3/4 * 2 + 1/2 * 3)
     ([0.25, 0.5], [LN2, LN3], math.log(31 / 24) + math.log(4)),
@@ -141,7 +141,7 @@ def test_gradients_in_half_precision(sparse, labels):
 
 @pytest.mark.parametrize("mask_zero", [False, True])
 def test_global_pointer(mask_zero):
-    """Each head is a problem of its own; by hand with one span in the first, none in the second."""
+    """Each head is a separate problem; by hand with one span in the first, none in the second."""
     scores = np.full((1, 2, 2, 2), -1e9)
     scores[0, :, 0, 1], scores[0, :, 1, 1] = LN2, -LN2
     labels = np.zeros((1, 2, 2, 2))

@@ -1,7 +1,7 @@
 """Every optimizer and extension against its formula in float64, over 20 updates.
 
-Alone and with an accumulation of 3, which must update with the mean of 3 gradients and leave the
-weights alone in between; step by step and compiled.
+Without and with an accumulation of 3, which must update with the mean of 3 gradients and must not
+change the weights in between; step by step and compiled.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def everything(weights, gradients, from_zero=False):
     return formulas.over_updates(weights, gradients, update)
 
 
-# What makes the optimizer (alone, or the extensions of Adam), its formula, one that must fail.
+# Each case: the optimizer (or the extensions of Adam), its formula, and a formula that must fail.
 def adam(**options):
     return lambda w, g: formulas.adam(w, g, RATE, **options)
 

@@ -62,7 +62,7 @@ def test_groups_must_be_total_and_disjoint():
 
 @pytest.mark.parametrize("model", ["bert", "t5", "gau_alpha"])
 def test_norms_and_biases(model):
-    """What is neither is a matrix, of every family."""
+    """In every family, all weights except norms and biases are matrices."""
     found = tiny.build(model=model).trainable_variables
     matrices = {v.path for v in found if not re.search(NORMS_AND_BIASES, v.path)}
     assert all(len(v.shape) == 1 for v in found if v.path not in matrices)

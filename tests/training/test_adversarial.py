@@ -138,7 +138,7 @@ def test_penalty_by_differences():
             for factor in (epsilon, 0.0)
         )
         assert abs(ours - theirs) < 0.02 * abs(theirs - plain) + 2e-3
-        assert abs(ours - plain) > 0.1  # control: the loss alone
+        assert abs(ours - plain) > 0.1  # control: only the loss
 
 
 def test_epsilon_zero_is_plain_training_bit_for_bit():

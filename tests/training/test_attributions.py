@@ -66,7 +66,7 @@ def test_tanh_by_brute_force(baseline):
     expected = [by_brute_force(*row, base) for row in zip(IDS, found.targets, strict=True)]
     np.testing.assert_allclose(found.scores, expected, atol=1e-4)
     np.testing.assert_allclose(found.gaps, 0, atol=1e-4)
-    # Negative control: the gradient in the middle of the path alone is another thing.
+    # Negative control: only the gradient in the middle of the path gives something else.
     coarse = explain(IDS, found.targets, steps=1)
     assert np.abs(coarse.scores - expected).max() > 1e-2
     assert np.abs(coarse.gaps).max() > 1e-2

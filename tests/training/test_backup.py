@@ -42,7 +42,7 @@ def equal(first, second) -> bool:
     [("itself", (1, 2), 0.0), ("itself", (0, -1), 0.3), ("5", (1, 2), 0.0)],
 )
 def test_resumed_as_if_never_stopped(feed, at, dropout, tmp_path):
-    """The resumed process has another seed of its own: that of the first one is kept."""
+    """The resumed process has another seed, which is replaced by that of the first."""
     backup, target = tmp_path / "backup", tmp_path / "found.npz"
     if its_turn():
         assert in_another_process(tmp_path / "whole", target, feed, dropout, 4) == 0

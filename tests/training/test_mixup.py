@@ -53,7 +53,7 @@ def test_loss_and_answers(layer, weights):
 
 @pytest.mark.parametrize("alpha", [0.05, 0.4, 1.0, 5.0])
 def test_share_is_of_the_beta_distribution(alpha):
-    """Moments, by those of Beta(alpha, alpha); each step has a share and an order of its own."""
+    """Moments, by those of Beta(alpha, alpha); each step has its own share and order."""
     model = RegularizedModel(small_model(), [Mixup(alpha)])
     draws = np.array([float(numpy(Mixup(alpha).draw(model.seed_generator))) for _ in range(1500)])
     assert ((draws >= 0) & (draws <= 1)).all()

@@ -208,7 +208,7 @@ def small_bert(**options) -> tuple[keras.Model, list[np.ndarray]]:
 @pytest.mark.spread
 @pytest.mark.parametrize("technique", [FGM(), PGD(steps=2), VAT(), RDrop(), GradientPenalty()])
 def test_blocks_that_are_computed_again(technique):
-    """The same gradients with `remat`; twice differentiated they can be on JAX alone."""
+    """The same gradients with `remat`; only JAX can differentiate twice."""
     (plain, inputs), (saving, _) = small_bert(), small_bert(remat=True)
     saving.set_weights(plain.get_weights())
     if isinstance(technique, GradientPenalty) and keras.backend.backend() != "jax":
@@ -224,7 +224,7 @@ def test_blocks_that_are_computed_again(technique):
 
 
 def test_saved_and_read_again(tmp_path):
-    """As it is, with its techniques and its optimizer; alone; and weights one from the other."""
+    """The model with techniques and optimizer, the plain model, and weights of one in the other."""
     techniques = [Mixup(0.5, "Hidden"), PGD(0.5), GradientPenalty(0.1), VAT(0.3, from_logits=False)]
     model = RegularizedModel(small_model(rate=0.1), techniques, name="mine")
     model.compile(keras.optimizers.Adam(0.01), LOSS, metrics=["accuracy"], run_eagerly=True)
@@ -260,7 +260,7 @@ def test_calling_the_model_is_plain():
 
 
 def test_an_implicit_mask_stays():
-    """Where the embedding says what is padding, it says so of moved vectors too."""
+    """A mask that the embedding layer makes is also attached to perturbed vectors."""
     ids = keras.Input((3,), dtype="int32")
     x = keras.layers.Embedding(12, 4, mask_zero=True, name="Embedding-Token")(ids)
     plain = keras.Model(ids, keras.layers.GlobalAveragePooling1D()(x))

@@ -225,7 +225,7 @@ def test_heads_that_do_not_stand_on_the_output():
 
 
 def test_a_head_that_asks_for_the_mask():
-    """Pooling that knows padding by the Keras mask alone, in both models."""
+    """Pooling that knows padding only by the Keras mask, in both models."""
     bert = tiny.build()
     pooled = MaskedMeanPooling()(bert.output)
     predecessor = keras.Model(bert.input, keras.layers.Dense(2)(pooled))

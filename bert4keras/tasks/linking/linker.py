@@ -193,7 +193,7 @@ class Linker(Task):
         return {**super().get_config(), "threshold": self.threshold}
 
 
-def softmax(scores: Sequence[float]) -> list[float]:
+def probabilities(scores: Sequence[float]) -> list[float]:
     """Return the softmax of some scores."""
     highest = max(scores)
     weights = [math.exp(score - highest) for score in scores]

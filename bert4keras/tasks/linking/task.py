@@ -18,7 +18,7 @@ from ..finite import as_scores
 from ..windows import bare_tokens
 from .candidate_ranking import CandidateRanking
 from .knowledge_base import KnowledgeBase
-from .linker import LinkedMention, Linker, softmax
+from .linker import LinkedMention, Linker, probabilities
 from .mentions import Mention
 from .samples import Document
 
@@ -282,7 +282,7 @@ class EntityLinker(Linker):
                 row = as_scores(next(outputs), "scores")[: len(part) + self.nil]
                 nothing = [float(score) for score in row[: self.nil]]
                 scores += [float(score) for score in row[self.nil :]]
-            chances = softmax([*nothing, *scores]) if scores else []
+            chances = probabilities([*nothing, *scores]) if scores else []
             nil = chances[0] if nothing else None
             answers.append(self.answer(ranking.mention, text, chances[len(nothing) :], nil))
         return answers
