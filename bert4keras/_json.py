@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 _MAX_BYTES = 256 << 20  # the largest published tokenizer.json has 35 MB
-_MAX_DEPTH = 64  # of lists and objects in each other; the files of transformers reach 8
+_MAX_DEPTH = 64  # levels of lists and objects; the files of transformers have up to 8
 
 
 def require_regular_file(path: str | Path, error: type[Exception] = ValueError) -> Path:

@@ -1,8 +1,8 @@
 """Serialization of the package's objects in `.keras` files, under the name `bert4keras`.
 
-`import bert4keras` registers layers, strategies and functions, so that Keras finds them by their
-names. A loss that reads the weights of a head (`crf.loss`) is stored as the head and the name of
-the method, see `BoundMethod`.
+`import bert4keras` registers layers, masks, positions and functions, so that Keras finds them by
+their names. A loss that reads the weights of a head (`crf.loss`) is stored as the head and the name
+of the method, see `BoundMethod`.
 """
 
 from __future__ import annotations
@@ -84,9 +84,9 @@ def quantize_as(layer: keras.layers.Layer, quantized: Mapping[str, Any]) -> None
 
 @dataclasses.dataclass(frozen=True)
 class Configurable:
-    """A value object, given to a layer or builder, that decides one aspect of the model.
+    """A serialisable value that a layer or builder takes and that decides one aspect of the model.
 
-    Subclasses are frozen dataclasses; fields may themselves be strategies.
+    Subclasses are frozen dataclasses; a field may itself be a `Configurable`.
     """
 
     def get_config(self) -> dict[str, Any]:
@@ -104,7 +104,7 @@ class Configurable:
 
 
 def revive(value: object) -> Any:
-    """Return the strategy of a serialised one, and any other value unchanged."""
+    """Return the `Configurable` of a serialised one, and any other value unchanged."""
     if isinstance(value, Mapping) and "class_name" in value:
         return keras.saving.deserialize_keras_object(dict(value))
     return value

@@ -238,14 +238,14 @@ class TransformerConfig:
         for key in (key for key in (*values, *extra) if not isinstance(key, str)):
             raise ConfigError(f"config keys must be strings, not {short_repr(key)}.")
         fields, extra = {}, dict(extra)
-        aliases, known, said = cls.all_aliases(), set(cls.fields()), {}
+        aliases, known, stated = cls.all_aliases(), set(cls.fields()), {}
         for key, value in values.items():
             name = aliases.get(key, key)
             if name not in known:
                 extra.update({key: value} if key != "extra" else {})
             elif value is not None or own:
                 cls.check(key, value, name)
-                _require_agreement(key, value, said.setdefault(name, (key, value)))
+                _require_agreement(key, value, stated.setdefault(name, (key, value)))
                 fields[name] = value
         cls._check_extra(extra, warn=not own)
         fields |= {aliases.get(k, k): value for k, value in overrides.items() if value is not None}

@@ -260,7 +260,7 @@ def _download(entry: Preset, scratch: Path) -> Path:
     else:
         command.append("--quiet")
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-        lines = (done.stderr.strip() or done.stdout.strip() or "pip said nothing").splitlines()
+        lines = (done.stderr.strip() or done.stdout.strip() or "pip printed nothing").splitlines()
     wheels = list(scratch.glob("*.whl"))
     if done.returncode or len(wheels) != 1:
         reason = next((line for line in lines if "ERROR" in line or "No module" in line), lines[-1])
