@@ -337,7 +337,7 @@ def test_models_that_do_not_fit(checkpoint, qa):
     bert = build_transformer_model(checkpoint)
     with pytest.raises(TaskError, match=r"it must be \(B, T, 2\)"):
         ExtractiveQA(qa.tokenizer, bert)
-    with pytest.raises(TaskError, match="a model without encoder, needs head="):
+    with pytest.raises(TaskError, match="builds a model without encoder, which needs head="):
         ExtractiveQA.build(None, tokenizer=qa.tokenizer)
     with pytest.raises(TaskError, match="give its tokenizer too"):
         ExtractiveQA.build(None, head="dgcnn")

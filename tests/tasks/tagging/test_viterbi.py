@@ -112,7 +112,7 @@ def test_many_rows_are_worked_on_in_parts(monkeypatch):
     given = problem()
     right = [path.tolist() for path in viterbi(**given, mask=MASK)]
     module = sys.modules["bert4keras.tasks.tagging.viterbi"]
-    monkeypatch.setattr(module, "ROWS", 2)
+    monkeypatch.setattr(module, "_ROWS", 2)
     assert [path.tolist() for path in viterbi(**given, mask=MASK)] == right
 
 
@@ -139,7 +139,7 @@ def test_pairs_that_differ_from_position_to_position():
         ({"scores": np.zeros((2, 3))}, r"must have shape \(B, T, C\), not \(2, 3\)"),
         ({"scores": np.zeros((2, 3, 0))}, r"must have shape \(B, T, C\)"),
         ({"mask": np.ones((2, 3))}, r"mask \(2, 3\) does not fit scores \(7, 5, 4\)"),
-        ({"transitions": np.zeros((3, 3))}, r"transitions has shape \(3, 3\) where 4 labels"),
+        ({"transitions": np.zeros((3, 3))}, r"transitions has shape \(3, 3\), but 4 labels need"),
         ({"start": np.zeros(5)}, r"start has shape \(5,\)"),
         ({"end": np.zeros((1, 4))}, r"end has shape \(1, 4\)"),
         ({"scores": np.full((7, 5, 4), np.nan)}, "scores contain NaN"),
