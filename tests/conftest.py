@@ -42,7 +42,7 @@ def pytest_collection_modifyitems(config, items):
     """Run a test marked `spread` or `script` on one of the backends that this test run covers.
 
     A test is marked if the backend makes no difference to it, if it is one of very many of its
-    kind, or if it runs a script, which imports and compiles a model of its own while its parts are
+    kind, or if it runs a script, which imports and compiles its own model while its parts are
     tested on every backend. See `helpers.spread`.
     """
     parts: tuple[list, list] = ([], [])

@@ -89,7 +89,7 @@ def test_every_file_of_the_page_exists(text):
 
 @pytest.fixture
 def registries():
-    """What the page registers, it registers for this test only."""
+    """Undo what the page registers after the test."""
     from bert4keras import registry, tasks
 
     known = dict(tasks.TASKS), dict(registry.FAMILIES), dict(registry.TABLES)

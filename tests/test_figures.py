@@ -20,18 +20,18 @@ if not (ROOT / "docs").is_dir() or not package():  # an sdist, or its copy witho
 LIMITS = {
     "long-file": 0,
     "long-function": 0,
-    "relative-clause": 122,
-    "relative-clause-outside": 62,
-    "undocumented": 8,
-    "dialect": 172,
-    "dialect-outside": 137,
-    "repeated-name": 57,
-    "repeated-private-name": 46,
-    "unused-export": 195,
+    "relative-clause": 0,
+    "relative-clause-outside": 0,
+    "undocumented": 0,
+    "dialect": 1,
+    "dialect-outside": 11,
+    "repeated-name": 12,
+    "repeated-private-name": 40,
+    "unused-export": 82,
     "absolute-import": 0,
-    "any": 618,
+    "any": 214,
 }
-MAX_SHARE_OF_ANY = 0.21
+MAX_SHARE_OF_ANY = 0.08
 # Lines of code, in functions that run: directory -> vectors, and what each task adds to it.
 MAX_CORE, MAX_ENCODE, MAX_TASK = 1500, 3000, 1000
 

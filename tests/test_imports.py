@@ -40,7 +40,7 @@ FORBIDDEN = {
     "optimizers": MODEL_CODE - {"optimizers", "config"} | {"data", "display"},
     "registry": MODEL_CODE - {"families"} | {"tokenizers"},
 }
-FACADES = ("backend", "snippets")  # import paths of old, which the core itself never uses
+FACADES = ("backend", "snippets")  # the old import paths, which the core itself never uses
 
 
 def import_offences(source: str, module: str, is_package: bool = False) -> list[str]:

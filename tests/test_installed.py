@@ -20,7 +20,7 @@ SCRIPTS = sorted(path for part in ("examples", "scripts") for path in (ROOT / pa
 
 
 def missing(source: str) -> list[str]:
-    """What of the package a text imports, anywhere in it, that is not there."""
+    """Return the names of the package that a text imports and that do not exist."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):

@@ -10,7 +10,7 @@ from helpers import kills
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="forks"),
-    # The processes use a backend of their own, so one backend's turn is enough.
+    # The processes choose their own backend, so one backend's turn is enough.
     pytest.mark.skipif(keras.backend.backend() != "jax", reason="the same on all backends"),
 ]
 

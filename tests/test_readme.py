@@ -62,7 +62,7 @@ def run(number: int, source: str, names: dict) -> str:
 
 
 def alike(printed: str, promised: str) -> bool:
-    """Whether two outputs are the same but for numbers with a decimal point, up to a quarter.
+    """Return whether outputs are equal, numbers with a decimal point within a quarter.
 
     Those are probabilities after training, which differ by backend.
     """
@@ -85,7 +85,7 @@ def tiny(tmp_path):
 
 @pytest.mark.script
 def test_first_answers_of_the_real_checkpoint(tmp_path, monkeypatch):
-    """Where `fetch` has brought it before; a test downloads nothing."""
+    """Return the directory that `fetch` has filled before; a test downloads nothing."""
     monkeypatch.chdir(tmp_path)
     for source in ("_from_hub", "_from_package"):
         refuse = Mock(side_effect=CheckpointError("a test downloads nothing"))
@@ -130,12 +130,12 @@ def test_python_runs(tmp_path, monkeypatch, tiny):
     assert len(pairs) >= 9
     for number, (source, promised) in enumerate(pairs, 1):
         printed = run(number, source, names)
-        assert number < 3 or printed == promised  # the first two have tests of their own
+        assert number < 3 or printed == promised  # the first two have separate tests
     inputs = [np.array([[2, 5, 6, 3]], "int32"), np.zeros((1, 4), "int32")]
     probabilities = names["model"].predict(inputs, verbose=0)
     assert probabilities.shape == (1, 2)
     np.testing.assert_allclose(probabilities.sum(), 1, atol=1e-5)
-    # What was saved is a checkpoint of its own that gives the same numbers.
+    # The saved checkpoint gives the same numbers.
     again = names["build_transformer_model"]("smaller_bert").predict(inputs, verbose=0)
     np.testing.assert_allclose(again, names["smaller"].predict(inputs, verbose=0), atol=1e-5)
     # Negative control: other ids give other numbers.

@@ -19,7 +19,7 @@ if not (ROOT / "bert4keras").is_dir():  # the installed package is tested, witho
 
 
 def errors(path: Path) -> dict[int, str]:
-    """Check a program and return what is said about each line."""
+    """Check a program and return the errors of each line."""
     done = subprocess.run(
         [sys.executable, "-m", "mypy", str(path)], cwd=ROOT, capture_output=True, text=True
     )

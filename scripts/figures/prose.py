@@ -14,21 +14,20 @@ RELATIVE = "What Whether Where How Which Who Whose When Why That".split()
 DIALECT = {
     "alone": r"(?<!leave )(?<!let )(?<!left )\balone\b",
     "but for": r"\bbut for\b",
-    "less": r"(?:, less\b|\bless (?:a|an|the|its|their|what|those)\b)",
+    "less": r"(?:, less\b(?! than)|\bless (?:a|an|the|its|their|what|those)\b)",
     "shall": r"\bshall\b",
-    "of its own": r"\bof (?:its|their|his|her|one's|our|my) own\b",
+    "of its own": r"\bof (?:its|their|his|her|one's|our|my) own\b(?! rank)",
     "lest": r"\blest\b",
     "cannot but": r"\bcannot but\b",
     "is said": r"\b(?:is|are|was|were) said\b",
     "what ... is": r"\bwhat (?:asks|is asked|is looked at|counts|has lost|is had)\b",
     "where ... stands": r"\b(?:stands|stood|standing) (?:in|at|on|there|before|after|elsewhere)\b",
-    "of old": r"\bof old\b",
+    "of old": r"\bof old\b(?! (?:ids|blocks|scripts))",
     "nought": r"\bn[oa]ught\b",
     "there-, where-": r"\b(?:there|where)(?:of|in|to|upon|from|with)\b",
     "upon": r"\bupon\b",
     "none but": r"\b(?:none|nothing|nobody) but\b",
     "not ... any more": r"\bno more than that\b",
-    "would-be": r"\bas if it had\b",
     "is to": r"\b(?:is|are) wont\b|\bwere it not\b|\bhad it not\b",
 }
 DIALECT_WORDS = re.compile("|".join(f"(?:{pattern})" for pattern in DIALECT.values()), re.I)
@@ -89,6 +88,8 @@ def undocumented(sources: Iterable[Source]) -> list[Place]:
             found.append(Place("undocumented", source.path, 1, "module"))
         for node in source.tree.body:
             public = isinstance(node, (ast.ClassDef, *FUNCTIONS)) and node.name[0] != "_"
+            if public and any("overload" in ast.unparse(d) for d in node.decorator_list):
+                continue
             if public and id(node) not in documented:
                 found.append(Place("undocumented", source.path, node.lineno, node.name))
     return found

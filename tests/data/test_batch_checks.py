@@ -1,4 +1,4 @@
-"""What a DataGenerator pads is what the model leaves out, or it is refused with the way out."""
+"""A DataGenerator must pad what the model leaves out; otherwise an error says what to do."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def batch(rows=400, length=102):
 
 
 def near(count, total, share, sigmas=5):
-    """Whether a binomial count lies within some standard deviations of its mean."""
+    """Return whether a binomial count lies within some standard deviations of its mean."""
     return abs(count - total * share) < sigmas * np.sqrt(total * share * (1 - share))
 
 

@@ -1,4 +1,4 @@
-"""Each script stands alone: it imports what is installed, and takes files and a checkpoint."""
+"""Each script is independent: it imports what is installed, and takes files and a checkpoint."""
 
 from __future__ import annotations
 

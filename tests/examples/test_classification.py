@@ -1,4 +1,4 @@
-"""The examples of classification: each one alone in an empty folder, on a file of one's own."""
+"""The examples of classification: each in an empty folder, on a user's file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scripts about masked and permuted tokens: each copied alone to a folder, on a file there."""
+"""The scripts about masked and permuted tokens: each copied to a folder, on a file there."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TINY = ROOT / "tests" / "fixtures" / "bert_gelu"
 
 
 def run(script: str, directory: Path, *arguments) -> str:
-    """What a script prints that is copied into an empty folder."""
+    """Return the output of a script that is copied into an empty folder."""
     shutil.copy(ROOT / "examples" / script, directory)
     paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(

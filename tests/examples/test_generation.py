@@ -1,4 +1,4 @@
-"""The scripts that write texts: each copied alone into an empty folder, with a small file."""
+"""The scripts that write texts: each copied into an empty folder, with a small file."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def run(script: str, directory: Path, *arguments) -> str:
 
 @pytest.fixture
 def files(tmp_path) -> list:
-    """Options that name files of one's own, a text to predict on, and a place for the linker."""
+    """Options that name a user's files, a text to predict on, and a place for the linker."""
     write(tmp_path / "kb.jsonl", CITY, SONG)
     write(tmp_path / "train.jsonl", *[TEXT] * 10, {"text": "没有名字", "links": []})
     (tmp_path / "texts.txt").write_text("北京大\n", encoding="utf-8")
@@ -59,7 +59,7 @@ def test_ranking_with_files_of_ones_own(tmp_path, files):
 
 @pytest.mark.script
 def test_ranking_on_aida(tmp_path):
-    """Whose mentions are given, have priors, and always an entity."""
+    """Documents with given mentions that have priors and always an entity."""
     mention = {"span": [1, 2, 3], "gold": "film", "cands": [["story", 3, 1], ["film", 1, 1]]}
     rows = [
         {"doc": k, "split": part, "mentions": [mention]}

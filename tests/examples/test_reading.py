@@ -85,7 +85,7 @@ QUESTIONS = [
 
 
 def run_alone(tmp_path: Path, script: str, *arguments) -> Path:
-    """Copy a script to an empty folder, train it there on a file of one's own; the saved task."""
+    """Copy a script to an empty folder, train it there on a user's file; return the saved task."""
     shutil.copy(EXAMPLES / script, tmp_path)
     lines = [json.dumps(row, ensure_ascii=False) for row in QUESTIONS]
     (tmp_path / "mine.jsonl").write_text("\n".join(lines), encoding="utf-8")

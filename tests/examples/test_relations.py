@@ -64,7 +64,7 @@ def test_relations_of_the_data():
 @pytest.mark.script
 @pytest.mark.parametrize("head", ["casrel", "gplinker"])
 def test_relation_extraction_runs(head, tmp_path):
-    """Copied alone to another folder, with files of one's own, saved and used on a text."""
+    """Copied to another folder, with a user's files, saved and used on a text."""
     script = f"task_relation_extraction_{head}.py"
     shutil.copy(EXAMPLES / script, tmp_path)
     rows = [{"text": f"a b {i}", "triple_list": [["a", "r", "b"]]} for i in range(20)]

@@ -1,4 +1,4 @@
-"""The examples of similarity, copied alone to an empty directory, with a file of one's own."""
+"""The examples of similarity, copied to an empty directory, with a user's file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The script of questions about tables, copied alone, and the baselines beside it."""
+"""The script of questions about tables, copied to a folder, and the baselines beside it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def run(directory: Path, script: str, *arguments) -> str:
 
 @pytest.mark.script
 def test_nl2sql_runs(tmp_path):
-    """With files of one's own, saved and asked about the table of the first test question."""
+    """With a user's files, saved and asked about the table of the first test question."""
     shutil.copy(ROOT / "examples" / "task_nl2sql.py", tmp_path)
     table = {"id": "t", "header": ["film", "story"], "rows": [["good", 2], ["bad", 0]]}
     sql = {"sel": 1, "agg": 0, "conds": [[0, 0, "good"]]}

@@ -1,4 +1,4 @@
-"""The scripts of entities and words, each copied alone to an empty folder, and their data."""
+"""The scripts of entities and words, each copied to an empty folder, and their data."""
 
 from __future__ import annotations
 

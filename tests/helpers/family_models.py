@@ -8,7 +8,7 @@ from keras import ops
 from bert4keras.models import FAMILIES, build_transformer_model
 from helpers import tiny
 
-# One name of each class; encoder-decoders have tests of their own.
+# One name of each class; encoder-decoders have separate tests.
 SINGLE = sorted(
     {
         family.transformer: name
@@ -33,6 +33,6 @@ def build(family: str, application="encoder", config: dict | None = None, **opti
 
 
 def call(model, x: list[np.ndarray]) -> np.ndarray:
-    """What a model gives, uncompiled: for a tiny one, compiling takes most of the time."""
+    """Return the outputs of a model, uncompiled: compiling a tiny one takes most of the time."""
     y = model([ops.convert_to_tensor(array) for array in x], training=False)
     return np.array(ops.convert_to_numpy(y))

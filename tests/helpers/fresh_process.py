@@ -1,4 +1,4 @@
-"""What saved models say in a process that knows nothing of this one.
+"""Outputs of saved models in a fresh process.
 
 A process imports its backend for some ten seconds. Each test starts one on one of the three
 backends, chosen by its name, and on the others loads the files in its own process, which shows the
@@ -31,7 +31,7 @@ for path in sys.argv[1:]:
 
 
 def its_turn() -> bool:
-    """Whether the test that runs now starts a process on this backend."""
+    """Return whether the test that runs now starts a process on this backend."""
     name = os.environ["PYTEST_CURRENT_TEST"].rsplit(" ", 1)[0]
     return runs_here(name)
 

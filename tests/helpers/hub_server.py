@@ -48,7 +48,7 @@ class Hub(ThreadingHTTPServer):
 
     @property
     def store(self) -> str:
-        """Where large files are; another host, as on the real server."""
+        """Address of large files: another host, as on the real server."""
         return f"http://localhost:{self.server_port}"
 
     def asked(self, part: str, method: str = "GET") -> list[Request]:

@@ -81,7 +81,7 @@ class Holder(keras.layers.Layer):
 
 
 class Bag(keras.Model):
-    """A model of nothing but named weights."""
+    """A model that consists only of named weights."""
 
     def __init__(self, shapes: dict[str, tuple], seed: int = 0):
         super().__init__(name="bag")

@@ -1,4 +1,4 @@
-"""Which backend runs a test that needs to run on one of them only."""
+"""Choice of the backend for a test that needs to run on only one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is DeBERTa's own: buckets of distances, the convolution under a mask, names of its head."""
+"""DeBERTa only: buckets of distances, the convolution under a mask, names of its head."""
 
 from __future__ import annotations
 

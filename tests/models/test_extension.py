@@ -1,4 +1,4 @@
-"""What a third party adds: a family and a mask, each a few lines, without touching the package."""
+"""A third party adds a family and a mask, each in a few lines, without changing the package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for every family: masks, cached steps, saving, and the options of the config."""
+"""Tests of every family: masks, cached steps, saving, and the options of the config."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def predict(model, **given) -> np.ndarray:
 
 
 def moved(model, token: int, **given) -> list[int]:
-    """Which positions of the first row change when one of its tokens does."""
+    """Return which positions of the first row change when one of its tokens does."""
     x = inputs(model, **given)
     before = call(model, x)
     x[0] = x[0].copy()

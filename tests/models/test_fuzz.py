@@ -35,7 +35,7 @@ KEYS = sorted(
 
 
 class Built(Exception):
-    """Where the layers would be built: the files were found good."""
+    """Stand in for building the layers: the files were accepted."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What is ModernBERT's own: windows, two bases of rotary positions, configs, packed rows."""
+"""ModernBERT only: windows, two bases of rotary positions, configs, packed rows."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ def test_steps_over_a_cache_restart_too(family):
 
 
 def test_prompts_of_several_documents_restart_too():
-    """What `generate` lays out: prompts at the right end, new tokens behind them."""
+    """Lay out rows as `generate` does: prompts at the right end, new tokens behind them."""
     model = build("roberta", Packed() & LM(), sizes_of("roberta"), with_mlm=True)
     documents = np.array([[0] * 8 + [1, 1, 1, 2] + [2] * 32], "int32")
     found = lay_out(model.transformer, [[5, 6, 7, 8]], 8, extra={"document_ids": documents})

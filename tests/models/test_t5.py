@@ -167,7 +167,7 @@ def small(changes: dict | None = None, **options):
 
 
 def sees(transformer, named, changed, at):
-    """Which target positions (LENGTH,) move when the token `at` of an input changes."""
+    """Return which target positions (LENGTH,) move when the token `at` of an input changes."""
     x = {name: value.copy() for name, value in named.items()}
     x[changed][:, at] = x[changed][:, at] % 19 + 1
     before, after = (transformer.model.predict(list(v.values()), verbose=0) for v in (named, x))

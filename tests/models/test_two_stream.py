@@ -108,7 +108,7 @@ def test_no_row_of_a_mask_in_the_model_is_empty():
 
 
 def moved(model, cases, **values):
-    """Which outputs of a text move when one of its tokens is another: bool (case, T).
+    """Return which outputs of a text change with one of its tokens: bool (case, T).
 
     Args:
         cases: pairs of a text and the position of the token.

@@ -1,4 +1,4 @@
-"""What the files of a directory say is done, or refused by name."""
+"""Settings in the files of a directory take effect, or an error names them."""
 
 from __future__ import annotations
 

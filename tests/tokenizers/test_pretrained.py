@@ -1,4 +1,4 @@
-"""Which tokenizer a directory gets, and what is said where it can get none."""
+"""The tokenizer that a directory gets, and the errors where it can get none."""
 
 from __future__ import annotations
 

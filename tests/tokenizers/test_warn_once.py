@@ -1,4 +1,4 @@
-"""What is said once: a text was cut, or is unknown to the vocabulary."""
+"""Warnings given once: a text was truncated, or is unknown to the vocabulary."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ FACTS = {
     "company": {"makes": ["bicycles", "software", "shoes"], "country": COUNTRIES},
     "politician": {"office": ["minister", "mayor", "senator"], "country": COUNTRIES},
 }
-# Sentences for training, then those for valid and test alone; {m} is the name, {...} a fact.
+# Sentences for training, then those only for valid and test; {m} is the name, {...} a fact.
 SENTENCES = {
     "footballer": (
         [

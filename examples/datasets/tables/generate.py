@@ -2,7 +2,7 @@
 
 A table is given as name|noun|nouns|columns. A column, `title=kind:ways`, has a kind of text (a list
 of words below, or `Word#` for Word 1, Word 2, ...) or a range of numbers, and ways to say a
-condition on it, where `+` means that the value stands before the noun. The first column names the
+condition on it, where `+` means that the value comes before the noun. The first column names the
 row. A table is in one split only.
 
 Command: python examples/datasets/tables/generate.py [DIRECTORY]
@@ -144,7 +144,7 @@ class Source:
         return {"id": self.name, "header": self.header, "types": types, "rows": self.rows}
 
     def condition(self, column: int, row) -> tuple[str, str, list]:
-        """What stands before and behind the noun, and the conditions on one column."""
+        """Return the words before and behind the noun, and the conditions on one column."""
         value, title, rng = row[column], self.header[column], self.rng
         if self.real[column]:
             op = rng.choice("><><=")

@@ -1,7 +1,7 @@
 """Make the messages with topics: clauses in English, each about one of twelve topics.
 
 A message is of one to three clauses, joined in any order, sometimes with one that is about nothing;
-its labels are the topics. A quarter of the clauses occur in valid and test alone, so that a topic
+its labels are the topics. A quarter of the clauses occur only in valid and test, so that a topic
 must be understood and not only be looked up. [a|b] is a choice. The format is
 `text<TAB>topic, topic, ...`, with nothing behind the tab where there is no topic.
 

@@ -2,7 +2,7 @@
 
 In a template, [a|b] is a choice, <a；b> are clauses in either order, {A} and {B} are names, {x} a
 thing with its measure word {u}, {p} a place, and {a}, {b}, ... numbers. A problem may begin with a
-number that does not matter. Problems that differ in their numbers alone count as one problem.
+number that does not matter. Problems that differ only in their numbers count as one problem.
 
 Command: python examples/datasets/word_problems/generate.py [DIRECTORY]
 """
