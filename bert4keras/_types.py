@@ -40,7 +40,7 @@ class Tensor(Protocol):
     def __ge__(self, other: Any, /) -> Any: ...
 
 
-Activation: TypeAlias = str | Callable[[Tensor], Tensor]
+ActivationLike: TypeAlias = str | Callable[[Tensor], Tensor]
 """Name of an activation, or a function; see `layers.get_activation`."""
 
 Array: TypeAlias = np.ndarray

@@ -12,7 +12,7 @@ from ..data.permutation import check_ranks, ordered_inputs, random_ranks, target
 from ..masks import Permutation
 from ..models import TwoStream
 
-ORDERS = ("left", "right", "random")
+_ORDERS = ("left", "right", "random")
 
 
 def infill(
@@ -103,8 +103,8 @@ def _max_position(model: keras.Model) -> int | None:
 def _ranks(gaps: np.ndarray, order: str | Array, rng: np.random.Generator | None) -> np.ndarray:
     """Return the ranks (B, T) of an order by name, or check those given."""
     if isinstance(order, str):
-        if order not in ORDERS:
-            raise ValueError(f"unknown order {order!r}; known are {', '.join(ORDERS)}, or ranks.")
+        if order not in _ORDERS:
+            raise ValueError(f"unknown order {order!r}; known are {', '.join(_ORDERS)}, or ranks.")
         if order == "random":
             return random_ranks(gaps, rng)
         steps = np.cumsum(gaps, axis=1)

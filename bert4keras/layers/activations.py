@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from .._serialization import serializable
-from .._types import Activation, Tensor
+from .._types import ActivationLike, Tensor
 
 
 @serializable
@@ -20,7 +20,7 @@ def gelu_tanh(x: Tensor) -> Tensor:
     return ops.gelu(x, approximate=True)
 
 
-def get_activation(name: Activation | None) -> Callable[[Tensor], Tensor]:
+def get_activation(name: ActivationLike | None) -> Callable[[Tensor], Tensor]:
     """Return an activation by its name in a config: `"gelu"` is exact (erf), `"gelu_tanh"` not.
 
     Raises:

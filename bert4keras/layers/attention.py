@@ -200,7 +200,7 @@ class MultiHeadAttention(CarriesMask, keras.layers.Layer):
         if self.position.rotates:
             query, key = self.position.rotate(query, key, positions)
         if cache is not None:
-            cache = updated_cache(cache, key, value, cache_index)
+            cache = _updated_cache(cache, key, value, cache_index)
             key, value = (ops.transpose(tensor, (0, 2, 1, 3)) for tensor in cache)
         rate = self.attention_dropout if training else 0.0
         attend: Callable[..., AttentionOutput] = functools.partial(
@@ -216,10 +216,10 @@ class MultiHeadAttention(CarriesMask, keras.layers.Layer):
             "query": query,
             "key": key,
             "value": value,
-            "bias": total(bias, scores),
+            "bias": _total(bias, scores),
             "relative": relative,
         }
-        found = recomputed(attend, tensors) if self.remat else attend(**tensors)
+        found = _recomputed(attend, tensors) if self.remat else attend(**tensors)
         batch, length = ops.shape(found.output)[:2]
         values = ops.reshape(found.output, (batch, length, self.heads * self.head_size))
         output = self.output_projection(values if gate is None else gate * values)
@@ -260,7 +260,7 @@ class MultiHeadAttention(CarriesMask, keras.layers.Layer):
         """
         places = {"positions": positions, "key_positions": key_positions}
         own = self.position_scores(query=query, key=key, relative=relative, **places)
-        bias, dtype = total(bias, own), keras.backend.standardize_dtype(query.dtype)
+        bias, dtype = _total(bias, own), keras.backend.standardize_dtype(query.dtype)
         fusable = self.fusable and not self.return_scores and not dropout
         if fusable and fused_attention_supports(dtype):
             if bias is not None and mask is not None:
@@ -349,14 +349,14 @@ class MultiHeadAttention(CarriesMask, keras.layers.Layer):
         }
 
 
-def total(left: Tensor | None, right: Tensor | None) -> Tensor | None:
+def _total(left: Tensor | None, right: Tensor | None) -> Tensor | None:
     """Add two terms of the scores, each of which may be missing."""
     if left is None or right is None:
         return right if left is None else left
     return left + right
 
 
-def recomputed(function: Callable[..., Any], tensors: Mapping[str, Tensor | None]) -> Any:
+def _recomputed(function: Callable[..., Any], tensors: Mapping[str, Tensor | None]) -> Any:
     """Call `function(**tensors)` now, and again in the backward pass to save memory."""
     given = {name: tensor for name, tensor in tensors.items() if tensor is not None}
     missing = dict.fromkeys(tensors.keys() - given.keys())
@@ -368,7 +368,7 @@ def recomputed(function: Callable[..., Any], tensors: Mapping[str, Tensor | None
     return keras.remat(by_position)(*given.values())
 
 
-def updated_cache(cache: KeyValues, key: Tensor, value: Tensor, index: Tensor | None) -> KeyValues:
+def _updated_cache(cache: KeyValues, key: Tensor, value: Tensor, index: Tensor | None) -> KeyValues:
     """Write keys and values (B, T, N, H) of this step into a cache (B, N, S, H), from row `index`.
 
     The cache keeps heads before rows, the order in which every later step reads it.

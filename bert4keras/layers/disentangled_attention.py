@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from .._serialization import serializable
-from .._types import Activation, Tensor
+from .._types import ActivationLike, Tensor
 from .activations import get_activation
 from .attention import MultiHeadAttention
 from .masking import CarriesMask
@@ -51,7 +51,7 @@ class DisentangledAttention(MultiHeadAttention):
         max_distance: in tokens; larger distances count as this one.
         buckets: see `bucket_table`.
         terms: `"c2p"`, scores of queries and positions, and `"p2c"`, of positions and keys.
-        share_key: project positions with the weights of the content, instead of their own ones
+        share_key: project positions with the weights of the content, instead of separate ones
             (`position_key` and `position_query`).
         **kwargs: of `MultiHeadAttention`.
 
@@ -193,7 +193,7 @@ class MaskedConvolution(CarriesMask, keras.layers.Layer):
     def __init__(
         self,
         kernel_size: int,
-        activation: Activation = "tanh",
+        activation: ActivationLike = "tanh",
         kernel_initializer: str | keras.initializers.Initializer = "glorot_uniform",
         **kwargs,
     ):

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from .._serialization import serializable
-from .._types import Activation, Shape, Tensor
+from .._types import ActivationLike, Shape, Tensor
 from .activations import get_activation
 from .masking import CarriesMask
 
@@ -37,7 +37,7 @@ class FeedForward(CarriesMask, keras.layers.Layer):
     def __init__(
         self,
         units: int,
-        activation: Activation = "gelu",
+        activation: ActivationLike = "gelu",
         output_dim: int | None = None,
         gated: bool = False,
         use_bias: bool = True,
@@ -55,7 +55,7 @@ class FeedForward(CarriesMask, keras.layers.Layer):
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def projection(
-        self, name: str, units: int | None, activation: Activation | None = None
+        self, name: str, units: int | None, activation: ActivationLike | None = None
     ) -> keras.layers.Dense:
         """Make a `Dense` with the options of this layer."""
         return keras.layers.Dense(

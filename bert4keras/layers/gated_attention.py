@@ -8,13 +8,13 @@ import keras
 from keras import ops
 
 from .._serialization import serializable
-from .._types import Activation, Shape, Tensor
+from .._types import ActivationLike, Shape, Tensor
 from .activations import get_activation
 from .attention import MultiHeadAttention, Projections
 
 NORMALIZATIONS = ("softmax", "softmax_plus", "squared_relu")
-# Visible keys: `softmax_plus` scales scores by 1 at LONG, and below SHORT as at SHORT.
-SHORT, LONG = 16, 512
+# Visible keys: `softmax_plus` scales scores by 1 at _LONG, and below _SHORT as at _SHORT.
+_SHORT, _LONG = 16, 512
 
 
 @serializable
@@ -44,7 +44,7 @@ class GatedAttentionUnit(MultiHeadAttention):
         self,
         units: int,
         key_size: int,
-        activation: Activation = "silu",
+        activation: ActivationLike = "silu",
         use_bias: bool = True,
         normalization: str = "squared_relu",
         **kwargs,
@@ -99,7 +99,7 @@ class GatedAttentionUnit(MultiHeadAttention):
         # Sums over the keys only: axes of size 1 in the mask broadcast.
         visible = ops.sum(ops.cast(mask, "float32"), axis=-1, keepdims=True)
         if self.normalization == "softmax_plus":
-            sharpness = ops.log(ops.maximum(visible, SHORT)) / math.log(LONG)
+            sharpness = ops.log(ops.maximum(visible, _SHORT)) / math.log(_LONG)
             return super().normalize(scores * sharpness, mask)
         return ops.where(mask, ops.square(ops.relu(scores)), 0) / ops.maximum(visible, 1)
 

@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from .._serialization import serializable
-from .._types import Activation, Shape
+from .._types import ActivationLike, Shape
 from .activations import get_activation
 from .masking import CarriesMask
 
@@ -38,7 +38,7 @@ class Conditional(keras.layers.Layer):
     def __init__(
         self,
         hidden_units: int | None = None,
-        hidden_activation: Activation = "linear",
+        hidden_activation: ActivationLike = "linear",
         **kwargs: Any,
     ):
         super().__init__(**kwargs)

@@ -45,19 +45,19 @@ class RelativeAttention(MultiHeadAttention):
 
     def position_scores(self, *, query, key, positions, key_positions, relative):
         vectors = self.vectors(positions, key_positions, query.dtype)
-        return contract("btnh", query, vectors, "bnts") * self.scale
+        return _contract("btnh", query, vectors, "bnts") * self.scale
 
     def weighted_values(self, *, probabilities, value, positions, key_positions):
         places = {"positions": positions, "key_positions": key_positions}
         values = super().weighted_values(probabilities=probabilities, value=value, **places)
         vectors = self.vectors(positions, key_positions, value.dtype)
-        return values + contract("bnts", probabilities, vectors, "btnh")
+        return values + _contract("bnts", probabilities, vectors, "btnh")
 
     def get_config(self):
         return {**super().get_config(), "max_relative_position": self.max_relative_position}
 
 
-def contract(axes: str, x: Tensor, vectors: Tensor, result: str) -> Tensor:
+def _contract(axes: str, x: Tensor, vectors: Tensor, result: str) -> Tensor:
     """Contract x, with einsum letters `axes`, with vectors (B|1, T, S, H) to `result`."""
     if vectors.shape[0] == 1:  # einsum does not broadcast a batch of one on every backend
         return ops.einsum(f"{axes},tsh->{result}", x, vectors[0])

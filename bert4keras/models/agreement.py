@@ -14,7 +14,7 @@ from typing import Any
 from ..config import ConfigError, TransformerConfig
 
 NAMES = ("tokenizer_config.json", "special_tokens_map.json")  # the first that names a token counts
-WAY_OUT = (
+_WAY_OUT = (
     "To load the weights without these files, give the config json as config_path and the weights "
     "as checkpoint_path."
 )
@@ -39,7 +39,7 @@ def check_tokenizer(directory: Path | None, config: TransformerConfig, pad_is_gi
     if size > config.vocab_size:
         raise ConfigError(
             f"{file} has {size} tokens, more than the {config.vocab_size} rows of the embedding "
-            f"(`vocab_size`). The vocabulary and the weights do not belong together. {WAY_OUT}"
+            f"(`vocab_size`). The vocabulary and the weights do not belong together. {_WAY_OUT}"
         )
     name = _padding_token(directory, file)
     padding = None if name is None else ids.get(name)

@@ -79,15 +79,15 @@ def block(transformer: Transformer, x: Tensor, index: int, context: Context) -> 
 
         return transformer.residual_layout(transformer, x, name, named, context)
 
-    x = apply(x, transformer.attention_name, self_attention)
+    x = apply(x, transformer.attention_name, _self_attention)
     if context.cross is not None:
-        x = apply(x, "MultiHeadCrossAttention", cross_attention)
+        x = apply(x, "MultiHeadCrossAttention", _cross_attention)
     if transformer.feed_forward_layer is not None:
-        x = apply(x, "FeedForward", feed_forward)
+        x = apply(x, "FeedForward", _feed_forward)
     return x
 
 
-def self_attention(
+def _self_attention(
     transformer: Transformer, x: Tensor, name: str, index: int, context: Context
 ) -> Tensor:
     """Apply self-attention, with the cache of a decoding step if there is one."""
@@ -105,7 +105,7 @@ def self_attention(
     return result.output
 
 
-def cross_attention(
+def _cross_attention(
     transformer: Transformer, x: Tensor, name: str, index: int, context: Context
 ) -> Tensor:
     """Apply cross-attention; the cache of a decoding step keeps keys and values of the source."""
@@ -145,7 +145,7 @@ def _attend(
     return result
 
 
-def feed_forward(
+def _feed_forward(
     transformer: Transformer, x: Tensor, name: str, index: int, context: Context
 ) -> Tensor:
     """Apply the feed-forward layer."""

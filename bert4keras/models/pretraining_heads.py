@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from .._types import Activation, Tensor
+from .._types import ActivationLike, Tensor
 from ..layers import FirstToken, VocabularyBias, get_activation
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def dense(
     x: Tensor,
     name: str,
     units: int,
-    activation: Activation | None = None,
+    activation: ActivationLike | None = None,
     **options: Any,
 ) -> Tensor:
     """Apply a `Dense` layer of a head."""

@@ -12,8 +12,8 @@ from ..checkpoints.assignment import WeightSpec
 from ..config import ConfigError
 from .transformer import Transformer
 
-MOST_BLOCKS = 1000  # depth of the deepest published model: DeepNet, 2022 (arXiv:2203.00555)
-UNKNOWN_MEMORY = 10**12  # bytes, on systems that do not say
+_MOST_BLOCKS = 1000  # depth of the deepest published model: DeepNet, 2022 (arXiv:2203.00555)
+_UNKNOWN_MEMORY = 10**12  # bytes, on systems that do not say
 
 
 def weight_specs(transformer: Transformer) -> list[WeightSpec]:
@@ -55,10 +55,10 @@ def require_possible(transformer: Transformer) -> None:
         "the family, builds without this check."
     )
     for stack in transformer.stacks:
-        if stack.depth > MOST_BLOCKS:
+        if stack.depth > _MOST_BLOCKS:
             raise ConfigError(
                 f"config asks for {short_repr(stack.depth)} blocks (`num_hidden_layers`), and at "
-                f"most {MOST_BLOCKS} are built. {way_out}"
+                f"most {_MOST_BLOCKS} are built. {way_out}"
             )
     dtype = keras.config.dtype_policy().variable_dtype
     # While a weight is created, its initial value and a copy of that are in memory too.
@@ -102,7 +102,7 @@ def _memory() -> int:
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):  # Windows does not say
-        return UNKNOWN_MEMORY
+        return _UNKNOWN_MEMORY
 
 
 def _is_ours(transformer: Transformer) -> bool:

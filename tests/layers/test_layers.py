@@ -95,7 +95,7 @@ def test_scores_are_returned_and_those_of_an_earlier_layer_added(options, masked
         tensors = {name: ops.convert_to_tensor(array) for name, array in arguments.items()}
         x, scores, cache = layer(X, attention_mask=mask[None, None], **tensors)
         assert cache == ()
-        # The mask hides no scores: the next layer has one of its own.
+        # The mask hides no scores: the next layer has its own mask.
         np.testing.assert_allclose(value(scores), head_scores(layer, X, X, added), atol=1e-5)
         np.testing.assert_allclose(value(x), attend(layer, X, X, mask, added), atol=1e-5)
     assert np.abs(attend(layer, X, X, mask, earlier) - attend(layer, X, X, mask)).max() > 0.1

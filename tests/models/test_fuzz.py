@@ -80,7 +80,7 @@ def test_configs(count, tmp_path):
         directory, seed = chance.choice(seeds)
         path = directory / "config.json"
         path.write_bytes(mutate(chance, seed, KEYS))
-        # With the weights beside it, or the config alone, whose sizes nothing then contradicts.
+        # With the weights beside it, or only the config, whose sizes nothing then contradicts.
         build_transformer_model(directory if chance.random() < 0.5 else path)
 
     outcomes = run(count, attempt)

@@ -261,7 +261,7 @@ def test_padding_is_read_from_the_mask_or_from_the_ids():
     ):
         (found,) = values(keras.Model(model.input, pooled))
         np.testing.assert_allclose(found, mean(values(model)[0]), atol=1e-5)
-    # What is said wins over what is carried.
+    # An explicit mask takes precedence over a Keras mask.
     first = MaskedMeanPooling(pad_token_id=int(TOKENS[0, 0]))([model.output, ids])
     real = TOKENS[0, 0] != TOKENS
     (found,) = values(keras.Model(model.input, first))

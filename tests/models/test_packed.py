@@ -1,4 +1,4 @@
-"""Several texts in one row get the vectors that each has alone, in every family."""
+"""Several texts in one row get the vectors that each has in its own row, in every family."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def read(model, *arrays):
 
 
 def apart(found, wanted, rows=ROWS) -> float:
-    """The largest difference of texts in rows from the texts alone."""
+    """The largest difference of texts in rows from texts in their own rows."""
     places = zip(rows.rows, rows.starts, wanted, strict=True)
     return max(np.abs(found[r, s : s + len(x)] - x).max() for r, s, x in places)
 
@@ -47,7 +47,7 @@ def sizes_of(family) -> dict:
 
 
 def pair(family, mask, **options):
-    """A model under a mask, and one with the same weights for texts alone."""
+    """A model under a mask, and one with the same weights for texts in their own rows."""
     causal = FAMILIES[family].transformer.native_application == "lm"
     mask = mask & Window(FAR, 0 if causal else None)
     both = [

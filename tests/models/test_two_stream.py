@@ -127,7 +127,7 @@ def moved(model, cases, **values):
     ("family", "streams"), [("bert", 1), ("roformer", 1), *((family, 2) for family in FAMILIES)]
 )
 def test_one_token_moves_exactly_the_rows_that_may_know_it(family, streams):
-    """Through two blocks and the head: the content stream alone, and the query stream."""
+    """Through two blocks and the head: only the content stream, then the query stream too."""
     model = build(TwoStream(MASK_ID) if streams == 2 else "permutation", family)
     cases = [(row, position) for row, position in np.argwhere(REAL)]
     for found, (row, position) in zip(moved(model, cases), cases, strict=True):
