@@ -63,7 +63,7 @@ class WordSegmenter(Tagger):
         head_options: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> WordSegmenter:
-        """Put a new head on a pretrained encoder; arguments as of `Tagger.build`."""
+        """Put a new head on a pretrained encoder; arguments and `options` as for `Tagger.build`."""
         tokenizer, model = cls._new_model(
             checkpoint, labels, head, scheme, dropout, tokenizer, head_options, options
         )
