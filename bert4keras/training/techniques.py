@@ -58,7 +58,11 @@ class Objective(Technique):
     role: ClassVar[str] = "objective"
 
     def prepare_batch(self, step: TrainingStep) -> None:
-        """Change `step.inputs`, `step.labels` and `step.weights` before the first forward pass."""
+        """Change `step.inputs`, `step.labels` and `step.weights` before the first forward pass.
+
+        What the other methods need is kept as additional attributes of the step, because the
+        objective itself is a value without state.
+        """
 
     def change_output(self, step: TrainingStep, layer: keras.layers.Layer, output: Any) -> Any:
         """Return the tensors that replace the output of a layer in a forward pass."""
