@@ -12,7 +12,7 @@ from .source import FUNCTIONS, Place, Source
 RELATIVE = "What Whether Where How Which Who Whose When Why That".split()
 # Words that are no mistake in every sentence, but that were nearly always one here.
 DIALECT = {
-    "alone": r"(?<!leave )(?<!let )(?<!left )\balone\b",
+    "alone": r"\balone\b",
     "but for": r"\bbut for\b",
     "less": r"(?:, less\b(?! than)|\bless (?:a|an|the|its|their|what|those)\b)",
     "shall": r"\bshall\b",
