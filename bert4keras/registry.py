@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from .models.transformer import Transformer
     from .tokenizers.defaults import TokenizerDefaults
 
-Value = TypeVar("Value")
-Class = TypeVar("Class", bound="type[Transformer]")
+_Value = TypeVar("_Value")
+_Class = TypeVar("_Class", bound="type[Transformer]")
 _MODULE_OF = {name: module for module, names in MODULES.items() for name in names.split()}
 _ORDER = {name: place for place, name in enumerate(_MODULE_OF)}
 
@@ -33,20 +33,20 @@ def _import_family(name: str) -> None:
         importlib.import_module(f"{__package__}.families.{_MODULE_OF[name]}")
 
 
-class FamilyMapping(MutableMapping[str, Value]):
+class FamilyMapping(MutableMapping[str, _Value]):
     """Values by family name; looking up a name imports its family, iterating imports all.
 
     The order is that of `families.MODULES`, then that of registration.
     """
 
     def __init__(self) -> None:
-        self._values: dict[str, Value] = {}
+        self._values: dict[str, _Value] = {}
 
-    def __getitem__(self, name: str) -> Value:
+    def __getitem__(self, name: str) -> _Value:
         _import_family(name)
         return self._values[name]
 
-    def __setitem__(self, name: str, value: Value) -> None:
+    def __setitem__(self, name: str, value: _Value) -> None:
         _import_family(name)  # so that the import does not undo what is set here
         self._values[name] = value
 
@@ -99,7 +99,7 @@ def register_model(
     tokenizer: TokenizerDefaults | None = None,
     heads: TaskHeads | None = None,
     class_prefix: str | None = None,
-) -> Callable[[Class], Class]:
+) -> Callable[[_Class], _Class]:
     """Class decorator that makes a `Transformer` known as `model=name` and `model_type`.
 
     Args:
@@ -117,7 +117,7 @@ def register_model(
     if class_prefix is not None:
         CLASS_PREFIXES[names[0]] = class_prefix
 
-    def register(cls: Class) -> Class:
+    def register(cls: _Class) -> _Class:
         # Looked up here: of stacked decorators, all are evaluated before the first is applied.
         if isinstance(tables, str) and tables not in TABLES:
             raise ValueError(

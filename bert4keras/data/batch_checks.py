@@ -51,29 +51,29 @@ def checked_batch(call: TrainerCall | None, batch: Any, collator: Collator | Non
         collator: collator that made the batch; None if it was made otherwise.
 
     Returns:
-        The batch; its labels may be changed by `plain_labels`.
+        The batch; its labels may be changed by `_plain_labels`.
 
     Raises:
         ValueError: a check failed, see the functions below.
     """
     if call is None:
         return batch
-    check_token_padding(call, batch, collator and collator.padded(batch))
+    _check_token_padding(call, batch, collator and collator.padded(batch))
     if call.name == "predict" or getattr(call.model, "reads_unlabelled", False):
         return batch
     labels = labels_of(batch)
     all_ignored = (
         [IgnoredLabels(*m) for m in collator.ignored_labels(batch)]
         if collator
-        else ignored_in(labels)
+        else _ignored_in(labels)
     )
-    batch, all_ignored = plain_labels(call, batch, all_ignored)
-    check_no_ignored_labels(call, labels, all_ignored)
-    check_class_weight(call, labels)
+    batch, all_ignored = _plain_labels(call, batch, all_ignored)
+    _check_no_ignored_labels(call, labels, all_ignored)
+    _check_class_weight(call, labels)
     return batch
 
 
-def plain_labels(
+def _plain_labels(
     call: TrainerCall, batch: Any, all_ignored: Sequence[IgnoredLabels]
 ) -> tuple[Any, Sequence[IgnoredLabels]]:
     """Replace the padding of labels by 0 where Keras' own losses and metrics skip it by the mask.
@@ -85,7 +85,7 @@ def plain_labels(
     Returns:
         The batch and `all_ignored`, updated for the replaced labels.
     """
-    real = real_token_mask(call, batch)
+    real = _real_token_mask(call, batch)
     outputs = list(getattr(call.model, "outputs", None) or [])
     if real is None or not outputs or not all(keras_mask(output) is not None for output in outputs):
         return batch, all_ignored
@@ -106,11 +106,11 @@ def plain_labels(
     return (batch[0], labels, *batch[2:]), changed
 
 
-def real_token_mask(call: TrainerCall, batch: Any) -> np.ndarray | None:
+def _real_token_mask(call: TrainerCall, batch: Any) -> np.ndarray | None:
     """Return the mask of real tokens by the model's padding id, bool (B, T); None if unknown."""
     if not is_sample(batch):
         return None
-    wanted, inputs = model_padding(call.model), batch[0]
+    wanted, inputs = _model_padding(call.model), batch[0]
     known = [(k, pad) for k, pad in enumerate(wanted) if pad is not None]
     leaves = flatten_sample(inputs)
     if len(known) != 1 or isinstance(inputs, dict) or len(leaves) != len(wanted):
@@ -119,7 +119,7 @@ def real_token_mask(call: TrainerCall, batch: Any) -> np.ndarray | None:
     return np.asarray(leaves[place]) != pad
 
 
-def model_padding(model: keras.Model) -> list[int | None]:
+def _model_padding(model: keras.Model) -> list[int | None]:
     """Return `padding_ids` of a model, cached."""
     wanted = _PADDING.get(model)
     if wanted is None:
@@ -127,7 +127,9 @@ def model_padding(model: keras.Model) -> list[int | None]:
     return wanted
 
 
-def check_token_padding(call: TrainerCall, batch: Any, padded: Sequence[int | None] | None) -> None:
+def _check_token_padding(
+    call: TrainerCall, batch: Any, padded: Sequence[int | None] | None
+) -> None:
     """Raise ValueError if token ids are padded with an id that the model reads as text.
 
     Args:
@@ -137,7 +139,7 @@ def check_token_padding(call: TrainerCall, batch: Any, padded: Sequence[int | No
             that was made otherwise: then a last column with a 0 is taken for padding with 0,
             because no text ends in token 0.
     """
-    wanted = model_padding(call.model)
+    wanted = _model_padding(call.model)
     inputs = batch[0] if isinstance(batch, tuple) else batch
     names = [tensor.name for tensor in call.model.inputs] if wanted else []
     by_name = dict(zip(names, wanted, strict=True))
@@ -164,7 +166,7 @@ def check_token_padding(call: TrainerCall, batch: Any, padded: Sequence[int | No
             )
 
 
-def check_no_ignored_labels(
+def _check_no_ignored_labels(
     call: TrainerCall, labels: Any, all_ignored: Sequence[IgnoredLabels]
 ) -> None:
     """Raise ValueError if a loss or metric of Keras would count labels that mean "no label".
@@ -197,7 +199,7 @@ def check_no_ignored_labels(
         )
 
 
-def check_class_weight(call: TrainerCall, labels: Any) -> None:
+def _check_class_weight(call: TrainerCall, labels: Any) -> None:
     """Raise ValueError for `class_weight` with sequences of labels.
 
     Keras would take them for one-hot vectors, and the index of the largest label for the class.
@@ -212,14 +214,14 @@ def check_class_weight(call: TrainerCall, labels: Any) -> None:
             )
 
 
-def ignored_in(labels: Any) -> list[IgnoredLabels]:
+def _ignored_in(labels: Any) -> list[IgnoredLabels]:
     """Return `IgnoredLabels` of each array of labels; its padding, if any, is unknown."""
     return [
-        IgnoredLabels(None, negative_values(np.asarray(leaf))) for leaf in flatten_sample(labels)
+        IgnoredLabels(None, _negative_values(np.asarray(leaf))) for leaf in flatten_sample(labels)
     ]
 
 
-def negative_values(leaf: np.ndarray) -> frozenset[int]:
+def _negative_values(leaf: np.ndarray) -> frozenset[int]:
     """Return the integers below 0 in an array."""
     if leaf.dtype.kind != "i":
         return frozenset()

@@ -40,7 +40,7 @@ class Collator:
 
     Args:
         value: padding of the inputs: a number, numbers in the structure of the inputs, or an
-            object with the padding id of token ids (see `input_values`). None: the padding id of
+            object with the padding id of token ids (see `_input_values`). None: the padding id of
             `TokenIds`, and 0 for other inputs.
         label_value: padding of labels that are sequences.
         buckets: increasing lengths to which varying axes are padded; None: the largest size of the
@@ -74,7 +74,7 @@ class Collator:
     def learn_padding(self, samples: Sequence[Any]) -> None:
         """Take the padding ids from the first encoded sample, if its lists have them."""
         if self.known is None and len(samples):
-            self.known = known_pad_ids(samples[0])
+            self.known = _known_pad_ids(samples[0])
 
     def note_negative_labels(self, labels: Any) -> None:
         """Record the integers below 0 in the labels of a sample, before padding."""
@@ -106,7 +106,7 @@ class Collator:
             if given is None:
                 given = [pad or 0 for pad in (self.known or [])[: len(flatten_sample(parts[0]))]]
                 given = given or 0
-            inputs = input_values(parts[0], given)
+            inputs = _input_values(parts[0], given)
             rest = zip(parts[1:], (self.label_value, 0), strict=False)
             self._values = inputs + [v for part, v in rest for _ in flatten_sample(part)]
         return self._values
@@ -201,16 +201,16 @@ def is_sample(sample: Any) -> bool:
     return isinstance(sample, tuple) and 2 <= len(sample) <= 3
 
 
-def known_pad_ids(sample: Any) -> list[int | None]:
+def _known_pad_ids(sample: Any) -> list[int | None]:
     """Return the attribute `pad_token_id` of each leaf of an encoded sample, as of `TokenIds`."""
     if isinstance(sample, dict):
-        return [pad for value in sample.values() for pad in known_pad_ids(value)]
+        return [pad for value in sample.values() for pad in _known_pad_ids(value)]
     if isinstance(sample, tuple) or (isinstance(sample, list) and not _is_row(sample)):
-        return [pad for value in sample for pad in known_pad_ids(value)]
+        return [pad for value in sample for pad in _known_pad_ids(value)]
     return [getattr(sample, "pad_token_id", None)]
 
 
-def input_values(inputs: Any, given: Any) -> list[int]:
+def _input_values(inputs: Any, given: Any) -> list[int]:
     """Return the padding value of each leaf of the inputs.
 
     Args:
@@ -224,7 +224,7 @@ def input_values(inputs: Any, given: Any) -> list[int]:
     """
     count = len(flatten_sample(inputs))
     names = list(inputs) if isinstance(inputs, dict) else None
-    if (pad := pad_token_id_of(given)) is not None:
+    if (pad := _pad_token_id_of(given)) is not None:
         named = [k for k, name in enumerate(names or ()) if "Token" in str(name)] or [0]
         return [pad if k == named[0] else 0 for k in range(count)]
     if isinstance(given, dict) and names is not None and set(given) <= set(names):
@@ -240,7 +240,7 @@ def input_values(inputs: Any, given: Any) -> list[int]:
     return list(values)
 
 
-def pad_token_id_of(owner: Any) -> int | None:
+def _pad_token_id_of(owner: Any) -> int | None:
     """Return the padding id of a tokenizer, a model or its config; None if it has none."""
     for source in (owner, getattr(owner, "config", None)):
         for name in ("token_pad_id", "pad_token_id"):

@@ -53,8 +53,8 @@ _TO_SHARED = (
 )
 
 # All blocks read the tensors of the shared one. Such a table can load, but not save.
-UNSHARED_GOOGLE = bert.GOOGLE.renamed("ALBERT to be unshared, Google names", _TO_SHARED)
-GOOGLE = UNSHARED_GOOGLE.with_weights("ALBERT, Google names", r"^Transformer-\{i\}", "Transformer")
+_UNSHARED_GOOGLE = bert.GOOGLE.renamed("ALBERT to be unshared, Google names", _TO_SHARED)
+GOOGLE = _UNSHARED_GOOGLE.with_weights("ALBERT, Google names", r"^Transformer-\{i\}", "Transformer")
 
 _LAYER = "albert/encoder/albert_layer_groups.0.albert_layers.0"
 _TO_HUGGINGFACE = (
@@ -94,7 +94,7 @@ HUGGINGFACE = GOOGLE.renamed(
     root="albert",
     roots=(),
 )
-UNSHARED_HUGGINGFACE = UNSHARED_GOOGLE.renamed(
+_UNSHARED_HUGGINGFACE = _UNSHARED_GOOGLE.renamed(
     "ALBERT to be unshared, Hugging Face names",
     _TO_HUGGINGFACE,
     format="huggingface",
@@ -112,8 +112,8 @@ CHINESE = (
 )
 
 TABLES = (HUGGINGFACE, GOOGLE)
-UNSHARED_TABLES = (*bert.TABLES, UNSHARED_HUGGINGFACE, UNSHARED_GOOGLE)
-CHINESE_TABLES = (CHINESE,)
+_UNSHARED_TABLES = (*bert.TABLES, _UNSHARED_HUGGINGFACE, _UNSHARED_GOOGLE)
+_CHINESE_TABLES = (CHINESE,)
 
 
 def _sentencepiece_options(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,7 +152,7 @@ class ALBERT(OneBlock):
     """
 
 
-@register_model("albert_unshared", tables=UNSHARED_TABLES)
+@register_model("albert_unshared", tables=_UNSHARED_TABLES)
 class ALBERTUnshared(Transformer):
     """ALBERT whose blocks start from the shared one and are then trained separately.
 
@@ -163,7 +163,7 @@ class ALBERTUnshared(Transformer):
     config: ALBERTUnsharedConfig
 
 
-@register_model("albert_zh", tables=CHINESE_TABLES)
+@register_model("albert_zh", tables=_CHINESE_TABLES)
 class ALBERTChinese(OneBlock):
     """The first Chinese ALBERT, which projects token vectors before adding segments and positions.
 

@@ -23,7 +23,7 @@ from ..tokenizers.defaults import TokenizerDefaults, special_tokens
 from . import bert
 
 # Config key -> the values that are supported, for messages.
-ALLOWED = {
+_ALLOWED = {
     "relative_attention": "it must be true",
     "pos_att_type": f"its terms are {' and '.join(TERMS)}",
     "conv_kernel_size": "it must be odd, or 0 for no convolution",
@@ -83,7 +83,7 @@ class DeBERTaConfig(TransformerConfig):
         for key in (key for key, problem in problems.items() if problem):
             value = short_repr(getattr(self, key))
             raise ConfigError(
-                f"config `{key}={value}` is not supported for DeBERTa: {ALLOWED[key]}."
+                f"config `{key}={value}` is not supported for DeBERTa: {_ALLOWED[key]}."
             )
 
     @property
@@ -114,7 +114,7 @@ def _reverse_axes(array: Array) -> Array:
 
 
 # torch stores the kernel of a convolution as (out, in, width).
-CONVOLUTION = TensorTransform("reverse axes", _reverse_axes, _reverse_axes)
+_CONVOLUTION = TensorTransform("reverse axes", _reverse_axes, _reverse_axes)
 
 HUGGINGFACE = (
     bert.GOOGLE.without("Embedding-Mapping/*", "Pooler-Dense/*", "NSP-Proba/*")
@@ -149,20 +149,20 @@ HUGGINGFACE = (
                 WeightMap(f"{_OURS}/position_{name}/bias", f"{_THEIRS}.pos_{name}_proj.bias"),
             )
         ),
-        WeightMap("Transformer-0-Convolution/kernel", f"{_ROOT}.conv.conv.weight", CONVOLUTION),
+        WeightMap("Transformer-0-Convolution/kernel", f"{_ROOT}.conv.conv.weight", _CONVOLUTION),
         WeightMap("Transformer-0-Convolution/bias", f"{_ROOT}.conv.conv.bias"),
         WeightMap("Transformer-0-Convolution-Norm/gamma", f"{_ROOT}.conv.LayerNorm.weight"),
         WeightMap("Transformer-0-Convolution-Norm/beta", f"{_ROOT}.conv.LayerNorm.bias"),
     )
 )
 # The head of the authors' code: the same function under other names.
-AUTHORS = HUGGINGFACE.renamed(
+_AUTHORS = HUGGINGFACE.renamed(
     "DeBERTa-v3, the authors' names of its head",
     (Rename(r"^cls\.predictions\.(transform\.)?", "lm_predictions.lm_head."),),
     ignored=tuple(entry for entry in HUGGINGFACE.ignored if not entry.copy_of),
 )
 
-TABLES = (HUGGINGFACE, AUTHORS)
+TABLES = (HUGGINGFACE, _AUTHORS)
 
 
 def _sentencepiece_options(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -65,7 +65,7 @@ GOOGLE = _ENCODER.renamed(
     ),
 )
 # The generator has its own blocks, and shares the discriminator's embeddings.
-GOOGLE_GENERATOR = _ENCODER.renamed(
+_GOOGLE_GENERATOR = _ENCODER.renamed(
     "ELECTRA generator, Google names",
     (*_TO_GOOGLE, Rename(r"^electra/(encoder|embeddings_project)/", r"generator/\1/")),
     ignored=(
@@ -91,7 +91,7 @@ HUGGINGFACE = _ENCODER.renamed(
 )
 
 TABLES = (HUGGINGFACE, GOOGLE)
-GENERATOR_TABLES = (HUGGINGFACE, GOOGLE_GENERATOR)
+_GENERATOR_TABLES = (HUGGINGFACE, _GOOGLE_GENERATOR)
 
 
 TOKENIZER = TokenizerDefaults("ElectraTokenizer", bert_vocab=True)
@@ -117,7 +117,7 @@ class ELECTRA(Transformer):
         return dense(self, x, "Discriminator-Prediction", 1, activation)
 
 
-@register_model("electra_generator", tables=GENERATOR_TABLES)
+@register_model("electra_generator", tables=_GENERATOR_TABLES)
 class ELECTRAGenerator(ELECTRA):
     """The generator. Only the names in Google's checkpoints differ from the discriminator's."""
 

@@ -80,13 +80,13 @@ class OpenAIConfig(GPTConfig):
 
 _BLOCK, _FEED = "Transformer-{i}-MultiHeadSelfAttention", "Transformer-{i}-FeedForward"
 
-GPT_GOOGLE = bert.GOOGLE.without("Embedding-Norm/*", "Pooler-*", "NSP-*", "MLM-*").renamed(
+_GPT_GOOGLE = bert.GOOGLE.without("Embedding-Norm/*", "Pooler-*", "NSP-*", "MLM-*").renamed(
     "GPT, TensorFlow names",
     (Rename(r"^bert/encoder/", "gpt/transformer/"), Rename(r"^bert/", "gpt/")),
     root="gpt",
     roots=(),
 )
-GPT2_GOOGLE = GPT_GOOGLE.renamed(
+_GPT2_GOOGLE = _GPT_GOOGLE.renamed(
     "GPT-2, TensorFlow names", (Rename("/output/LayerNorm", "/input/LayerNorm"),)
 ).extended(*rows("Output-Norm", "gpt/output/LayerNorm", NORM))
 
@@ -147,8 +147,8 @@ def _huggingface(name: str, tokens: str, positions: str, *more: WeightMap) -> We
     )
 
 
-GPT_HUGGINGFACE = _huggingface("GPT, Hugging Face names", "tokens_embed", "positions_embed")
-GPT2_HUGGINGFACE = _huggingface(
+_GPT_HUGGINGFACE = _huggingface("GPT, Hugging Face names", "tokens_embed", "positions_embed")
+_GPT2_HUGGINGFACE = _huggingface(
     "GPT-2, Hugging Face names", "wte", "wpe", *norm_rows("Output-Norm", "transformer.ln_f")
 )
 
@@ -173,13 +173,13 @@ GPT2_ML = WeightTable(
     roots=(),
 )
 
-GPT_TABLES = (GPT_HUGGINGFACE, GPT_GOOGLE)
-GPT2_TABLES = (GPT2_HUGGINGFACE, GPT2_GOOGLE)
-GPT2_ML_TABLES = (GPT2_ML,)
+_GPT_TABLES = (_GPT_HUGGINGFACE, _GPT_GOOGLE)
+_GPT2_TABLES = (_GPT2_HUGGINGFACE, _GPT2_GOOGLE)
+_GPT2_ML_TABLES = (GPT2_ML,)
 
 
-GPT_TOKENIZER = TokenizerDefaults("OpenAIGPTTokenizer")
-GPT2_TOKENIZER = TokenizerDefaults(
+_GPT_TOKENIZER = TokenizerDefaults("OpenAIGPTTokenizer")
+_GPT2_TOKENIZER = TokenizerDefaults(
     "GPT2Tokenizer",
     {
         "pattern": "**",
@@ -195,7 +195,7 @@ HEADS = TaskHeads(TaskHead("score", "last", output_bias=False))
 
 @register_model("openai-gpt", tables="gpt", heads=HEADS, class_prefix="OpenAIGPT")
 @register_model(
-    "gpt", tables=GPT_TABLES, tokenizer=GPT_TOKENIZER, heads=HEADS, class_prefix="OpenAIGPT"
+    "gpt", tables=_GPT_TABLES, tokenizer=_GPT_TOKENIZER, heads=HEADS, class_prefix="OpenAIGPT"
 )
 class GPT(Transformer):
     """BERT's blocks with a causal mask, no norm of the embeddings, and a tied output layer.
@@ -218,7 +218,7 @@ class GPT(Transformer):
 
 
 @register_model(
-    "gpt2", tables=GPT2_TABLES, tokenizer=GPT2_TOKENIZER, heads=HEADS, class_prefix="GPT2"
+    "gpt2", tables=_GPT2_TABLES, tokenizer=_GPT2_TOKENIZER, heads=HEADS, class_prefix="GPT2"
 )
 class GPT2(GPT):
     """GPT with pre-norm blocks and a final norm.
@@ -235,7 +235,7 @@ class GPT2(GPT):
         return x
 
 
-def gpt2_ml_layout(transformer: Any, x: Any, name: str, sublayer: Any, context: Any) -> Any:
+def _gpt2_ml_layout(transformer: Any, x: Any, name: str, sublayer: Any, context: Any) -> Any:
     """GPT2-ML's layout: no norm at the attention, one before and one after the feed-forward."""
     if name.endswith("SelfAttention"):
         return residual(transformer, x, name, sublayer(x))
@@ -243,7 +243,7 @@ def gpt2_ml_layout(transformer: Any, x: Any, name: str, sublayer: Any, context: 
     return transformer.norm(residual(transformer, x, name, y), f"{name}-Norm-1", context)
 
 
-@register_model("gpt2_ml", tables=GPT2_ML_TABLES)
+@register_model("gpt2_ml", tables=_GPT2_ML_TABLES)
 class GPT2ML(GPT):
     """Chinese GPT, trained with the code of Grover; its blocks resemble GPT's more than GPT-2's.
 
@@ -251,7 +251,7 @@ class GPT2ML(GPT):
     """
 
     config_class = GPTConfig
-    residual_layout = staticmethod(gpt2_ml_layout)
+    residual_layout = staticmethod(_gpt2_ml_layout)
 
     def norm_embeddings(self, x, context):
         return self.norm(x, "Embedding-Norm", context)

@@ -30,20 +30,20 @@ from ..registry import register_model
 from ..tokenizers.defaults import TokenizerDefaults
 
 GLOBAL, LOCAL = "full_attention", "sliding_attention"
-THETAS = {GLOBAL: "global_rope_theta", LOCAL: "local_rope_theta"}
+_THETAS = {GLOBAL: "global_rope_theta", LOCAL: "local_rope_theta"}
 
 
-def alternation(every: int, blocks: int) -> tuple[str, ...]:
+def _alternation(every: int, blocks: int) -> tuple[str, ...]:
     """Return the kinds of `blocks` blocks, of which block 0, `every`, ... is global."""
     return tuple(LOCAL if i % every else GLOBAL for i in range(blocks))
 
 
-def period(types: Sequence[str] | None, stated: int | None) -> int | None:
-    """Return the n whose `alternation` is `types`, preferably `stated`, or None."""
+def _period(types: Sequence[str] | None, stated: int | None) -> int | None:
+    """Return the n whose `_alternation` is `types`, preferably `stated`, or None."""
     if not types:
         return stated
     candidates = (stated or 1, *range(1, len(types) + 1))
-    return next((n for n in candidates if alternation(n, len(types)) == tuple(types)), None)
+    return next((n for n in candidates if _alternation(n, len(types)) == tuple(types)), None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +104,7 @@ class ModernBERTConfig(TransformerConfig):
                 f"config `layer_types` must say {GLOBAL!r} or {LOCAL!r} for each of the "
                 f"{self.num_hidden_layers} blocks, not {short_repr(list(types))}."
             )
-        every = period(types, self.global_attn_every_n_layers)
+        every = _period(types, self.global_attn_every_n_layers)
         if not types and (not isinstance(every, int) or every < 1):
             raise ConfigError(
                 "config `global_attn_every_n_layers` must be a positive integer, not "
@@ -117,7 +117,7 @@ class ModernBERTConfig(TransformerConfig):
     def kinds(self) -> tuple[str, ...]:
         """`GLOBAL` or `LOCAL` for each block."""
         every = self.global_attn_every_n_layers or 1  # None only beside `layer_types`
-        return self.layer_types or alternation(every, self.num_hidden_layers)
+        return self.layer_types or _alternation(every, self.num_hidden_layers)
 
     @classmethod
     def from_dict(cls, values, **overrides):
@@ -128,7 +128,7 @@ class ModernBERTConfig(TransformerConfig):
         for key in (every, "layer_types"):
             if values.get(key) is not None:
                 cls.check(key, values[key])
-        n = period(types, values.get(every))
+        n = _period(types, values.get(every))
         if types and n and len(types) == values.get("num_hidden_layers"):
             # The short form can be overridden by another depth or another n.
             values = {**values, "layer_types": None, every: n}
@@ -145,15 +145,15 @@ class ModernBERTConfig(TransformerConfig):
         for kind, rope in (parameters or {}).items():
             rope = {} if rope is None else rope
             plain = isinstance(rope, Mapping) and set(rope) <= {"rope_type", "rope_theta"}
-            if kind not in THETAS or not plain or rope.get("rope_type", "default") != "default":
+            if kind not in _THETAS or not plain or rope.get("rope_type", "default") != "default":
                 raise ConfigError(
                     f"config `rope_parameters` asks for {short_repr(rope)} in {short_repr(kind)}; "
-                    f"only the default rotary positions are supported, of {' and '.join(THETAS)}: "
+                    f"only the default rotary positions are supported, of {' and '.join(_THETAS)}: "
                     '{"rope_type": "default", "rope_theta": ...}.'
                 )
-            theta = rope.get("rope_theta", getattr(cls, THETAS[kind]))
-            cls.check("rope_parameters", theta, THETAS[kind])
-            found[THETAS[kind]] = float(theta)
+            theta = rope.get("rope_theta", getattr(cls, _THETAS[kind]))
+            cls.check("rope_parameters", theta, _THETAS[kind])
+            found[_THETAS[kind]] = float(theta)
         return found
 
     def to_json_dict(self):
@@ -163,7 +163,7 @@ class ModernBERTConfig(TransformerConfig):
         return out
 
 
-def modernbert_layout(transformer: Any, x: Any, name: str, sublayer: Any, context: Any) -> Any:
+def _modernbert_layout(transformer: Any, x: Any, name: str, sublayer: Any, context: Any) -> Any:
     """`pre_norm`, except before the first attention, since the embeddings are normalized."""
     if name == transformer.layer_name(0, transformer.attention_name):
         return residual(transformer, x, name, sublayer(x))
@@ -244,7 +244,7 @@ class ModernBERT(Transformer):
 
     config_class = ModernBERTConfig
     config: ModernBERTConfig
-    residual_layout = staticmethod(modernbert_layout)
+    residual_layout = staticmethod(_modernbert_layout)
     use_bias = False
 
     def __init__(self, *args, **kwargs):

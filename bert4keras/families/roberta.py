@@ -68,7 +68,7 @@ def _sentencepiece_options(config: Mapping[str, Any]) -> dict[str, Any]:
 TOKENIZER = TokenizerDefaults(
     "RobertaTokenizer", _OPTIONS, byte_level_bpe=True, aliases=("bart", "longformer")
 )
-XLM_TOKENIZER = TokenizerDefaults(
+_XLM_TOKENIZER = TokenizerDefaults(
     "XLMRobertaTokenizer",
     _OPTIONS,
     _sentencepiece_options,
@@ -82,7 +82,7 @@ HEADS = TaskHeads(TaskHead("classifier.out_proj", "first", "classifier.dense", "
 @register_model(
     "xlm-roberta",
     tables="roberta",
-    tokenizer=XLM_TOKENIZER,
+    tokenizer=_XLM_TOKENIZER,
     heads=HEADS,
     class_prefix="XLMRoberta",
 )

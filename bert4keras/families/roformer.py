@@ -67,7 +67,7 @@ V2_GOOGLE = GOOGLE.without("*/bias", "*/gamma", "*/beta", "Pooler-*", "NSP-*", "
 )
 
 TABLES = (HUGGINGFACE, GOOGLE)
-V2_TABLES = (V2_GOOGLE,)
+_V2_TABLES = (V2_GOOGLE,)
 
 
 TOKENIZER = TokenizerDefaults("RoFormerTokenizer", word_splitter="jieba.cut(text, HMM=False)")
@@ -104,7 +104,7 @@ class RoFormerV2Config(RoFormerConfig):
     }
 
 
-@register_model("roformer_v2", tables=V2_TABLES)
+@register_model("roformer_v2", tables=_V2_TABLES)
 class RoFormerV2(RoFormer):
     """RoFormer without biases; its norms divide by the root mean square and have no weights.
 

@@ -19,7 +19,7 @@ from .processors import Processor
 from .prompts import MULTIPLE, id_lists, lay_out, right_aligned
 from .strategies import EndToken, Greedy, Strategy
 
-Prompts: TypeAlias = Sequence[Sequence[int]] | np.ndarray
+_Prompts: TypeAlias = Sequence[Sequence[int]] | np.ndarray
 _MOST_SEARCHES = 16  # compiled searches that are kept for one model
 
 
@@ -54,13 +54,13 @@ class Request:
     new_segment_id: int | None = None
     min_ends: int = 1
     inputs: Mapping[str, Any] | None = None
-    decoder_prompts: Prompts | None = None
+    decoder_prompts: _Prompts | None = None
 
     def __post_init__(self):
         if self.max_new_tokens < 1 or self.min_ends < 1:
             raise ValueError("max_new_tokens and min_ends must be at least 1.")
 
-    def begin(self, model: Backbone, prompts: Prompts) -> tuple[Search, dict[str, Any]]:
+    def begin(self, model: Backbone, prompts: _Prompts) -> tuple[Search, dict[str, Any]]:
         """Return the search, and its state after the model has read the prompts.
 
         Raises:
@@ -100,7 +100,7 @@ class Request:
 
 def generate(
     model: Backbone,
-    prompts: Prompts,
+    prompts: _Prompts,
     max_new_tokens: int = 64,
     end_id: int | None = None,
     strategy: Strategy | None = None,
@@ -110,7 +110,7 @@ def generate(
     new_segment_id: int | None = None,
     min_ends: int = 1,
     inputs: Mapping[str, Any] | None = None,
-    decoder_prompts: Prompts | None = None,
+    decoder_prompts: _Prompts | None = None,
 ) -> Generated:
     """Continue prompts token by token.
 
@@ -159,7 +159,7 @@ def generate(
 
 def stream(
     model: Backbone,
-    prompts: Prompts,
+    prompts: _Prompts,
     max_new_tokens: int = 64,
     end_id: int | None = None,
     strategy: Strategy | None = None,
@@ -169,7 +169,7 @@ def stream(
     new_segment_id: int | None = None,
     min_ends: int = 1,
     inputs: Mapping[str, Any] | None = None,
-    decoder_prompts: Prompts | None = None,
+    decoder_prompts: _Prompts | None = None,
 ) -> Iterator[list[int | None]]:
     """Run `generate` and yield each token as soon as it is chosen.
 

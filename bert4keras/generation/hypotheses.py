@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-Hypothesis = tuple[np.ndarray, float]
+_Hypothesis = tuple[np.ndarray, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Beams:
         self.ending = ending
         self.length_penalty = length_penalty
         self.first = first
-        self.finished: dict[int, list[Hypothesis]] = {}
+        self.finished: dict[int, list[_Hypothesis]] = {}
 
     def choose(self, rows: Rows, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Keep the outputs that are over, and choose the rows that go on.
@@ -139,7 +139,7 @@ class Beams:
     def _normalized(self, total: float, length: int) -> float:
         return float(total) / length**self.length_penalty
 
-    def _can_improve(self, found: list[Hypothesis], total: float, length: int) -> bool:
+    def _can_improve(self, found: list[_Hypothesis], total: float, length: int) -> bool:
         """Return whether a row with this sum of log-probabilities may give a better output."""
         if len(found) < self.n_best:
             return True

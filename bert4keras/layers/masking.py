@@ -24,7 +24,7 @@ class CarriesMask:
     """Mixin of a layer whose output is per token: the output has the mask of the first input."""
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Tensor | None:
-        return first_mask(previous_mask)
+        return _first_mask(previous_mask)
 
 
 class EndsMask:
@@ -34,7 +34,7 @@ class EndsMask:
         return None
 
 
-def first_mask(masks: Any) -> Tensor | None:
+def _first_mask(masks: Any) -> Tensor | None:
     """Return the mask of the first of several inputs, or of the only one."""
     return masks[0] if isinstance(masks, (list, tuple)) else masks
 
@@ -125,7 +125,7 @@ class ReadsPadding(EndsMask, keras.layers.Layer):
                 f"{self.name} compares pad_token_id={self.pad_token_id} with token ids and got "
                 "none: call it on [vectors, token_ids], or leave pad_token_id out."
             )
-        if first_mask(mask) is None:
+        if _first_mask(mask) is None:
             raise ValueError(
                 f"{self.name} cannot tell what is padding: its vectors carry no Keras mask. Call "
                 "it on [vectors, token_ids] with pad_token_id=bert.config.pad_token_id; or with "
@@ -140,7 +140,7 @@ class ReadsPadding(EndsMask, keras.layers.Layer):
             return ops.not_equal(token_ids, self.pad_token_id)
         if source == "none":
             return ops.ones_like(x[..., 0], dtype="bool")
-        return ops.cast(first_mask(mask), "bool")
+        return ops.cast(_first_mask(mask), "bool")
 
     def symbolic_call(self, inputs: Any, mask: Any = None, **options: Any) -> Any:
         self.padding_from(inputs, mask)  # report errors when the model is built

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .transformer import Transformer
 
 
-Sublayer: TypeAlias = Callable[[Tensor], Tensor]
+_Sublayer: TypeAlias = Callable[[Tensor], Tensor]
 
 
 class ResidualLayout(Protocol):
@@ -34,19 +34,19 @@ class ResidualLayout(Protocol):
     """
 
     def __call__(
-        self, transformer: Transformer, x: Tensor, name: str, sublayer: Sublayer, context: Context
+        self, transformer: Transformer, x: Tensor, name: str, sublayer: _Sublayer, context: Context
     ) -> Tensor: ...
 
 
 def post_norm(
-    transformer: Transformer, x: Tensor, name: str, sublayer: Sublayer, context: Context
+    transformer: Transformer, x: Tensor, name: str, sublayer: _Sublayer, context: Context
 ) -> Tensor:
     """`norm(x + dropout(sublayer(x)))`, the layout of the original Transformer and of BERT."""
     return transformer.norm(residual(transformer, x, name, sublayer(x)), f"{name}-Norm", context)
 
 
 def pre_norm(
-    transformer: Transformer, x: Tensor, name: str, sublayer: Sublayer, context: Context
+    transformer: Transformer, x: Tensor, name: str, sublayer: _Sublayer, context: Context
 ) -> Tensor:
     """`x + dropout(sublayer(norm(x)))`, the layout of GPT-2 and T5."""
     return residual(transformer, x, name, sublayer(transformer.norm(x, f"{name}-Norm", context)))

@@ -24,7 +24,7 @@ from .encoder import EncoderFacts, check_agreement
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-AnswerT = TypeVar("AnswerT")
+_AnswerT = TypeVar("_AnswerT")
 
 LONG = 5  # number of batches from which `predict` shows a progress bar
 TASKS: dict[str, type[Task]] = {}
@@ -58,7 +58,7 @@ def register_task(cls: type[Task]) -> type[Task]:
     return cls
 
 
-class Task(Generic[AnswerT]):
+class Task(Generic[_AnswerT]):
     """A tokenizer and a model that answer questions about texts.
 
     A subclass names the type of its answers, as in `class TextClassifier(Task[Classification])`,
@@ -133,7 +133,7 @@ class Task(Generic[AnswerT]):
         """
         return output
 
-    def decode(self, outputs: Sequence[Any], encoded: Encoded) -> AnswerT:
+    def decode(self, outputs: Sequence[Any], encoded: Encoded) -> _AnswerT:
         """Turn the model's outputs for the windows of a sample into an answer.
 
         Args:
@@ -143,7 +143,7 @@ class Task(Generic[AnswerT]):
         """
         raise NotImplementedError(f"{type(self).__name__} must override `decode`.")
 
-    def metrics(self, answers: Sequence[AnswerT], labels: Sequence[Any]) -> dict[str, float]:
+    def metrics(self, answers: Sequence[_AnswerT], labels: Sequence[Any]) -> dict[str, float]:
         """Return scores of answers against labels, by name; the first is the main score."""
         raise NotImplementedError(f"{type(self).__name__} must override `metrics`.")
 
@@ -166,12 +166,12 @@ class Task(Generic[AnswerT]):
     # Methods for users
 
     @overload
-    def __call__(self, samples: list[Any]) -> list[AnswerT]: ...
+    def __call__(self, samples: list[Any]) -> list[_AnswerT]: ...
 
     @overload
-    def __call__(self, samples: Any) -> AnswerT: ...
+    def __call__(self, samples: Any) -> _AnswerT: ...
 
-    def __call__(self, samples: Any) -> AnswerT | list[AnswerT]:
+    def __call__(self, samples: Any) -> _AnswerT | list[_AnswerT]:
         """Answer one sample, or a list of them."""
         if isinstance(samples, list):
             return self.predict(samples)
@@ -179,7 +179,7 @@ class Task(Generic[AnswerT]):
 
     def predict(
         self, samples: Iterable[Any], batch_size: int = 64, progress: bool | None = None
-    ) -> list[AnswerT]:
+    ) -> list[_AnswerT]:
         """Answer many samples, in their order.
 
         Args:
@@ -192,7 +192,7 @@ class Task(Generic[AnswerT]):
         outputs = iter(self._run(rows, batch_size, progress))
         return [self.decode(list(itertools.islice(outputs, len(one.rows))), one) for one in encoded]
 
-    def stream(self, samples: Iterable[Any], batch_size: int = 64) -> Iterator[AnswerT]:
+    def stream(self, samples: Iterable[Any], batch_size: int = 64) -> Iterator[_AnswerT]:
         """Answer the samples of an iterable one after another, reading 16 batches ahead."""
         samples = iter(samples)
         while part := list(itertools.islice(samples, 16 * batch_size)):

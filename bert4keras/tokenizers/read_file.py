@@ -9,7 +9,7 @@ from .._json import require_regular_file
 from .errors import TokenizerError
 
 # Parsed JSON of this size takes less than 2 GB. The largest published tokenizer.json has 35 MB.
-MAX_FILE_BYTES = 64 << 20
+_MAX_FILE_BYTES = 64 << 20
 
 
 def read_file(path: str | os.PathLike) -> bytes:
@@ -23,8 +23,8 @@ def read_file(path: str | os.PathLike) -> bytes:
     file = require_regular_file(Path(path), TokenizerError)
     try:
         size = file.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise TokenizerError(f"{path} has {size:,} bytes, more than {MAX_FILE_BYTES:,}.")
+        if size > _MAX_FILE_BYTES:
+            raise TokenizerError(f"{path} has {size:,} bytes, more than {_MAX_FILE_BYTES:,}.")
         return file.read_bytes()
     except OSError as error:
         raise TokenizerError(f"{path} cannot be read: {error.strerror or error}.") from error

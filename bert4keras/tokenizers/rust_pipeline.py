@@ -81,7 +81,7 @@ class RustPipeline:
             if isinstance(model["vocab"], Mapping):
                 model = {**model, "vocab": _without_gaps(model["vocab"])}
                 content = {**content, "model": model}
-            built = load_rust(content)
+            built = _load_rust(content)
             # The library ignores the ids of added tokens in the file and numbers them itself.
             renumber: dict[int, int] = {}
             for token in content["added_tokens"]:
@@ -139,7 +139,7 @@ def encode_all(
         return batch(texts, add_special_tokens=False)
 
 
-def load_rust(content: Mapping[str, Any]) -> rust.Tokenizer:
+def _load_rust(content: Mapping[str, Any]) -> rust.Tokenizer:
     """Load a tokenizer.json without truncation, padding and post-processor."""
     plain = {"truncation": None, "padding": None, "post_processor": None}
     return parse_rust({"version": "1.0", "added_tokens": [], **content, **plain})

@@ -10,9 +10,9 @@ from .added import FLAGS
 from .errors import TokenizerError
 from .template import PATTERN
 
-MAX_IDS = 10_000_000  # the largest published vocabularies have about a million
-ALGORITHMS = ("BPE", "Unigram", "WordPiece")
-Check = tuple[Callable[[Any], bool], str]  # test of a value, and what it allows, in words
+_MAX_IDS = 10_000_000  # the largest published vocabularies have about a million
+_ALGORITHMS = ("BPE", "Unigram", "WordPiece")
+_Check = tuple[Callable[[Any], bool], str]  # test of a value, and what it allows, in words
 
 
 def _is_bool(value) -> bool:
@@ -54,24 +54,24 @@ def _is_pattern(value) -> bool:
 
 
 def _are_ids(value) -> bool:
-    return value is None or (isinstance(value, list) and all(map(_is_int(0, MAX_IDS), value)))
+    return value is None or (isinstance(value, list) and all(map(_is_int(0, _MAX_IDS), value)))
 
 
 def _is_translation(value) -> bool:
     return isinstance(value, Mapping) and all(isinstance(v, str) for v in value.values())
 
 
-BOOL: Check = (_is_bool, "true or false")
-TEXT: Check = (_is_text, "a string that is not empty")
-TOKEN: Check = (_is_token, 'a token, or an object with the token as "content"')
-TOKENS: Check = (_is_token_list, "a list of tokens (or an object name -> token)")
-OBJECT: Check = (_is_object, "an object")
-ID: Check = (_is_int(0, MAX_IDS - 1), f"an id from 0 to {MAX_IDS - 1}")
+BOOL: _Check = (_is_bool, "true or false")
+TEXT: _Check = (_is_text, "a string that is not empty")
+_TOKEN: _Check = (_is_token, 'a token, or an object with the token as "content"')
+TOKENS: _Check = (_is_token_list, "a list of tokens (or an object name -> token)")
+_OBJECT: _Check = (_is_object, "an object")
+_ID: _Check = (_is_int(0, _MAX_IDS - 1), f"an id from 0 to {_MAX_IDS - 1}")
 
 TOKEN_KEYS = tuple(f"{name}_token" for name in ("bos", "eos", "unk", "sep", "pad", "cls", "mask"))
 # Keys of tokenizer_config.json and special_tokens_map.json; null counts as absent.
-_CONFIG: dict[str, Check] = {
-    **dict.fromkeys(TOKEN_KEYS, TOKEN),
+_CONFIG: dict[str, _Check] = {
+    **dict.fromkeys(TOKEN_KEYS, _TOKEN),
     **dict.fromkeys(("additional_special_tokens", "extra_special_tokens"), TOKENS),
     **dict.fromkeys(
         ("do_lower_case", "strip_accents", "tokenize_chinese_chars", "do_basic_tokenize"), BOOL
@@ -82,11 +82,11 @@ _CONFIG: dict[str, Check] = {
     "never_split": (_is_text_list, "a list of strings"),
     "max_input_chars_per_word": (_is_int(1, 10_000), "a number from 1 to 10000"),
     "extra_ids": (_is_int(0, 10_000), "a number from 0 to 10000"),
-    **dict.fromkeys(("sp_model_kwargs", "added_tokens_decoder", "auto_map", "bert4keras"), OBJECT),
+    **dict.fromkeys(("sp_model_kwargs", "added_tokens_decoder", "auto_map", "bert4keras"), _OBJECT),
 }
-_NAME: Check = (lambda value: value is None or isinstance(value, str), "a string or null")
+_NAME: _Check = (lambda value: value is None or isinstance(value, str), "a string or null")
 # Arguments under the key "bert4keras": of every tokenizer, and of an `SpTokenizer`.
-_OURS: dict[str, Check] = {
+_OURS: dict[str, _Check] = {
     "class": (lambda value: value == "SpTokenizer", "SpTokenizer"),
     "pattern": (_is_pattern, "a pattern of a pair of texts such as S*E*E"),
     "segments": (_are_segments, "two numbers"),
@@ -94,7 +94,7 @@ _OURS: dict[str, Check] = {
     "pre_tokenize": BOOL,
     **dict.fromkeys(("token_start", "token_end", "token_pad", "token_unk", "token_mask"), _NAME),
 }
-_OURS_SP: dict[str, Check] = {
+_OURS_SP: dict[str, _Check] = {
     **dict.fromkeys(("first_tokens", "last_tokens"), (_is_text_list, "a list of tokens")),
     "keep_tokens": (_are_ids, "null, or a list of ids"),
     "added_tokens": TOKENS,
@@ -103,7 +103,7 @@ _OURS_SP: dict[str, Check] = {
 
 
 def require(
-    where: str | os.PathLike, key: str, value: Any, check: Check, optional: bool = False
+    where: str | os.PathLike, key: str, value: Any, check: _Check, optional: bool = False
 ) -> None:
     """Raise TokenizerError naming file, key, value and what is allowed, unless it is allowed."""
     accepts, allowed = check
@@ -120,16 +120,16 @@ def check_config(where: str | os.PathLike, config: Mapping[str, Any]) -> None:
         require(where, key, config.get(key), check, optional=True)
     for i, token in (config.get("added_tokens_decoder") or {}).items():
         number = int(i) if i.isascii() and i.isdigit() and len(i) < 10 else i
-        require(where, "an id of added_tokens_decoder", number, ID)
-        require(where, f"added_tokens_decoder.{i}", token, TOKEN)
+        require(where, "an id of added_tokens_decoder", number, _ID)
+        require(where, f"added_tokens_decoder.{i}", token, _TOKEN)
         _check_flags(where, f"added_tokens_decoder.{i}", token)
 
 
 def check_vocab_ids(where: str | os.PathLike, vocab: Mapping[str, Any]) -> None:
     """Check a vocab.json or added_tokens.json, an object token -> id."""
-    wrong = next((token for token, i in vocab.items() if not ID[0](i)), None)
+    wrong = next((token for token, i in vocab.items() if not _ID[0](i)), None)
     if wrong is not None:
-        require(where, f"the id of {wrong!r}", vocab[wrong], ID)
+        require(where, f"the id of {wrong!r}", vocab[wrong], _ID)
 
 
 def check_ours(where: str | os.PathLike, ours: Mapping[str, Any]) -> None:
@@ -150,51 +150,51 @@ def check_ours(where: str | os.PathLike, ours: Mapping[str, Any]) -> None:
 def check_tokenizer_json(content: Mapping[str, Any], where: str | os.PathLike) -> None:
     """Check the parts of a tokenizer.json that this package reads; Rust checks the rest."""
     model: Any = content.get("model")
-    require(where, "model", model, OBJECT)
+    require(where, "model", model, _OBJECT)
     require(where, "model.type", model.get("type"), TEXT, optional=True)
-    if model.get("type") not in (None, *ALGORITHMS):
+    if model.get("type") not in (None, *_ALGORITHMS):
         raise TokenizerError(
             f"{where} holds a {model['type']} model, which is not supported. Supported: "
-            f"{', '.join(ALGORITHMS)}."
+            f"{', '.join(_ALGORITHMS)}."
         )
     vocab = model.get("vocab")
-    is_list: Check = (lambda value: isinstance(value, list), "a list of pairs [token, score]")
+    is_list: _Check = (lambda value: isinstance(value, list), "a list of pairs [token, score]")
     if model.get("type", "Unigram" if isinstance(vocab, list) else None) != "Unigram":
         require(where, "model.vocab", vocab, (_is_object, "an object token -> id"))
         check_vocab_ids(where, vocab)
     else:
-        is_pair: Check = (_is_scored_piece, "a pair [token, score]")
+        is_pair: _Check = (_is_scored_piece, "a pair [token, score]")
         require(where, "model.vocab", vocab, is_list)
         _require_items(where, "model.vocab", vocab, is_pair)
-        unk: Check = (_is_int(0, len(vocab) - 1), "null or the number of an entry of model.vocab")
+        unk: _Check = (_is_int(0, len(vocab) - 1), "null or the number of an entry of model.vocab")
         require(where, "model.unk_id", model.get("unk_id"), unk, optional=True)
     if not vocab:
         raise TokenizerError(f"{where}: model.vocab is empty. It must have at least one token.")
     _check_model_options(model, where)
     added = content.get("added_tokens")
-    a_list: Check = (lambda value: isinstance(value, list), "a list")
+    a_list: _Check = (lambda value: isinstance(value, list), "a list")
     require(where, "added_tokens", added, a_list, optional=True)
     for n, token in enumerate(added or ()):
-        require(where, f"added_tokens[{n}]", token, OBJECT)
+        require(where, f"added_tokens[{n}]", token, _OBJECT)
         require(where, f"added_tokens[{n}].content", token.get("content"), TEXT)
-        require(where, f"added_tokens[{n}].id", token.get("id"), ID)
+        require(where, f"added_tokens[{n}].id", token.get("id"), _ID)
         _check_flags(where, f"added_tokens[{n}]", token)
     for key in ("normalizer", "pre_tokenizer", "post_processor", "decoder"):
-        require(where, key, content.get(key), OBJECT, optional=True)
+        require(where, key, content.get(key), _OBJECT, optional=True)
 
 
-def _require_items(where: str | os.PathLike, key: str, items: Sequence[Any], check: Check) -> None:
+def _require_items(where: str | os.PathLike, key: str, items: Sequence[Any], check: _Check) -> None:
     for n, item in enumerate(items):
         if not check[0](item):
             require(where, f"{key}[{n}]", item, check)
 
 
 def _check_model_options(model: Mapping[str, Any], where: str | os.PathLike) -> None:
-    a_list: Check = (lambda value: isinstance(value, list), "a list")
-    text: Check = (lambda value: isinstance(value, str), "a string")
+    a_list: _Check = (lambda value: isinstance(value, list), "a list")
+    text: _Check = (lambda value: isinstance(value, str), "a string")
     chars = _CONFIG["max_input_chars_per_word"]
     require(where, "model.merges", model.get("merges"), a_list, optional=True)
-    is_merge: Check = (_is_merge, 'two tokens: "a b" or ["a", "b"]')
+    is_merge: _Check = (_is_merge, 'two tokens: "a b" or ["a", "b"]')
     _require_items(where, "model.merges", model.get("merges") or (), is_merge)
     for key in ("unk_token", "continuing_subword_prefix"):
         require(where, f"model.{key}", model.get(key), text, optional=True)

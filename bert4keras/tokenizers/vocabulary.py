@@ -13,7 +13,7 @@ from .errors import TokenizerError, TokenizerNotFoundError
 from .read_file import read_file
 
 _COUNTED = re.compile(r"(\S+)[ \t]+\d+")
-SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+_SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 def load_vocab(
@@ -48,12 +48,12 @@ def load_vocab(
     if not simplified:
         return token_dict
     if startswith is None:
-        startswith = [token for token in SPECIAL_TOKENS if token in token_dict]
+        startswith = [token for token in _SPECIAL_TOKENS if token in token_dict]
     absent = [token for token in startswith if token not in token_dict]
     if absent:
         raise TokenizerError(f"startswith names tokens that {path} does not have: {absent}.")
     tokens = dict.fromkeys(startswith)
-    tokens.update(dict.fromkeys(token for token in token_dict if not is_redundant(token)))
+    tokens.update(dict.fromkeys(token for token in token_dict if not _is_redundant(token)))
     return {token: i for i, token in enumerate(tokens)}, [token_dict[token] for token in tokens]
 
 
@@ -82,7 +82,7 @@ def save_vocab(
         file.writelines(f"{token}\n" for token in tokens)
 
 
-def is_redundant(token: str) -> bool:
+def _is_redundant(token: str) -> bool:
     """Return whether a longer token has a character that BERT always splits off."""
     stem = token[2:] if token.startswith("##") else token
     return len(token) > 1 and any(is_cjk(char) or is_punctuation(char) for char in stem)

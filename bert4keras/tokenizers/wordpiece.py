@@ -21,8 +21,8 @@ from .saving import dump
 from .spans import tidy_spans, without_surrogates
 from .vocabulary import check_keep_tokens, fits_on_line, parse_vocab, read_vocab_lines
 
-WORDPIECE_PREFIX = "##"
-MAX_WORD = 10_000  # characters; the time of WordPiece is quadratic in the length of a word
+_WORDPIECE_PREFIX = "##"
+_MAX_WORD = 10_000  # characters; the time of WordPiece is quadratic in the length of a word
 
 
 class Tokenizer(TokenizerBase):
@@ -65,7 +65,7 @@ class Tokenizer(TokenizerBase):
         split_cjk: bool = True,
         keep_tokens: Sequence[int] | None = None,
         added_tokens: Sequence[str | Mapping[str, Any] | AddedToken] = (),
-        prefix: str = WORDPIECE_PREFIX,
+        prefix: str = _WORDPIECE_PREFIX,
         pipeline: Mapping[str, Any] | None = None,
         **options,
     ):
@@ -81,9 +81,9 @@ class Tokenizer(TokenizerBase):
             ]
             model_vocab = {token: i for token, i in vocab.items() if token in model_vocab}
         super().__init__(vocab, **options)
-        if not isinstance(word_maxlen, Integral) or not 1 <= word_maxlen <= MAX_WORD:
+        if not isinstance(word_maxlen, Integral) or not 1 <= word_maxlen <= _MAX_WORD:
             raise TokenizerError(
-                f"word_maxlen must be a number from 1 to {MAX_WORD}, not {word_maxlen!r}."
+                f"word_maxlen must be a number from 1 to {_MAX_WORD}, not {word_maxlen!r}."
             )
         self._prefix: str = prefix
         self._find_added(added)
@@ -164,9 +164,9 @@ class Tokenizer(TokenizerBase):
         return files, config
 
     def _join(self, tokens: list[str]) -> str:
-        if self._prefix != WORDPIECE_PREFIX:
+        if self._prefix != _WORDPIECE_PREFIX:
             tokens = [
-                WORDPIECE_PREFIX + token[len(self._prefix) :]
+                _WORDPIECE_PREFIX + token[len(self._prefix) :]
                 if token.startswith(self._prefix)
                 else token
                 for token in tokens

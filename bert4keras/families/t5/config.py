@@ -11,7 +11,7 @@ from ..._schema import ACTIVATION_ALIASES, Activation, Count, Only, Positive, Si
 from ...config import ConfigError, TransformerConfig
 
 GATED = "gated-"
-MOST_BUCKETS, FARTHEST = 256, 8192  # published: 32, 128; more would take minutes to compute
+_MOST_BUCKETS, _FARTHEST = 256, 8192  # published: 32, 128; more would take minutes to compute
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,15 +73,15 @@ class T5Config(TransformerConfig):
             self.relative_attention_num_buckets,
             self.relative_attention_max_distance,
         )
-        if buckets % 2 or not 4 <= buckets <= MOST_BUCKETS:
+        if buckets % 2 or not 4 <= buckets <= _MOST_BUCKETS:
             raise ConfigError(
                 "config `relative_attention_num_buckets` must be an even number from 4 to "
-                f"{MOST_BUCKETS}, not {buckets}."
+                f"{_MOST_BUCKETS}, not {buckets}."
             )
-        if not buckets // 2 < farthest <= FARTHEST:
+        if not buckets // 2 < farthest <= _FARTHEST:
             raise ConfigError(
                 f"config `relative_attention_max_distance` must be above {buckets // 2}, half of "
-                f"`relative_attention_num_buckets`, and at most {FARTHEST}, not {farthest}."
+                f"`relative_attention_num_buckets`, and at most {_FARTHEST}, not {farthest}."
             )
         if self.hierarchical_position is not None:
             raise ConfigError("hierarchical_position: T5 has no table of positions to extend.")

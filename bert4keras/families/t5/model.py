@@ -106,7 +106,7 @@ class T5Decoder(T5Stack):
 
     def prepare(self, context):
         context = super().prepare(context)
-        inputs, bias = encoder_inputs(context.inputs), None
+        inputs, bias = _encoder_inputs(context.inputs), None
         # If the cache has the keys and values of the source, the source is not needed.
         known = context.step is not None and self.depth in context.step.cache
         source = None if known else self.encode(context)
@@ -135,7 +135,7 @@ class T5Decoder(T5Stack):
         return vocabulary_scores(self, x)
 
 
-def encoder_inputs(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _encoder_inputs(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the inputs of the encoder, under the names it has for them."""
     own = {
         name.removeprefix("encoder_"): tensor
@@ -200,7 +200,7 @@ class T5(T5Decoder):
 
     def encode(self, context):
         encoder = self.part(self.encoder_class)
-        return encoder.forward(Context(encoder_inputs(context.inputs)))
+        return encoder.forward(Context(_encoder_inputs(context.inputs)))
 
 
 @register_model("mt5_encoder", "mt5.1.1_encoder", tables="mt5")

@@ -82,8 +82,8 @@ def _gated(table: WeightTable, name: str) -> WeightTable:
     )
 
 
-GATED_GOOGLE = _gated(GOOGLE, "T5.1.1, TensorFlow names")
-MT5_GOOGLE = GATED_GOOGLE.renamed(
+_GATED_GOOGLE = _gated(GOOGLE, "T5.1.1, TensorFlow names")
+MT5_GOOGLE = _GATED_GOOGLE.renamed(
     "mT5, TensorFlow names", (Rename(r"/(final_)?layer_norm/", "/rms_norm/"),)
 )
 
@@ -113,7 +113,7 @@ HUGGINGFACE = GOOGLE.renamed(
         Ignored("*.EncDecAttention.relative_attention_bias.weight", _CROSS_BIAS),
     ),
 )
-GATED_HUGGINGFACE = _gated(HUGGINGFACE, "T5.1.1, Hugging Face names")
+_GATED_HUGGINGFACE = _gated(HUGGINGFACE, "T5.1.1, Hugging Face names")
 
-TABLES = (HUGGINGFACE, GATED_HUGGINGFACE, GOOGLE, GATED_GOOGLE)
-MT5_TABLES = (GATED_HUGGINGFACE, MT5_GOOGLE)
+TABLES = (HUGGINGFACE, _GATED_HUGGINGFACE, GOOGLE, _GATED_GOOGLE)
+MT5_TABLES = (_GATED_HUGGINGFACE, MT5_GOOGLE)

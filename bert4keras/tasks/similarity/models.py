@@ -37,7 +37,7 @@ from ...models import Backbone
 from .pooling import MODES, SentencePooling
 from .whitening import Whitening
 
-DENSE, _NORMALIZE = "Sentence-Dense", "Sentence-Normalize"  # names of layers
+_DENSE, _NORMALIZE = "Sentence-Dense", "Sentence-Normalize"  # names of layers
 
 
 def sentence_encoder(
@@ -80,7 +80,7 @@ def dense_layer(
         activation=get_activation(activation),
         use_bias=use_bias,
         dtype="float32",
-        name=f"{DENSE}-{number}",
+        name=f"{_DENSE}-{number}",
     )
 
 
