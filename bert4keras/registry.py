@@ -158,6 +158,9 @@ def class_prefix(family: str) -> str:
 def register_tables(family: str, tables: Iterable[WeightTable]) -> None:
     """Make tables known to `load`, `save` and `convert` when none are passed.
 
+    A model keeps to the tables that its family was given by `register_model`. For a checkpoint in a
+    format of your own, `load(model, directory, tables=[table])`, or register a family with it.
+
     Args:
         family: `model_type` of the family; registering it again replaces its tables.
         tables: one `WeightTable` for every checkpoint format.

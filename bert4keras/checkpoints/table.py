@@ -49,10 +49,13 @@ class TensorTransform:
 
     def then(self, other: TensorTransform) -> TensorTransform:
         """Compose: this transform followed by `other`, from the tensor to the weight."""
-        if other.slice:
-            raise ValueError(f"a slice must come first: `{other.name}` after `{self.name}`")
         if self == IDENTITY or other == IDENTITY:
             return other if self == IDENTITY else self
+        if other.slice:
+            raise ValueError(
+                f"a slice must come first: `{other.name}` after `{self.name}`. Of several "
+                "`Rename`s, put the one with the slice behind the others."
+            )
         return TensorTransform(
             f"{self.name}, {other.name}",
             lambda tensor: other.forward(self.forward(tensor)),
@@ -82,11 +85,18 @@ TRANSPOSE = TensorTransform("transpose", _transpose, _transpose)
 def slice_of(index: int, count: int, axis: int) -> TensorTransform:
     """Return the transform to the `index`-th of `count` equal slices of a fused tensor.
 
-    A tensor of queries, keys and values has three, along `axis`.
+    A tensor of queries, keys and values has three, along `axis` of the stored tensor: 0 if it is
+    (out, in), as a `Linear` of torch, 1 if it is (in, out).
     """
+
+    def split(tensor: Array) -> Array:
+        if tensor.ndim <= axis or tensor.shape[axis] % count:
+            raise ValueError(f"{tensor.shape} has no {count} equal slices along axis {axis}")
+        return np.split(tensor, count, axis)[index]
+
     return TensorTransform(
         f"slice {index} of {count} along {axis}",
-        lambda tensor: np.split(tensor, count, axis)[index],
+        split,
         lambda weight: weight,
         Slice(index, count, axis),
     )
@@ -190,12 +200,14 @@ class Ignored:
 
 @dataclasses.dataclass(frozen=True)
 class Rename:
-    """A regular-expression substitution on tensor templates, to derive one table from another.
+    r"""A regular-expression substitution on tensor templates, to derive one table from another.
 
     Attributes:
-        pattern: searched in the template; every match is replaced.
+        pattern: searched in the template, in which the layer index is the text `{i}` (write
+            r"\{i\}"); every match is replaced.
         replacement: as for `re.sub`.
-        transform: from the layout of the renamed tensor to that of the old one.
+        transform: from the layout of the renamed tensor to that of the old one, as it is stored:
+            `slice_of(0, 3, axis=0)` if it is a third of a fused tensor.
     """
 
     pattern: str
@@ -230,8 +242,9 @@ class WeightTable:
         format: `"google"` (names with `/`) or `"huggingface"` (names with `.`).
         root: first component of the encoder's tensors in this table.
         roots: other first components with the same meaning; names without a root are accepted too.
-        always_rooted: write the root even if a checkpoint has only the tensors of the encoder. A
-            language model whose head is tied has no other tensors, and needs the root.
+        always_rooted: write the root even if a checkpoint has only the tensors of the encoder;
+            otherwise names with `.` are then written without it, as transformers does. A language
+            model whose head is tied has no other tensors, and needs the root.
     """
 
     name: str
@@ -318,13 +331,16 @@ class WeightTable:
         ignored: tuple[Ignored, ...] | None = None,
         root: str | None = None,
         roots: tuple[str, ...] | None = None,
+        always_rooted: bool | None = None,
     ) -> WeightTable:
         """Derive a table of the same weights with other tensor names and layouts.
 
         Args:
             name: name of the new table.
-            renames: applied in order to every tensor template.
-            format, ignored, root, roots: values of the new table; None keeps the old one.
+            renames: applied in order to every tensor template; a pattern that occurs in none
+                changes nothing. `table.rows` shows the templates.
+            format, ignored, root, roots, always_rooted: values of the new table; None keeps the
+                old one.
         """
         rows = []
         for row in self.rows:
@@ -342,6 +358,7 @@ class WeightTable:
             ignored=self.ignored if ignored is None else ignored,
             root=self.root if root is None else root,
             roots=self.roots if roots is None else roots,
+            always_rooted=self.always_rooted if always_rooted is None else always_rooted,
         )
 
     def without(self, *patterns: str) -> WeightTable:

@@ -181,6 +181,21 @@ def test_a_fused_tensor_is_cut_and_put_together():
             fuse("h.5.attn.weight", wrong)
     with pytest.raises(ValueError, match="must come first"):
         TRANSPOSE.then(slice_of(0, 3, 0))
+    with pytest.raises(ValueError, match=r"\(7, 4\) has no 3 equal slices along axis 0"):
+        slice_of(0, 3, 0).shape((7, 4))
+
+
+def test_a_fused_tensor_by_renaming_in_any_order():
+    third = Rename(r"attention\.self\.key", "qkv", slice_of(1, 3, 0))
+    others = [Rename(r"layer\.\{i\}", "block{i}"), Rename(r"^bert\.", "net.")]
+    options = {"root": "net", "always_rooted": True}
+    for renames in ([third, *others], [*others, third]):
+        table = HUGGINGFACE.renamed("fused", renames, **options)
+        row = table.of_weight("Transformer-2-MultiHeadSelfAttention/key/kernel")
+        assert row.tensor == "net.encoder.block2.qkv.weight"
+        assert row.transform.shape((12, 5)) == (5, 4)
+        assert table.stored_name([row.tensor])(row.tensor) == row.tensor
+    assert not HUGGINGFACE.renamed("as before", others).always_rooted
 
 
 def test_renaming_composes_transforms():
