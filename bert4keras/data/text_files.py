@@ -64,7 +64,8 @@ def read_text(path: str | os.PathLike, encoding: str | None = None) -> str:
 
     Byte order marks are removed, also those inside concatenated files. "\\r\\n" becomes "\\n"; so
     does "\\r" in a file without "\\n". Other characters that some programs treat as ends of lines
-    ("\\u2028", "\\x85", a single "\\r") are kept; so split the text only at "\\n".
+    ("\\u2028", "\\x85", a single "\\r") are kept; so split the text only at "\\n". Offsets
+    that count "\\r\\n" as two fit what `open(path, encoding="utf-8", newline="").read()` returns.
 
     Args:
         path: a regular file.

@@ -17,6 +17,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
+from .._json import short_repr
 from ..data import DataGenerator
 from ..tokenizers.base import TokenizerBase
 from .encoder import EncoderFacts, check_agreement
@@ -32,6 +33,22 @@ TASKS: dict[str, type[Task]] = {}
 
 class TaskError(ValueError):
     """Error of a task that cannot be built, saved, loaded or called; it says what to do."""
+
+
+def pairs_of(samples: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+    """Yield labelled samples, which must be pairs.
+
+    Raises:
+        TaskError: one is no pair; says which.
+    """
+    for number, pair in enumerate(samples):
+        if isinstance(pair, str) or not hasattr(pair, "__len__") or len(pair) != 2:
+            raise TaskError(
+                f"sample {number} is no pair (sample, label) but {short_repr(pair)}. "
+                "If a sample consists of several texts, these are one tuple in the pair."
+            )
+        sample, label = pair
+        yield sample, label
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,7 +224,7 @@ class Task(Generic[_AnswerT]):
             samples: pairs (sample, label).
             batch_size: as in `predict`.
         """
-        samples = list(samples)
+        samples = list(pairs_of(samples))
         if not samples:
             raise TaskError("evaluate() got no samples: give pairs (sample, label).")
         answers = self.predict([sample for sample, _ in samples], batch_size)
@@ -246,7 +263,7 @@ class Task(Generic[_AnswerT]):
     def training_rows(self, samples: Iterable[Any]) -> list[tuple[Encoded, Any, int]]:
         """Return (encoded, label, window) of each window to train on."""
         rows = []
-        for sample, label in samples:
+        for sample, label in pairs_of(samples):
             encoded = self.encode(sample)
             windows = self.training_windows(label, encoded)
             rows += [(encoded, label, window) for window in windows]

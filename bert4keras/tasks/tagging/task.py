@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 
+from ..._json import short_repr
 from ..._types import Shape, Tensor
 from ...tokenizers.base import TokenizerBase
 from ..base import Encoded, Task, TaskError, register_task
@@ -40,6 +41,9 @@ class Tagger(Task):
     scores from the window where it has most context, and the merged scores are decoded as one
     sequence; pairs of tokens of a pointer likewise. Training uses all windows and ignores, in each,
     the entities that its border cuts.
+
+    A sample is a text, a labelled one a pair (text, [(start, end, label), ...]) or a `TaggedText`:
+    characters [start, end) of the text as it is, blanks and newlines included, from 0.
 
     Args:
         tokenizer, model, maxlen: of `Task`. The head is a layer of the model: a
@@ -252,7 +256,7 @@ class Tagger(Task):
         return self._rows_and_report(samples)[1]
 
     def _rows_and_report(self, samples: Iterable[Any]) -> tuple[list, LabelReport]:
-        pairs = [labelled(sample) for sample in samples]
+        pairs = [labelled(sample, number) for number, sample in enumerate(samples)]
         pairs = [
             (text, check_entities(_text_of(text), entities, self.labels, number))
             for number, (text, entities) in enumerate(pairs)
@@ -287,7 +291,7 @@ class Tagger(Task):
 
         Entities with labels that the tagger does not know count as not found.
         """
-        pairs = [labelled(sample) for sample in samples]
+        pairs = [labelled(sample, number) for number, sample in enumerate(samples)]
         pairs = [
             (text, check_entities(_text_of(text), entities, None, number))
             for number, (text, entities) in enumerate(pairs)
@@ -363,12 +367,16 @@ def _check_scheme(scheme: str) -> str:
     return scheme
 
 
-def labelled(sample: Any) -> tuple[Any, Any]:
-    """Split a labelled sample into the argument of `encode` and the entities."""
+def labelled(sample: Any, number: int) -> tuple[Any, Any]:
+    """Split the labelled sample of a number into the argument of `encode` and the entities."""
     if isinstance(sample, TaggedText):
         return sample, sample.entities
-    text, entities = sample
-    return text, entities
+    if isinstance(sample, (tuple, list)) and len(sample) == 2 and isinstance(sample[1], Iterable):
+        return sample[0], sample[1]
+    raise TaskError(
+        f"sample {number} is no TaggedText and no pair (text, [(start, end, label), ...]) but "
+        f"{short_repr(sample)}. The list of a text without entities is empty."
+    )
 
 
 def _text_of(sample: str | TaggedText) -> str:

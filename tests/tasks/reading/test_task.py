@@ -367,3 +367,10 @@ def test_samples_that_do_not_fit(qa, sample):
 def test_labels_that_do_not_fit(qa, label, message):
     with pytest.raises(TaskError, match=message):
         list(qa.batches([(SAMPLES[0][0], label)], shuffle=False))
+
+
+@pytest.mark.parametrize("sample", ["ab", ("Who?", "Ann came.", "Ann"), 3])
+def test_labelled_samples_that_are_no_pairs(qa, sample):
+    for use in (qa.batches, qa.evaluate):
+        with pytest.raises(TaskError, match=r"sample 1 is no pair \(sample, label\) but"):
+            use([SAMPLES[0], sample])

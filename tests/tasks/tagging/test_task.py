@@ -348,6 +348,13 @@ def test_what_the_labels_cannot_tell(checkpoint):
     assert lost[2].reason == "touches another"
 
 
+@pytest.mark.parametrize("sample", ["text", "ab", ("text", None), ("text", [], [])])
+def test_samples_without_entities(tagger, sample):
+    for use in (tagger.batches, tagger.check, tagger.evaluate):
+        with pytest.raises(TaskError, match=r"sample 1 is no TaggedText and no pair \(text, \["):
+            use([ROWS[0], sample])
+
+
 @pytest.mark.parametrize(
     ("entities", "message"),
     [
