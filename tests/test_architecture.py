@@ -115,7 +115,7 @@ def test_the_code_runs(text, tmp_path, monkeypatch, registries):
         else:
             outputs += 1
             assert printed == source
-    assert outputs == 2
+    assert outputs == 3
     ids = np.array([[2, 5, 6, 7, 8, 3]])
     other = np.array([[2, 5, 9, 7, 8, 3]])
     before, after = (names["strided"].predict([x, 0 * x], verbose=0) for x in (ids, other))
