@@ -68,7 +68,7 @@ linker = CCKS2019Linker.build(
     description=options.description,
     maxlen=options.maxlen,
 )
-batches = linker.batches(train, options.batch_size, shuffle=True)
+batches = linker.batches(train, options.batch_size, shuffle=True, seed=options.seed)
 steps = len(batches) * options.epochs
 optimizer = keras.optimizers.AdamW(warm_up(options.learning_rate, steps // 10, steps))
 linker.model.compile(optimizer, linker.loss)

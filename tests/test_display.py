@@ -63,7 +63,7 @@ WEIGHTS = [(0, 3, 2.0), (4, 7, -1.0), (8, 9, 0.1), (9, 10, 0.0)]
 
 
 def test_weights_in_ansi():
-    """Red and blue, the strongest for the largest; what is below a tenth of it is left alone."""
+    """Red and blue, the strongest for the largest; values below a tenth of it get no colour."""
     red, blue = "\x1b[30;48;5;196m", "\x1b[30;48;5;117m"
     assert weights_to_ansi("bad but <>", WEIGHTS) == f"{red}bad\x1b[0m {blue}but\x1b[0m <>"
     assert weights_to_ansi("a", [(0, 1, 0.0)]) == weights_to_ansi("a", []) == "a"

@@ -24,12 +24,12 @@ LIMITS = {
     "relative-clause-outside": 0,
     "undocumented": 0,
     "dialect": 0,
-    "dialect-outside": 5,
-    "repeated-name": 11,
+    "dialect-outside": 0,
+    "repeated-name": 5,
     "repeated-private-name": 40,
-    "unused-export": 74,
+    "unused-export": 13,
     "absolute-import": 0,
-    "any": 214,
+    "any": 195,
 }
 MAX_SHARE_OF_ANY = 0.08
 # Lines of code, in functions that run: directory -> vectors, and what each task adds to it.

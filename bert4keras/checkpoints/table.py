@@ -17,9 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from .._types import Array
 from .errors import CheckpointError
-
-Array = np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)

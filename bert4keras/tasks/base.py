@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _AnswerT = TypeVar("_AnswerT")
 
-LONG = 5  # number of batches from which `predict` shows a progress bar
+PROGRESS_BATCHES = 5  # number of batches from which `predict` shows a progress bar
 TASKS: dict[str, type[Task]] = {}
 
 
@@ -338,7 +338,7 @@ class Task(Generic[_AnswerT]):
         results: list[Any] = [None] * len(rows)
         parts = list(self._parts(rows, batch_size))
         hidden: bool | None = not progress
-        if progress is None and len(parts) >= LONG:
+        if progress is None and len(parts) >= PROGRESS_BATCHES:
             hidden = None  # tqdm then checks whether stderr is a terminal
         for part in tqdm(parts, disable=hidden, unit="batch", leave=False):
             # The number of rows is rounded up to a power of two, so that few shapes are compiled.

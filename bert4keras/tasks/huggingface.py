@@ -206,7 +206,7 @@ def model_with_head(
 ) -> keras.Model:
     """Build the model of a fine-tuned checkpoint and load its weights."""
     head = head_of(config.get("model_type", "bert"), kind)
-    labels = check_labels(config)
+    labels = _label_names(config)
     width = 2 if kind == "question" else len(labels) if labels else config.get("num_labels", 2)
     dropout = config.get("classifier_dropout") or config.get("hidden_dropout_prob") or 0.1
     options = {"with_mlm": False, "with_pool": head.pooling == "pooler", **options}
@@ -240,7 +240,7 @@ def architecture(family: str, kind: str) -> str:
     return class_prefix(family) + KINDS[kind]
 
 
-def check_labels(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _label_names(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return `id2label` of a config, label names by "0", "1", ...; None if there is none.
 
     Raises:

@@ -30,7 +30,6 @@ from ..layers.masking import CarriesMask
 from ..models import Backbone
 from ..models.context import Context
 from ..models.transformer import Transformer
-from ..models.two_stream import TwoStream
 
 _SUCCESSOR_PREFIX = "Successor-"
 
@@ -278,5 +277,5 @@ def _check_blocks(transformer: Transformer, blocks: int, copied: Sequence[int]) 
             "blocks with residual_attention_scores cannot be replaced one by one: each uses the "
             "scores of the block before it."
         )
-    if isinstance(transformer.mask, TwoStream) or transformer.condition is not None:
+    if transformer.mask.has_query_stream or transformer.condition is not None:
         raise ValueError("Theseus supports neither two streams nor a symbolic condition.")

@@ -230,7 +230,7 @@ def test_keras_own_losses_behind_a_model_that_masks_padding(feed):
     p = model.predict([ids, np.zeros_like(ids)], verbose=0)
     everywhere = -np.log(np.take_along_axis(p, counted[..., None], -1)).mean()
     assert abs(everywhere - expected[0]) > 1e-3
-    # Labels of our own below 0, or labels that end before the tokens do, are refused as before.
+    # Our own labels below 0, or labels that end before the tokens do, still raise an error.
     for wrong in (SAMPLES[:2], [(ids, labels[:-1]) for ids, labels in SAMPLES[1:3]]):
         odd = [((ids, np.zeros_like(ids)), labels) for ids, labels in wrong]
         with pytest.raises(ValueError, match="labels of -1 say that a position has no label"):

@@ -27,7 +27,7 @@ def test_cutting_is_said_once(tokenizer, call):
         return getattr(tokenizer, call)([text] if call == "encode_batch" else text, **options)
 
     text = "the storm came"
-    whole = run(text, maxlen=5)  # nothing is cut, so nothing is said
+    whole = run(text, maxlen=5)  # nothing is truncated, so there is no warning
     assert whole == run(text)
     with pytest.warns(TruncationWarning, match=r"A text has 5 tokens .* maxlen=4.*truncate=True"):
         cut = run(text, maxlen=4)

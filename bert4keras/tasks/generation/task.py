@@ -15,7 +15,7 @@ from ...data import DataGenerator
 from ...generation import BannedTokens, Greedy, stream
 from ...losses import SparseCategoricalCrossentropy
 from ...tokenizers.base import TokenizerBase
-from ..base import LONG, Encoded, Task, TaskError, register_task
+from ..base import PROGRESS_BATCHES, Encoded, Task, TaskError, register_task
 from .answers import TextStream
 from .metrics import generation_scores
 from .perplexity import perplexity
@@ -213,7 +213,7 @@ class Generator(Task[Any]):
         order = sorted(range(len(encoded)), key=lambda i: len(encoded[i].rows[0][0]))
         parts = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
         found: list[Any] = [None] * len(encoded)
-        show = len(parts) >= LONG if progress is None else progress
+        show = len(parts) >= PROGRESS_BATCHES if progress is None else progress
         for part in tqdm(parts, disable=not show, unit="batch", leave=False):
             # The number of rows is rounded up to a power of two, so that few shapes are compiled.
             filled = 1 << (len(part) - 1).bit_length()

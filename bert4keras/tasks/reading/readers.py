@@ -18,11 +18,11 @@ from typing import Any
 from ...data import DataFileError, parse_json_text, read_json_rows, read_table, read_text
 from .samples import Answer, Question, places
 
-Sample = tuple[Question, tuple[Answer, ...]]
+_GoldQuestion = tuple[Question, tuple[Answer, ...]]
 _WRONG_FORMAT = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 
-def read_questions(path: str | os.PathLike, encoding: str | None = None) -> list[Sample]:
+def read_questions(path: str | os.PathLike, encoding: str | None = None) -> list[_GoldQuestion]:
     """Read the questions of a file in any format of this module.
 
     Args:
@@ -47,7 +47,7 @@ def read_questions(path: str | os.PathLike, encoding: str | None = None) -> list
     return read_json_questions(path, encoding)
 
 
-def read_squad(path: str | os.PathLike, encoding: str | None = None) -> list[Sample]:
+def read_squad(path: str | os.PathLike, encoding: str | None = None) -> list[_GoldQuestion]:
     """Read SQuAD 1.1 or 2.0, CMRC 2018 or DRCD: `{"data": [{"paragraphs": [...]}]}`.
 
     Args, Raises: as of `read_questions`.
@@ -75,7 +75,7 @@ def read_squad(path: str | os.PathLike, encoding: str | None = None) -> list[Sam
     return _with_places(path, found)
 
 
-def read_webqa(path: str | os.PathLike, encoding: str | None = None) -> list[Sample]:
+def read_webqa(path: str | os.PathLike, encoding: str | None = None) -> list[_GoldQuestion]:
     """Read WebQA or SogouQA: several passages per question; all occurrences of an answer count.
 
     Objects, one per line or in an array, are `{"id", "question", "passages": [{"passage",
@@ -109,7 +109,7 @@ def read_webqa(path: str | os.PathLike, encoding: str | None = None) -> list[Sam
     return _some(path, found)
 
 
-def read_subjqa(path: str | os.PathLike, encoding: str | None = None) -> list[Sample]:
+def read_subjqa(path: str | os.PathLike, encoding: str | None = None) -> list[_GoldQuestion]:
     """Read SubjQA (`*.csv`): answers of several people to a question about a review.
 
     Reviews end in ANSWERNOTFOUND; this suffix and the answers that point to it are removed.
@@ -134,7 +134,9 @@ def read_subjqa(path: str | os.PathLike, encoding: str | None = None) -> list[Sa
     return _some(path, [(question, tuple(answers)) for question, answers in found.items()])
 
 
-def read_json_questions(path: str | os.PathLike, encoding: str | None = None) -> list[Sample]:
+def read_json_questions(
+    path: str | os.PathLike, encoding: str | None = None
+) -> list[_GoldQuestion]:
     """Read objects with a question, its passages and its answers, one per line or in an array.
 
     `{"question": "...", "passage": "...", "answers": ["...", {"text": "...", "start": 7}]}`.
@@ -172,7 +174,7 @@ def nearest(passage: str, text: str, start: int) -> int:
 
 def _with_places(
     path: str | os.PathLike, found: list[tuple[Question, list[tuple[str, Any]]]]
-) -> list[Sample]:
+) -> list[_GoldQuestion]:
     """Build samples from questions and their answers, given as text and place; see the module."""
     samples, moved, missing = [], 0, 0
     for question, said in found:
@@ -242,7 +244,7 @@ def _reason(error: Exception) -> str:
     return f"no {error}" if isinstance(error, KeyError) else str(error) or repr(error)
 
 
-def _some(path: str | os.PathLike, samples: list[Sample]) -> list[Sample]:
+def _some(path: str | os.PathLike, samples: list[_GoldQuestion]) -> list[_GoldQuestion]:
     if not samples:
         raise DataFileError.at(path, None, "it has no questions")
     return samples

@@ -395,6 +395,6 @@ class SentenceEncoder(Task[Any]):
             "similarity_fn_name": self.similarity_name,
         }
         lengths = {"max_seq_length": self.maxlen, "do_lower_case": self.lower_case}
-        with export.replaced(directory, self.encoder_config, sentence_transformers.MODULES) as new:
+        with export.replaced(directory, self.encoder_config) as new:
             self.tokenizer.save(new)
             export.write_encoder(new, self.model, self.encoder_config or {}, lengths, settings)

@@ -21,7 +21,7 @@ from .sentence_transformers import (
     ACTIVATIONS,
     LEGACY_MODES,
     LENGTHS,
-    MODULES,
+    MODULES_FILE,
     OURS,
     SETTINGS,
     TORCH,
@@ -30,7 +30,7 @@ from .sentence_transformers import (
 
 @contextmanager
 def replaced(
-    directory: str | Path, encoder_config: Mapping[str, Any] | None, known: str
+    directory: str | Path, encoder_config: Mapping[str, Any] | None, known: str = MODULES_FILE
 ) -> Iterator[Path]:
     """Write a checkpoint into the yielded directory, which replaces `directory` as a whole.
 
@@ -96,7 +96,7 @@ def write_encoder(
         {"idx": i, "name": str(i), "path": path, "type": OURS + kind}
         for i, (kind, path) in enumerate(modules)
     ]
-    write_json(directory / MODULES, entries)
+    write_json(directory / MODULES_FILE, entries)
 
 
 def _layers_behind(

@@ -27,7 +27,7 @@ from ..pretrained import open_encoder
 from .functions import SIMILARITIES
 from .models import dense_layer, normalize_layer, pool
 
-MODULES, SETTINGS, LENGTHS = (
+MODULES_FILE, SETTINGS, LENGTHS = (
     "modules.json",
     "config_sentence_transformers.json",
     "sentence_bert_config.json",
@@ -85,9 +85,9 @@ class Description:
 
 def is_sentence_encoder(directory: Path) -> bool:
     """Tell whether sentence-transformers wrote this directory, with a Pooling."""
-    if not (directory / MODULES).is_file():
+    if not (directory / MODULES_FILE).is_file():
         return False
-    modules = read_json(directory / MODULES, TaskError, expected=list)
+    modules = read_json(directory / MODULES_FILE, TaskError, expected=list)
     return any(_kind(module) == "Pooling" for module in modules)
 
 
@@ -97,11 +97,11 @@ def describe(directory: Path) -> Description:
     Raises:
         TaskError: no such directory, a module that is not known, or a path that leads out of it.
     """
-    path = directory / MODULES
+    path = directory / MODULES_FILE
     if not path.is_file():
         raise TaskError(
-            f"{directory} has no {MODULES}, so sentence-transformers did not write it. Choose how "
-            "its vectors are pooled: SentenceEncoder.build(directory, pooling='mean')."
+            f"{directory} has no {MODULES_FILE}, so sentence-transformers did not write it. Choose "
+            "how its vectors are pooled: SentenceEncoder.build(directory, pooling='mean')."
         )
     modules = [
         Module(_kind(module), _inside(path, module.get("path")))

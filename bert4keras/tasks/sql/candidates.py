@@ -13,14 +13,14 @@ from ..finite import as_scores
 from .labels import EncodedQuestion
 from .query import AGGREGATES, CONNECTIVES, OPERATORS, SQL, Condition
 
-Link = Callable[[str, str, Sequence[int]], Condition]
+_Link = Callable[[str, str, Sequence[int]], Condition]
 
 
 def decode_sql(
     scores: Mapping[str, Any],
     question: str,
     encoded: EncodedQuestion,
-    link: Link | None = None,
+    link: _Link | None = None,
     max_select: int | None = None,
 ) -> SQL:
     """Return the best query.
@@ -38,7 +38,7 @@ def sql_candidates(
     scores: Mapping[str, Any],
     question: str,
     encoded: EncodedQuestion,
-    link: Link | None = None,
+    link: _Link | None = None,
     max_select: int | None = None,
     width: int = 4,
 ) -> Iterator[SQL]:
@@ -57,7 +57,7 @@ def scored_candidates(
     scores: Mapping[str, Any],
     question: str,
     encoded: EncodedQuestion,
-    link: Link | None = None,
+    link: _Link | None = None,
     max_select: int | None = None,
     width: int = 4,
 ) -> Iterator[tuple[float, SQL]]:
@@ -164,7 +164,7 @@ def _conditions(
     end: int,
     columns: int,
     text: str,
-    link: Link | None,
+    link: _Link | None,
     width: int,
 ) -> list[tuple[float, Condition]]:
     """Return the conditions that a value may be part of, the best first."""

@@ -23,7 +23,7 @@ _IDEOGRAPH = re.compile(f"[{_IDEOGRAPH_RANGES}]")
 _UNSPACED = re.compile(f"[{_IDEOGRAPH_RANGES}\u2e80-\u303f\uff00-\uffef]")
 _POSITION = re.compile(r"(.)(\d+)", re.DOTALL | re.ASCII)
 
-LONG = 2000  # tokens; a longer sentence probably lacks the empty lines between sentences
+_LONG_SENTENCE = 2000  # tokens; a longer sentence probably lacks the empty lines between sentences
 
 Row = tuple[int, str, str]  # line, token, tag
 
@@ -118,7 +118,7 @@ def _check_shape(path: Path, sentences: list[list[Row]]) -> None:
         reason = "the first column has row numbers, not tokens: remove it (cut -f 2-)"
         raise DataFileError.at(path, sentences[0][0][0], reason)
     longest = max(sentences, key=len, default=[])
-    if len(longest) > LONG:
+    if len(longest) > _LONG_SENTENCE:
         where = f"{path.name}, line {longest[0][0]}: a sentence of {len(longest)} tokens"
         warnings.warn(f"{where}; an empty line must follow each sentence", stacklevel=5)
 

@@ -21,7 +21,7 @@ POINTERS = {
     "global-pointer": GlobalPointer,
     "efficient-global-pointer": EfficientGlobalPointer,
 }
-HEADS = ("softmax", "crf", "memm", "bi-memm", *POINTERS)
+TAGGER_HEADS = ("softmax", "crf", "memm", "bi-memm", *POINTERS)
 
 
 def check_head(head: str) -> None:
@@ -30,8 +30,8 @@ def check_head(head: str) -> None:
     Raises:
         TaskError: an unknown name; the message lists the known ones.
     """
-    if head not in HEADS:
-        raise TaskError(f"head={head!r} must be one of {', '.join(HEADS)}.")
+    if head not in TAGGER_HEADS:
+        raise TaskError(f"head={head!r} must be one of {', '.join(TAGGER_HEADS)}.")
 
 
 def build_tagger(

@@ -89,7 +89,7 @@ class Tagger(Task):
         maxlen: int | None = None,
     ):
         super().__init__(tokenizer, model, maxlen)
-        self.labels = check_labels(labels)
+        self.labels = _check_types(labels)
         if units not in UNITS:
             raise TaskError(f"units={units!r} must be one of {', '.join(UNITS)}.")
         self.units, self.nested, self.threshold = units, nested, threshold
@@ -199,7 +199,10 @@ class Tagger(Task):
     ) -> tuple[TokenizerBase, keras.Model]:
         """Build tokenizer and model; arguments as of `build`."""
         check_head(head)
-        labels, common = check_labels(labels), (dropout, tokenizer, head_options or {}, options)
+        labels, common = (
+            _check_types(labels),
+            (dropout, tokenizer, head_options or {}, options),
+        )
         if head in POINTERS:
             return build_pointer(checkpoint, head, labels, *common)
         tags = tag_names(labels, _check_scheme(scheme), cls.outside)
@@ -342,7 +345,7 @@ class Tagger(Task):
         save_tags(self, directory, config)
 
 
-def check_labels(labels: Sequence[str]) -> list[str]:
+def _check_types(labels: Sequence[str]) -> list[str]:
     """Return the labels as a list.
 
     Raises:

@@ -1,8 +1,8 @@
 """Make the knowledge base and the texts that mention its entities: templates, filled at random.
 
-A name is borne by three or four entities, most of different kinds; what a text says besides the
-name tells which is meant. The names of the three splits differ, and valid and test have sentences
-of their own. Some mentions are of nothing in the base (NIL), and a few names are common words.
+A name belongs to three or four entities, most of different kinds. The rest of the text tells which
+one is meant. The three splits have different names, and valid and test have their own sentences.
+Some mentions are not in the knowledge base (NIL), and a few names are common words.
 
 Command: python examples/datasets/knowledge_base/generate.py [DIRECTORY]
 """

@@ -95,7 +95,7 @@ houses|house|houses|address=Number#;material=material:of;owner=person:owned by;r
 price=90000-900000
 """,
 }
-ASK = {  # what is asked for: {h} and {i} are columns, {N} is the row and its conditions
+ASK = {  # the question: {h} and {i} are columns, {N} is the row and its conditions
     "key": ["Which {N} are there?", "List the {N}.", "Show all {N}.", "Name the {N}."],
     "column": ["What is the {h} of the {N}?", "Tell me the {h} of the {N}."],
     "two": ["What are the {h} and the {i} of the {N}?", "Show {h} and {i} of the {N}."],

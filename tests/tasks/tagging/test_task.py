@@ -21,7 +21,7 @@ from bert4keras.tasks.tagging import (
     decode_tags,
     encode_tags,
 )
-from bert4keras.tasks.tagging.heads import HEADS
+from bert4keras.tasks.tagging.heads import TAGGER_HEADS
 from bert4keras.tasks.tagging.span_answers import best_window
 from bert4keras.tokenizers import Tokenizer
 from bert4keras.training import FGM, RegularizedModel
@@ -78,7 +78,7 @@ EVERYWHERE = ("crf", "bi-memm", "global-pointer")
     "head",
     [
         head if head in EVERYWHERE else pytest.param(head, marks=pytest.mark.spread)
-        for head in HEADS
+        for head in TAGGER_HEADS
     ],
 )
 def test_learns_saves_and_answers_the_same(tmp_path, head):
