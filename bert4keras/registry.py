@@ -144,8 +144,9 @@ def get_family(model: str | type[Transformer]) -> Family:
         return known[0] if known else Family(model.__name__, model, ())
     if not isinstance(model, str) or model not in FAMILIES:
         raise ValueError(
-            f"unknown model {model!r}. Known: {', '.join(sorted(FAMILIES))}. Another one is added "
-            "with @bert4keras.models.register_model(name, tables=...) on a Transformer subclass."
+            f"unknown model {model!r}. Known: {', '.join(sorted(FAMILIES))}. One of your own is "
+            "known once the module with its Transformer subclass, decorated with "
+            "@bert4keras.models.register_model(name, tables=...), has been imported."
         )
     return FAMILIES[model]
 

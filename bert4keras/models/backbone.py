@@ -122,6 +122,13 @@ class Backbone(AtomicSave, keras.Model):
                 "the condition of this model is computed by layers outside it, which its config "
                 "cannot hold. Save keras.Model(model.inputs, model.output) instead."
             )
+        known = get_family(t.config.model_type).transformer
+        if known.__name__ != type(t).__name__:  # a class that was defined again is no error
+            raise ValueError(
+                f"the class {type(t).__name__} of this model is not known as model="
+                f"{t.config.model_type!r}, so a file could not be loaded again. Decorate it with "
+                "@bert4keras.models.register_model(name) before you build the model."
+            )
         return {
             "name": self.name,
             "trainable": self.trainable,

@@ -11,7 +11,7 @@ import pytest
 from bert4keras.checkpoints import CheckpointError, save
 from bert4keras.config import ConfigError
 from bert4keras.masks import LM
-from bert4keras.models import build_transformer_model
+from bert4keras.models import Transformer, build_transformer_model
 from bert4keras.registry import get_family
 from helpers import tiny
 
@@ -118,6 +118,15 @@ def test_sequence_longer_than_positions():
 def test_unknown_family(name):
     with pytest.raises(ValueError, match="unknown model"):
         get_family(name)
+
+
+def test_an_unregistered_class_is_not_saved(tmp_path):
+    class Unknown(Transformer):
+        pass
+
+    model = tiny.build(model=Unknown)
+    with pytest.raises(ValueError, match=r"class Unknown .* is not known as .*register_model"):
+        model.save(tmp_path / "model.keras")
 
 
 def test_a_config_of_another_name(tmp_path):
