@@ -1,6 +1,7 @@
 """Transformer block: sublayers (attention, feed-forward) in a residual layout.
 
-A residual layout is the order of sublayer, dropout, residual sum and norm.
+A residual layout is the order of sublayer, dropout, residual sum and norm. A block of another shape
+overrides `Transformer.apply_block` and calls `self_attention` and `feed_forward` itself.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ class ResidualLayout(Protocol):
     Args:
         transformer: the assembler.
         x: (B, T, D).
-        name: layer name of the sublayer; dropout, sum and norm have names that begin with it.
+        name: layer name of the sublayer, such as `Transformer-0-FeedForward`; the names of dropout,
+            sum and norm begin with it. Norms of the same name share weights.
         sublayer: function (B, T, D) -> (B, T, D).
         context: of the forward pass.
     """
@@ -79,18 +81,29 @@ def block(transformer: Transformer, x: Tensor, index: int, context: Context) -> 
 
         return transformer.residual_layout(transformer, x, name, named, context)
 
-    x = apply(x, transformer.attention_name, _self_attention)
+    x = apply(x, transformer.attention_name, self_attention)
     if context.cross is not None:
         x = apply(x, "MultiHeadCrossAttention", _cross_attention)
     if transformer.feed_forward_layer is not None:
-        x = apply(x, "FeedForward", _feed_forward)
+        x = apply(x, "FeedForward", feed_forward)
     return x
 
 
-def _self_attention(
+def self_attention(
     transformer: Transformer, x: Tensor, name: str, index: int, context: Context
 ) -> Tensor:
-    """Apply self-attention, with the cache of a decoding step if there is one."""
+    """Apply self-attention, with the cache of a decoding step if there is one.
+
+    Args:
+        transformer: the assembler.
+        x: (B, T, D).
+        name: layer name.
+        index: number of the block, under which its keys and values are kept.
+        context: of the forward pass.
+
+    Returns:
+        (B, T, D), without residual sum, dropout and norm.
+    """
     step, collected = context.step, context.collected
     arguments: dict[str, Any] = {}
     if context.query_stream:
@@ -145,10 +158,10 @@ def _attend(
     return result
 
 
-def _feed_forward(
+def feed_forward(
     transformer: Transformer, x: Tensor, name: str, index: int, context: Context
 ) -> Tensor:
-    """Apply the feed-forward layer."""
+    """Apply the feed-forward layer; arguments and result as of `self_attention`."""
     layer = transformer.feed_forward_layer
     assert layer is not None
     return transformer.apply(x, layer, name=name, **transformer.feed_forward_options())

@@ -57,7 +57,8 @@ class Transformer(Assembler):
         config_class: its `TransformerConfig`.
         position: its `Position` strategy.
         native_application: the mask strategy that it was trained with.
-        residual_layout: order of sublayer, residual sum and norm, such as `block.post_norm`.
+        residual_layout: order of sublayer, residual sum and norm, a `block.ResidualLayout`, such as
+            `staticmethod(block.pre_norm)`.
         use_bias: whether attention and feed-forward layers have biases.
         norm_layer, conditional_norm_layer: classes of its norms.
         attention_layer, attention_name: class and layer name of its attention.
