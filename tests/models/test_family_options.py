@@ -186,7 +186,7 @@ def test_a_condition_computed_from_other_inputs(family, tmp_path):
     outputs = [model.predict([*x, np.array(labels)], verbose=0) for labels in ([0, 1], [0, 2])]
     np.testing.assert_allclose(outputs[0][0], outputs[1][0], atol=1e-6)
     assert np.abs(outputs[0][1] - outputs[1][1]).max() > 1e-4
-    with pytest.raises(ValueError, match=r"wrap it: keras.Model\(model.inputs, model.output\)"):
+    with pytest.raises(ValueError, match=r"Save keras.Model\(model.inputs, model.output\)"):
         model.save(tmp_path / "model.keras")
     keras.Model(model.inputs, model.output).save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
