@@ -63,7 +63,7 @@ def _is_translation(value) -> bool:
 
 BOOL: _Check = (_is_bool, "true or false")
 TEXT: _Check = (_is_text, "a string that is not empty")
-_TOKEN: _Check = (_is_token, 'a token, or an object with the token as "content"')
+_TOKEN_ENTRY: _Check = (_is_token, 'a token, or an object with the token as "content"')
 TOKENS: _Check = (_is_token_list, "a list of tokens (or an object name -> token)")
 _OBJECT: _Check = (_is_object, "an object")
 _ID: _Check = (_is_int(0, _MAX_IDS - 1), f"an id from 0 to {_MAX_IDS - 1}")
@@ -71,7 +71,7 @@ _ID: _Check = (_is_int(0, _MAX_IDS - 1), f"an id from 0 to {_MAX_IDS - 1}")
 TOKEN_KEYS = tuple(f"{name}_token" for name in ("bos", "eos", "unk", "sep", "pad", "cls", "mask"))
 # Keys of tokenizer_config.json and special_tokens_map.json; null counts as absent.
 _CONFIG: dict[str, _Check] = {
-    **dict.fromkeys(TOKEN_KEYS, _TOKEN),
+    **dict.fromkeys(TOKEN_KEYS, _TOKEN_ENTRY),
     **dict.fromkeys(("additional_special_tokens", "extra_special_tokens"), TOKENS),
     **dict.fromkeys(
         ("do_lower_case", "strip_accents", "tokenize_chinese_chars", "do_basic_tokenize"), BOOL
@@ -121,7 +121,7 @@ def check_config(where: str | os.PathLike, config: Mapping[str, Any]) -> None:
     for i, token in (config.get("added_tokens_decoder") or {}).items():
         number = int(i) if i.isascii() and i.isdigit() and len(i) < 10 else i
         require(where, "an id of added_tokens_decoder", number, _ID)
-        require(where, f"added_tokens_decoder.{i}", token, _TOKEN)
+        require(where, f"added_tokens_decoder.{i}", token, _TOKEN_ENTRY)
         _check_flags(where, f"added_tokens_decoder.{i}", token)
 
 

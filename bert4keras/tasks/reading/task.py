@@ -24,7 +24,7 @@ from .samples import Answer, Question
 from .span import SpanLoss
 from .windows import PassageWindow, encode_passages
 
-_HEADS = ("span", "dgcnn")
+_READING_HEADS = ("span", "dgcnn")
 _WITHOUT_ANSWER = 2  # maximum number of training windows without an answer, per passage
 _VOTERS = 20  # answers per passage that take part in the vote
 
@@ -378,8 +378,8 @@ def _answer_tokens(
 def _check_options(
     head: str, max_answer_length: int, no_answer_threshold: float, metric: str
 ) -> None:
-    if head not in _HEADS:
-        raise TaskError(f"head={head!r} must be one of {', '.join(_HEADS)}.")
+    if head not in _READING_HEADS:
+        raise TaskError(f"head={head!r} must be one of {', '.join(_READING_HEADS)}.")
     if type(max_answer_length) is not int or max_answer_length < 1:
         raise TaskError(f"max_answer_length={max_answer_length!r} must be an integer, at least 1.")
     if not 0 <= no_answer_threshold <= 1:

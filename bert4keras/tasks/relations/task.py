@@ -31,7 +31,7 @@ from .triples import (
     token_triples,
 )
 
-_HEADS = ("gplinker", "casrel")
+_RELATION_HEADS = ("gplinker", "casrel")
 _SUBJECT = "Subject"  # CasRel's input for the first and last token of a subject
 _MAX_SCORES = 1 << 27  # scores of GPLinker in memory at once
 
@@ -78,8 +78,8 @@ class RelationExtractor(Task):
     ):
         super().__init__(tokenizer, model, maxlen)
         predicates = [str(predicate) for predicate in predicates]
-        if head not in _HEADS:
-            raise TaskError(f"head={head!r} must be one of {', '.join(_HEADS)}.")
+        if head not in _RELATION_HEADS:
+            raise TaskError(f"head={head!r} must be one of {', '.join(_RELATION_HEADS)}.")
         if not predicates or len(set(predicates)) != len(predicates):
             raise TaskError(f"predicates={predicates} must be at least one, without duplicates.")
         if not 0 < threshold < 1:
@@ -140,8 +140,8 @@ class RelationExtractor(Task):
             head_size, efficient: of `GPLinker`.
             **options: of `build_transformer_model`.
         """
-        if head not in _HEADS:
-            raise TaskError(f"head={head!r} must be one of {', '.join(_HEADS)}.")
+        if head not in _RELATION_HEADS:
+            raise TaskError(f"head={head!r} must be one of {', '.join(_RELATION_HEADS)}.")
         tokenizer, bert = open_encoder(checkpoint, tokenizer, options)
         inputs, count = list(bert.inputs), len(predicates)
         # With a padding id the encoder's output carries a Keras mask; else nothing is padding.

@@ -89,7 +89,7 @@ class Tagger(Task):
         maxlen: int | None = None,
     ):
         super().__init__(tokenizer, model, maxlen)
-        self.labels = _check_types(labels)
+        self.labels = _distinct_labels(labels)
         if units not in UNITS:
             raise TaskError(f"units={units!r} must be one of {', '.join(UNITS)}.")
         self.units, self.nested, self.threshold = units, nested, threshold
@@ -200,7 +200,7 @@ class Tagger(Task):
         """Build tokenizer and model; arguments as of `build`."""
         check_head(head)
         labels, common = (
-            _check_types(labels),
+            _distinct_labels(labels),
             (dropout, tokenizer, head_options or {}, options),
         )
         if head in POINTERS:
@@ -345,7 +345,7 @@ class Tagger(Task):
         save_tags(self, directory, config)
 
 
-def _check_types(labels: Sequence[str]) -> list[str]:
+def _distinct_labels(labels: Sequence[str]) -> list[str]:
     """Return the labels as a list.
 
     Raises:
