@@ -29,7 +29,7 @@ from .samples import Document, LinkedText
 from .words import WordFinder, frequent_tokens, shared_tokens, token_spans
 
 WORDS = "words.json"
-PAD, _UNKNOWN, _CAPITALIZED = "[PAD]", "[UNK]", "[_CAPITALIZED]"  # ids 0, 1, 2
+PAD, _UNKNOWN, _CAPITALIZED = "[PAD]", "[UNK]", "[CAPITALIZED]"  # ids 0, 1, 2
 SPECIAL = (PAD, _UNKNOWN, _CAPITALIZED, "[CLS]", "[SEP]", "[MASK]")
 
 
