@@ -28,11 +28,13 @@ def blocks(text: str) -> list[tuple[str, str]]:
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     """Run the page in an empty folder: the names it leaves, and (printed, promised) by block."""
-    from bert4keras import tasks
+    from bert4keras import registry, tasks
 
     names: dict = {}
     outputs, printed = [], ""
     known = dict(tasks.TASKS)
+    mappings = (registry.FAMILIES, registry.TABLES, registry.TOKENIZERS, registry.CLASS_PREFIXES)
+    families = [set(mapping.names()) for mapping in mappings]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("extending"))
         for number, (language, source) in enumerate(blocks(PAGE.read_text(encoding="utf-8")), 1):
@@ -45,11 +47,14 @@ def page(tmp_path_factory):
         yield names, outputs
     tasks.TASKS.clear()
     tasks.TASKS.update(known)
+    for mapping, before in zip(mappings, families, strict=True):
+        for name in set(mapping.names()) - before:
+            del mapping[name]
 
 
 def test_it_prints_what_the_page_says(page):
     _, outputs = page
-    assert len(outputs) == 4
+    assert len(outputs) == 5
     for printed, promised in outputs:
         assert printed == promised
 
@@ -120,3 +125,16 @@ def test_the_family_comes_back_and_carries_a_task(page):
     assert "missing" not in str(names["loaded"].load_report)
     answer = names["choices"](("What do cats drink?", ["milk", "stones"]))
     assert answer.answer in ("milk", "stones")
+
+
+def test_the_relative_writes_the_names_of_transformers(page, tmp_path):
+    """Those of `RobertaPreLayerNormModel`, which has no root in a file without heads."""
+    from bert4keras import checkpoints
+
+    names, _ = page
+    checkpoints.save(names["relative"], tmp_path / "saved", format="huggingface")
+    with checkpoints.open_checkpoint(tmp_path / "saved") as reader:
+        found = {name for name in reader.names if "LayerNorm.weight" in name}
+    norms = ("attention", "intermediate")
+    blocks = {f"encoder.layer.{i}.{norm}.LayerNorm.weight" for i in range(2) for norm in norms}
+    assert found == {"LayerNorm.weight", "embeddings.LayerNorm.weight", *blocks}
