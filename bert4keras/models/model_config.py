@@ -68,7 +68,7 @@ def _stated_family(values: Mapping[str, Any], file: Path | None) -> Family:
             raise ConfigError(
                 f"config `model_type`: unknown model {short_repr(name)}. Known: "
                 f"{', '.join(sorted(FAMILIES))}. If it is one of these under another name, pass "
-                "model=..."
+                "model=...; if it is a new one, add it with @bert4keras.models.register_model."
             )
         return get_family(name)
 
