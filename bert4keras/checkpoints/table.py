@@ -339,7 +339,8 @@ class WeightTable:
             renames: applied in order to every tensor template; a pattern that occurs in none
                 changes nothing. `table.rows` shows the templates.
             format, ignored, root, roots, always_rooted: values of the new table; None keeps the
-                old one.
+                old one. If the new names begin with another word, it is the `root`: an encoder
+                is saved without it.
         """
         rows = []
         for row in self.rows:
