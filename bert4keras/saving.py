@@ -93,9 +93,10 @@ def _check_compiled(model: keras.Model) -> None:
         if found.get("class_name") == "method":
             raise ValueError(
                 f"the model is compiled with {'.'.join(key)}, a method {found['config']!r} that a "
-                "file cannot name: keras.models.load_model would fail. Give a function registered "
-                "with keras.saving.register_keras_serializable, a keras.losses.Loss or a "
-                "keras.metrics.Metric; the heads of bert4keras can be stored as they are."
+                "file cannot name: keras.models.load_model would fail. Give a function (or a "
+                "@staticmethod) registered with keras.saving.register_keras_serializable, a "
+                "keras.losses.Loss or a keras.metrics.Metric; the heads of bert4keras can be "
+                "stored as they are."
             )
 
 
