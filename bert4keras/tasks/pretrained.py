@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,26 @@ def locate(checkpoint: str | Path) -> Path:
     Args:
         checkpoint: a directory, `hf://org/name`, or a name of `checkpoints.PRESETS`; an existing
             directory of that name takes precedence.
+
+    Raises:
+        TaskError: it is no name or path, or there is no such directory.
     """
+    if not isinstance(checkpoint, (str, os.PathLike)):
+        raise TaskError(
+            f"a checkpoint is a directory, hf://org/name, one of {', '.join(PRESETS)}, or a "
+            f"Backbone (what build_transformer_model returns), not a {type(checkpoint).__name__}."
+        )
+    directory = find(checkpoint)
+    if not directory.is_dir():
+        raise TaskError(
+            f"{directory} is no directory; give one that exists, hf://org/name, or one of "
+            f"{', '.join(PRESETS)}."
+        )
+    return directory
+
+
+def find(checkpoint: str | Path) -> Path:
+    """Return the path of a checkpoint as `locate` does, without a check that it exists."""
     if str(checkpoint) in PRESETS and not Path(checkpoint).is_dir():
         return fetch(str(checkpoint))
     return resolve(checkpoint)
@@ -45,7 +65,7 @@ def open_encoder(
         (tokenizer, backbone).
 
     Raises:
-        TaskError: a `Backbone` is given without a tokenizer.
+        TaskError: a `Backbone` is given without a tokenizer; or see `locate`.
     """
     if isinstance(checkpoint, Backbone):
         if tokenizer is None:

@@ -22,7 +22,7 @@ from ..checkpoints.hub import is_address
 from ..saving import save_model
 from ..tokenizers import Tokenizer
 from .base import TASKS, Task, TaskError
-from .pretrained import locate
+from .pretrained import find
 
 _FORMAT = 1
 _TASK, _MODEL, _CARD = "task.json", "model.keras", "README.md"
@@ -72,7 +72,7 @@ def load_task(directory: str | Path, cls: type[Task] | None = None) -> Task:
     """
     if not is_address(directory):
         recover_directory(Path(directory))
-    directory = locate(directory)
+    directory = find(directory)
     if not directory.is_dir():
         raise TaskError(
             f"{directory} is no directory; give what Task.save wrote, or hf://org/name."
