@@ -51,6 +51,13 @@ def pairs_of(samples: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
         yield sample, label
 
 
+def _many(samples: Iterable[Any]) -> Iterable[Any]:
+    """Return the samples; a text is none, though Python would iterate over its characters."""
+    if isinstance(samples, str):
+        raise TaskError(f"give a list of samples, or call the task: task({short_repr(samples)}).")
+    return samples
+
+
 @dataclasses.dataclass(frozen=True)
 class Encoded:
     """A sample on its way through the model.
@@ -79,8 +86,9 @@ class Task(Generic[_AnswerT]):
     """A tokenizer and a model that answer questions about texts.
 
     A subclass names the type of its answers, as in `class TextClassifier(Task[Classification])`,
-    overrides `encode`, `decode` and `metrics`, adds its options to `get_config`, and is registered
-    by `@register_task`.
+    and overrides `encode` and `decode`, for training `loss` and `encode_label`, for `evaluate`
+    `metrics`. It adds its options to `get_config` and is registered by `@register_task`. Example:
+    docs/extending.md.
 
     Args:
         tokenizer: tokenizer of the encoder in the model.
@@ -90,7 +98,7 @@ class Task(Generic[_AnswerT]):
 
     Attributes:
         tokenizer, model, maxlen: as given.
-        encoder: `EncoderFacts` of the model.
+        encoder: `EncoderFacts` of the model; `encoder.select(token_ids, segment_ids)` makes a row.
         loss: loss for `model.compile`.
     """
 
@@ -122,7 +130,11 @@ class Task(Generic[_AnswerT]):
         raise NotImplementedError(f"{type(self).__name__} must override `encode`.")
 
     def encode_label(self, label: Any, encoded: Encoded, window: int = 0) -> Any:
-        """Turn the label of a training sample into the loss's label for one of its windows."""
+        """Turn the label of a training sample into the loss's label for one of its windows.
+
+        It is called in `fit`, when the row is first used. Check labels in `training_windows`, and
+        `batches` raises.
+        """
         raise NotImplementedError(f"{type(self).__name__} must override `encode_label`.")
 
     def training_windows(self, label: Any, encoded: Encoded) -> Iterable[int]:
@@ -204,14 +216,14 @@ class Task(Generic[_AnswerT]):
             batch_size: number of rows per batch; rows of similar length share a batch.
             progress: show a progress bar on stderr; None: only for long work on a terminal.
         """
-        encoded = [self.encode(sample) for sample in samples]
+        encoded = [self.encode(sample) for sample in _many(samples)]
         rows = [row for one in encoded for row in one.rows]
         outputs = iter(self._run(rows, batch_size, progress))
         return [self.decode(list(itertools.islice(outputs, len(one.rows))), one) for one in encoded]
 
     def stream(self, samples: Iterable[Any], batch_size: int = 64) -> Iterator[_AnswerT]:
         """Answer the samples of an iterable one after another, reading 16 batches ahead."""
-        samples = iter(samples)
+        samples = iter(_many(samples))
         while part := list(itertools.islice(samples, 16 * batch_size)):
             yield from self.predict(part, batch_size, progress=False)
 

@@ -264,6 +264,16 @@ def test_directories_that_are_no_task(tmp_path, changes, message):
         tasks.load(tmp_path / "task")
 
 
+def test_what_is_no_checkpoint_and_no_sample(tmp_path, classifier):
+    with pytest.raises(TaskError, match=r"absent is no directory; .* one of minilm-l6"):
+        tasks.open_encoder(tmp_path / "absent")
+    with pytest.raises(TaskError, match=r"or a Backbone \(what build_.*\), not a Functional"):
+        tasks.open_encoder(classifier.model)
+    for call in (classifier.predict, lambda text: list(classifier.stream(text))):
+        with pytest.raises(TaskError, match=r"or call the task: task\('ab'\)"):
+            call("ab")
+
+
 def test_other_directories(tmp_path, fixtures, classifier):
     with pytest.raises(TaskError, match=r"is no directory; give what Task\.save wrote"):
         tasks.load(tmp_path / "absent")
