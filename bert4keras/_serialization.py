@@ -91,6 +91,12 @@ class Configurable:
 
     def get_config(self) -> dict[str, Any]:
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        lost = inspect.signature(type(self)).parameters.keys() - values.keys()
+        if lost and type(self).get_config is Configurable.get_config:
+            raise TypeError(
+                f"{type(self).__name__} cannot be saved: {', '.join(sorted(lost))} is no field. "
+                "Make it a frozen dataclass (@dataclasses.dataclass(frozen=True))."
+            )
         return {
             key: keras.saving.serialize_keras_object(value)
             if isinstance(value, Configurable)

@@ -42,7 +42,7 @@ class Mask(Configurable):
     Class attributes:
         input_names: model inputs that `ranks` and `allowed` read besides `token_ids`, each an int32
             tensor of shape (B, S). `"segment_ids"` is the model's own input; any other name
-            becomes an additional one.
+            becomes an additional one after it: `"speaker_ids"` is the layer `Input-Speaker`.
         has_order: True if the strategy ranks the positions; set where `ranks` is overridden.
         has_query_stream: True if the model runs a second stream, see `models.TwoStream`.
         is_full: True if every position sees every other, so that one mask row serves all queries;
@@ -99,7 +99,7 @@ class Mask(Configurable):
         Args:
             query_index: (T,) int, index in the sequence of each query.
             key_index: (S,) int, index in the sequence of each key.
-            inputs: the model inputs by name, each over the full length S.
+            inputs: `token_ids` and those of `input_names`, by name, each over the full length S.
         """
         return None
 
@@ -378,6 +378,8 @@ class AttentionMask(keras.layers.Layer):
         real = padding_mask(inputs, self.pad_token_id, self.start_token)[:, None, None, :]
         query_index = key_index if query_index is None else query_index
         visible = self.strategy.visible(inputs, query_index, key_index, query_stream)
+        if visible is not None and len(visible.shape) != 3:
+            raise ValueError(f"the rule of {self.strategy} must be (B|1, T, S): add `[None]`.")
         return real if visible is None else ops.logical_and(visible[:, None], real)
 
     def compute_output_spec(self, inputs, query_index=None, query_stream=False):

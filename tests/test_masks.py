@@ -320,3 +320,23 @@ def test_symbolic_shape_is_the_shape_of_the_values(name):
     symbolic = {key: keras.KerasTensor((3, LENGTH), "int32") for key in INPUTS}
     layer = AttentionMask(CASES[name][0])
     assert tuple(layer(symbolic).shape) == tuple(layer(given_inputs()).shape)
+
+
+class NoRow(Mask):
+    def allowed(self, query_index, key_index, inputs):
+        return query_index[:, None] == key_index
+
+
+class NoField(Mask):
+    def __init__(self, width):
+        self.width = width
+
+
+def test_a_rule_without_a_row_is_an_error():
+    with pytest.raises(ValueError, match=r"rule of NoRow\(\) must be .*: add `\[None\]`"):
+        AttentionMask(NoRow())(given_inputs())
+
+
+def test_a_value_that_would_be_lost_is_not_saved():
+    with pytest.raises(TypeError, match="NoField cannot be saved: width is no field"):
+        NoField(3).get_config()
