@@ -70,7 +70,8 @@ class Request:
         if transformer is None or not transformer.pretraining_heads.with_mlm:
             raise ValueError(
                 "generate needs a model with a language-model head: build_transformer_model(..., "
-                "application='lm') (or 'unilm', 'prefix'), or with_mlm=True."
+                "application='lm') (or 'unilm', 'prefix'); with a mask object such as LM() & ..., "
+                "with_mlm=True too."
             )
         pad, extra = transformer.config.pad_token_id, dict(self.inputs or {})
         lists = id_lists(prompts, pad)
@@ -131,7 +132,10 @@ def generate(
         segment_ids: of the prompts; None: all 0.
         new_segment_id: of new tokens; None: 1 for UniLM, else that of the prompt's last token.
         min_ends: number of end tokens after which an answer is over.
-        inputs: further inputs of the model by name, (B, ...), such as `condition`.
+        inputs: further inputs of the model by name, (B, ...), such as `condition`. Those of a mask
+            are (B, S), over prompts and answers: the prompts end at a column that is a multiple of
+            32, and the new tokens follow, in a multiple of 32. A wrong shape is an error that tells
+            the right one.
         decoder_prompts: first tokens of the answers of an encoder-decoder; None: its start token.
 
     Returns:

@@ -19,6 +19,7 @@ from keras import ops
 from ..data.padding import round_up
 
 MULTIPLE = 32  # numbers of columns are rounded up to it, so that few shapes are compiled
+_ORDER = "right-aligned prompts, then the new tokens"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,12 +125,27 @@ def lay_out(
     if "rank" in needs:
         inputs["rank"] = np.cumsum(new, axis=1, dtype="int32")
     inputs.update({name: np.asarray(value) for name, value in (extra or {}).items()})
+    _check_mask_inputs({name: inputs[name] for name in needs & set(inputs)}, valid.shape)
     inputs.setdefault("position_ids", _positions(transformer, inputs, valid))
     missing = (needs | ({"condition"} if config.layer_norm_cond else set())) - set(inputs)
     if missing:
         names = ", ".join(sorted(missing))
-        raise ValueError(f"the model also needs the inputs {names}: pass inputs={{name: array}}.")
+        shape = (
+            f" Those of the mask have the shape {valid.shape}: {_ORDER}." if missing & needs else ""
+        )
+        raise ValueError(
+            f"the model also needs the inputs {names}: pass inputs={{name: array}}.{shape}"
+        )
     return Layout(inputs, columns)
+
+
+def _check_mask_inputs(inputs: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> None:
+    for name, value in inputs.items():
+        if value.shape != shape:
+            raise ValueError(
+                f"inputs={{{name!r}: ...}} has shape {value.shape}, but must have "
+                f"{shape}: {_ORDER}."
+            )
 
 
 def _positions(transformer: Any, inputs: Mapping[str, Any], valid: np.ndarray) -> np.ndarray:
@@ -137,12 +153,6 @@ def _positions(transformer: Any, inputs: Mapping[str, Any], valid: np.ndarray) -
     mask, offset = transformer.mask, transformer.position.offset(transformer.config)
     number = valid.cumsum(1)
     if mask.restarts_positions and set(mask.input_names) <= set(inputs):
-        for name in mask.input_names:
-            if inputs[name].shape != valid.shape:
-                raise ValueError(
-                    f"inputs={{{name!r}: ...}} has shape {inputs[name].shape}, but must have "
-                    f"{valid.shape}: right-aligned prompts, then the new tokens."
-                )
         counted = ops.convert_to_numpy(mask.position_mask(inputs))
         counted = counted & np.tri(valid.shape[1], dtype=bool)
         number = (counted & valid[:, None, :]).sum(-1)

@@ -21,6 +21,7 @@ from bert4keras.generation import (
     stream,
 )
 from bert4keras.generation.loop import Search
+from bert4keras.masks import LM, Packed
 from bert4keras.models import build_transformer_model
 from helpers import tiny
 from helpers.family_models import SINGLE, call
@@ -336,7 +337,7 @@ def test_new_weights_are_used(lm):
         ({"prompts": np.zeros((2, 3))}, "integers of shape"),
         ({"prompts": [[3] * 90], "max_new_tokens": 20}, "more than the model's 100 positions"),
         ({"prompts": [[3]], "max_new_tokens": 0}, "must be at least 1"),
-        ({"prompts": [[3, 4]], "segment_ids": [[0]]}, "as many as the ids"),
+        ({"prompts": [[3, 4]], "segment_ids": [[0]]}, "one id for each token"),
     ],
 )
 def test_wrong_input(lm, options, message):
@@ -368,6 +369,13 @@ def test_wrong_options(make, message):
 def test_a_model_without_a_head():
     with pytest.raises(ValueError, match="language-model head"):
         generate(tiny.build(), PROMPTS)
+
+
+@pytest.mark.parametrize("wrong", [{}, {"document_ids": np.ones((3, 5))}])
+def test_the_shape_of_a_mask_input_is_told(wrong):
+    model = tiny.build(LONG, application=LM() & Packed(), with_mlm=True)
+    with pytest.raises(ValueError, match=r"document_ids.*shape .*: right-aligned prompts, then"):
+        generate(model, PROMPTS, STEPS, inputs=wrong)
 
 
 def test_an_input_that_is_missing():
