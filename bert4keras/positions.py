@@ -41,7 +41,8 @@ class Position(Configurable):
 
     A family names a strategy (`Transformer.position`). To write one, subclass (as a frozen
     dataclass) and override `embedding`, `bias` or `rotate`. The layers of `embedding` and `bias`
-    must accept `embeddings_initializer`, which the assembler adds to their options.
+    must accept `embeddings_initializer`, which the assembler adds to their options. A model is
+    saved with the name of its family, so only these layers are registered with Keras.
 
     Class attributes:
         rotates: True if attention layers must call `rotate`; set where `rotate` is overridden.
@@ -102,8 +103,8 @@ class Position(Configurable):
     def bias(self, config: TransformerConfig) -> LayerSpec | None:
         """Describe the layer whose output is added to the attention scores of every block.
 
-        The layer maps the position ids of queries (B|1, T) and keys (B|1, S) to finite numbers
-        (B|1, N, T, S). It is called once per forward pass.
+        The layer is called on one list, the position ids of queries (B|1, T) and of keys (B|1, S),
+        and returns finite numbers (B|1, N, T, S); once per forward pass.
         """
         return None
 

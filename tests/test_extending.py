@@ -118,6 +118,18 @@ def test_the_mask_holds_where_it_is_joined(page):
     assert changed.tolist() == [False] * 5 + [True] * 3
 
 
+def test_the_mask_with_an_input_reads_it(page):
+    names, _ = page
+    row, speakers = names["row"], np.array([[0, 0, 1, 1, 2, 2, 1, 2]])
+    other = row.copy()
+    other[0, 3] = 11  # said by speaker 1
+    before, after = (
+        names["dialogue"].predict([x, 0 * x, speakers], verbose=0) for x in (row, other)
+    )
+    changed = np.abs(after - before).max(axis=(0, 2)) > 1e-6
+    assert changed.tolist() == [False, False, True, True, False, False, True, False]
+
+
 def test_the_family_comes_back_and_carries_a_task(page):
     names, _ = page
     row = names["row"]

@@ -85,7 +85,8 @@ def build_transformer_model(
         return_keras_model: False returns the `Transformer`, built and loaded, whose `.model` is
             the Keras model.
         with_pool, with_nsp, with_mlm, with_discriminator: heads, see `PretrainingHeads`. With None,
-            `with_mlm` follows from the application: the language models have it.
+            `with_mlm` follows from the application: the language models have it if given by name
+            (`"lm"`). With a mask object (`LM() & ...`) say `with_mlm=True`.
         keep_tokens: old ids of the tokens to keep, in their new order. Ids of special tokens in
             the config (`pad_token_id`, `eos_token_id`, ...) are translated.
         compound_tokens: rows to append as means of others, see `bert4keras.checkpoints.load`.
