@@ -62,7 +62,7 @@ def test_it_prints_what_the_page_says(page):
 def test_each_part_is_short():
     sections = PAGE.read_text(encoding="utf-8").split("\n## ")[1:]
     titles = [section.split("\n", 1)[0] for section in sections]
-    assert titles == ["A task", "A head", "A mask", "A family"]
+    assert titles == ["A task", "A head", "A mask", "A position strategy", "A family"]
     for section in sections:
         sources = [source for language, source in blocks(section) if language == "python"]
         lines = [line for source in sources for line in source.splitlines() if line.strip()]
