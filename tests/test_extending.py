@@ -54,7 +54,7 @@ def page(tmp_path_factory):
 
 def test_it_prints_what_the_page_says(page):
     _, outputs = page
-    assert len(outputs) == 6
+    assert len(outputs) == 7
     for printed, promised in outputs:
         assert printed == promised
 
