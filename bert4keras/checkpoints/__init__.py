@@ -7,8 +7,9 @@ from .convert import Conversion, convert
 from .errors import CheckpointError
 from .presets import PRESETS, fetch
 from .readers import CheckpointReader, open_checkpoint
-from .table import IDENTITY, TRANSPOSE, Ignored, Rename, WeightMap, WeightTable, slice_of
+from .table import Ignored, Rename, WeightMap, WeightTable
 from .tensor_match import TensorMatch, match_tensors
+from .tensor_transform import IDENTITY, TRANSPOSE, slice_of
 from .transfer import LoadReport, load, save
 from .writers import write_safetensors, write_tensorflow
 

@@ -17,8 +17,9 @@ from .errors import CheckpointError
 from .hub import TOKENIZER_PATTERNS, is_address, resolve
 from .lazy_tensor import LazyTensor, fuse_lazily
 from .readers import CheckpointReader, CheckpointSource, open_checkpoint
-from .table import TensorTransform, WeightMap, WeightTable
+from .table import WeightMap, WeightTable
 from .tensor_match import TensorMatch, match_tensors, row_label
+from .tensor_transform import TensorTransform
 from .transfer import CHECKPOINT_FILES, table_for, write_checkpoint
 
 _TOKENIZER_FILES = {

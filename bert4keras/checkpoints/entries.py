@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .table import IDENTITY, Ignored, TensorTransform, WeightMap
+from .table import Ignored, WeightMap
+from .tensor_transform import IDENTITY, TensorTransform
 
 _DENSE_VARIABLES = ("kernel", "bias")
 NORM = ("gamma", "beta")

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from .errors import CheckpointError
-from .table import TensorTransform, fuse
+from .tensor_transform import TensorTransform, fuse
 
 
 @dataclasses.dataclass(frozen=True)

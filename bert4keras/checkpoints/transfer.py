@@ -17,7 +17,7 @@ from .errors import CheckpointError
 from .lazy_tensor import LazyTensor, fuse_lazily
 from .readers import CheckpointReader, CheckpointSource, open_checkpoint
 from .resize import fit_weight
-from .table import TensorTransform, WeightTable
+from .table import WeightTable
 from .tensor_match import (
     TensorMatch,
     first_names,
@@ -26,6 +26,7 @@ from .tensor_match import (
     matches,
     row_label,
 )
+from .tensor_transform import TensorTransform
 from .vocabulary_edit import VocabularyEdit
 from .writers import (
     atomic_checkpoint,

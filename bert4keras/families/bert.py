@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ..checkpoints.entries import NORM, TRAINING_STATE, rows, tied
-from ..checkpoints.table import TRANSPOSE, Ignored, Rename, WeightMap, WeightTable
+from ..checkpoints.table import Ignored, Rename, WeightMap, WeightTable
+from ..checkpoints.tensor_transform import TRANSPOSE
 from ..models.task_heads import TaskHead, TaskHeads
 from ..models.transformer import Transformer
 from ..registry import register_model

@@ -11,7 +11,8 @@ import keras
 from .._json import short_repr
 from .._schema import Activation, Count, Only, Positive, Whole, one_of
 from .._types import Array
-from ..checkpoints.table import TRANSPOSE, Ignored, Rename, TensorTransform, WeightMap
+from ..checkpoints.table import Ignored, Rename, WeightMap
+from ..checkpoints.tensor_transform import TRANSPOSE, TensorTransform
 from ..config import ACTIVATION_ALIASES, ConfigError, TransformerConfig
 from ..layers import DisentangledAttention, MaskedConvolution, RelativeEmbedding
 from ..layers.disentangled_attention import TERMS

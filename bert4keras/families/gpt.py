@@ -7,15 +7,8 @@ from typing import Any, ClassVar
 
 from .._schema import Activation, Count, Positive, Size, TokenId
 from ..checkpoints.entries import NORM, TRAINING_STATE, norm_rows, rows, tied
-from ..checkpoints.table import (
-    IDENTITY,
-    Ignored,
-    Rename,
-    TensorTransform,
-    WeightMap,
-    WeightTable,
-    slice_of,
-)
+from ..checkpoints.table import Ignored, Rename, WeightMap, WeightTable
+from ..checkpoints.tensor_transform import IDENTITY, TensorTransform, slice_of
 from ..config import TransformerConfig
 from ..models.block import pre_norm, residual
 from ..models.pretraining_heads import vocabulary_scores

@@ -10,14 +10,8 @@ from typing import Any, ClassVar
 from .._json import short_repr
 from .._schema import Activation, Count, Only, Positive, Rate, Size, TokenId
 from ..checkpoints.entries import norm_rows, tied
-from ..checkpoints.table import (
-    IDENTITY,
-    TRANSPOSE,
-    TensorTransform,
-    WeightMap,
-    WeightTable,
-    slice_of,
-)
+from ..checkpoints.table import WeightMap, WeightTable
+from ..checkpoints.tensor_transform import IDENTITY, TRANSPOSE, TensorTransform, slice_of
 from ..config import ACTIVATION_ALIASES, ConfigError, TransformerConfig
 from ..layers import VocabularyBias
 from ..masks import Window

@@ -17,7 +17,7 @@ from bert4keras.checkpoints import (
     WeightTable,
     slice_of,
 )
-from bert4keras.checkpoints.table import fuse
+from bert4keras.checkpoints.tensor_transform import fuse
 from bert4keras.families.bert import GOOGLE, HUGGINGFACE, TABLES
 from helpers.named_weights import Sizes, weight_shapes
 

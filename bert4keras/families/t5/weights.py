@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ...checkpoints.entries import TRAINING_STATE, tied
-from ...checkpoints.table import TRANSPOSE, Ignored, Rename, WeightMap, WeightTable
+from ...checkpoints.table import Ignored, Rename, WeightMap, WeightTable
+from ...checkpoints.tensor_transform import TRANSPOSE
 
 _CROSS_BIAS = "position bias of the cross-attention, which no T5 uses"
 
