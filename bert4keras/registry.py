@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _Value = TypeVar("_Value")
 _Class = TypeVar("_Class", bound="type[Transformer]")
 _MODULE_OF = {name: module for module, names in MODULES.items() for name in names.split()}
-_ORDER = {name: place for place, name in enumerate(_MODULE_OF)}
+_NAMES_IN_ORDER = {name: place for place, name in enumerate(_MODULE_OF)}
 
 
 def _import_family(name: str) -> None:
@@ -67,7 +67,9 @@ class FamilyMapping(MutableMapping[str, _Value]):
 
     def imported(self) -> list[str]:
         """Return the names of the families that have been imported, in order."""
-        return sorted(self._values, key=lambda name: _ORDER.get(name, len(_ORDER)))
+        return sorted(
+            self._values, key=lambda name: _NAMES_IN_ORDER.get(name, len(_NAMES_IN_ORDER))
+        )
 
 
 @dataclasses.dataclass(frozen=True)
