@@ -25,9 +25,11 @@ def test_a_module_registers_the_names_of_its_line(module):
 
 
 def test_the_order_is_that_of_the_list():
-    assert list(FAMILIES) == NAMES
+    # Other tests register families of their own, which come last.
+    assert list(FAMILIES)[: len(NAMES)] == NAMES
     for mapping in (TABLES, TOKENIZERS):
-        assert list(mapping) == [name for name in NAMES if name in mapping]
+        expected = [name for name in NAMES if name in mapping]
+        assert list(mapping)[: len(expected)] == expected
         assert len(mapping) == len(list(mapping))
 
 

@@ -314,7 +314,7 @@ def test_casrel_decodes_arrays_by_a_mask():
     wanted = head.decode(x, TOKENS, start=0.1, end=0.1)
     weights = head.get_weights()
     other = CasRel(2)
-    with pytest.raises(ValueError, match="pass mask="):
+    with pytest.raises(ValueError, match="Pass mask="):
         other.decode(x, TOKENS)
     other.build([(None, None, 8), (None, None), (None, 2)])
     other.set_weights(weights)

@@ -80,7 +80,7 @@ def test_padding_and_the_impossible_are_no_matter():
 
 
 def test_votes_of_infinity():
-    with pytest.raises(ValueError, match="is inf, but votes"):
+    with pytest.raises(ValueError, match="is inf, but it must be from 0 to 1"):
         aggregate_answers([[Answer("a", 0, 1, np.inf)]])
 
 

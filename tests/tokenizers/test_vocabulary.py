@@ -43,7 +43,7 @@ def test_simplified(tmp_path):
         (b"a\n\xff\n", "not a text file in utf-8"),
         (b"a\nthe \n", r"Line 2 of .* is 'the ': with blanks around it"),
         (b"a\r\n the\r\n", r"Line 2 of .* is ' the': with blanks around it"),
-        (b"a\nthe 12\n", r"Line 2 of .* is 'the 12', a token with a count"),
+        (b"a\nthe 12\n", r"Line 2 of .* is 'the 12', which looks like a token with a count"),
     ],
 )
 def test_bad_files(tmp_path, content, message):
