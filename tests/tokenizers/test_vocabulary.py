@@ -41,8 +41,8 @@ def test_simplified(tmp_path):
         (b"a\n\nb\n", "Line 2 of .* is empty"),
         (b"", "Line 1 of .* is empty"),
         (b"a\n\xff\n", "not a text file in utf-8"),
-        (b"a\nthe \n", r"Line 2 of .* is 'the ': with blanks around it"),
-        (b"a\r\n the\r\n", r"Line 2 of .* is ' the': with blanks around it"),
+        (b"a\nthe \n", r"Line 2 of .* is 'the ': a token with blanks around it"),
+        (b"a\r\n the\r\n", r"Line 2 of .* is ' the': a token with blanks around it"),
         (b"a\nthe 12\n", r"Line 2 of .* is 'the 12', which looks like a token with a count"),
     ],
 )
