@@ -141,5 +141,5 @@ def test_prompts_of_several_documents_restart_too():
     found = lay_out(model.transformer, [[5, 6, 7, 8]], 8, extra={"document_ids": documents})
     places = found.inputs["position_ids"][0] - (PAD + 1)
     assert places[8:15].tolist() == [0, 1, 2, 0, 1, 2, 3]
-    with pytest.raises(ValueError, match=r"has shape \(1, 4\);.*it is \(1, 44\)"):
+    with pytest.raises(ValueError, match=r"has shape \(1, 4\), but must have \(1, 44\)"):
         lay_out(model.transformer, [[5, 6, 7, 8]], 8, extra={"document_ids": documents[:, :4]})
