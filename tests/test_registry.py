@@ -25,7 +25,7 @@ def test_a_module_registers_the_names_of_its_line(module):
 
 
 def test_the_order_is_that_of_the_list():
-    # Other tests register families of their own, which come last.
+    # Other tests register more families, which come last.
     assert list(FAMILIES)[: len(NAMES)] == NAMES
     for mapping in (TABLES, TOKENIZERS):
         expected = [name for name in NAMES if name in mapping]
