@@ -27,11 +27,11 @@ LIMITS = {
     "dialect-outside": 0,
     "repeated-name": 5,
     "repeated-private-name": 40,
-    "unused-export": 13,
+    "unused-export": 12,
     "absolute-import": 0,
     "any": 195,
 }
-MAX_SHARE_OF_ANY = 0.08
+MAX_SHARE_OF_ANY = 0.07
 # Lines of code, in functions that run: directory -> vectors, and what each task adds to it.
 MAX_CORE, MAX_ENCODE, MAX_TASK = 1500, 3000, 1000
 

@@ -100,7 +100,7 @@ def test_what_cannot_be_resumed_is_refused(tmp_path):
     with pytest.raises(ValueError, match="whose data has a length, not list"):
         BackupAndRestore(tmp_path, DATA)
     model = make_model()
-    with pytest.raises(ValueError, match=r"steps_per_epoch=3 and a DataGenerator of 7 batches"):
+    with pytest.raises(ValueError, match="steps_per_epoch=3, but an epoch of its"):
         model.fit(data, steps_per_epoch=3, epochs=2, verbose=0)
     with pytest.raises(Exception, match="fit resumes at epoch 1, but forfit"):
         model.fit(
