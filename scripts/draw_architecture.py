@@ -24,6 +24,7 @@ PICTURE = ROOT / "docs" / "architecture.svg"
 CAPTIONS = {
     "families": "BERT, T5, ...: one module each",
     "training": "regularized training, evaluation",
+    "latent": "densities, codes, adversaries",
     "tasks": "text to answer, one folder each",
     "models": "Transformer, Backbone, build",
     "tokenizers": "text to ids and back",

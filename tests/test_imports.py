@@ -29,11 +29,11 @@ MAX_EXAMPLE = 150  # lines
 
 # A part with a rank may import its own modules and those of a lower rank, nothing of the others.
 RANKS = {"config": 0, "masks": 1, "positions": 1, "layers": 2, "models": 3}
-RANKS |= {"families": 4, "generation": 5, "training": 6, "tasks": 7}
+RANKS |= {"families": 4, "generation": 5, "training": 6, "latent": 7, "tasks": 8}
 # What a part may not import although the ranks do not forbid it.
 MODEL_CODE = {*RANKS, "checkpoints", "losses", "optimizers"}
 FORBIDDEN = {
-    **{part: MODEL_CODE - {part} for part in ("display", "tokenizers", "data")},
+    **{part: MODEL_CODE - {part} for part in ("display", "tokenizers", "data", "text")},
     "tokenizers": MODEL_CODE - {"tokenizers", "checkpoints"},  # which find a directory on a hub
     **{part: {"checkpoints"} for part in ("config", "masks", "positions", "layers")},
     "checkpoints": set(RANKS) - {"config"},

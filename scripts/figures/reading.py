@@ -142,7 +142,7 @@ def measure() -> dict[str, dict[str, tuple[int, int]]]:
 
 
 def measure_apart() -> dict[str, dict[str, tuple[int, int]]]:
-    """Return what `measure` finds in a process of its own."""
+    """Return what `measure` finds in a new process."""
     code = "import json; from figures import reading; print(json.dumps(reading.measure()))"
     paths = os.pathsep.join([str(ROOT), str(ROOT / "scripts")])
     done = subprocess.run(
