@@ -96,8 +96,8 @@ class VectorQuantizer(keras.layers.Layer):
 
         first = "zeros" if self.dead_below else "random_normal"
         self.codebook = weight("codebook", first, trainable=not self.moving_average)
-        # On JAX a call can change non-trainable weights only: what moves a code without a gradient
-        # is a weight of its own, which is added.
+        # On JAX a call can change only non-trainable weights. So what moves a code without a
+        # gradient is added to it from a second weight.
         self.shift = weight("shift", "zeros")
         self.usage = weight("usage", "zeros", shape[:2])
 
