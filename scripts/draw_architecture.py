@@ -35,6 +35,7 @@ CAPTIONS = {
     "checkpoints": "tables, readers, writers",
     "saving": ".keras and weight files",
     "data": "batches, padding, packing",
+    "text": "new words, terms of a domain",
     "positions": "where a token is",
     "masks": "who attends to whom",
     "registry": "families by name",

@@ -20,6 +20,7 @@ from .text import (
     strQ2B,
     text_segmentate,
 )
+from .text_blocks import read_blocks
 from .text_files import (
     DataFileError,
     is_header,
@@ -50,6 +51,7 @@ __all__ = [
     "parse_json_text",
     "permute_tokens",
     "random_ranks",
+    "read_blocks",
     "read_json_rows",
     "read_lines",
     "read_table",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from .added import AddedToken
 from .errors import TokenizerError
-from .spans import Span, check_texts, find_words
+from .spans import Span, check_texts, locate_words
 from .warn_once import WarnOnce
 
 # Ids of one text, and the character offsets of each; empty offsets if not requested.
@@ -131,7 +131,7 @@ class TokenizerCore:
                 if added is not None:
                     words.append((n, (start, end), added))
                     continue
-                for (a, b), word in find_words(segment, text[start:end]):
+                for (a, b), word in locate_words(segment, text[start:end]):
                     i = self._word_id(word)
                     words.append((n, (start + a, start + b), word if i is None else i))
         rest = [item for *_, item in words if isinstance(item, str)]

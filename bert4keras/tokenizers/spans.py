@@ -27,7 +27,7 @@ def check_texts(texts: Sequence[str], name: str = "text") -> list[str]:
     return texts
 
 
-def find_words(segment: Callable[[str], Iterable[str]], text: str) -> list[tuple[Span, str]]:
+def locate_words(segment: Callable[[str], Iterable[str]], text: str) -> list[tuple[Span, str]]:
     """Find the words of a segmenter in their text.
 
     Args:
