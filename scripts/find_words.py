@@ -3,10 +3,10 @@
     python scripts/find_words.py corpus.txt more.txt.gz --min-count 32 --output words.tsv
     python scripts/find_words.py corpus.txt --format jieba --min-length 1 --output words.txt
 
-A file is plain text (UTF-8 or --encoding), also *.gz or *.xz, of any size. Columns of the table: the
-word, its count, and the mutual information at its weakest place. --format jieba writes a dictionary
-for jieba and for bert4keras.text.WordList.load; --min-length 1 adds the single characters that
-cutting texts with it needs.
+A file is plain text (UTF-8 or --encoding), also *.gz or *.xz, of any size. Columns of the table:
+the word, its count, and the mutual information at its weakest place. --format jieba writes a
+dictionary for jieba and for bert4keras.text.WordList.load; --min-length 1 adds the single
+characters that cutting texts with it needs.
 """
 
 from __future__ import annotations

@@ -176,8 +176,8 @@ def _frequent_units(counts: np.ndarray, min_count: int, limit: int) -> np.ndarra
         lowest = int(counts[frequent[limit]])
         warnings.warn(
             f"{len(frequent)} units occur at least {min_count} times, and n-grams of this order "
-            f"can have the {limit} most frequent ones. Those with up to {lowest} occurrences are left "
-            "out. Give a larger min_count, or a smaller order for more units.",
+            f"can have the {limit} most frequent ones. Those with up to {lowest} occurrences are "
+            "left out. Give a larger min_count, or a smaller order for more units.",
             UserWarning,
         )
     return np.concatenate([[BREAK], frequent[:limit]]).astype("int64")

@@ -9,7 +9,7 @@ import re
 import numpy as np
 import pytest
 
-from bert4keras.text import find_terms
+from bert4keras.text import Term, find_terms
 from bert4keras.text.terms import log_likelihood_ratio
 from helpers.planted_words import CHARACTERS, planted_texts
 
@@ -57,7 +57,7 @@ def test_thresholds():
     options = {**OPTIONS, "min_score": 0.0, "min_ratio": 0.0}
     found = find_terms(planted_texts(), general_texts(), **options)
     assert "蝴蝶" in {term.text for term in found}
-    assert all(len(term.text) > 1 for term in found)
+    assert all(isinstance(term, Term) and len(term.text) > 1 for term in found)
     assert "天" in {
         t.text for t in find_terms(planted_texts(), general_texts(), min_length=1, **options)
     }
