@@ -11,7 +11,7 @@ import numpy as np
 from ...data.masking import IGNORED, mask_tokens
 from ...tokenizers.base import TokenizerBase
 from ...tokenizers.characters import is_cjk
-from ...tokenizers.spans import find_words
+from ...tokenizers.spans import locate_words
 
 Segment = Callable[[str], Iterable[str]]
 _WORD = re.compile(r"[^\W_]+")
@@ -95,7 +95,7 @@ def word_numbers(
         (T,) int32; neighbours with equal numbers are one word.
     """
     if segment is not None:
-        spans = [span for span, _ in find_words(segment, text)]
+        spans = [span for span, _ in locate_words(segment, text)]
     else:
         spans = [m.span() for m in _WORD.finditer(text)]
     word_at = np.full(len(text) + 1, -1)
