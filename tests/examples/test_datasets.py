@@ -17,7 +17,7 @@ LABELLED = {
     "sentence_pairs": (2, {"train": 464, "valid": 96, "test": 160}),
     "reviews_zh": (1, {"train": 80, "test": 40}),
 }
-CORPORA = {"corpus_en.txt": 150, "corpus_zh.txt": 150}
+CORPORA = {"corpus_en.txt": 150, "corpus_zh.txt": 150, "tea_zh.txt": 60}
 SPLITS = [(name, split) for name, (_, sizes) in LABELLED.items() for split in sizes]
 
 
@@ -143,7 +143,9 @@ def test_corpus_lines(name: str, size: int) -> None:
     assert near_duplicates(lines) == []
 
 
-@pytest.mark.parametrize("name", ["reviews_zh/train.tsv", "reviews_zh/test.tsv", "corpus_zh.txt"])
+@pytest.mark.parametrize(
+    "name", ["reviews_zh/train.tsv", "reviews_zh/test.tsv", "corpus_zh.txt", "tea_zh.txt"]
+)
 def test_chinese_files_are_chinese(name: str) -> None:
     for line in read_lines(DATASETS / name):
         assert len(re.findall(r"[\u4e00-\u9fff]", line)) >= 5, line
