@@ -1,7 +1,7 @@
 """Find the terms of a domain: words that its texts have more often than other texts.
 
-Words are found without a dictionary, by mutual information, and compared by the log-likelihood ratio
-of their frequencies. --seeds keeps terms that are used like known ones.
+Words are found without a dictionary, by mutual information, and compared by the log-likelihood
+ratio of their frequencies. --seeds keeps terms that are used like known ones.
 Data: 60 sentences on tea (examples/datasets/tea_zh.txt) against sentences and reviews on other
 subjects, written for this project, Apache-2.0. --domain and --general take your own files.
 Command: python basic_domain_terms.py [--domain FILE ... --general FILE ...] [--seeds TERM ...]
