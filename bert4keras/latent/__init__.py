@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .adversarial_inference import ALI, AdversarialPrior
 from .density import Density
 from .quantizer import VectorQuantizer
 from .sampling import (
@@ -14,6 +15,8 @@ from .sampling import (
 )
 
 __all__ = [
+    "ALI",
+    "AdversarialPrior",
     "Annealing",
     "Density",
     "GaussianSampling",

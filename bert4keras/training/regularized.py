@@ -27,6 +27,7 @@ from ..saving import AtomicSave
 from .gradients import loss_scale, variable_values
 from .step import TrainingStep, is_lookup
 from .techniques import Technique
+from .unlabelled import weigh_labelled
 
 _ROLES = ("objective", "adversarial", "penalty", "consistency")
 
@@ -211,24 +212,10 @@ class RegularizedModel(AtomicSave, keras.Model):
         return y, y_pred, sample_weight
 
     def _labelled(self, y, weights):
-        """Return labels and weights for the loss of rows that have a label.
-
-        With K of B rows labelled, weights are B / K for these and 0 for the others, so that the
-        mean over B rows is the mean over the labelled ones. Labels below 0 become 0.
-        """
+        """Return labels and weights of the loss; rows without a label count 0 (`VAT`)."""
         if not self.reads_unlabelled or y is None:
             return y, weights
-        known = ops.cast(y, "float32") >= 0
-        share = ops.maximum(ops.mean(ops.cast(known, "float32")), 1e-9)
-        factor = ops.cast(known, "float32") / share
-        if len(factor.shape) > 1 and factor.shape[-1] == 1:
-            factor = ops.squeeze(factor, axis=-1)
-        if weights is not None:
-            weights = ops.cast(weights, "float32")
-            while len(weights.shape) < len(factor.shape):
-                weights = ops.expand_dims(weights, axis=-1)
-            factor = factor * weights
-        return ops.maximum(y, ops.zeros_like(y)), factor
+        return weigh_labelled(y, weights)
 
     @property
     def losses(self):
