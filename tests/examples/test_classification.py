@@ -24,6 +24,7 @@ TECHNIQUES = {
     "task_classification_rdrop": ["--dropout", "0.3"],
     "task_layerwise_learning_rates": ["--decay", "0.7"],
     "task_semi_supervised_vat": ["--labelled", "12"],
+    "task_gan_bert": ["--labelled", "12", "--correlation", "1"],
     "task_bert_of_theseus": ["--layers", "1"],
 }
 SCRIPTS = [

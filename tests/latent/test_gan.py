@@ -16,6 +16,7 @@ from bert4keras.latent import (
     get_divergence,
     gradient_penalty,
 )
+from bert4keras.latent.gan import code_correlation
 from bert4keras.training.gradients import value_and_detached_grads
 
 RNG = np.random.default_rng(1)
@@ -119,8 +120,10 @@ def test_score_and_code_of_ogan():
         wide.divergence.bound(wide.score(X), ops.mean(wide.critic(wide.generator(z)), -1))
     )
     np.testing.assert_allclose(value(wide.loss_of(X, tensor)), plain - rho, atol=1e-4)
-    other = np.mean([np.corrcoef(a, b)[0, 1] for a, b in zip(z[::-1], fake, strict=True)])
-    assert abs(other - rho) > 1e-2
+    # It is 1 for equal directions, whatever their mean and length, and -1 for opposite ones.
+    for factor in (1, -1):
+        same = value(code_correlation(tensor, 3 * factor * tensor + 2))
+        np.testing.assert_allclose(same, factor, atol=1e-5)
 
 
 def test_training_gives_the_distribution_of_the_data():
@@ -145,11 +148,11 @@ def test_an_adversarial_autoencoder_pulls_codes_to_the_prior():
         code = prior(keras.layers.Dense(1)(x))
         model = keras.Model(x, keras.layers.Dense(2)(code))
         model.compile(keras.optimizers.Adam(2e-2, beta_1=0.5), "mse")
-        model.fit(line, line, batch_size=128, epochs=200, verbose=0)
+        model.fit(line, line, batch_size=32, epochs=150, verbose=0)
         assert np.square(model.predict(line, verbose=0) - line).mean() < 0.1
         codes = keras.Model(x, code).predict(line, verbose=0)
         distance.append(abs(codes.mean()) + abs(codes.std() - 1))
-    assert distance[0] < 1.8 < 3 < distance[1]
+    assert distance[0] < 1.2 < 3 < distance[1]
 
 
 @pytest.mark.spread

@@ -105,14 +105,13 @@ class GANBERT(AtomicSave, keras.Model):
         self.seed_generator = keras.random.SeedGenerator()
         # In a namespace, which Keras does not track: their layers are those of the classifier.
         self._untracked = types.SimpleNamespace(
-            encoder=keras.Model(model.inputs, vector),
+            encoder=keras.Model(model.input, vector),
             head=keras.Model(vector, [features, model.output]),
         )
         self.built = True
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Return the scores (B, k); in training a pair of the vectors (B, D) and the scores."""
-        inputs = keras.tree.flatten(inputs)
         vectors = self._untracked.encoder(inputs, training=training)
         scores = self._untracked.head(vectors, training=training)[1]
         return (vectors, scores) if training else scores
@@ -175,7 +174,7 @@ class GANBERT(AtomicSave, keras.Model):
         standardized = keras.layers.LayerNormalization(
             epsilon=1e-8, center=False, scale=False, dtype="float32", name="code"
         )
-        return keras.Model(self.classifier.inputs, standardized(self.critic(features)))
+        return keras.Model(self.classifier.input, standardized(self.critic(features)))
 
     def compile(self, optimizer="rmsprop", loss=None, *args, metrics=None, **kwargs):
         """Configure training, like `keras.Model.compile`; rows without a label count in no metric.
@@ -189,11 +188,20 @@ class GANBERT(AtomicSave, keras.Model):
             kwargs["weighted_metrics"], metrics = metrics, None
         super().compile(optimizer, loss, *args, metrics=metrics, **kwargs)
 
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None:
+            self.optimizer.build(self.trainable_variables)
+
+    @property
+    def reads_unlabelled(self) -> bool:
+        """True: rows with a label below 0, which means no label, are trained on."""
+        return True
+
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         scores = y_pred[1] if isinstance(y_pred, tuple) else y_pred
-        return super().compute_metrics(
-            x, *weigh_labelled(y, sample_weight)[:1], scores, weigh_labelled(y, sample_weight)[1]
-        )
+        y, sample_weight = weigh_labelled(y, sample_weight)
+        return super().compute_metrics(x, y, scores, sample_weight)
 
     def get_config(self) -> dict[str, Any]:
         generator = self.generator if self.custom_generator else None

@@ -65,6 +65,8 @@ def test_the_loss_is_that_of_the_paper():
 
     # One pass trains the generator by its loss, with the matching of features, and the others by
     # the loss above. Without the constant, the head would be trained for the generator too.
+    mean = ops.convert_to_tensor(mean)
+
     def generator_loss():
         features, v, _ = model.judge(model.generator(z))
         distance = ops.sum(ops.square(ops.mean(features, axis=0) - mean))

@@ -1,0 +1,181 @@
+#!/usr/bin/env python
+"""Compare GAN-BERT with plain training on few labels, over several seeds.
+
+    cd scripts/experiments
+    python gan_bert.py --data trec_ganbert
+    python gan_bert.py --data trec_ganbert --fine-tune --methods plain gan --unlabelled 500
+
+The folder holds labeled.tsv, unlabeled.tsv and test.tsv (or *.xz) with a header, one `label text` a
+line: https://github.com/crux82/ganbert. All methods see the same batches, in which labelled
+questions come `--repeat` times; plain training ignores the others. Without `--fine-tune` the
+encoder is frozen, so its vectors are computed once, and the methods train the head. The last
+weights are scored; nothing is chosen on the test questions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import lzma
+import statistics
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from bert4keras.latent import GLANN
+from bert4keras.tasks import SentenceEncoder, TextClassifier
+from bert4keras.tasks.classification import GANBERT
+
+METHODS: dict[str, dict] = {
+    "plain": {"weight": 0.0},
+    "gan": {},
+    "kl": {"divergence": "kl"},
+    "reverse_kl": {"divergence": "reverse_kl"},
+    "js": {"divergence": "js"},
+    "pearson": {"divergence": "pearson"},
+    "squared_hellinger": {"divergence": "squared_hellinger"},
+    "o-gan": {"correlation": 1.0},
+    "glann": {"latent_size": 16},
+}
+
+
+def read_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--checkpoint", default="minilm-l6", help="directory, hf://, or name")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
+    parser.add_argument("--fine-tune", action="store_true", help="train the encoder too")
+    parser.add_argument(
+        "--unlabelled", type=int, help="so many texts without a label; default: all"
+    )
+    parser.add_argument("--repeat", type=int, default=10, help="of a labelled text in an epoch")
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--maxlen", type=int, default=32)
+    parser.add_argument("--vectors", type=Path, help="*.npy: keeps the vectors of the encoder")
+    parser.add_argument("--results", type=Path, help="JSON lines; runs in it are not repeated")
+    return parser.parse_args()
+
+
+def read(folder: Path, name: str) -> list[tuple[str, str]]:
+    """Return (text, label) of each line of a file of GAN-BERT."""
+    path = folder / f"{name}.tsv"
+    if not path.exists():
+        path = path.with_name(f"{name}.tsv.xz")
+    with (lzma.open if path.suffix == ".xz" else open)(path, "rt", encoding="utf-8") as lines:
+        rows = [line.strip().split(" ", 1) for line in lines][1:]
+    return [(row[1], row[0]) for row in rows if len(row) == 2]
+
+
+def vectors_of(encoder: SentenceEncoder, texts: list[str], path: Path | None) -> np.ndarray:
+    if path is not None and path.exists():
+        return np.load(path)
+    vectors = encoder.predict(texts)
+    if path is not None:
+        np.save(path, vectors)
+    return vectors
+
+
+def with_head(x, y, classes: int) -> keras.Model:
+    """Return a classifier: one hidden layer, as in the paper, on the vectors y."""
+    y = keras.layers.Dropout(0.1)(y)
+    y = keras.layers.Dense(y.shape[-1], "leaky_relu", name="features")(y)
+    y = keras.layers.Dropout(0.1)(y)
+    return keras.Model(x, keras.layers.Dense(classes, dtype="float32", name="Classifier")(y))
+
+
+@functools.lru_cache(maxsize=1)
+def fitted_glann(seed: int, vectors: bytes, size: int) -> GLANN:
+    x = np.frombuffer(vectors, "float32").reshape(-1, size)
+    glann = GLANN(len(x), size, latent_size=16)
+    glann.compile(keras.optimizers.Adam(1e-3), "mse")
+    glann.fit(np.arange(len(x)), x, batch_size=128, epochs=30, verbose=0)
+    return glann
+
+
+def gan_bert(model: keras.Model, method: str, seed: int, vectors: np.ndarray) -> GANBERT:
+    options = dict(METHODS[method])
+    if method == "glann":
+        generator = fitted_glann(seed, vectors.tobytes(), vectors.shape[1]).generator
+        generator.trainable = False
+        options["generator"] = generator
+    return GANBERT(model, **options)
+
+
+def main() -> None:
+    options = read_arguments()
+    labelled, others, test = (read(options.data, name) for name in ("labeled", "unlabeled", "test"))
+    labels = sorted({label for _, label in labelled})
+    known = np.mean([label in labels for _, label in test])
+    others = others[: options.unlabelled]
+    print(f"{len(labelled)} labelled questions, {len(labels)} labels; {len(others)} without")
+    print(f"{len(test)} to test, {known:.3f} of them with one of these labels")
+    encoder = SentenceEncoder.build(options.checkpoint, maxlen=options.maxlen)
+    rows = labelled * options.repeat + [(text, None) for text, _ in others]
+    frozen = {text: None for text, _ in [*labelled, *others, *test]}
+    vectors = vectors_of(encoder, list(frozen), options.vectors)
+    trained = len({text for text, _ in [*labelled, *others]})
+    vectors = (vectors - vectors[:trained].mean(0)) / vectors[:trained].std(0)
+    frozen = dict(zip(frozen, vectors.astype("float32"), strict=True))
+    start = encoder.model.get_weights()
+
+    def run(method: str, seed: int) -> float:
+        keras.utils.set_random_seed(seed)
+        if not options.fine_tune:
+            x = keras.Input((vectors.shape[1],))
+            model = gan_bert(with_head(x, x, len(labels)), method, seed, vectors[:trained])
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            inputs = np.stack([frozen[text] for text, _ in rows])
+            y = np.array([-1 if label is None else labels.index(label) for _, label in rows])
+            model.compile(keras.optimizers.Adam(options.learning_rate), loss)
+            model.fit(inputs, y, options.batch_size, options.epochs, verbose=0)
+            found = model.predict(np.stack([frozen[text] for text, _ in test]), verbose=0).argmax(1)
+            return float(
+                np.mean([labels[i] == label for i, (_, label) in zip(found, test, strict=True)])
+            )
+        encoder.model.set_weights(start)
+        bert = encoder.model
+        classifier = with_head(bert.inputs, bert.output, len(labels))
+        task = TextClassifier(encoder.tokenizer, classifier, labels, maxlen=options.maxlen)
+        raw = encoder.predict([text for text, _ in [*labelled, *others]])
+        model = gan_bert(task.model, method, seed, raw)
+        model.compile(keras.optimizers.AdamW(options.learning_rate, weight_decay=0.01), task.loss)
+        batches = task.batches(rows, options.batch_size, shuffle=True, seed=seed)
+        model.fit(batches, epochs=options.epochs, verbose=0)
+        answers = task.predict([text for text, _ in test])
+        return float(
+            np.mean([a.label == label for a, (_, label) in zip(answers, test, strict=True)])
+        )
+
+    scores: dict[str, list[float]] = {}
+    done = {}
+    if options.results and options.results.exists():
+        lines = options.results.read_text(encoding="utf-8").splitlines()
+        done = {(row["method"], row["seed"]): row["accuracy"] for row in map(json.loads, lines)}
+    for seed in options.seeds:
+        for method in options.methods:
+            begin = time.perf_counter()
+            if (method, seed) not in done:
+                done[method, seed] = run(method, seed)
+                seconds = round(time.perf_counter() - begin)
+                row = {"method": method, "seed": seed, "accuracy": done[method, seed]}
+                print(json.dumps({**row, "seconds": seconds}), flush=True)
+                if options.results:
+                    with open(options.results, "a", encoding="utf-8") as file:
+                        file.write(json.dumps(row) + "\n")
+            scores.setdefault(method, []).append(done[method, seed])
+    print("| method | accuracy | standard deviation | seeds |\n|---|---|---|---|")
+    for method, found in scores.items():
+        spread = statistics.stdev(found) if len(found) > 1 else float("nan")
+        print(f"| {method} | {statistics.mean(found):.3f} | {spread:.3f} | {len(found)} |")
+
+
+if __name__ == "__main__":
+    main()
