@@ -23,6 +23,7 @@ from keras import ops
 
 from .._serialization import serializable
 from .._types import Array, Tensor
+from ..losses.precision import float32_or_wider
 from ..training.gradients import value_and_grad
 from .density import Density
 from .divergences import Divergence, get_divergence
@@ -179,7 +180,8 @@ class GAN(Density):
 
 
 def standardize(x: Tensor) -> Tensor:
-    """Return (x - mean) / std over the last axis, of the same shape."""
+    """Return (x - mean) / std over the last axis, float32 or wider, of the same shape."""
+    x = float32_or_wider(x)
     centred = x - ops.mean(x, axis=-1, keepdims=True)
     return centred * ops.rsqrt(ops.mean(ops.square(centred), axis=-1, keepdims=True) + 1e-8)
 

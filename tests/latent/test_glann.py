@@ -37,23 +37,23 @@ def test_the_nearest_sample_by_brute_force():
 def test_it_reconstructs_and_generates_a_curve():
     x = curve(64)
     index = np.arange(64)
-    glann = GLANN(64, 6, latent_size=3, hidden=(64,), candidates=4)
+    glann = GLANN(64, 6, latent_size=2, hidden=(64,), candidates=4)
     glann.compile(keras.optimizers.Adam(1e-2), "mse")
-    glann.fit(index, x, batch_size=64, epochs=400, verbose=0)
+    glann.fit(np.tile(index, 300), np.tile(x, (300, 1)), batch_size=64, verbose=0)
     error = np.square(glann.predict(index, verbose=0) - x).mean()
-    # The best linear codes of the same size keep 3 of 6 directions of equal variance.
+    # The best linear codes of the same size keep 2 of 6 directions of equal variance.
     singular = np.linalg.svd(x - x.mean(0))[1]
-    pca = np.square(singular[3:]).sum() / x.size
+    pca = np.square(singular[2:]).sum() / x.size
     assert error < pca / 3
     # A code belongs to its own vector.
-    assert np.square(glann.predict(np.roll(index, 20), verbose=0) - x).mean() > 3 * pca
+    assert np.square(glann.predict(np.roll(index, 20), verbose=0) - x).mean() > 2 * pca
 
     def distance(points):
         return np.linalg.norm(points[:, None] - curve(512), axis=-1).min(1).mean()
 
     samples = glann.sample(200, seed=0)
     wide = np.random.default_rng(0).normal(0, 0.7, (200, 6))
-    assert distance(samples) < 0.6 * distance(wide)
+    assert distance(samples) < 0.3 * distance(wide)
     np.testing.assert_array_equal(samples, glann.sample(200, seed=0))
 
 
