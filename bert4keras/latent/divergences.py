@@ -39,12 +39,12 @@ from keras import ops
 from .._types import Tensor
 from ..losses.precision import float32_or_wider
 
-_LIMIT = 10.0
+_TANGENT_FROM = 10.0
 
 
 def _exp(v: Tensor) -> Tensor:
     """Return e^v, continued by its tangent from v = 10, so that a wild critic gives no infinity."""
-    low = ops.minimum(v, _LIMIT)
+    low = ops.minimum(v, _TANGENT_FROM)
     return ops.exp(low) * (1 + v - low)
 
 

@@ -2,8 +2,8 @@
 
 An energy U defines a density proportional to e^-U(x). Maximum likelihood lowers U on data and
 raises it on samples of that density. A generator gives the samples, x = G(z) + noise e with z and e
-from N(0, I): it minimises E[U(x)] - H(x), which is the divergence of its own distribution from the
-density, up to a constant. Without the entropy H it would fall into one minimum of U. As the noise
+from N(0, I). It minimises E[U(x)] - H(x): up to a constant, the divergence of the distribution of
+x from the density. Without the entropy H it would fall into one minimum of U. As the noise
 has a fixed size, H(x) is the mutual information I(x, z) plus a constant, and a posterior q(z | x),
 a normal distribution whose mean and variances a network gives, bounds it from below:
 

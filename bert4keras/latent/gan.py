@@ -75,9 +75,9 @@ def gradient_penalty(score: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 class GAN(Density):
     """Generative adversarial network for vectors.
 
-    The energy is minus the critic's output v. At the optimum of an f-divergence v depends on
-    nothing but p(x) / q(x), with q the density of generated vectors, and carries no information
-    once q = p: to tell known from unknown vectors take `EnergyGAN`. The reported loss is the
+    The energy is minus the critic's output v. The best v of an f-divergence is a function of
+    p(x) / q(x), with q the density of generated vectors, so it is constant once q = p: to tell known
+    from unknown vectors take `EnergyGAN`. The reported loss is the
     critic's. Vectors should be scaled to a variance of about 1 in each coordinate.
 
     Args:
@@ -179,7 +179,7 @@ class GAN(Density):
         }
 
 
-def standardize(x: Tensor) -> Tensor:
+def _standardize(x: Tensor) -> Tensor:
     """Return (x - mean) / std over the last axis, float32 or wider, of the same shape."""
     x = float32_or_wider(x)
     centred = x - ops.mean(x, axis=-1, keepdims=True)
@@ -192,7 +192,7 @@ def code_correlation(z: Tensor, code: Tensor) -> Tensor:
     Args:
         z, code: (B, n), float.
     """
-    return ops.mean(standardize(z) * standardize(code))
+    return ops.mean(_standardize(z) * _standardize(code))
 
 
 @serializable
@@ -233,7 +233,7 @@ class OGAN(GAN):
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the codes (B, n) of vectors (B, D); each has mean 0 and variance 1."""
-        return standardize(self.critic(x))
+        return _standardize(self.critic(x))
 
     def loss_of(self, x: Tensor, z: Tensor) -> Tensor:
         fake = self.generator(z)

@@ -24,7 +24,7 @@ import numpy as np
 from keras import ops
 
 from .._serialization import serializable
-from .._types import Array, Tensor
+from .._types import Array, Shape, Tensor
 from .networks import mlp
 
 
@@ -85,7 +85,7 @@ class GLANN(keras.Model):
         self.mapping = mlp((self.hidden[0], latent_size), "mapping")
         self.decoder = mlp((*self.hidden, size), "decoder")
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: Shape | None = None) -> None:
         self.codes.build((None,))
         self.mapping.build((None, self.latent_size))
         self.decoder.build((None, self.latent_size))

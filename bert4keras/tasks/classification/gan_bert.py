@@ -28,6 +28,7 @@ Classification with a Bunch of Labeled Examples, 2020 (ACL); Su, O-GAN, 2019 (ar
 from __future__ import annotations
 
 import types
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -110,7 +111,7 @@ class GANBERT(AtomicSave, keras.Model):
         )
         self.built = True
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Tensor | Sequence[Tensor], training: bool | None = None) -> Any:
         """Return the scores (B, k); in training a pair of the vectors (B, D) and the scores."""
         vectors = self._untracked.encoder(inputs, training=training)
         scores = self._untracked.head(vectors, training=training)[1]
