@@ -76,8 +76,8 @@ class GAN(Density):
     """Generative adversarial network for vectors.
 
     The energy is minus the critic's output v. The best v of an f-divergence is a function of
-    p(x) / q(x), with q the density of generated vectors, so it is constant once q = p: to tell known
-    from unknown vectors take `EnergyGAN`. The reported loss is the
+    p(x) / q(x), with q the density of generated vectors, so it is constant once q = p: to tell
+    known from unknown vectors take `EnergyGAN`. The reported loss is the
     critic's. Vectors should be scaled to a variance of about 1 in each coordinate.
 
     Args:
