@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from .adversarial_inference import ALI, AdversarialPrior
+from .bijectors import ActNorm, AffineCoupling, Bijector, InvertibleLinear
 from .density import Density
 from .divergences import DIVERGENCES, Divergence, get_divergence
 from .energy import EnergyGAN, langevin
+from .flows import Flow, Glow, RealNVP
 from .gan import GAN, OGAN, adversarial_loss, gradient_penalty, player_term
 from .glann import GLANN
+from .lipschitz import LipschitzDense, SpectralNormPenalty, spectral_norm, spectral_norm_bound
 from .quantizer import VectorQuantizer
+from .residual_flow import InvertibleResidual, InvertibleResNet
 from .sampling import (
     Annealing,
     GaussianSampling,
@@ -24,13 +28,24 @@ __all__ = [
     "GAN",
     "GLANN",
     "OGAN",
+    "ActNorm",
     "AdversarialPrior",
+    "AffineCoupling",
     "Annealing",
+    "Bijector",
     "Density",
     "Divergence",
     "EnergyGAN",
+    "Flow",
     "GaussianSampling",
+    "Glow",
     "GumbelSoftmax",
+    "InvertibleLinear",
+    "InvertibleResNet",
+    "InvertibleResidual",
+    "LipschitzDense",
+    "RealNVP",
+    "SpectralNormPenalty",
     "VectorQuantizer",
     "adversarial_loss",
     "categorical_kl",
@@ -39,5 +54,7 @@ __all__ = [
     "gradient_penalty",
     "langevin",
     "player_term",
+    "spectral_norm",
+    "spectral_norm_bound",
     "straight_through",
 ]
