@@ -21,6 +21,8 @@ from .sampling import (
     gaussian_kl,
     straight_through,
 )
+from .vae import VAE
+from .vae_metrics import active_units, importance_weighted_bound, mutual_information
 
 __all__ = [
     "ALI",
@@ -28,6 +30,7 @@ __all__ = [
     "GAN",
     "GLANN",
     "OGAN",
+    "VAE",
     "ActNorm",
     "AdversarialPrior",
     "AffineCoupling",
@@ -47,12 +50,15 @@ __all__ = [
     "RealNVP",
     "SpectralNormPenalty",
     "VectorQuantizer",
+    "active_units",
     "adversarial_loss",
     "categorical_kl",
     "gaussian_kl",
     "get_divergence",
     "gradient_penalty",
+    "importance_weighted_bound",
     "langevin",
+    "mutual_information",
     "player_term",
     "spectral_norm",
     "spectral_norm_bound",
