@@ -57,6 +57,7 @@ class GLANN(keras.Model):
 
     Example:
         >>> glann = GLANN(len(vectors), vectors.shape[1])
+        >>> glann.initialize_codes(vectors)
         >>> glann.compile(keras.optimizers.Adam(1e-3), "mse")
         >>> glann.fit(np.arange(len(vectors)), vectors, epochs=100)
         >>> glann.sample(10)
@@ -105,6 +106,21 @@ class GLANN(keras.Model):
         shape = (self.candidates * ops.shape(codes)[0], self.latent_size)
         noise = keras.random.normal(shape, dtype=codes.dtype, seed=self.seed_generator)
         return loss + ops.cast(self.pull(codes, self.unit(self.mapping(noise))), loss.dtype)
+
+    def initialize_codes(self, vectors: Array) -> None:
+        """Set the codes to the directions of the n largest principal components of the vectors.
+
+        Neighbours then have near codes from the start, so that G is smooth between them. Random
+        codes reconstruct as well, but what lies between two of them may be anything.
+
+        Args:
+            vectors: the training vectors, (N, D) with D >= n.
+        """
+        centred = np.asarray(vectors, "float32") - np.mean(vectors, axis=0, dtype="float32")
+        directions = np.linalg.eigh(centred.T @ centred)[1][:, ::-1]
+        if not self.built:
+            self.build()
+        self.codes.embeddings.assign(centred @ directions[:, : self.latent_size])
 
     def pull(self, codes: Tensor, samples: Tensor) -> Tensor:
         """Return the mean squared distance of each code (B, n) to its nearest sample (M, n)."""

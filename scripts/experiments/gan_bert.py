@@ -95,6 +95,7 @@ def with_head(x, y, classes: int) -> keras.Model:
 def fitted_glann(seed: int, vectors: bytes, size: int) -> GLANN:
     x = np.frombuffer(vectors, "float32").reshape(-1, size)
     glann = GLANN(len(x), size, latent_size=16)
+    glann.initialize_codes(x)
     glann.compile(keras.optimizers.Adam(1e-3), "mse")
     glann.fit(np.arange(len(x)), x, batch_size=128, epochs=30, verbose=0)
     return glann
