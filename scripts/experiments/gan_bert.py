@@ -55,7 +55,7 @@ def read_arguments() -> argparse.Namespace:
         "--unlabelled", type=int, help="so many texts without a label; default: all"
     )
     parser.add_argument("--repeat", type=int, default=10, help="of a labelled text in an epoch")
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--maxlen", type=int, default=32)
