@@ -64,6 +64,7 @@ def find_terms(
     min_length: int = 2,
     min_score: float = 10.83,
     min_ratio: float = 2.0,
+    function_words: int = 100,
     seeds: Iterable[str] = (),
     min_similarity: float = 0.5,
     encoding: str | None = None,
@@ -76,6 +77,8 @@ def find_terms(
         min_count, order, min_pmi, min_length: as for `find_words`, for the domain corpus.
         min_score: least log-likelihood ratio; 10.83 is the 0.001 level of one test.
         min_ratio: least ratio of the frequencies in both corpora.
+        function_words: no term begins or ends with one of so many most frequent words of the
+            general corpus ("the camera", "made of"). Characters are not meant, only words.
         seeds: some known terms. If there are any, only terms are returned that are reached from
             them in steps between words of similar context; see `WordVectors.grow`.
         min_similarity: cosine that the first such step needs.
@@ -102,6 +105,8 @@ def find_terms(
         others = count_segments(general, elsewhere, strong)
         theirs = measure_words(words, elsewhere, others)
         names = [vocabulary.join(ngrams.units[list(word)]) for word in words]
+        functional = _function_words(general, vocabulary, function_words)
+        ends = [set(ngrams.units[[word[0], word[-1]]].tolist()) for word in words]
         reached = dict.fromkeys(names, (0, 1.0))
         if seeds:
             chosen = np.argsort(-ours[0], kind="stable")[:_VECTORS]
@@ -113,8 +118,8 @@ def find_terms(
     rows = zip(names, scores, ours[0], theirs[0], ratios, ours[1], theirs[1], strict=True)
     terms = [
         Term(name, *(figure.item() for figure in figures), *reached[name])
-        for word, (name, *figures) in zip(words, rows, strict=True)
-        if name in reached and len(word) >= min_length
+        for word, edges, (name, *figures) in zip(words, ends, rows, strict=True)
+        if name in reached and len(word) >= min_length and not edges & functional
     ]
     terms = [term for term in terms if term.score >= min_score and term.ratio >= min_ratio]
     return sorted(terms, key=lambda term: (-term.score, term.text))
@@ -140,6 +145,13 @@ def _check_seeds(seeds: Iterable[str]) -> list[str]:
         raise TypeError(f"seeds is the text {seeds!r}; give a list of words.")
     vocabulary = UnitVocabulary()
     return [vocabulary.join(vocabulary.encode(seed).tolist()) for seed in seeds]
+
+
+def _function_words(corpus: CodedCorpus, vocabulary: UnitVocabulary, count: int) -> set[int]:
+    """Return the codes of the most frequent words of letters."""
+    counts = np.where(vocabulary.is_letters[: len(corpus.counts)], corpus.counts, 0)
+    best = np.argsort(-counts, kind="stable")[:count]
+    return set(best[counts[best] > 0].tolist())
 
 
 def _count_neighbours(

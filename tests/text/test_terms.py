@@ -63,6 +63,18 @@ def test_thresholds():
     }
 
 
+def test_terms_do_not_end_with_function_words():
+    domain = ["the camera", "camera lens", "good"] * 9
+    general = ["the day", "the night", "a day"] * 9
+    options = {"min_count": 9, "min_pmi": 0.0}
+    found = {term.text for term in find_terms(domain, general, function_words=0, **options)}
+    assert found == {"the camera", "camera lens"}
+    found = {term.text for term in find_terms(domain, general, function_words=1, **options)}
+    assert found == {"camera lens"}
+    characters = find_terms(["的确"] * 20 + ["天"], ["的", "天"] * 20, min_pmi=0.0)
+    assert [term.text for term in characters] == ["的确"]  # no word of letters
+
+
 def test_terms_grow_from_seeds():
     """Colours occur among clothes, birds among trees: a seed leads to its own group."""
     colours, birds = ["绯红", "靛蓝", "鹅黄"], ["鹧鸪", "杜鹃", "喜鹊"]
