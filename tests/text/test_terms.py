@@ -66,7 +66,7 @@ def test_thresholds():
 def test_terms_do_not_end_with_function_words():
     domain = ["the camera", "camera lens", "good"] * 9
     general = ["the day", "the night", "a day"] * 9
-    options = {"min_count": 9, "min_pmi": 0.0}
+    options = {"min_count": 9, "min_pmi": 0.0, "min_score": 0.0}
     found = {term.text for term in find_terms(domain, general, function_words=0, **options)}
     assert found == {"the camera", "camera lens"}
     found = {term.text for term in find_terms(domain, general, function_words=1, **options)}
