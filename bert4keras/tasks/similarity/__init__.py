@@ -5,6 +5,7 @@ from __future__ import annotations
 from .arrays import VectorFileError
 from .correlation import pearson, ranks, spearman
 from .encoder import SentenceEncoder
+from .flow import FLOWS, FlowTransform, fit_flow, flow_encoder
 from .functions import SIMILARITIES, pairwise_similarity, similarity_matrix
 from .index import Neighbours, VectorIndex
 from .models import (
@@ -26,8 +27,10 @@ from .search import Neighbour, TextIndex
 from .whitening import Whitening
 
 __all__ = [
+    "FLOWS",
     "SIMILARITIES",
     "Cosine",
+    "FlowTransform",
     "InBatchNegatives",
     "Neighbour",
     "Neighbours",
@@ -44,6 +47,8 @@ __all__ = [
     "contrastive_model",
     "cosine_model",
     "cross_encoder",
+    "fit_flow",
+    "flow_encoder",
     "joint_cosine_model",
     "pair_scores",
     "pairwise_similarity",

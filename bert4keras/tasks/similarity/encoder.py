@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from ...data import DataGenerator
+from ...latent import Flow
 from ...losses import cosent
 from ...models import Backbone
 from ...tokenizers.base import TokenizerBase
@@ -18,9 +19,10 @@ from ..base import Encoded, Task, TaskError, register_task
 from ..pretrained import locate, open_encoder
 from . import export, sentence_transformers
 from .correlation import pearson, spearman
+from .flow import flow_encoder
 from .functions import SIMILARITIES, pairwise_similarity, similarity_matrix, unit_rows
 from .index import METRICS, VectorIndex
-from .models import sentence_encoder
+from .models import config_up_to, sentence_encoder
 from .prompts import Prompted, prompted_windows
 from .search import TextIndex
 from .training import scored_pair, training_batches, training_model
@@ -98,6 +100,7 @@ class SentenceEncoder(Task[Any]):
         long_texts: str = "mean",
         maxlen: int | None = None,
         tokenizer: TokenizerBase | None = None,
+        layer: int = -1,
         **options: Any,
     ) -> SentenceEncoder:
         """Build a sentence encoder from a pretrained encoder.
@@ -111,11 +114,13 @@ class SentenceEncoder(Task[Any]):
             normalize: give the vectors length 1.
             prompts, default_prompt, similarity, long_texts, maxlen: as in the class.
             tokenizer: in place of the checkpoint's own.
+            layer: as in `sentence_encoder`; the encoder ends with that block.
             **options: of `build_transformer_model`, such as `dropout_rate`.
         """
         if not isinstance(checkpoint, Backbone):
             checkpoint = locate(checkpoint)
-            if pooling is None and sentence_transformers.is_sentence_encoder(checkpoint):
+            own = pooling is None and layer == -1
+            if own and sentence_transformers.is_sentence_encoder(checkpoint):
                 if dense or normalize or prompts or default_prompt or similarity != "cosine":
                     raise TaskError(
                         f"{checkpoint} defines its own dense layers, normalization, prompts and "
@@ -125,8 +130,8 @@ class SentenceEncoder(Task[Any]):
         if pooling == "pooler":
             options = {"with_pool": True, **options}
         tokenizer, bert = open_encoder(checkpoint, tokenizer, options)
-        model = sentence_encoder(bert, pooling or "mean", dense, normalize)
-        config: dict[str, Any] = {"encoder_config": bert.config.to_json_dict(), "maxlen": maxlen}
+        model = sentence_encoder(bert, pooling or "mean", dense, normalize, layer)
+        config: dict[str, Any] = {"encoder_config": config_up_to(bert, layer), "maxlen": maxlen}
         return cls(tokenizer, model, prompts, default_prompt, similarity, long_texts, **config)
 
     @property
@@ -373,11 +378,12 @@ class SentenceEncoder(Task[Any]):
         return cls(tokenizer, model, long_texts=long_texts, **known)
 
     def with_options(self, **changes: Any) -> SentenceEncoder:
-        """Return this encoder with other options, such as `long_texts="truncate"`.
-
-        Both share the weights.
-        """
+        """Return this encoder with options such as `long_texts="truncate"`; both share weights."""
         return type(self)(self.tokenizer, self.model, **{**self.get_config(), **changes})
+
+    def with_flow(self, flow: Flow) -> SentenceEncoder:
+        """Return this encoder with a flow of `fit_flow` as its last layer; both share weights."""
+        return type(self)(self.tokenizer, flow_encoder(self.model, flow), **self.get_config())
 
     def save_huggingface(self, directory: str | Path) -> None:
         """Write a directory that sentence-transformers opens.
@@ -389,12 +395,4 @@ class SentenceEncoder(Task[Any]):
             TaskError: a directory of something else, a model with layers that have no module there,
                 or no `encoder_config`.
         """
-        settings = {
-            "prompts": self.prompts,
-            "default_prompt_name": self.default_prompt,
-            "similarity_fn_name": self.similarity_name,
-        }
-        lengths = {"max_seq_length": self.maxlen, "do_lower_case": self.lower_case}
-        with export.replaced(directory, self.encoder_config) as new:
-            self.tokenizer.save(new)
-            export.write_encoder(new, self.model, self.encoder_config or {}, lengths, settings)
+        export.write_task(self, directory)

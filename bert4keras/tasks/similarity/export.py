@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -26,6 +26,9 @@ from .sentence_transformers import (
     SETTINGS,
     TORCH,
 )
+
+if TYPE_CHECKING:
+    from .encoder import SentenceEncoder
 
 
 @contextmanager
@@ -52,6 +55,19 @@ def replaced(
         raise TaskError(f"{directory} exists and holds something else; it is not replaced.")
     with atomic_directory(directory) as staging:
         yield staging
+
+
+def write_task(task: SentenceEncoder, directory: str | Path) -> None:
+    """See `SentenceEncoder.save_huggingface`."""
+    settings = {
+        "prompts": task.prompts,
+        "default_prompt_name": task.default_prompt,
+        "similarity_fn_name": task.similarity_name,
+    }
+    lengths = {"max_seq_length": task.maxlen, "do_lower_case": task.lower_case}
+    with replaced(directory, task.encoder_config) as new:
+        task.tokenizer.save(new)
+        write_encoder(new, task.model, task.encoder_config or {}, lengths, settings)
 
 
 def write_encoder(

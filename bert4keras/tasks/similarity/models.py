@@ -45,6 +45,7 @@ def sentence_encoder(
     pooling: str | Sequence[str] = "mean",
     dense: Sequence[tuple[int, str]] = (),
     normalize: bool = False,
+    layer: int = -1,
 ) -> keras.Model:
     """Return a model from a text to its vector.
 
@@ -56,14 +57,15 @@ def sentence_encoder(
             the encoder's own dense layer on the first token.
         dense: size and activation of dense layers on the pooled vector.
         normalize: give the vectors length 1.
+        layer: pool the output of this block, from 1; -1: of the last, -2: of the one before it.
 
     Returns:
         Model with the inputs of the backbone and output (B, D), float32.
 
     Raises:
-        ValueError: an unknown pooling, or a backbone with another output.
+        ValueError: an unknown pooling or block, or a backbone with another output.
     """
-    x = pool(backbone, pooling)
+    x = pool(backbone, pooling, layer)
     for number, (units, activation) in enumerate(dense, 1):
         x = dense_layer(number, units, activation)(x)
     if normalize:
@@ -280,17 +282,43 @@ class InBatchNegatives(EndsMask, keras.layers.Layer):
         return {**super().get_config(), "scale": self.scale, "symmetric": self.symmetric}
 
 
-def pool(backbone: Backbone, pooling: str | Sequence[str]) -> Any:
+def pool(backbone: Backbone, pooling: str | Sequence[str], layer: int = -1) -> Any:
     """Return one vector (B, D) of the symbolic output of a backbone; see `sentence_encoder`."""
     modes = [pooling] if isinstance(pooling, str) else list(pooling)
     if unknown := [mode for mode in modes if mode not in (*MODES, "first-last", "pooler")]:
         known = ", ".join((*MODES, "first-last", "pooler"))
         raise ValueError(f"pooling={unknown[0]!r} must be one of {known}.")
+    if layer != -1 and not set(modes) <= set(MODES):
+        raise ValueError(f"layer={layer} is for {', '.join(MODES)}, not for {pooling!r}.")
     if "pooler" in modes:
         return _pooler(backbone, modes)
     last = _hidden_states(backbone)
+    if layer != -1:
+        last = backbone.hidden_states[_block_number(backbone, layer)]
     vectors = [_pooled(backbone, mode, last) for mode in modes]
     return vectors[0] if len(vectors) == 1 else keras.layers.Concatenate(name="Pooling")(vectors)
+
+
+def config_up_to(backbone: Backbone, layer: int) -> dict[str, Any]:
+    """Return the config of a backbone that ends with a block, as in `sentence_encoder`."""
+    config = dict(backbone.config.to_json_dict())
+    return config if layer == -1 else config | {"num_hidden_layers": _block_number(backbone, layer)}
+
+
+def _block_number(backbone: Backbone, layer: int) -> int:
+    """Return the number of a block from 1; -1 is the last.
+
+    Raises:
+        ValueError: there is no such block.
+    """
+    blocks = len(backbone.hidden_states) - 1
+    number = layer + blocks + 1 if layer < 0 else layer
+    if not 1 <= number <= blocks:
+        raise ValueError(
+            f"layer={layer} is no block of {backbone.name}: they are 1 to {blocks}, or -{blocks} "
+            "to -1."
+        )
+    return number
 
 
 def _pooled(backbone: Backbone, mode: str, last: Any) -> Any:
