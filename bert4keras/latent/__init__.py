@@ -21,6 +21,7 @@ from .sampling import (
     gaussian_kl,
     straight_through,
 )
+from .score import ScoreModel
 from .vae import VAE
 from .vae_metrics import active_units, importance_weighted_bound, mutual_information
 
@@ -48,6 +49,7 @@ __all__ = [
     "InvertibleResidual",
     "LipschitzDense",
     "RealNVP",
+    "ScoreModel",
     "SpectralNormPenalty",
     "VectorQuantizer",
     "active_units",
