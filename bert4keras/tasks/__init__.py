@@ -16,6 +16,7 @@ from .filling import FilledText, Filling, FillMask
 from .from_scratch import from_scratch
 from .generation import Generation, Generator, Prompt
 from .linking import CCKS2019Linker, EntityLinker, LinkedMention
+from .novelty import Novelty, NoveltyDetector
 from .pretrained import locate, open_encoder
 from .reading import Answer, ExtractiveQA, Question
 from .relations import Relation, RelationExtractor
@@ -40,6 +41,8 @@ __all__ = [
     "Generator",
     "LinkedMention",
     "Neighbour",
+    "Novelty",
+    "NoveltyDetector",
     "Prompt",
     "Question",
     "Ranked",

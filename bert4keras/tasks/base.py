@@ -51,7 +51,7 @@ def pairs_of(samples: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
         yield sample, label
 
 
-def _many(samples: Iterable[Any]) -> Iterable[Any]:
+def all_samples(samples: Iterable[Any]) -> Iterable[Any]:
     """Return the samples; a text is none, though Python would iterate over its characters."""
     if isinstance(samples, str):
         raise TaskError(f"give a list of samples, or call the task: task({short_repr(samples)}).")
@@ -216,14 +216,14 @@ class Task(Generic[_AnswerT]):
             batch_size: number of rows per batch; rows of similar length share a batch.
             progress: show a progress bar on stderr; None: only for long work on a terminal.
         """
-        encoded = [self.encode(sample) for sample in _many(samples)]
+        encoded = [self.encode(sample) for sample in all_samples(samples)]
         rows = [row for one in encoded for row in one.rows]
         outputs = iter(self._run(rows, batch_size, progress))
         return [self.decode(list(itertools.islice(outputs, len(one.rows))), one) for one in encoded]
 
     def stream(self, samples: Iterable[Any], batch_size: int = 64) -> Iterator[_AnswerT]:
         """Answer the samples of an iterable one after another, reading 16 batches ahead."""
-        samples = iter(_many(samples))
+        samples = iter(all_samples(samples))
         while part := list(itertools.islice(samples, 16 * batch_size)):
             yield from self.predict(part, batch_size, progress=False)
 
