@@ -27,7 +27,7 @@ from bert4keras.tasks.similarity import sentence_encoder
 
 PARTS = ("train", "val", "test", "oos_val", "oos_test")
 # Options that are tried on the validation questions, besides the defaults.
-OPTIONS = {"neighbours": {"k": [1, 5, 20, 50]}}
+OPTIONS = {"neighbours": {"k": [1, 5, 20, 50]}, "lipschitz": {"bound": [1, 4, 16]}}
 DENSITY_OPTIONS = {"dim": [32, 128]}
 PLAIN = ("softmax", "energy", "mahalanobis", "neighbours")
 

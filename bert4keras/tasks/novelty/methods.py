@@ -137,9 +137,13 @@ class EnergyNovelty(_OfScores):
     """Novelty as the free energy of a classifier's scores."""
 
     def score(self, texts: Encodings) -> np.ndarray:
-        scores = self.scores(texts)
-        largest = scores.max(axis=-1)
-        return -largest - np.log(np.exp(scores - largest[:, None]).sum(axis=-1))
+        return free_energy(self.scores(texts))
+
+
+def free_energy(scores: np.ndarray) -> np.ndarray:
+    """Return -logsumexp of scores (N, C), (N,)."""
+    largest = scores.max(axis=-1)
+    return -largest - np.log(np.exp(scores - largest[:, None]).sum(axis=-1))
 
 
 def fit_linear(

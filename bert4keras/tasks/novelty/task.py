@@ -40,8 +40,9 @@ class NoveltyDetector(Task[Novelty]):
     Args:
         tokenizer, model, maxlen: as in `Task`; the model's output is vectors (B, D), or vectors and
             the scores (B, C) of a classifier's labels.
-        method: a name of `METHODS`: "softmax" or "energy" (these need labels), "mahalanobis",
-            "neighbours", or a density: "score" and the others of `bert4keras.latent`.
+        method: a name of `METHODS`: "softmax", "energy" or "lipschitz" (these need labels),
+            "mahalanobis", "neighbours", or a density: "vae", "realnvp", "glow", "iresnet", "score"
+            or "energy-gan".
         false_alarm_rate: share of known texts that may be taken for foreign. It can be changed at
             any time.
         method_options: options of the method, such as `{"k": 10}` or `{"dim": 32}`.
