@@ -92,7 +92,7 @@ def test_the_score_is_minus_the_gradient_of_the_energy():
 
 @pytest.mark.parametrize("form", FORMS)
 def test_samples_have_the_moments_of_the_data(form):
-    """Mean within 0.15, variance within 30 %; of the noise alone it would be 25."""
+    """Mean within 0.15, variance within 30 %; of the first noise it is 25."""
     found = trained(form).sample(1000, seed=3, steps=20)
     assert found.shape == (1000, 2)
     assert found.dtype == np.float32
