@@ -34,7 +34,7 @@ from .networks import mlp
 from .sampling import Annealing, GaussianSampling, gaussian_kl
 from .vae_metrics import active_units, importance_weighted_bound, mutual_information
 
-_ROWS = 256  # vectors of a batch in `log_prob` and `diagnostics`
+_BATCH_SIZE = 256  # vectors of a batch in `log_prob` and `diagnostics`
 
 
 @serializable
@@ -127,7 +127,7 @@ class VAE(Density):
         return self.norm.inverse(self._decoded(z))
 
     def log_prob(
-        self, x: Array, samples: int = 64, seed: int = 0, batch_size: int = _ROWS
+        self, x: Array, samples: int = 64, seed: int = 0, batch_size: int = _BATCH_SIZE
     ) -> Array:
         """Return the importance-weighted bound of log p(x), natural logarithm.
 
@@ -150,12 +150,12 @@ class VAE(Density):
             Means over the vectors: "elbo", "importance_weighted" (the bound of log p(x) with
             `samples` codes), "kl", "mutual_information", and the number of "active_units".
         """
-        codes = [self.encode(rows) for rows in self._batches(x, _ROWS)]
+        codes = [self.encode(rows) for rows in self._batches(x, _BATCH_SIZE)]
         mean, log_var = (
             np.concatenate([ops.convert_to_numpy(part) for part in parts])
             for parts in zip(*codes, strict=True)
         )
-        logs = self._log_weights(x, samples, seed, _ROWS)
+        logs = self._log_weights(x, samples, seed, _BATCH_SIZE)
         return {
             "elbo": float(logs.mean()),
             "importance_weighted": float(importance_weighted_bound(logs).mean()),

@@ -21,7 +21,7 @@ import numpy as np
 
 from .._types import Array
 
-_ROWS = 256  # samples compared with all others at a time
+_COMPARED_ROWS = 256  # samples compared with all others at a time
 
 
 def active_units(mean: Array, threshold: float = 0.01) -> int:
@@ -51,8 +51,8 @@ def mutual_information(mean: Array, log_var: Array, seed: int = 0) -> float:
     # log q(z_i|x_j) for all pairs by products of matrices; terms of log 2 pi cancel.
     constant = (mean**2 * precision + log_var).sum(1)
     total = 0.0
-    for start in range(0, len(z), _ROWS):
-        rows = z[start : start + _ROWS]
+    for start in range(0, len(z), _COMPARED_ROWS):
+        rows = z[start : start + _COMPARED_ROWS]
         logs = -(rows**2 @ precision.T - 2 * rows @ (mean * precision).T + constant) / 2
         own = np.diagonal(logs, offset=start)
         total += (own - _log_mean_exp(logs.T)).sum()

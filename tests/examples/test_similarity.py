@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bert4keras import tasks
+from bert4keras.tasks.similarity import VectorIndex
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TINY = ROOT / "tests" / "fixtures" / "bert_gelu"
@@ -41,6 +42,15 @@ def test_pairs_read_as_one_text(tmp_path):
     answer = json.loads(out.strip().split("\n")[-1])
     saved = tasks.load(tmp_path / "saved")
     assert saved(("good film", "bad film")) == pytest.approx(answer["score"], abs=1e-5)
+
+
+@pytest.mark.script
+def test_an_index_of_codes(tmp_path):
+    pairs = [f"the film {i} is good\tthe story {i} is bad\t{i % 2}" for i in range(160)]
+    (tmp_path / "more.tsv").write_text("text_a\ttext_b\tlabel\n" + "\n".join(pairs) + "\n")
+    run(tmp_path, "task_sentence_embedding.py", "--train", "more.tsv", "--code-size", "4")
+    index = VectorIndex.load(tmp_path / "saved" / "index.npz")
+    assert index.codes.shape[1] == 4
 
 
 @pytest.mark.script

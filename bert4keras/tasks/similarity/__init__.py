@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .arrays import VectorFileError
+from .compression import ProductQuantizer
 from .correlation import pearson, ranks, spearman
 from .encoder import SentenceEncoder
 from .flow import FLOWS, FlowTransform, fit_flow, flow_encoder
@@ -34,6 +35,7 @@ __all__ = [
     "InBatchNegatives",
     "Neighbour",
     "Neighbours",
+    "ProductQuantizer",
     "Ranked",
     "Reranker",
     "ScoredPair",

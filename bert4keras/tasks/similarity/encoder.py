@@ -18,6 +18,7 @@ from ...tokenizers.base import TokenizerBase
 from ..base import Encoded, Task, TaskError, register_task
 from ..pretrained import locate, open_encoder
 from . import export, sentence_transformers
+from .compression import ProductQuantizer
 from .correlation import pearson, spearman
 from .flow import flow_encoder
 from .functions import SIMILARITIES, pairwise_similarity, similarity_matrix, unit_rows
@@ -234,29 +235,28 @@ class SentenceEncoder(Task[Any]):
         prompt: str | None = None,
         query_prompt: str | None = None,
         batch_size: int = 64,
+        compression: ProductQuantizer | None = None,
     ) -> TextIndex:
         """Build a search index of texts.
 
         Args:
             texts: texts to be searched.
-            prompt: name of the texts' prompt; None: "document", "passage" or "corpus" if there is
-                one, else the default prompt.
+            prompt: of the texts; None: "document", "passage" or "corpus", else the default prompt.
             query_prompt: name of the prompt of queries; None: "query" if there is one.
-            batch_size: as in `predict`.
+            batch_size, compression: as in `predict` and `VectorIndex`.
 
         Raises:
             TaskError: the similarity is a distance, or there are no texts.
         """
         if self.similarity_name not in METRICS:
-            raise TaskError(
-                f"an index searches by {' or '.join(METRICS)}, not {self.similarity_name}."
-            )
+            raise TaskError(f"an index searches by cosine or dot, not {self.similarity_name}.")
         if not len(texts):
             raise TaskError("an index needs at least one text.")
         prompt = prompt or next((name for name in _TEXT_PROMPTS if name in self.prompts), None)
         query_prompt = query_prompt or next((n for n in _QUERY_PROMPTS if n in self.prompts), None)
         vectors = self.predict(texts, batch_size, prompt=prompt)
-        return TextIndex(self, VectorIndex(vectors, texts, self.similarity_name), query_prompt)
+        index = VectorIndex(vectors, texts, self.similarity_name, compression)
+        return TextIndex(self, index, query_prompt, prompt)
 
     # Training
 

@@ -49,19 +49,28 @@ class TextIndex:
         encoder: encodes the queries.
         vectors: index of the texts' vectors, with the texts.
         prompt: name of the prompt put before queries.
+        text_prompt: name of the prompt put before texts that are added.
 
     Example:
         >>> index = encoder.index(["The cat sleeps.", "It is raining."])
+        >>> index.add(["The sun shines."])
         >>> index.search("The weather is bad.", k=1)
         [Neighbour(text='It is raining.', score=0.61, position=1)]
         >>> index.save("weather.npz")
         >>> again = TextIndex.load("weather.npz", encoder)
     """
 
-    def __init__(self, encoder: _Encoder, vectors: VectorIndex, prompt: str | None = None):
+    def __init__(
+        self,
+        encoder: _Encoder,
+        vectors: VectorIndex,
+        prompt: str | None = None,
+        text_prompt: str | None = None,
+    ):
         if vectors.texts is None:
             raise ValueError("the index holds vectors without their texts.")
-        self.encoder, self.vectors, self.prompt = encoder, vectors, prompt
+        self.encoder, self.vectors = encoder, vectors
+        self.prompt, self.text_prompt = prompt, text_prompt
         self.texts: list[str] = vectors.texts
 
     def __len__(self) -> int:
@@ -96,6 +105,13 @@ class TextIndex:
         ]
         return results[0] if single else results
 
+    def add(self, texts: Sequence[str], batch_size: int = 64) -> None:
+        """Encode and append texts; each call copies what is stored, so add many at a time."""
+        texts = list(texts)
+        if texts:
+            vectors = self.encoder.predict(texts, batch_size, prompt=self.text_prompt)
+            self.vectors.add(vectors, texts)
+
     def save(self, path: str | os.PathLike) -> None:
         """Write texts and vectors to an `.npz` file, replacing an old one atomically.
 
@@ -105,7 +121,11 @@ class TextIndex:
 
     @classmethod
     def load(
-        cls, path: str | os.PathLike, encoder: _Encoder, prompt: str | None = None
+        cls,
+        path: str | os.PathLike,
+        encoder: _Encoder,
+        prompt: str | None = None,
+        text_prompt: str | None = None,
     ) -> TextIndex:
         """Read what `save` wrote; nothing is unpickled.
 
@@ -113,9 +133,10 @@ class TextIndex:
             path: the file.
             encoder: the one with which the index was made.
             prompt: name of the prompt put before queries.
+            text_prompt: name of the prompt put before texts that are added.
 
         Raises:
             VectorFileError: another file, or a damaged one.
             ValueError: vectors without texts.
         """
-        return cls(encoder, VectorIndex.load(path), prompt)
+        return cls(encoder, VectorIndex.load(path), prompt, text_prompt)
