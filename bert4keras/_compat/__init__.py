@@ -15,6 +15,7 @@ from .graph import (
 )
 from .masks import keras_mask, set_keras_mask, with_implicit_mask, with_mask_of
 from .numerics import FixedSeed, fused_attention_supports
+from .recurrent import recurrent_loop
 from .saving import object_loaded_as, remember_loaded, seed_states
 from .trainer import (
     TrainerCall,
@@ -54,6 +55,7 @@ __all__ = [
     "object_loaded_as",
     "padding_ids",
     "raise_at_runtime",
+    "recurrent_loop",
     "remember_loaded",
     "run_graph",
     "seed_states",

@@ -20,10 +20,12 @@ from .normalization import (
     RMSNormalization,
     UnscaledRMSNormalization,
 )
+from .on_lstm import ONLSTM, ONLSTMCell, syntax_distances
 from .pooling import FirstToken, MaskedMeanPooling
 from .relative_attention import RelativeAttention
 
 __all__ = [
+    "ONLSTM",
     "AttentionMask",
     "ConditionalLayerNormalization",
     "ConditionalRMSNormalization",
@@ -36,6 +38,7 @@ __all__ = [
     "MaskedConvolution",
     "MaskedMeanPooling",
     "MultiHeadAttention",
+    "ONLSTMCell",
     "PaddingMask",
     "PositionEmbedding",
     "RMSNormalization",
@@ -47,6 +50,7 @@ __all__ = [
     "VocabularyBias",
     "gelu_tanh",
     "get_activation",
+    "syntax_distances",
 ]
 # Heads that bert4keras 0.11 had here.
 _HEADS = (

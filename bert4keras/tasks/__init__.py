@@ -17,6 +17,7 @@ from .from_scratch import from_scratch
 from .generation import Generation, Generator, Prompt
 from .linking import CCKS2019Linker, EntityLinker, LinkedMention
 from .novelty import Novelty, NoveltyDetector
+from .parsing import Parse, SentenceParser
 from .pretrained import locate, open_encoder
 from .reading import Answer, ExtractiveQA, Question
 from .relations import Relation, RelationExtractor
@@ -43,6 +44,7 @@ __all__ = [
     "Neighbour",
     "Novelty",
     "NoveltyDetector",
+    "Parse",
     "Prompt",
     "Question",
     "Ranked",
@@ -51,6 +53,7 @@ __all__ = [
     "Reranker",
     "SQLAnswer",
     "SentenceEncoder",
+    "SentenceParser",
     "TableQA",
     "Tagger",
     "Task",

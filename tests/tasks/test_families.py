@@ -183,7 +183,7 @@ ROWS: dict[str, Callable[[], Row]] = {
     "NoveltyDetector": novelty_detector,
     "Generator": generator,
 }
-ELSEWHERE = ("WordSegmenter", "CCKS2019Linker")  # tasks with a test like this one
+ELSEWHERE = ("WordSegmenter", "CCKS2019Linker", "SentenceParser")  # tasks with a test like this one
 TABLE = {name: row() for name, row in ROWS.items() if name in tasks.TASKS}
 CASES = [(n, f) for n, row in TABLE.items() for f in family_models.SINGLE if f not in row.without]
 

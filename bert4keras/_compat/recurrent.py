@@ -1,0 +1,40 @@
+"""Loop of Keras' recurrent layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+
+def recurrent_loop(
+    layer: keras.layers.RNN,
+    step: Callable[[Any, Any], tuple[Any, Any]],
+    sequences: Any,
+    initial_state: Any,
+    mask: Any,
+) -> tuple[Any, Any, Any]:
+    """Call `step(input, states)` along the time axis, as `layer.inner_loop` does with its cell.
+
+    Publicly only a whole cell can be run, which would project the input at each step and could not
+    share one dropout mask among the steps.
+
+    Returns:
+        Last output, all outputs (only the last one without `layer.return_sequences`), last states.
+    """
+    from keras.src import backend, tree
+
+    if backend.backend() == "torch" and layer.stateful:  # its variables are assigned in place later
+        initial_state = tree.map_structure(keras.ops.copy, initial_state)
+    return backend.rnn(
+        step,
+        sequences,
+        initial_state,
+        go_backwards=layer.go_backwards,
+        mask=tree.flatten(mask)[0] if mask is not None else None,
+        unroll=layer.unroll,
+        input_length=sequences.shape[1],
+        zero_output_for_mask=layer.zero_output_for_mask,
+        return_all_outputs=layer.return_sequences,
+    )
