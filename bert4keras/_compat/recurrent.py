@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import keras
+
+from .._types import Tensor
 
 
 def recurrent_loop(
     layer: keras.layers.RNN,
-    step: Callable[[Any, Any], tuple[Any, Any]],
-    sequences: Any,
-    initial_state: Any,
-    mask: Any,
-) -> tuple[Any, Any, Any]:
+    step: Callable[[Tensor, Sequence[Tensor]], tuple[Tensor, list[Tensor]]],
+    sequences: Tensor,
+    initial_state: Sequence[Tensor],
+    mask: Tensor | Sequence[Tensor | None] | None,
+) -> tuple[Tensor, Tensor, list[Tensor]]:
     """Call `step(input, states)` along the time axis, as `layer.inner_loop` does with its cell.
 
     Publicly only a whole cell can be run, which would project the input at each step and could not

@@ -27,7 +27,6 @@ https://kexue.fm/archives/6621, for the reverse sum (the paper has it = 1 - cums
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 from keras import ops
@@ -85,8 +84,8 @@ class ONLSTMCell(keras.layers.Layer):
         units: int,
         levels: int,
         return_levels: bool = False,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
+        kernel_initializer: str | keras.initializers.Initializer = "glorot_uniform",
+        recurrent_initializer: str | keras.initializers.Initializer = "orthogonal",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -110,7 +109,7 @@ class ONLSTMCell(keras.layers.Layer):
             (self.units, width), self.recurrent_initializer, name="recurrent_kernel"
         )
 
-        def bias(shape: Shape, dtype: Any = None) -> Tensor:
+        def bias(shape: Shape, dtype: str | None = None) -> Tensor:
             ones = slice(self.units, 2 * self.units)
             start = ops.zeros(shape, dtype)
             return ops.slice_update(start, (ones.start,), ops.ones((self.units,), dtype))
@@ -201,8 +200,8 @@ class ONLSTM(keras.layers.RNN):
         levels: int,
         recurrent_dropconnect: float = 0.0,
         return_levels: bool = False,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
+        kernel_initializer: str | keras.initializers.Initializer = "glorot_uniform",
+        recurrent_initializer: str | keras.initializers.Initializer = "orthogonal",
         seed: int | None = None,
         **kwargs,
     ):

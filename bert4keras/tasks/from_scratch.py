@@ -1,4 +1,4 @@
-"""A small encoder with random weights, for data without a pretrained model or a first try."""
+"""A small encoder, or a vocabulary, for data without a pretrained model or a first try."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import collections
 from collections.abc import Iterable
 from typing import Any
 
+from ..data.text import lowercase_and_normalize
 from ..models import Backbone, build_transformer_model
 from ..tokenizers import Tokenizer
 from ..tokenizers.characters import is_cjk
+from .words import words
 
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
@@ -55,3 +57,24 @@ def from_scratch(
         "initializer_range": 0.05,
     }
     return build_transformer_model(config, **{"model": "nezha", **options}), tokenizer
+
+
+def word_tokenizer(
+    texts: Iterable[str], min_count: int = 2, max_words: int | None = None
+) -> Tokenizer:
+    """Make a tokenizer whose tokens are whole words; each Chinese character is one.
+
+    Args:
+        texts: texts to count words in.
+        min_count: rarer words become `[UNK]`, so that the vector of `[UNK]` is trained too.
+        max_words: largest number of words, the most frequent ones; None: no limit.
+
+    Raises:
+        ValueError: no word occurs `min_count` times.
+    """
+    counts = collections.Counter(w for text in texts for w in words(lowercase_and_normalize(text)))
+    found = [word for word, n in counts.most_common(max_words) if n >= min_count]
+    if not found:
+        raise ValueError(f"no word of the texts occurs {min_count} times: lower min_count.")
+    found = [word for word in found if word not in _SPECIAL]
+    return Tokenizer([*_SPECIAL, *found], do_lower_case=True)

@@ -6,7 +6,7 @@ from .answers import Bracketing, Parse, tree_of_words
 from .language_model import distances_model, on_lstm_language_model, recurrent_language_model
 from .metrics import unlabelled_scores
 from .readers import read_treebank, word_constituents
-from .task import SentenceParser, word_tokenizer
+from .task import SentenceParser
 from .trees import bracketed, build_tree, drawn
 
 __all__ = [
@@ -23,5 +23,4 @@ __all__ = [
     "tree_of_words",
     "unlabelled_scores",
     "word_constituents",
-    "word_tokenizer",
 ]

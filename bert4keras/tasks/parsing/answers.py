@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 
 from ...display import escape_control_characters
-from .trees import Span, bracketed, build_tree, drawn
+from ...tokenizers.spans import Span
+from .trees import bracketed, build_tree, drawn
 
 
 @dataclasses.dataclass(frozen=True)

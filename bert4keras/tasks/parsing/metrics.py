@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .trees import Span
+from ...tokenizers.spans import Span
 
 
 def unlabelled_scores(

@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterator, Sequence
 
 from ...data import DataFileError, read_lines
+from ...tokenizers.spans import Span
 from ..words import words as split_words
 from .answers import Bracketing
-from .trees import Span
 
 
 def read_treebank(path: str | os.PathLike) -> list[tuple[str, Bracketing]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,41 +9,16 @@ import keras
 import numpy as np
 
 from ..._types import Array
-from ...data.text import lowercase_and_normalize
 from ...losses import SparseCategoricalCrossentropy
-from ...tokenizers import Tokenizer
 from ...tokenizers.base import TokenizerBase
 from ..base import Encoded, Task, TaskError, register_task
+from ..from_scratch import word_tokenizer
 from ..generation.perplexity import perplexity
 from ..generation.scoring import TokenScorer
-from ..words import words
 from .answers import Bracketing, Parse, tree_of_words
 from .language_model import distances_model, on_lstm_language_model
 from .metrics import unlabelled_scores
 from .trees import build_tree
-
-_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
-
-
-def word_tokenizer(
-    texts: Iterable[str], min_count: int = 2, max_words: int | None = None
-) -> Tokenizer:
-    """Make a tokenizer whose tokens are whole words; each Chinese character is one.
-
-    Args:
-        texts: texts to count words in.
-        min_count: rarer words become `[UNK]`, so that the vector of `[UNK]` is trained too.
-        max_words: largest number of words, the most frequent ones; None: no limit.
-
-    Raises:
-        ValueError: no word occurs `min_count` times.
-    """
-    counts = collections.Counter(w for text in texts for w in words(lowercase_and_normalize(text)))
-    found = [word for word, n in counts.most_common(max_words) if n >= min_count]
-    if not found:
-        raise ValueError(f"no word of the texts occurs {min_count} times: lower min_count.")
-    found = [word for word in found if word not in _SPECIAL]
-    return Tokenizer([*_SPECIAL, *found], do_lower_case=True)
 
 
 @register_task
@@ -135,7 +109,7 @@ class SentenceParser(Task[Parse]):
         (ids,), _, (offsets,) = self.tokenizer.encode_batch([sample], return_offsets=True)
         return Encoded(sample, [self._inputs(ids[:-1])], [offsets[1:-1]], ids)
 
-    def run(self, inputs: Any) -> Array:
+    def run(self, inputs: Array) -> Array:
         return np.asarray(self._reader.predict_on_batch(inputs))[..., self.layer]
 
     def decode(self, outputs: Sequence[Array], encoded: Encoded) -> Parse:
@@ -170,7 +144,7 @@ class SentenceParser(Task[Parse]):
             rows += [(encoded, None, p) for p in range(0, len(encoded.extra) - 1, self.maxlen)]
         return rows
 
-    def training_row(self, encoded: Encoded, label: Any, window: int) -> tuple[Any, Any]:
+    def training_row(self, encoded: Encoded, label: None, window: int) -> tuple[Any, Any]:
         """Return tokens, and for each the one after it."""
         ids = np.asarray(encoded.extra[window : window + self.maxlen + 1], "int32")
         return self._inputs(ids[:-1]), ids[1:]
@@ -196,7 +170,7 @@ class SentenceParser(Task[Parse]):
             return {"perplexity": perplexity(self.log_probabilities(samples, batch_size))}
         return super().evaluate(samples, batch_size)
 
-    def _inputs(self, ids: Any) -> tuple[Any, ...]:
+    def _inputs(self, ids: Sequence[int] | Array) -> tuple[Any, ...]:
         return self.encoder.select(ids, np.zeros(len(ids), "int32"))
 
     @staticmethod

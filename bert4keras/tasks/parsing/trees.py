@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-Span = tuple[int, int]
+from ...tokenizers.spans import Span
 
 
 def build_tree(distances: Sequence[float], right_biased: bool = False) -> list[Span]:
@@ -48,7 +48,7 @@ def build_tree(distances: Sequence[float], right_biased: bool = False) -> list[S
             todo += [(k, end), (start, k)]
             continue
         k = start + int(np.argmax(values[start:end]))
-        if k > start and end - k > 1:  # (k, end) is a constituent of its own
+        if k > start and end - k > 1:  # k and what is after it
             spans.append((k, end))
         todo += [(k + 1, end), (start, k)]
     return sorted(spans, key=lambda span: (span[0], -span[1]))
