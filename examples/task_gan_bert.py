@@ -11,7 +11,6 @@ Seen: not yet measured.
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -31,7 +30,6 @@ parser.add_argument("--checkpoint", default="minilm-l6", help="directory, hf://o
 parser.add_argument("--train", type=Path, default=DATA / "train.tsv", help="default: %(default)s")
 parser.add_argument("--valid", type=Path, help="default: beside the shipped file, else a tenth")
 parser.add_argument("--test", type=Path, help="default: beside the shipped file, else a tenth")
-parser.add_argument("--predict", type=Path, help="text file, one a line: print JSON lines")
 parser.add_argument("--save", type=Path, help="directory for the trained task")
 parser.add_argument("--labelled", type=int, default=100, help="so many rows keep their label")
 parser.add_argument("--repeat", type=int, default=3, help="of a row with a label in an epoch")
@@ -44,7 +42,6 @@ parser.add_argument("--epochs", type=int, default=4, help="default: %(default)s"
 parser.add_argument("--batch-size", type=int, default=16, help="default: %(default)s")
 parser.add_argument("--learning-rate", type=float, default=1e-4, help="default: %(default)s")
 parser.add_argument("--maxlen", type=int, default=64, help="tokens a window, default: %(default)s")
-parser.add_argument("--limit", type=int, help="train on only so many texts")
 parser.add_argument("--seed", type=int, default=1, help="default: %(default)s")
 options = parser.parse_args()
 keras.utils.set_random_seed(options.seed)
@@ -59,22 +56,18 @@ for name in ("valid", "test"):
     else:
         rows[name] = read_labelled_texts(path)
 labels = sorted({label for _, label in train})
-train = train[: options.limit]
 # A label of None: the text has none, and only the adversary learns from it.
 texts = [text for text, _ in train[options.labelled :]]
 if options.unlabelled:
     texts += [line for line in read_lines(options.unlabelled) if line.strip()]
 train = train[: options.labelled] * options.repeat + [(text, None) for text in texts]
 task = TextClassifier.build(options.checkpoint, labels, maxlen=options.maxlen)
-# The same layers and weights as `task.model`, trained against a generator.
 model = GANBERT(task.model, options.divergence, correlation=options.correlation)
-
 batches = task.batches(train, options.batch_size, shuffle=True, seed=options.seed)
 steps = options.epochs * len(batches)
 model.compile(
     keras.optimizers.AdamW(warm_up(options.learning_rate, steps // 10, steps), weight_decay=0.01),
     task.loss,
-    metrics=["accuracy"],
 )
 model.fit(
     batches,
@@ -93,10 +86,5 @@ if options.correlation:
     for text, _ in rows["test"][:3]:
         print(f"{text}\n  nearest code: {index.search(text, k=1)[0].text}")
 
-if options.predict:
-    texts = [line for line in read_lines(options.predict) if line.strip()]
-    for text, answer in zip(texts, task.predict(texts), strict=True):
-        row = {"text": text, "label": answer.label, "score": round(answer.score, 4)}
-        print(json.dumps(row, ensure_ascii=False))
 if options.save:
     task.save(options.save)

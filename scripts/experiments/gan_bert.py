@@ -110,51 +110,70 @@ def gan_bert(model: keras.Model, method: str, seed: int, vectors: np.ndarray) ->
     return GANBERT(model, **options)
 
 
+class Questions:
+    """The questions of the folder, their vectors, and one run of a method on them."""
+
+    def __init__(self, options: argparse.Namespace):
+        self.options = options
+        self.labelled, others, self.test = (
+            read(options.data, name) for name in ("labeled", "unlabeled", "test")
+        )
+        self.labels = sorted({label for _, label in self.labelled})
+        known = [text for text, _ in [*self.labelled, *others]]
+        others = others[: options.unlabelled]
+        self.rows = self.labelled * options.repeat + [(text, None) for text, _ in others]
+        share = np.mean([label in self.labels for _, label in self.test])
+        print(f"{len(self.labelled)} with one of {len(self.labels)} labels, {len(others)} without")
+        print(f"{len(self.test)} to test, {share:.3f} of them with one of these labels")
+        self.encoder = SentenceEncoder.build(options.checkpoint, maxlen=options.maxlen)
+        self.start = self.encoder.model.get_weights()
+        texts = list(dict.fromkeys([*known, *(text for text, _ in self.test)]))
+        vectors = vectors_of(self.encoder, texts, options.vectors)
+        vectors = vectors - vectors.mean(0)  # two coordinates of MiniLM are constant
+        vectors = vectors / (vectors.std(0) + 1e-6)
+        self.vectors = dict(zip(texts, vectors.astype("float32"), strict=True))
+        self.trained = list(dict.fromkeys(text for text, _ in self.rows))
+
+    def run(self, method: str, seed: int) -> float:
+        """Return the accuracy of a method."""
+        keras.utils.set_random_seed(seed)
+        found = (self.fine_tuned if self.options.fine_tune else self.frozen)(method, seed)
+        return float(np.mean([a == b for a, (_, b) in zip(found, self.test, strict=True)]))
+
+    def frozen(self, method: str, seed: int) -> list[str]:
+        """Return the labels that a head finds which was trained on the frozen encoder."""
+        inputs, tests = (
+            np.stack([self.vectors[text] for text, _ in rows]) for rows in (self.rows, self.test)
+        )
+        numbers = {label: number for number, label in enumerate(self.labels)}
+        y = np.array([numbers.get(label, -1) for _, label in self.rows])
+        x = keras.Input(inputs.shape[1:])
+        vectors = np.stack([self.vectors[text] for text in self.trained])
+        model = gan_bert(with_head(x, x, len(self.labels)), method, seed, vectors)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(keras.optimizers.Adam(self.options.learning_rate), loss)
+        model.fit(inputs, y, self.options.batch_size, self.options.epochs, verbose=0)
+        return [self.labels[i] for i in model.predict(tests, verbose=0).argmax(1)]
+
+    def fine_tuned(self, method: str, seed: int) -> list[str]:
+        """Return the labels that an encoder finds which was trained with its head."""
+        bert = self.encoder.model
+        bert.set_weights(self.start)
+        vectors = self.encoder.predict(self.trained)
+        classifier = with_head(bert.input, bert.output, len(self.labels))
+        maxlen = self.options.maxlen
+        task = TextClassifier(self.encoder.tokenizer, classifier, self.labels, maxlen=maxlen)
+        model = gan_bert(task.model, method, seed, vectors)
+        rate = self.options.learning_rate
+        model.compile(keras.optimizers.AdamW(rate, weight_decay=0.01), task.loss)
+        batches = task.batches(self.rows, self.options.batch_size, shuffle=True, seed=seed)
+        model.fit(batches, epochs=self.options.epochs, verbose=0)
+        return [answer.label for answer in task.predict([text for text, _ in self.test])]
+
+
 def main() -> None:
     options = read_arguments()
-    labelled, others, test = (read(options.data, name) for name in ("labeled", "unlabeled", "test"))
-    labels = sorted({label for _, label in labelled})
-    known = np.mean([label in labels for _, label in test])
-    others = others[: options.unlabelled]
-    print(f"{len(labelled)} labelled questions, {len(labels)} labels; {len(others)} without")
-    print(f"{len(test)} to test, {known:.3f} of them with one of these labels")
-    encoder = SentenceEncoder.build(options.checkpoint, maxlen=options.maxlen)
-    rows = labelled * options.repeat + [(text, None) for text, _ in others]
-    frozen = {text: None for text, _ in [*labelled, *others, *test]}
-    vectors = vectors_of(encoder, list(frozen), options.vectors)
-    trained = len({text for text, _ in [*labelled, *others]})
-    vectors = (vectors - vectors[:trained].mean(0)) / vectors[:trained].std(0)
-    frozen = dict(zip(frozen, vectors.astype("float32"), strict=True))
-    start = encoder.model.get_weights()
-
-    def run(method: str, seed: int) -> float:
-        keras.utils.set_random_seed(seed)
-        if not options.fine_tune:
-            x = keras.Input((vectors.shape[1],))
-            model = gan_bert(with_head(x, x, len(labels)), method, seed, vectors[:trained])
-            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-            inputs = np.stack([frozen[text] for text, _ in rows])
-            y = np.array([-1 if label is None else labels.index(label) for _, label in rows])
-            model.compile(keras.optimizers.Adam(options.learning_rate), loss)
-            model.fit(inputs, y, options.batch_size, options.epochs, verbose=0)
-            found = model.predict(np.stack([frozen[text] for text, _ in test]), verbose=0).argmax(1)
-            return float(
-                np.mean([labels[i] == label for i, (_, label) in zip(found, test, strict=True)])
-            )
-        encoder.model.set_weights(start)
-        bert = encoder.model
-        classifier = with_head(bert.inputs, bert.output, len(labels))
-        task = TextClassifier(encoder.tokenizer, classifier, labels, maxlen=options.maxlen)
-        raw = encoder.predict([text for text, _ in [*labelled, *others]])
-        model = gan_bert(task.model, method, seed, raw)
-        model.compile(keras.optimizers.AdamW(options.learning_rate, weight_decay=0.01), task.loss)
-        batches = task.batches(rows, options.batch_size, shuffle=True, seed=seed)
-        model.fit(batches, epochs=options.epochs, verbose=0)
-        answers = task.predict([text for text, _ in test])
-        return float(
-            np.mean([a.label == label for a, (_, label) in zip(answers, test, strict=True)])
-        )
-
+    questions = Questions(options)
     scores: dict[str, list[float]] = {}
     done = {}
     if options.results and options.results.exists():
@@ -164,7 +183,7 @@ def main() -> None:
         for method in options.methods:
             begin = time.perf_counter()
             if (method, seed) not in done:
-                done[method, seed] = run(method, seed)
+                done[method, seed] = questions.run(method, seed)
                 seconds = round(time.perf_counter() - begin)
                 row = {"method": method, "seed": seed, "accuracy": done[method, seed]}
                 print(json.dumps({**row, "seconds": seconds}), flush=True)
