@@ -28,7 +28,7 @@ from .._types import Array, Shape, Tensor
 from .bijectors import ActNorm, AffineCoupling, Bijector, InvertibleLinear, wide_dtype
 from .density import Density
 
-_ROWS = 1024  # rows of a batch of `transform` and `sample`
+_BATCH_ROWS = 1024  # rows of a batch of `transform` and `sample`
 
 
 class Flow(Density):
@@ -116,8 +116,10 @@ class Flow(Density):
         if not self.built:
             raise ValueError(f"{self.name} has no weights yet: call fit(x) or build((None, D)).")
         parts = [
-            ops.convert_to_numpy(function(ops.convert_to_tensor(x[k : k + _ROWS], self.dtype)))
-            for k in range(0, len(x), _ROWS)
+            ops.convert_to_numpy(
+                function(ops.convert_to_tensor(x[k : k + _BATCH_ROWS], self.dtype))
+            )
+            for k in range(0, len(x), _BATCH_ROWS)
         ]
         return np.concatenate(parts) if parts else np.zeros(np.shape(x), self.dtype)
 

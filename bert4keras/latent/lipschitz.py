@@ -34,7 +34,7 @@ from .._serialization import serializable
 from .._types import Tensor
 
 # Activations that do not stretch distances. (gelu and swish do, by up to 1.13 and 1.1.)
-CONTRACTIVE = ("elu", "leaky_relu", "linear", "relu", "sigmoid", "softplus", "softsign", "tanh")
+_CONTRACTIVE = ("elu", "leaky_relu", "linear", "relu", "sigmoid", "softplus", "softsign", "tanh")
 
 
 def spectral_norm(kernel: Tensor, iterations: int = 20) -> Tensor:
@@ -143,10 +143,10 @@ class LipschitzDense(keras.layers.Dense):
     ):
         super().__init__(units, activation, **{"dtype": "float32", **kwargs})
         name = getattr(self.activation, "__name__", repr(self.activation))
-        if name not in CONTRACTIVE:
+        if name not in _CONTRACTIVE:
             raise ValueError(
                 f"activation {name!r} may stretch distances, and the bound would not hold; use "
-                f"one of {', '.join(CONTRACTIVE)}."
+                f"one of {', '.join(_CONTRACTIVE)}."
             )
         if not (math.isfinite(bound) and bound > 0):
             raise ValueError(f"bound={bound} must be a positive number.")

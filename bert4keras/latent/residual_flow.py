@@ -41,7 +41,7 @@ from .bijectors import ActNorm, Bijector
 from .flows import Flow
 from .lipschitz import LipschitzDense
 
-_MAX_STEPS = 1000  # of the inverse; c = 0.98 needs 800 to reach float32
+_INVERSE_STEPS = 1000  # of the inverse; c = 0.98 needs 800 to reach float32
 
 
 @serializable
@@ -152,7 +152,7 @@ class InvertibleResidual(Bijector):
             return nearer, ops.max(ops.abs(nearer - x))
 
         start = (z, ops.full((), float("inf"), z.dtype))
-        return ops.while_loop(lambda x, c: c > smallest, step, start, _MAX_STEPS)[0]
+        return ops.while_loop(lambda x, c: c > smallest, step, start, _INVERSE_STEPS)[0]
 
     def get_config(self) -> dict[str, Any]:
         own = {"units": self.units, "coefficient": self.coefficient, "terms": self.terms}

@@ -69,3 +69,16 @@ def test_vectors_of_sentences(tmp_path, objective):
         "text": nearest.text,
         "score": pytest.approx(nearest.score, abs=1e-5),
     }
+
+
+@pytest.mark.script
+@pytest.mark.parametrize("flow", ["glow", "iresnet"])
+def test_vectors_made_isotropic(tmp_path, flow):
+    train = ROOT / "examples" / "datasets" / "sentence_pairs" / "train.tsv"
+    options = ("--flow", flow, "--train", train, "--limit", "20", "--test", "pairs.tsv")
+    options += ("--layer", "1", "--blocks", "2")
+    out = run(tmp_path, "task_sentence_embedding_flow.py", *options)
+    assert "texts to train on, 16 pairs to test on" in out
+    for name in ("plain", "whitened", flow):
+        assert f"{name}: mean cosine " in out
+    assert tasks.load(tmp_path / "saved")("good film").shape == (32,)

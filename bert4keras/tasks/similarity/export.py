@@ -67,10 +67,10 @@ def write_task(task: SentenceEncoder, directory: str | Path) -> None:
     lengths = {"max_seq_length": task.maxlen, "do_lower_case": task.lower_case}
     with replaced(directory, task.encoder_config) as new:
         task.tokenizer.save(new)
-        write_encoder(new, task.model, task.encoder_config or {}, lengths, settings)
+        _write_encoder(new, task.model, task.encoder_config or {}, lengths, settings)
 
 
-def write_encoder(
+def _write_encoder(
     directory: Path,
     model: keras.Model,
     encoder_config: Mapping[str, Any],
