@@ -55,6 +55,14 @@ def test_initialization():
     assert len(picture) < 100_000
 
 
+@pytest.mark.spread
+def test_density_models():
+    names = run("density_models.md")
+    assert names["found"] > 0.8
+    assert names["middle"] > names["group"] + 1
+    assert names["near"].mean() > 0.8
+
+
 def test_a_picture_is_drawn(tmp_path):
     pytest.importorskip("matplotlib")
     import plot_initialization

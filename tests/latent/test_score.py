@@ -92,11 +92,11 @@ def test_the_score_is_minus_the_gradient_of_the_energy():
 
 @pytest.mark.parametrize("form", FORMS)
 def test_samples_have_the_moments_of_the_data(form):
-    """Mean within 0.15, variance within 30 %; of the first noise it is 25."""
+    """Mean within 0.3, variance within 30 %; of the first noise it is 25."""
     found = trained(form).sample(1000, seed=3, steps=20)
     assert found.shape == (1000, 2)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found.mean(0), MEAN, atol=0.15)
+    np.testing.assert_allclose(found.mean(0), MEAN, atol=0.3)
     np.testing.assert_allclose(found.var(0), VARIANCE, rtol=0.3)
     assert (trained(form).sample(1000, seed=3, steps=0).var(0) > 5).all()
 
