@@ -129,8 +129,9 @@ class Questions:
         self.start = self.encoder.model.get_weights()
         texts = list(dict.fromkeys([*known, *(text for text, _ in self.test)]))
         vectors = vectors_of(self.encoder, texts, options.vectors)
-        vectors = vectors - vectors.mean(0)  # two coordinates of MiniLM are constant
-        vectors = vectors / (vectors.std(0) + 1e-6)
+        seen = vectors[: len(set(known))]
+        # Two coordinates of MiniLM are constant.
+        vectors = (vectors - seen.mean(0)) / (seen.std(0) + 1e-6)
         self.vectors = dict(zip(texts, vectors.astype("float32"), strict=True))
         self.trained = list(dict.fromkeys(text for text, _ in self.rows))
 
