@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from .adversarial_inference import ALI, AdversarialPrior
 from .bijectors import ActNorm, AffineCoupling, Bijector, InvertibleLinear
+from .bottleneck import (
+    BOTTLENECKS,
+    Bottleneck,
+    GaussianBottleneck,
+    GumbelBottleneck,
+    VectorQuantizedBottleneck,
+)
 from .density import Density
 from .divergences import DIVERGENCES, Divergence, get_divergence
 from .energy import EnergyGAN, langevin
@@ -27,6 +34,7 @@ from .vae_metrics import active_units, importance_weighted_bound, mutual_informa
 
 __all__ = [
     "ALI",
+    "BOTTLENECKS",
     "DIVERGENCES",
     "GAN",
     "GLANN",
@@ -37,12 +45,15 @@ __all__ = [
     "AffineCoupling",
     "Annealing",
     "Bijector",
+    "Bottleneck",
     "Density",
     "Divergence",
     "EnergyGAN",
     "Flow",
+    "GaussianBottleneck",
     "GaussianSampling",
     "Glow",
+    "GumbelBottleneck",
     "GumbelSoftmax",
     "InvertibleLinear",
     "InvertibleResNet",
@@ -51,6 +62,7 @@ __all__ = [
     "RealNVP",
     "ScoreModel",
     "SpectralNormPenalty",
+    "VectorQuantizedBottleneck",
     "VectorQuantizer",
     "active_units",
     "adversarial_loss",

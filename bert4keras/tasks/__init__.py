@@ -10,6 +10,7 @@ from . import (  # noqa: F401
     sql,
     tagging,
 )
+from .autoencoding import SentenceAutoencoder
 from .base import TASKS, Encoded, Task, TaskError, register_task
 from .classification import Classification, TextClassifier
 from .filling import FilledText, Filling, FillMask
@@ -52,6 +53,7 @@ __all__ = [
     "RelationExtractor",
     "Reranker",
     "SQLAnswer",
+    "SentenceAutoencoder",
     "SentenceEncoder",
     "SentenceParser",
     "TableQA",

@@ -151,6 +151,12 @@ def generator() -> Row:
     )
 
 
+def sentence_autoencoder() -> Row:
+    build = lambda bert, t: tasks.SentenceAutoencoder.build(bert, "vq", tokenizer=t)  # noqa: E731
+    without = ("gau_alpha", "roformer_v2")  # their norms take no condition
+    return Row(build, [SHORT, LONG], [SHORT, LONG], without=without)
+
+
 def reranker() -> Row:
     return Row(
         lambda bert, t: tasks.Reranker.build(bert, tokenizer=t),
@@ -182,6 +188,7 @@ ROWS: dict[str, Callable[[], Row]] = {
     "Reranker": reranker,
     "NoveltyDetector": novelty_detector,
     "Generator": generator,
+    "SentenceAutoencoder": sentence_autoencoder,
 }
 ELSEWHERE = ("WordSegmenter", "CCKS2019Linker", "SentenceParser")  # tasks with a test like this one
 TABLE = {name: row() for name, row in ROWS.items() if name in tasks.TASKS}
