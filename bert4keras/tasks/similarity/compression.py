@@ -81,8 +81,8 @@ class ProductQuantizer:
             )
         if count < _CODEBOOK_SIZE:
             raise ValueError(
-                f"A codebook has {_CODEBOOK_SIZE} vectors and cannot be trained on {count}. Train it "
-                "on more vectors of the same encoder first (fit), or store the floats."
+                f"A codebook has {_CODEBOOK_SIZE} vectors and cannot be trained on {count}. Train "
+                "it on more vectors of the same encoder first (fit), or store the floats."
             )
         chosen = np.random.default_rng(self.seed).permutation(count)[:_TRAINED_ON]
         sample = vectors[chosen].astype("float32")
