@@ -33,6 +33,7 @@ parser.add_argument("--checkpoint", default="minilm-l6")
 parser.add_argument("--texts", type=Path, required=True)
 parser.add_argument("--vectors", type=Path, required=True)
 parser.add_argument("--queries", type=int, default=1000)
+parser.add_argument("--limit", type=int, help="vectors of the index (default: all)")
 parser.add_argument("--bytes", type=int, nargs="+", default=(48, 24))
 parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
 parser.add_argument("--epochs", type=int, default=10)
@@ -79,7 +80,7 @@ def row(name: str, size: int, results: list, seconds: list) -> None:
 
 
 vectors = load_vectors()
-queries, corpus = vectors[: options.queries], vectors[options.queries :]
+queries, corpus = vectors[: options.queries], vectors[options.queries :][: options.limit]
 print(f"{len(corpus)} vectors of {corpus.shape[1]} floats, {len(queries)} queries\n")
 print("| vectors | bytes | recall@10 | recall 10@100 | queries/s | one by one | training, s |")
 print("|---|---|---|---|---|---|---|")

@@ -68,9 +68,9 @@ def test_scores_from_tables_are_those_of_decoded_vectors(method):
 
 
 def test_moving_averages_are_as_good_as_kmeans():
-    plain, moving = trained("kmeans", 4, 8), trained("vq", 4, 6)
-    assert error(moving) < 1.2 * error(plain)
-    assert error(moving) < 0.8 * error(trained("kmeans", 4, 0))  # random vectors of the sample
+    plain, moving = trained("kmeans", 4, 8), trained("vq", 4, 8)
+    assert error(moving) < 1.4 * error(plain)
+    assert error(moving) < 0.6 * error(trained("kmeans", 4, 0))  # random vectors of the sample
 
 
 @spread
