@@ -235,6 +235,9 @@ class DeBERTa(Transformer):
             "relative": self.dropout(context.relative, "Embedding-Relative-Dropout"),
         }
 
+    def bands(self, strategy):
+        return () if self.config.conv_kernel_size > 0 else super().bands(strategy)
+
     def apply_block(self, x, index, context):
         embedded, x = x, super().apply_block(x, index, context)
         if index or self.config.conv_kernel_size < 1:

@@ -246,6 +246,7 @@ class ModernBERT(Transformer):
         self.position = Rotary(self.config.global_rope_theta, interleaved=False)
         local = copy.copy(self)
         local.position = Rotary(self.config.local_rope_theta, interleaved=False)
+        local.mask = self.mask & Window(self.config.local_attention // 2)
         self.assemblers = {GLOBAL: self, LOCAL: local}
 
     def norm_options(self):
@@ -258,8 +259,7 @@ class ModernBERT(Transformer):
         return {**super().feed_forward_options(), "gated": True, "use_bias": self.config.mlp_bias}
 
     def apply_main_layers(self, x, context):
-        window = self.mask & Window(self.config.local_attention // 2)
-        near = self.attention_mask(context, window, "Attention-Mask-Local")
+        near = self.attention_mask(context, self.assemblers[LOCAL].mask, "Attention-Mask-Local")
         contexts = {GLOBAL: context, LOCAL: dataclasses.replace(context, mask=near)}
         for index, kind in enumerate(self.config.kinds):
             x = self.assemblers[kind].apply_block(x, index, contexts[kind])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import keras
@@ -17,7 +17,9 @@ from .._compat import FixedSeed, fused_attention_supports
 from .._scores import lowest
 from .._serialization import revive, serializable
 from .._types import KeyValues, Shape, Tensor
+from ..masks import Band
 from ..positions import Position
+from .banded_attention import banded_values, is_banded
 from .masking import CarriesMask
 
 
@@ -70,6 +72,7 @@ class MultiHeadAttention(CarriesMask, keras.layers.Layer):
         position: strategy whose `rotate` is applied to queries and keys.
         return_scores: also return the scores, to be added to those of the next layer.
         remat: recompute scores and probabilities in the backward pass instead of keeping them.
+        bands: `Mask.bands` of a mask that is computed in bands, see `banded_attention`.
         kernel_initializer: initializer of the projections.
 
     Class attributes:
@@ -80,8 +83,8 @@ class MultiHeadAttention(CarriesMask, keras.layers.Layer):
     Call arguments:
         x: queries (B, T, D).
         context: source of keys and values (B, S, D); defaults to `x`.
-        attention_mask: bool, broadcastable to (B, N, T, S), True for visible keys. (Not `mask`:
-            Keras itself fills an argument of that name.)
+        attention_mask: bool, broadcastable to (B, N, T, S), True for visible keys; or in bands,
+            (B, 1, 1, T, c). (Not `mask`: Keras itself fills an argument of that name.)
         bias: finite float, broadcastable to (B, N, T, S), added to the scores.
         positions: position ids of the queries (B|1, T), for layers that need them.
         key_positions: position ids of the keys (B|1, S), likewise.
@@ -117,6 +120,7 @@ class MultiHeadAttention(CarriesMask, keras.layers.Layer):
         position: Position | None = None,
         return_scores: bool = False,
         remat: bool = False,
+        bands: Sequence[Sequence[int | None]] = (),
         kernel_initializer: str | keras.initializers.Initializer = "glorot_uniform",
         **kwargs: Any,
     ):
@@ -131,6 +135,7 @@ class MultiHeadAttention(CarriesMask, keras.layers.Layer):
         self.position = revive(position) or Position()
         self.return_scores = return_scores
         self.remat = remat
+        self.bands = tuple(Band(*band) for band in bands)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.seed_generator = keras.random.SeedGenerator()
 
@@ -204,7 +209,7 @@ class MultiHeadAttention(CarriesMask, keras.layers.Layer):
             key, value = (ops.transpose(tensor, (0, 2, 1, 3)) for tensor in cache)
         rate = self.attention_dropout if training else 0.0
         attend: Callable[..., AttentionOutput] = functools.partial(
-            self.attend,
+            self.attend_in_bands if is_banded(attention_mask) else self.attend,
             mask=attention_mask,
             positions=positions,
             key_positions=key_positions,
@@ -268,14 +273,21 @@ class MultiHeadAttention(CarriesMask, keras.layers.Layer):
                 bias, mask = ops.where(mask, ops.cast(bias, dtype), lowest(dtype)), None
             options = {"bias": bias, "mask": mask, "scale": self.scale}
             return AttentionOutput(ops.dot_product_attention(query, key, value, **options))
-        scores = ops.einsum("btnh,bsnh->bnts", query * self.scale, key)
-        if bias is not None:
-            scores = scores + ops.cast(bias, scores.dtype)
+        scores = self.content_scores(query, key, bias)
         probabilities = ops.cast(self.normalize(scores, mask), value.dtype)
         if dropout:
             probabilities = keras.random.dropout(probabilities, dropout, seed=seed)
         values = self.weighted_values(probabilities=probabilities, value=value, **places)
         return AttentionOutput(values, scores if self.return_scores else ())
+
+    def attend_in_bands(self, **arguments: Any) -> AttentionOutput:
+        """Compute the same as `attend`, for a mask in bands."""
+        return AttentionOutput(banded_values(self, **arguments))
+
+    def content_scores(self, query: Tensor, key: Tensor, bias: Tensor | None) -> Tensor:
+        """Return scaled products of queries and keys plus the bias, (B, N, T, S)."""
+        scores = ops.einsum("btnh,bsnh->bnts", query * self.scale, key)
+        return scores if bias is None else scores + ops.cast(bias, scores.dtype)
 
     def position_scores(
         self,
@@ -345,6 +357,7 @@ class MultiHeadAttention(CarriesMask, keras.layers.Layer):
             "position": keras.saving.serialize_keras_object(self.position),
             "return_scores": self.return_scores,
             "remat": self.remat,
+            "bands": [list(band) for band in self.bands],
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }
 

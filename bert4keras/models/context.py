@@ -58,7 +58,7 @@ class Context:
         step: in cached decoding, the rows to compute and the cache; None means all rows.
         query_stream: True in the second pass of a two-stream model, see `two_stream`.
         collected: results of the blocks; filled as the pass goes.
-        mask: bool (B, 1, T|1, S).
+        mask: bool (B, 1, T|1, S), or in bands (B, 1, 1, T, c).
         bias: finite float (B|1, N, T, S), or None.
         positions: position ids of the queries (B|1, T).
         key_positions: position ids of the keys (B|1, S).

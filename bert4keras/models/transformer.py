@@ -23,7 +23,7 @@ from ..layers import (
     SegmentEmbedding,
     TokenEmbedding,
 )
-from ..masks import Mask, get_mask
+from ..masks import Band, Mask, get_mask
 from ..positions import Learned, Position
 from .assembler import Assembler
 from .block import ResidualLayout, block, post_norm
@@ -185,7 +185,7 @@ class Transformer(Assembler):
     def attention_mask(
         self, context: Context, strategy: Mask, name: str = "Attention-Mask"
     ) -> Tensor:
-        """Mask (B, 1, T|1, S), bool, of the visible keys under `strategy` and the padding."""
+        """Mask of the visible keys under `strategy` and the padding, see `AttentionMask`."""
 
         def mask(query_stream: bool) -> Tensor:
             step = context.step
@@ -198,11 +198,18 @@ class Transformer(Assembler):
                 strategy=strategy,
                 pad_token_id=self.config.pad_token_id,
                 start_token=self.start_token,
+                bands=self.bands(strategy),
             )
 
         if not context.query_stream:
             return mask(False)
         return self.apply([mask(True), mask(False)], NonEmptyMask, name=f"{name}-Query")
+
+    def bands(self, strategy: Mask) -> tuple[Band, ...]:
+        """Bands in which attention is computed under `strategy`; empty: it is dense."""
+        config = self.config
+        dense = config.residual_attention_scores or self.position.bias(config) is not None
+        return () if dense or not strategy.fits_bands else strategy.bands
 
     def mask_padding(self, x: Tensor, context: Context) -> Tensor:
         """Attach a Keras mask of the padding to the embeddings x (B, T, D).
@@ -316,6 +323,7 @@ class Transformer(Assembler):
             "position": self.position if self.position.rotates else None,
             "return_scores": config.residual_attention_scores,
             "remat": config.remat,
+            "bands": self.bands(self.mask),
             "kernel_initializer": self.initializer,
         }
 

@@ -64,19 +64,21 @@ class TwoStream(Mask):
         self._declare(
             input_names=self.order.input_names,
             restarts_positions=self.order.restarts_positions,
+            fits_bands=self.order.fits_bands,
         )
 
     def ranks(self, inputs):
         return self.order.ranks(inputs)
 
-    def allowed(self, query_index, key_index, inputs):
-        return self.order.allowed(query_index, key_index, inputs)
-
     def position_mask(self, inputs):
         return self.order.position_mask(inputs)
 
-    def visible(self, inputs, query_index, key_index, query_stream=False):
-        return self.order.visible(inputs, query_index, key_index, query_stream)
+    def visible_pairs(self, pairs, inputs, query_stream=False):
+        return self.order.visible_pairs(pairs, inputs, query_stream)
+
+    @property
+    def bands(self):
+        return self.order.bands
 
 
 def run_query_stream(transformer: Transformer, context: Context) -> Tensor:

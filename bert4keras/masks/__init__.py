@@ -1,0 +1,43 @@
+"""Attention masks: strategies, and the one layer that turns a strategy into a mask.
+
+`base` has the base class and explains the principle, `strategies` those by rank and by text,
+`sparse` those by distance, `bands` the computation of only the keys that a sparse one can see.
+"""
+
+from .bands import Band
+from .base import And, Inputs, Mask, Pairs, input_layer_name
+from .layer import AttentionMask, padding_mask
+from .sparse import Atrous, Local, Sparse, Window
+from .strategies import (
+    APPLICATIONS,
+    LM,
+    Packed,
+    Permutation,
+    PrefixLM,
+    SharedPrefix,
+    UniLM,
+    get_mask,
+)
+
+__all__ = [
+    "APPLICATIONS",
+    "LM",
+    "And",
+    "Atrous",
+    "AttentionMask",
+    "Band",
+    "Inputs",
+    "Local",
+    "Mask",
+    "Packed",
+    "Pairs",
+    "Permutation",
+    "PrefixLM",
+    "SharedPrefix",
+    "Sparse",
+    "UniLM",
+    "Window",
+    "get_mask",
+    "input_layer_name",
+    "padding_mask",
+]
