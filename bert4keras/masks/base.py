@@ -13,6 +13,7 @@ Legend: B batch, T query length, S key length.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -99,7 +100,9 @@ class Mask(Configurable):
         if "is_full" not in own and {"ranks", "allowed", "rule"} & own.keys():
             cls.is_full = False
         if "rule" in own:  # the later of `rule` and `allowed` holds, in both forms
-            cls.allowed = _allowed_by_rule  # type: ignore[method-assign]
+            cls.allowed = functools.partialmethod(  # type: ignore[assignment]
+                _allowed_by_rule, cls.rule
+            )
             cls.fits_bands = True
         elif "allowed" in own:
             cls.rule = Mask.rule  # type: ignore[method-assign]
@@ -222,10 +225,10 @@ class And(Mask):
 
 
 def _allowed_by_rule(
-    self: Mask, query_index: Tensor, key_index: Tensor, inputs: Inputs
+    mask: Mask, rule: Any, query_index: Tensor, key_index: Tensor, inputs: Inputs
 ) -> Tensor | None:
-    """Evaluate `rule` as `Mask.allowed`."""
-    return self.rule(Pairs(query_index, key_index), inputs)
+    """Evaluate the `rule` of a class as `Mask.allowed`."""
+    return rule(mask, Pairs(query_index, key_index), inputs)
 
 
 def _both(rules: Iterable[Tensor | None]) -> Tensor | None:
