@@ -133,7 +133,7 @@ def _extend(x: Tensor, axis: int, before: int, length: int | Tensor) -> Tensor:
     return ops.pad(x, [(before, after) if i == axis else (0, 0) for i in range(len(x.shape))])
 
 
-class BandPairs(Pairs):
+class _BandPairs(Pairs):
     """Pairs of a band in the folded layout: vectors of queries and keys are (B|1, G, b|1, 1|c)."""
 
     def __init__(self, band: Band, length: int | Tensor):
@@ -180,7 +180,7 @@ def banded_mask(
     """
     length, rows = ops.shape(real)[1], []
     for i, band in enumerate(bands):
-        pairs = BandPairs(band, length)
+        pairs = _BandPairs(band, length)
         mask = ops.logical_and(
             strategy.visible_pairs(pairs, inputs, query_stream), pairs.keys(real)
         )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .bands import Band
 
 Inputs = Mapping[str, Tensor]
-_LONG = 8192  # tokens, of a text to compare bands by
+_LONG_TEXT = 8192  # tokens, of a text to compare bands by
 
 
 def input_layer_name(name: str) -> str:
@@ -38,7 +38,7 @@ def input_layer_name(name: str) -> str:
 class Pairs:
     """The pairs of queries and keys that a rule is evaluated on: here each with each, (B|1, T, S).
 
-    A rule that takes its vectors from here also works on the pairs of `bands.BandPairs`.
+    A rule that takes its vectors from here also works on the pairs of a band.
 
     Args:
         query_index: (T,) int, index in the sequence of each query.
@@ -216,7 +216,7 @@ class And(Mask):
         sides = [mask.bands for mask in (self.left, self.right) if mask.bands]
         if not sides or not self.fits_bands:
             return ()
-        bands = min(sides, key=lambda side: sum(band.candidates(_LONG) for band in side))
+        bands = min(sides, key=lambda side: sum(band.candidates(_LONG_TEXT) for band in side))
         return tuple(band.causal() for band in bands) if self.is_causal else bands
 
     def visible_pairs(self, pairs, inputs, query_stream=False):

@@ -15,7 +15,7 @@ from .bands import Band
 from .base import Mask
 
 
-def _check(mask: Mask, name: str, value: object, smallest: int) -> None:
+def _check_number(mask: Mask, name: str, value: object, smallest: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < smallest:
         raise ValueError(
             f"{type(mask).__name__} takes a whole number of at least {smallest} as `{name}`, "
@@ -75,8 +75,8 @@ class Local(_Banded):
     rate: int = 1
 
     def __post_init__(self):
-        _check(self, "neighbours", self.neighbours, 0)
-        _check(self, "rate", self.rate, 1)
+        _check_number(self, "neighbours", self.neighbours, 0)
+        _check_number(self, "rate", self.rate, 1)
 
     @property
     def bands(self):
@@ -97,7 +97,7 @@ class Atrous(_Banded):
     rate: int
 
     def __post_init__(self):
-        _check(self, "rate", self.rate, 1)
+        _check_number(self, "rate", self.rate, 1)
 
     @property
     def bands(self):
@@ -122,7 +122,7 @@ class Sparse(_Banded):
     rate: int
 
     def __post_init__(self):
-        _check(self, "rate", self.rate, 1)
+        _check_number(self, "rate", self.rate, 1)
 
     @property
     def bands(self):

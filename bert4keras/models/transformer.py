@@ -236,14 +236,9 @@ class Transformer(Assembler):
             x = self.apply([x, segments], keras.layers.Add, name="Embedding-Token-Segment")
         x = self.norm_embeddings(self.embed_positions(x, context), context)
         if self.embedding_width != config.hidden_size:
-            x = self.apply(
-                x,
-                keras.layers.Dense,
-                name="Embedding-Mapping",
-                units=config.hidden_size,
-                use_bias=self.use_bias,
-                kernel_initializer=self.initializer,
-            )
+            options: dict[str, Any] = {"units": config.hidden_size, "use_bias": self.use_bias}
+            options["kernel_initializer"] = self.initializer
+            x = self.apply(x, keras.layers.Dense, name="Embedding-Mapping", **options)
         return x
 
     @property
@@ -268,15 +263,10 @@ class Transformer(Assembler):
         """Map segment ids (B, T) to vectors (B, T, E)."""
         if self.config.shared_segment_embeddings:
             return self.embed_tokens(x)
-        return self.apply(
-            x,
-            SegmentEmbedding,
-            name="Embedding-Segment",
-            constant=self.config.segment_vocab_size == 1,
-            input_dim=self.config.segment_vocab_size,
-            output_dim=self.embedding_width,
-            embeddings_initializer=self.initializer,
-        )
+        rows, width = self.config.segment_vocab_size, self.embedding_width
+        options: dict[str, Any] = {"constant": rows == 1, "input_dim": rows, "output_dim": width}
+        options["embeddings_initializer"] = self.initializer
+        return self.apply(x, SegmentEmbedding, name="Embedding-Segment", **options)
 
     def embed_tokens(self, x: Tensor, reverse: bool = False) -> Tensor:
         """Map ids to vectors, or with `reverse` vectors to scores, by the same (tied) table."""

@@ -19,7 +19,8 @@ from .source import FUNCTIONS, ROOT, Source, package
 FIXTURES = ROOT / "tests" / "fixtures"
 LABELS = ["negative", "positive"]
 # Without layers and models, which follow below: a family is one file or one folder.
-CORE = ["config", "masks", "positions", "layers/attention", "layers/feed_forward"]
+CORE = ["config", "masks/base", "masks/strategies", "masks/layer", "positions"]
+CORE += ["layers/attention", "layers/feed_forward"]
 CORE += ["models/context", "models/block", "models/transformer", "models/backbone", "families/bert"]
 
 Called = set[tuple[str, int]]  # (file, first line) of functions
