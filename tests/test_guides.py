@@ -63,6 +63,22 @@ def test_density_models():
     assert names["near"].mean() > 0.8
 
 
+@pytest.mark.spread
+def test_sparse_attention(tmp_path, monkeypatch, capsys):
+    names = run("sparse_attention.md")
+    assert names["near"] < 0.1
+    assert names["all_over"] == 1
+    assert "(2, 200, 16)" in capsys.readouterr().out
+    pytest.importorskip("matplotlib")
+    import plot_sparse_masks
+
+    for path in (tmp_path / "p.png", plot_sparse_masks.PICTURE):
+        if path.parent == tmp_path:
+            plot_sparse_masks.draw(path)
+        assert path.read_bytes().startswith(b"\x89PNG")
+        assert path.stat().st_size < 30_000
+
+
 def test_a_picture_is_drawn(tmp_path):
     pytest.importorskip("matplotlib")
     import plot_initialization
