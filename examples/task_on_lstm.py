@@ -8,7 +8,7 @@ Data: examples/datasets/segmentation (made from templates for this project, Apac
     language, one a line (--train).
 Command: python examples/task_on_lstm.py
     python task_on_lstm.py --train mine.txt --parse "The cat sat on the mat." --save parser
-Seen: SEEN
+Seen: not yet measured.
 """
 
 import argparse
