@@ -24,8 +24,8 @@ from .arrays import ROWS, VectorFileError, matrix
 
 _CODEBOOK_SIZE = 256
 _TRAINED_ON = 100 * _CODEBOOK_SIZE  # vectors at most, chosen at random
-_DECAY = 0.97  # of moving averages
-METHODS = ("vq", "kmeans")
+_AVERAGES_DECAY = 0.97  # of moving averages
+_TRAINERS = ("vq", "kmeans")
 
 
 class ProductQuantizer:
@@ -50,7 +50,7 @@ class ProductQuantizer:
     def __init__(self, code_size: int = 48, method: str = "vq", seed: int = 0):
         if code_size < 1:
             raise ValueError(f"code_size={code_size} must be at least 1 byte.")
-        if method not in METHODS:
+        if method not in _TRAINERS:
             raise ValueError(f"method={method!r} must be 'vq' or 'kmeans'.")
         self.code_size, self.method, self.seed = code_size, method, seed
         self.codebooks: np.ndarray | None = None  # (M, K, D / M)
@@ -178,7 +178,7 @@ def _moving_averages(x: np.ndarray, groups: int, epochs: int, seed: int) -> np.n
     """Return codebooks (M, K, d) that a `VectorQuantizer` learns from x (N, M d)."""
     rng = np.random.default_rng(seed)
     quantizer = VectorQuantizer(
-        _CODEBOOK_SIZE, groups, moving_average=True, decay=_DECAY, seed=seed
+        _CODEBOOK_SIZE, groups, moving_average=True, decay=_AVERAGES_DECAY, seed=seed
     )
     quantizer(x[:2048], training=True)  # a large first batch, from which all codes start
     batch = min(max(len(x) // 50, 32), 512)

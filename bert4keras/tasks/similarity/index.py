@@ -16,7 +16,7 @@ from .compression import ProductQuantizer, table_scores
 
 _QUERIES = 256
 METRICS = ("cosine", "dot")
-_ARRAYS = {
+_INDEX_ARRAYS = {
     "metric": ("str", 0),
     "vectors": ("float32", 2),
     "codes": ("uint8", 2),
@@ -163,7 +163,7 @@ class VectorIndex:
         Raises:
             VectorFileError: the file is damaged, or another kind of file.
         """
-        arrays = read_arrays(path, {}, {**_ARRAYS, **TEXTS})
+        arrays = read_arrays(path, {}, {**_INDEX_ARRAYS, **TEXTS})
         stored = "codes" if "codes" in arrays else "vectors"
         for name in (stored, "metric", *(("codebooks",) if stored == "codes" else ())):
             if name not in arrays:
