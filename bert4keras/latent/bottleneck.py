@@ -96,7 +96,7 @@ class GaussianBottleneck(Bottleneck):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        _at_least_one(size=size)
+        _check_sizes(size=size)
         self.size, self.free_bits, self.seed = size, free_bits, seed
         self.kl_weight = Annealing(kl_weight, name="kl_weight", dtype="float32")
         self.sampling = GaussianSampling(seed, name="sampling", dtype="float32")
@@ -132,7 +132,7 @@ class _Codes(Bottleneck):
 
     def __init__(self, codes: int, values: int, code_size: int, seed: int | None, **kwargs: Any):
         super().__init__(**kwargs)
-        _at_least_one(codes=codes, values=values, code_size=code_size)
+        _check_sizes(codes=codes, values=values, code_size=code_size)
         self.codes, self.values, self.code_size, self.seed = codes, values, code_size, seed
         self.size = codes * code_size
         self.prior = CodePrior(values, name="prior", dtype="float32")
@@ -329,7 +329,7 @@ def _schedule(**layers: Annealing) -> dict[str, Any]:
     return {name: layer.get_config()["schedule"] for name, layer in layers.items()}
 
 
-def _at_least_one(**sizes: int) -> None:
+def _check_sizes(**sizes: int) -> None:
     for name, size in sizes.items():
         if size < 1:
             raise ValueError(f"{name}={size!r} must be at least 1.")

@@ -133,7 +133,7 @@ def test_training_gives_the_distribution_of_the_data():
     gan.compile(keras.optimizers.Adam(5e-3, beta_1=0.5))
     gan.fit(np.tile(X, (300, 1)), batch_size=64, verbose=0)
     found = gan.sample(500, seed=1)
-    assert np.abs(found.mean(0) - X.mean(0)).max() < 0.35 < np.abs(before.mean(0) - X.mean(0)).min()
+    assert np.abs(found.mean(0) - X.mean(0)).max() < 0.6 < np.abs(before.mean(0) - X.mean(0)).min()
     np.testing.assert_array_equal(found, gan.sample(500, seed=1))
     assert not np.array_equal(found, gan.sample(500, seed=2))
 

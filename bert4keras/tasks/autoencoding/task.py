@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
 from ...data import DataGenerator
-from ...generation import BannedTokens, Greedy
+from ...generation import BannedTokens, Greedy, Strategy
 from ...latent import Bottleneck
 from ...latent.posterior import CodePosterior, Posterior
 from ...models import Backbone
@@ -24,7 +25,7 @@ from .layers import TextCrossentropy
 from .report import report
 
 _MAXLEN = 64
-_TRUNCATE = ("error", "right")
+_CUTS = ("error", "right")
 
 
 @register_task
@@ -60,7 +61,7 @@ class SentenceAutoencoder(Task[str]):
         tokenizer: TokenizerBase,
         model: keras.Model,
         maxlen: int | None = None,
-        strategy: Any = None,
+        strategy: Strategy | None = None,
         truncate: str = "error",
     ):
         found = [
@@ -78,8 +79,8 @@ class SentenceAutoencoder(Task[str]):
         super().__init__(tokenizer, model, maxlen)
         if maxlen is None:
             self.maxlen = min(self.maxlen, _MAXLEN)
-        if truncate not in _TRUNCATE:
-            raise TaskError(f"truncate={truncate!r} must be one of {', '.join(_TRUNCATE)}.")
+        if truncate not in _CUTS:
+            raise TaskError(f"truncate={truncate!r} must be one of {', '.join(_CUTS)}.")
         self.truncate = truncate
         self.strategy = setting_of(strategy or Greedy(), STRATEGIES)
         self._prompts = PromptEncoder(tokenizer, "lm", start_token=True)
@@ -92,7 +93,7 @@ class SentenceAutoencoder(Task[str]):
     @classmethod
     def build(
         cls,
-        checkpoint: Any,
+        checkpoint: str | Path | Backbone,
         latent: str | Bottleneck = "gaussian",
         texts: Iterable[str] | None = None,
         tokenizer: TokenizerBase | None = None,
@@ -132,7 +133,7 @@ class SentenceAutoencoder(Task[str]):
 
     # Texts to rows
 
-    def encode(self, sample: Any) -> Encoded:
+    def encode(self, sample: str) -> Encoded:
         """Encode a text: its ids, from the start token to the end token."""
         if not isinstance(sample, str):
             raise TaskError(f"a sample is a text, not {sample!r:.100}.")
@@ -148,13 +149,13 @@ class SentenceAutoencoder(Task[str]):
             ids = [*ids[: self.maxlen - 1], self._prompts.end]
         return Encoded(sample, [self.encoder.select(ids, [0] * len(ids))], extra=ids)
 
-    def encode_label(self, label: Any, encoded: Encoded, window: int = 0) -> np.ndarray:
+    def encode_label(self, label: None, encoded: Encoded, window: int = 0) -> np.ndarray:
         """Return the next token of each position."""
         return np.asarray([*encoded.extra[1:], NONE], "int32")
 
-    def batches(
+    def batches(  # type: ignore[override]  # texts in place of labelled samples
         self,
-        samples: Sequence[Any],
+        samples: Sequence[str],
         batch_size: int = 32,
         shuffle: bool = False,
         seed: int = 0,
@@ -178,7 +179,7 @@ class SentenceAutoencoder(Task[str]):
             raise TaskError("there is no text: give a list of texts.")
         return self.bottleneck.posterior(np.stack(self._run(rows, batch_size, None)))
 
-    def run(self, inputs: Any) -> Any:
+    def run(self, inputs: object) -> Any:
         """Return the parameters of the posteriors of a batch."""
         if "posterior" not in self._views:
             parameters = self.bottleneck.output[1]
@@ -221,7 +222,7 @@ class SentenceAutoencoder(Task[str]):
         vectors: np.ndarray,
         batch_size: int = 64,
         *,
-        strategy: Any = None,
+        strategy: Strategy | None = None,
         seed: int | None = None,
     ) -> list[str]:
         """Write the text of each latent vector.

@@ -25,7 +25,7 @@ from ..base import TaskError
 from ..similarity.whitening import Whitening
 from .methods import METHODS, Encodings, NoveltyMethod, free_energy, register_method
 
-_MODEL, _WHITENING = "density.keras", "whitening.npz"
+_DENSITY, _WHITENING = "density.keras", "whitening.npz"
 
 
 class _ModelNovelty(NoveltyMethod):
@@ -47,11 +47,11 @@ class _ModelNovelty(NoveltyMethod):
 
     def save(self, directory: Path) -> None:
         self.whitening.save(directory / _WHITENING)
-        self.model.save(directory / _MODEL)
+        self.model.save(directory / _DENSITY)
 
     def load(self, directory: Path) -> None:
         self.whitening = Whitening.load(directory / _WHITENING)
-        path = require_regular_file(directory / _MODEL, TaskError)
+        path = require_regular_file(directory / _DENSITY, TaskError)
         try:
             self.model = keras.saving.load_model(path, safe_mode=True)
         except (TypeError, ValueError, OSError, KeyError) as error:

@@ -65,7 +65,7 @@ def word_constituents(words: Sequence[str]) -> tuple[str, Bracketing]:
 
 def _sample(rows: list[tuple[int, list[str]]], path: str | os.PathLike) -> tuple[str, Bracketing]:
     """Return text and constituents of the lines of a sentence."""
-    text, places = _text_of(rows)
+    text, places = _join_rows(rows)
     heads: dict[str, str] = {}
     for number, cells in rows:
         if not cells[0].isdigit():
@@ -98,7 +98,7 @@ def _ancestors(word: str, heads: dict[str, str]) -> Iterator[str]:
         word = heads[word]
 
 
-def _text_of(rows: list[tuple[int, list[str]]]) -> tuple[str, dict[str, Span]]:
+def _join_rows(rows: list[tuple[int, list[str]]]) -> tuple[str, dict[str, Span]]:
     """Return the text of a sentence, and the characters of each word by its id."""
     text, places, inside = "", {}, 0
     for _, cells in rows:
