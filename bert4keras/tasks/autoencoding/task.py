@@ -10,7 +10,8 @@ import keras
 import numpy as np
 
 from ...data import DataGenerator
-from ...generation import BannedTokens, Greedy, Strategy
+from ...generation import BannedTokens, Greedy
+from ...generation.strategies import Strategy
 from ...latent import Bottleneck
 from ...latent.posterior import CodePosterior, Posterior
 from ...models import Backbone
