@@ -1,4 +1,4 @@
-"""Display of results: coloured texts, and plots of transitions, attention and training.
+"""Display of results: coloured texts, and plots of results.
 
 The plots need matplotlib: `pip install bert4keras[plot]`.
 """
@@ -213,6 +213,35 @@ def plot_history(history: Mapping[str, Sequence[float]] | Any, axes: Any = None)
         axes.plot(range(1, len(numbers) + 1), numbers, style, color=colour, marker=".", label=name)
     axes.set(xlabel="epoch")
     axes.legend(prop={"family": _fonts()})
+    return axes
+
+
+def plot_roc(false_alarms: np.ndarray, recalls: np.ndarray, axes: Any = None) -> Any:
+    """Plot a receiver operating characteristic beside that of chance, the diagonal.
+
+    Args:
+        false_alarms, recalls: rates at each threshold, (T,), as of `tasks.novelty.roc_curve`.
+        axes: see `plot_transitions`, also for the result and the errors.
+    """
+    axes = _axes(axes)
+    axes.plot([0, 1], [0, 1], color="gray", linestyle=":")
+    axes.plot(false_alarms, recalls)
+    axes.set(xlabel="false alarms", ylabel="recall", aspect="equal")
+    return axes
+
+
+def plot_points(points: np.ndarray, names: Sequence[str] = (), axes: Any = None) -> Any:
+    """Plot points in a plane, such as latent vectors of texts, the first ones with names.
+
+    Args:
+        points: (N, 2).
+        names: at most N names.
+        axes: see `plot_transitions`, also for the result and the errors.
+    """
+    axes, points = _axes(axes), np.asarray(points)
+    axes.scatter(points[:, 0], points[:, 1], s=9)
+    for point, name in zip(points, names, strict=False):
+        axes.annotate(name, point, fontsize=7, fontfamily=_fonts())
     return axes
 
 

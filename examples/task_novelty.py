@@ -19,6 +19,7 @@ from pathlib import Path
 import keras
 
 from bert4keras.data import read_lines, split
+from bert4keras.display import plot_roc
 from bert4keras.tasks import NoveltyDetector
 from bert4keras.tasks.novelty import METHODS, roc_curve
 
@@ -66,14 +67,7 @@ for text in (*test[:2], *foreign[:2]):
 if options.save:
     detector.save(options.save)
 if options.picture:
-    import matplotlib
-
-    matplotlib.use("agg")
-    from matplotlib import pyplot
-
     answers = detector.predict(test), detector.predict(foreign)
-    false, found = roc_curve(*([one.score for one in part] for part in answers))
-    figure, axes = pyplot.subplots(figsize=(5, 5), layout="constrained")
-    axes.plot(false, found)
-    axes.set(xlabel="false alarms", ylabel="recall", title=f"AUROC {scores['auroc']:.3f}")
-    figure.savefig(options.picture, dpi=80)
+    axes = plot_roc(*roc_curve(*([one.score for one in part] for part in answers)))
+    axes.set_title(f"AUROC {scores['auroc']:.3f}")
+    axes.figure.savefig(options.picture)

@@ -19,6 +19,7 @@ import keras
 
 from bert4keras import tasks
 from bert4keras.data import split
+from bert4keras.display import plot_points
 from bert4keras.latent import GaussianBottleneck
 from bert4keras.optimizers import PiecewiseLinear, warm_up
 from bert4keras.tasks.generation import read_texts
@@ -79,12 +80,6 @@ print("walk: " + " | ".join(task.walk(*(options.walk or test[:2]), steps=7)))
 if options.save:
     task.save(options.save)
 if options.picture:
-    import matplotlib.pyplot as plt
-
     z = task.vectors(test)
-    first, second = z.var(axis=0).argsort()[-2:]
-    plt.rcParams["font.sans-serif"] = ["Noto Sans CJK SC", "SimHei", "DejaVu Sans"]
-    plt.scatter(z[:, first], z[:, second], s=9)
-    for row, text in zip(z[:20], test, strict=False):
-        plt.annotate(text[:8], (row[first], row[second]), fontsize=7)
-    plt.savefig(options.picture, dpi=150)
+    axes = plot_points(z[:, z.var(axis=0).argsort()[-2:]], [text[:8] for text in test[:20]])
+    axes.figure.savefig(options.picture, dpi=150)

@@ -17,6 +17,8 @@ from bert4keras.display import (
     escape_control_characters,
     plot_attention,
     plot_history,
+    plot_points,
+    plot_roc,
     plot_transitions,
     plot_weights,
     weights_to_ansi,
@@ -257,6 +259,19 @@ def test_heat_maps(pyplot, tmp_path):
     assert drawn.images[0].get_array().shape == (2, 3)
     with pytest.raises(ValueError, match=r"shape \(2, 2\) for 3 rows and 3 columns"):
         plot_transitions(transitions, ["O", "B", "I"])
+
+
+def test_receiver_operating_characteristic(pyplot):
+    chance, found = plot_roc(np.array([0.0, 0.5, 1.0]), np.array([0.0, 0.9, 1.0])).lines
+    assert chance.get_xydata().tolist() == [[0, 0], [1, 1]]
+    assert found.get_xydata().tolist() == [[0, 0], [0.5, 0.9], [1, 1]]
+
+
+def test_points_with_names(pyplot):
+    points = [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]
+    axes = plot_points(points, ["a", "诗"])
+    assert axes.collections[0].get_offsets().tolist() == points
+    assert [(text.get_text(), text.xy) for text in axes.texts] == [("a", (0, 1)), ("诗", (2, 3))]
 
 
 def test_curves(pyplot):

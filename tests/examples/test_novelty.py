@@ -25,6 +25,7 @@ def test_known_and_foreign_texts_of_ones_own(tmp_path):
     (tmp_path / "foreign.txt").write_text("\n".join(foreign), encoding="utf-8")
     command = [sys.executable, "task_novelty.py", "--checkpoint", TINY, "--method", "mahalanobis"]
     command += ["--known", "known.tsv", "--foreign", "foreign.txt", "--save", "saved"]
+    command += ["--maxlen", "32"]
     done = subprocess.run(
         [*map(str, command)], capture_output=True, text=True, timeout=300, cwd=tmp_path
     )
