@@ -281,7 +281,7 @@ class MultiHeadAttention(CarriesMask, keras.layers.Layer):
         return AttentionOutput(values, scores if self.return_scores else ())
 
     def attend_in_bands(self, **arguments: Any) -> AttentionOutput:
-        """Compute the same as `attend`, for a mask in bands."""
+        """Compute the same as `attend`, with the same `arguments`, for a mask in bands."""
         return AttentionOutput(banded_values(self, **arguments))
 
     def content_scores(self, query: Tensor, key: Tensor, bias: Tensor | None) -> Tensor:
