@@ -40,7 +40,10 @@ setup(
         "tqdm",
         "tokenizers",
         "safetensors",
+        "click>=8.1",
+        'tomli; python_version < "3.11"',
     ],
+    entry_points={"console_scripts": ["bert4keras = bert4keras.cli:main"]},
     extras_require={
         "tensorflow": ["tensorflow>=2.18"],
         "jax": ["jax"],

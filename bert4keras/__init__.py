@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import importlib
-
-# Imported for their registrations with Keras, which `keras.models.load_model` needs.
-from . import layers, losses, models, optimizers, tasks, training  # noqa: F401
+import os
+import sys
 
 __version__ = "1.0.0.dev0"
 
@@ -39,3 +38,27 @@ def __getattr__(name: str):
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])
+
+
+def register_classes() -> None:
+    """Register all classes with Keras, which `keras.models.load_model` needs.
+
+    Importing the package does it, except in the process of the command line.
+    """
+    from . import layers, losses, models, optimizers, tasks, training  # noqa: F401
+
+
+def _is_command_line() -> bool:
+    """Tell whether this process is the command `bert4keras`, or `python -m bert4keras`.
+
+    There the import would take seconds before a line of help; commands that need models call
+    `register_classes` themselves.
+    """
+    program, *rest = sys.argv or [""]
+    if program == "-m":  # the module is still being looked for; its name is before its arguments
+        return sys.orig_argv[-1 - len(rest)].removeprefix("-m") == __name__
+    return os.path.splitext(os.path.basename(program))[0] == __name__
+
+
+if not _is_command_line():
+    register_classes()

@@ -41,6 +41,7 @@ CAPTIONS = {
     "registry": "families by name",
     "optimizers": "extensions of optimizers",
     "display": "answers in a terminal",
+    "cli": "the command bert4keras",
 }
 WIDTH, HEIGHT, GAP, ROW = 196, 46, 16, 120
 FONT = 'font-family="Helvetica, Arial, sans-serif"'

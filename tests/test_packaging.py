@@ -83,7 +83,16 @@ def test_metadata(distributions):
     assert set(metadata.get_all("Provides-Extra")) == extras
     required = [line for line in metadata.get_all("Requires-Dist") if "extra ==" not in line]
     names = {re.match(r"[\w-]+", line).group() for line in required}
-    assert names == {"keras", "numpy", "h5py", "tqdm", "tokenizers", "safetensors"}
+    assert names == {
+        "keras",
+        "numpy",
+        "h5py",
+        "tqdm",
+        "tokenizers",
+        "safetensors",
+        "click",
+        "tomli",
+    }
 
 
 def test_installed_version():
