@@ -13,13 +13,15 @@ Import Keras, numpy and all modules of the package except `cli` inside functions
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import logging
 import os
 import sys
+import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +107,6 @@ def set_backend(name: str | None) -> None:
     Raises:
         Failure: it is not installed, or Keras already runs on another one.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("jax").setLevel(logging.ERROR)  # that there is no GPU
     if "keras" not in sys.modules:
         name = name or os.environ.get("KERAS_BACKEND") or _default_backend()
@@ -113,7 +114,8 @@ def set_backend(name: str | None) -> None:
             if name in BACKENDS and importlib.util.find_spec(name) is None:
                 raise Failure(f"{name} is not installed: pip install bert4keras[{name}].")
             os.environ["KERAS_BACKEND"] = name
-    import keras
+    with _quiet_libraries():
+        import keras
 
     from .. import register_classes
 
@@ -122,6 +124,33 @@ def set_backend(name: str | None) -> None:
             f"--backend {name}: Keras already runs on {keras.backend.backend()} in this process."
         )
     register_classes()
+
+
+@contextlib.contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """Discard what native libraries write to standard error while they are imported.
+
+    TensorFlow's log begins before its level can be set. It is shown if the import fails, or with
+    --debug.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    context = click.get_current_context(silent=True)
+    if "keras" in sys.modules or (context and context.meta.get(DEBUG)):
+        yield
+        return
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as log:
+        os.dup2(log.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            log.seek(0)
+            os.write(kept, log.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def _default_backend() -> str | None:
