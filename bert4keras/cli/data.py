@@ -156,8 +156,8 @@ class Kind:
         return sorted({label for sample in samples for label in self.labels_of(sample)})
 
     @property
-    def cls(self) -> type[Task]:
-        """The class of the task."""
+    def cls(self) -> Any:
+        """Class of the task."""
         from .. import tasks
 
         return getattr(tasks, self.task)

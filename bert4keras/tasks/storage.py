@@ -54,7 +54,7 @@ def save_task(task: Task, directory: str | Path, card: str | None = None) -> Non
         save_model(task.model, staging / _MODEL)
         task.save_assets(staging)
         (staging / _TASK).write_text(text, encoding="utf-8")
-        (staging / _CARD).write_text(card or _model_card(task), encoding="utf-8")
+        (staging / _CARD).write_text(card or model_card(task), encoding="utf-8")
 
 
 def load_task(directory: str | Path, cls: type[Task] | None = None) -> Task:
@@ -151,7 +151,7 @@ def _class_of(directory: Path) -> type[Task]:
     )
 
 
-def _model_card(task: Task) -> str:
+def model_card(task: Task) -> str:
     """Write the README.md of a saved task: its class, its use and its options."""
     name = type(task).__name__
     options = "\n".join(
