@@ -30,7 +30,7 @@ SCHEMES = ("BIO", "BIOES", "BMES", "IOB1", "IO")
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """How to read a labelled file; None leaves it to the reader.
+    """Options for reading a labelled file; None leaves the choice to the reader.
 
     Attributes:
         text_columns: numbers from 0, or names, of the columns (or JSON keys) of the texts.
