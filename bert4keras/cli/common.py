@@ -114,7 +114,7 @@ def set_backend(name: str | None) -> None:
             if name in BACKENDS and importlib.util.find_spec(name) is None:
                 raise Failure(f"{name} is not installed: pip install bert4keras[{name}].")
             os.environ["KERAS_BACKEND"] = name
-    with _quiet_libraries():
+    with quiet_libraries():
         import keras
 
     from .. import register_classes
@@ -127,7 +127,7 @@ def set_backend(name: str | None) -> None:
 
 
 @contextlib.contextmanager
-def _quiet_libraries() -> Iterator[None]:
+def quiet_libraries() -> Iterator[None]:
     """Discard what native libraries write to standard error while they are imported.
 
     TensorFlow's log begins before its level can be set. It is shown if the import fails, or with
@@ -135,7 +135,7 @@ def _quiet_libraries() -> Iterator[None]:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     context = click.get_current_context(silent=True)
-    if "keras" in sys.modules or (context and context.meta.get(DEBUG)):
+    if context and context.meta.get(DEBUG):
         yield
         return
     sys.stderr.flush()

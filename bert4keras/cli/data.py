@@ -71,8 +71,8 @@ def reading_options(command: Callable) -> Callable:
     def collect(*args: Any, **options: Any) -> Any:
         names = [field.name for field in dataclasses.fields(Reading)]
         given = {name: options.pop(name) for name in names if name in options}
-        given["text_columns"] = tuple(map(_column, given["text_columns"]))
-        given["label_column"] = _column(given["label_column"])
+        given["text_columns"] = tuple(map(column_of, given["text_columns"]))
+        given["label_column"] = column_of(given["label_column"])
         given["pair"] = given["pair"] or len(given["text_columns"]) > 1
         return command(*args, reading=Reading(**given), **options)
 
@@ -116,7 +116,8 @@ _OPTIONS = (
 )
 
 
-def _column(value: str | None) -> int | str | None:
+def column_of(value: str | None) -> int | str | None:
+    """Return a column as an option names it: a number, a name, or None."""
     return int(value) if value is not None and value.isdecimal() else value
 
 

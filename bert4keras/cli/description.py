@@ -15,6 +15,7 @@ from ..checkpoints import PRESETS, CheckpointError, fetch, open_checkpoint
 from ..checkpoints.directories import find_config, list_files, model_directory
 from ..checkpoints.hub import is_address, resolve
 from ..registry import FAMILIES
+from .common import quiet_libraries
 from .data import KINDS
 from .errors import Failure
 
@@ -38,6 +39,15 @@ _SIZES = {
     "positions": ("max_position_embeddings", "max_position", "n_positions"),
 }
 _DECODERS = ("gpt", "gpt2", "openai-gpt", "gpt2_ml")
+# An encoder writes as a UniLM, which marks the answer by segments.
+_WITHOUT_SEGMENTS = (
+    "deberta-v2",
+    "distilbert",
+    "modernbert",
+    "roberta",
+    "xlm-roberta",
+    "camembert",
+)
 _LONG = ("labels", "predicates", "encoder_config", "tags")  # options with a line of their own
 
 
@@ -205,7 +215,10 @@ def _labels(config: Mapping[str, Any]) -> list[str]:
 def _count(folder: Path) -> int:
     """Return the number of weights in the checkpoint of a folder; 0 if there is none."""
     try:
-        with open_checkpoint(folder) as reader:
+        with (
+            quiet_libraries(),
+            open_checkpoint(folder) as reader,
+        ):  # a Google checkpoint: TensorFlow
             return sum(math.prod(reader.shape(name)) for name in reader.names)
     except CheckpointError:
         return 0  # only config and tokenizer are here, or weights that are not read
@@ -213,12 +226,14 @@ def _count(folder: Path) -> int:
 
 def trainable_tasks(family: str) -> list[str]:
     """Return the tasks that `bert4keras train` puts on an encoder of a family."""
-    tasks = [name for name, kind in KINDS.items() if not kind.refusal]
-    if family in _DECODERS:
-        return ["generator", "language-model"]
     if family.startswith(("t5", "mt5")):
         return ["generator"]
-    return [name for name in tasks if name != "language-model"]
+    without: tuple[str, ...] = ()
+    if family in _DECODERS:
+        without = ("fill-mask", "table-qa")
+    elif family in _WITHOUT_SEGMENTS:
+        without = ("generator", "language-model")
+    return [name for name, kind in KINDS.items() if not kind.refusal and name not in without]
 
 
 def _uses_of_checkpoint(
