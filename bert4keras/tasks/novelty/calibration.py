@@ -79,9 +79,11 @@ def split_rows(
     first = order[:1] if labels is None else order[np.unique(labels[order], return_index=True)[1]]
     free = order[~np.isin(order, first)]
     if count < 2 * wanted or len(free) < wanted:
+        kinds = "" if labels is None else f" of {len(first)} label" + "s" * (len(first) > 1)
+        each = "" if labels is None else ", one of each label among these"
         raise TaskError(
-            f"fit() got {count} texts of {len(first)} labels. A false_alarm_rate of {rate:g} needs "
-            f"{needed_texts(rate)} texts that are held out for the threshold, as many to learn "
-            "from, and one of each label among these. Give more texts, or a higher rate."
+            f"fit() got {count} texts{kinds}. A false_alarm_rate of {rate:g} needs "
+            f"{needed_texts(rate)} texts that are held out for the threshold, and as many to learn "
+            f"from{each}. Give more texts, or a higher rate."
         )
     return np.setdiff1d(order, free[:wanted]), free[:wanted]

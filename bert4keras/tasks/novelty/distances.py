@@ -47,9 +47,12 @@ class MahalanobisNovelty(NoveltyMethod):
         covariance = shrunk_covariance(residuals)
         variances, directions = np.linalg.eigh(covariance)
         if variances[0] <= 0:
+            means_of = (
+                f"the means of their {len(counts)} labels" if len(counts) > 1 else "their mean"
+            )
             raise TaskError(
-                f"the {len(x)} texts do not vary around the means of their {len(counts)} labels; "
-                "a covariance needs several texts of a label."
+                f"the {len(x)} texts do not vary around {means_of}; a covariance needs several "
+                "texts of a label."
             )
         self.factor = directions / np.sqrt(variances)
         present = np.isfinite(means)

@@ -40,9 +40,9 @@ class NoveltyDetector(Task[Novelty]):
     Args:
         tokenizer, model, maxlen: as in `Task`; the model's output is vectors (B, D), or vectors and
             the scores (B, C) of a classifier's labels.
-        method: a name of `METHODS`: "softmax", "energy" or "lipschitz" (these need labels),
-            "mahalanobis", "neighbours", or a density: "vae", "realnvp", "glow", "iresnet", "score"
-            or "energy-gan".
+        method: a name of `METHODS`: "neighbours", "mahalanobis" (better with labels, or with many
+            texts), "softmax", "energy" or "lipschitz" (these need labels), or a density: "vae",
+            "realnvp", "glow", "iresnet", "score" or "energy-gan".
         false_alarm_rate: share of known texts that may be taken for foreign. It can be changed at
             any time.
         method_options: options of the method, such as `{"k": 10}` or `{"dim": 32}`.
@@ -57,7 +57,7 @@ class NoveltyDetector(Task[Novelty]):
     Example:
         >>> detector = NoveltyDetector.build("minilm-l6").fit(known_texts)
         >>> detector("Who won the match?")
-        Novelty(is_novel=True, score=812.1, threshold=540.2, p_value=0.004, label=None)
+        Novelty(is_novel=True, score=0.81, threshold=0.47, p_value=0.004, label=None)
         >>> detector.evaluate(other_known_texts, foreign_texts)["auroc"]
         0.97
     """
@@ -66,7 +66,7 @@ class NoveltyDetector(Task[Novelty]):
         self,
         tokenizer: TokenizerBase,
         model: keras.Model,
-        method: str = "mahalanobis",
+        method: str = "neighbours",
         false_alarm_rate: float = 0.05,
         method_options: Mapping[str, Any] | None = None,
         labels: Sequence[str] = (),
@@ -100,7 +100,7 @@ class NoveltyDetector(Task[Novelty]):
     def build(
         cls,
         encoder: str | Path | Backbone | SentenceEncoder | TextClassifier,
-        method: str = "mahalanobis",
+        method: str = "neighbours",
         false_alarm_rate: float = 0.05,
         method_options: Mapping[str, Any] | None = None,
         pooling: str | Sequence[str] | None = None,
@@ -229,7 +229,7 @@ class NoveltyDetector(Task[Novelty]):
         if self._method.needs_labels and len(self.labels) < 2:
             raise TaskError(
                 f"method {self.method!r} compares labels, but all texts have the label "
-                f"{self.labels[0]!r}. Use a method without labels, such as 'mahalanobis'."
+                f"{self.labels[0]!r}. Use a method without labels, such as 'neighbours'."
             )
         known = {label: i for i, label in enumerate(self.labels)}
         if unknown := sorted(set(names) - set(known)):

@@ -156,5 +156,7 @@ def test_what_does_not_fit_is_named():
         make_method("softmax", {"n": 3})
     with pytest.raises(TaskError, match="epochs=0, batch_size=128: all from 1"):
         make_method("score", {"epochs": 0})
+    with pytest.raises(TaskError, match="the 3 texts do not vary around their mean; a covariance"):
+        make_method("mahalanobis", {}).fit(Encodings(np.ones((3, 2), "float32")), None)
     with pytest.raises(TaskError, match="do not vary around the means of their 2 labels"):
         make_method("mahalanobis", {}).fit(Encodings(np.eye(2, dtype="float32")), np.arange(2))

@@ -98,7 +98,9 @@ def test_rows_that_are_held_out():
     assert set(labels[learnt]) == {0, 1, 2}
     assert len(split_rows(1000, None, 0.05, seed=1)[1]) == 200
     assert not np.array_equal(others, split_rows(50, labels, 0.05, seed=2)[1])
-    with pytest.raises(TaskError, match=r"got 37 texts of 1 labels. A false_alarm_rate of 0\.05"):
+    with pytest.raises(TaskError, match=r"got 37 texts\. A false_alarm_rate of .* from\. Give"):
         split_rows(37, None, 0.05, seed=0)
+    with pytest.raises(TaskError, match=r"got 37 texts of 1 label\. .*, one of each label among"):
+        split_rows(37, np.zeros(37, "int64"), 0.05, seed=0)
     with pytest.raises(TaskError, match="got 40 texts of 40 labels"):
         split_rows(40, np.arange(40), 0.05, seed=0)

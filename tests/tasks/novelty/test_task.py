@@ -42,7 +42,7 @@ def classifier():
 
 @pytest.fixture(scope="module")
 def detector(encoder):
-    return NoveltyDetector.build(encoder).fit(KNOWN)
+    return NoveltyDetector.build(encoder, "mahalanobis").fit(KNOWN)
 
 
 def test_answers(detector, encoder):
@@ -65,6 +65,12 @@ def test_answers(detector, encoder):
     # The score is that of the method on the encoder's own vectors.
     scores = detector._method.score(Encodings(encoder.predict(FOREIGN)))
     np.testing.assert_allclose([one.score for one in answers[3:]], scores, rtol=1e-3)
+
+
+def test_the_default_is_the_distance_to_neighbours(encoder):
+    detector, named = (NoveltyDetector.build(encoder, *m).fit(KNOWN) for m in ((), ("neighbours",)))
+    assert detector.get_config() == named.get_config()
+    assert detector(FOREIGN[0]) == named(FOREIGN[0])
 
 
 def test_evaluate(detector):
@@ -202,7 +208,7 @@ def test_what_does_not_fit_is_named(encoder, classifier):
     build = NoveltyDetector.build
     with pytest.raises(TaskError, match="method='magic' must be one of softmax, energy"):
         build(encoder, "magic")
-    with pytest.raises(TaskError, match=r"got 20 texts of 1 labels. A false_alarm_rate of 0\.05"):
+    with pytest.raises(TaskError, match=r"got 20 texts\. A false_alarm_rate of 0\.05"):
         build(encoder).fit(KNOWN[:20])
     with pytest.raises(TaskError, match="but all texts have the label 'a'"):
         build(encoder, "energy").fit(KNOWN, ["a"] * 60)
