@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 DATASETS = Path(__file__).resolve().parents[2] / "examples" / "datasets"
+pytestmark = pytest.mark.spread
 NEAR_DUPLICATE = 0.7  # Jaccard similarity of the word sets
 
 # name: (text columns, rows of each split)
@@ -149,6 +152,31 @@ def test_corpus_lines(name: str, size: int) -> None:
 def test_chinese_files_are_chinese(name: str) -> None:
     for line in read_lines(DATASETS / name):
         assert len(re.findall(r"[\u4e00-\u9fff]", line)) >= 5, line
+
+
+GENERATORS = sorted(path.parent.name for path in DATASETS.glob("*/generate.py"))
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_a_generator_makes_the_shipped_files(name: str, tmp_path: Path) -> None:
+    """Also under another hash seed, which changes the order of sets."""
+    command = [sys.executable, DATASETS / name / "generate.py", tmp_path]
+    subprocess.run(command, check=True, env={"PYTHONHASHSEED": "7"}, stdout=subprocess.DEVNULL)
+    made = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert made == {
+        path.name: path.read_bytes()
+        for path in (DATASETS / name).iterdir()
+        if path.suffix in (".json", ".jsonl", ".tsv", ".txt")
+    }
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_nothing_of_a_template_is_left(name: str) -> None:
+    """[a|b] is a choice of a template, {x} a gap; both are of the generators only."""
+    files = [path for path in (DATASETS / name).iterdir() if path.suffix in (".tsv", ".txt")]
+    for path in files:
+        left = [line for line in read_lines(path) if re.search(r"[][{}|\\]|  | [,.;]", line)]
+        assert left == [], path.name
 
 
 def test_readme_gives_the_sizes_of_the_files() -> None:

@@ -83,16 +83,13 @@ def rows_of(name: str, split: str) -> list[list[str]]:
     return [line.split("\t") for line in text.splitlines()]
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("name", SIZES)
-def test_the_files_are_what_the_script_makes(name, tmp_path):
-    script = EXAMPLES / "datasets" / name / "generate.py"
-    subprocess.run([sys.executable, str(script), str(tmp_path)], check=True, timeout=60)
-    for split, size in SIZES[name].items():
-        assert len(rows_of(name, split)) == size
-        made = (tmp_path / f"{split}.tsv").read_bytes()
-        assert made == (EXAMPLES / "datasets" / name / f"{split}.tsv").read_bytes()
+def test_sizes(name):
+    assert {split: len(rows_of(name, split)) for split in SIZES[name]} == SIZES[name]
 
 
+@pytest.mark.spread
 def test_no_problem_or_title_occurs_twice():
     splits = SIZES["titles"]
     problems = [re.sub(r"\d+", "#", row[0]) for s in splits for row in rows_of("word_problems", s)]

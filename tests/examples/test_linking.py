@@ -87,12 +87,10 @@ def test_the_lstms_with_files_of_ones_own_and_word_vectors(tmp_path, files):
 
 
 @pytest.mark.spread
-def test_the_files_are_what_the_script_makes(tmp_path):
-    subprocess.run([sys.executable, str(DATA / "generate.py"), str(tmp_path)], check=True)
+def test_sizes_and_that_no_line_occurs_twice():
     lines = []
     for name, size in {"train": 700, "valid": 100, "test": 200, "kb": 184}.items():
-        made = (tmp_path / f"{name}.jsonl").read_bytes()
-        assert made == (DATA / f"{name}.jsonl").read_bytes()
+        made = (DATA / f"{name}.jsonl").read_bytes()
         assert made.count(b"\n") == size
         lines += made.decode("utf-8").splitlines()
     assert len(set(lines)) == len(lines)

@@ -26,14 +26,7 @@ def paragraphs(split: str) -> list[dict]:
     return [part for article in content["data"] for part in article["paragraphs"]]
 
 
-def test_the_files_are_what_the_script_makes(tmp_path):
-    command = [sys.executable, str(DATA / "generate.py"), str(tmp_path)]
-    subprocess.run(command, check=True, timeout=60)
-    for split in SIZES:
-        made = (tmp_path / f"{split}.json").read_bytes()
-        assert made == (DATA / f"{split}.json").read_bytes()
-
-
+@pytest.mark.spread
 def test_passages_and_questions():
     seen, ids = set(), set()
     for split, size in SIZES.items():
@@ -61,6 +54,7 @@ def test_passages_and_questions():
         ids |= names
 
 
+@pytest.mark.spread
 def test_names_of_a_split_are_in_no_other():
     """Of works and firms, which can be told by their marks."""
     found = {}
@@ -72,6 +66,7 @@ def test_names_of_a_split_are_in_no_other():
         assert not first & second
 
 
+@pytest.mark.spread
 def test_most_passages_have_several_values_of_a_kind():
     """So that it takes the question to choose: years, say."""
     years = [len(set(re.findall(r"\d{4}年", part["context"]))) for part in paragraphs("train")]

@@ -27,13 +27,10 @@ COLUMNS = "U.N. NNP I-ORG\nofficial NN O\nEkeus NNP I-PER\n\n" * 20
 
 @pytest.mark.spread
 @pytest.mark.parametrize(("directory", "suffix"), [(ENTITIES, "json"), (WORDS, "txt")])
-def test_the_files_are_what_the_script_makes(directory, suffix, tmp_path):
-    command = [sys.executable, str(directory / "generate.py"), str(tmp_path)]
-    subprocess.run(command, check=True, timeout=60)
+def test_sizes_and_that_no_text_occurs_twice(directory, suffix):
     texts = []
     for split, size in SIZES.items():
-        made = (tmp_path / f"{split}.{suffix}").read_bytes()
-        assert made == (directory / f"{split}.{suffix}").read_bytes()
+        made = (directory / f"{split}.{suffix}").read_bytes()
         texts += made.decode("utf-8").splitlines()
         assert len(made.splitlines()) == size
     assert len(set(texts)) == len(texts)

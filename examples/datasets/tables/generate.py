@@ -106,7 +106,8 @@ ASK = {  # the question: {h} and {i} are columns, {N} is the row and its conditi
     "SUM": ["What is the total {h} of the {N}?", "Sum up the {h} of {N}."],
     "range": ["What are the highest and the lowest {h} of the {N}?"],
 }
-WEIGHTS = {"key": 5, "column": 4, "two": 2, "COUNT": 2} | dict.fromkeys(ASK.keys() - {"key"}, 1)
+WEIGHTS = {"key": 5, "column": 1, "two": 1, "COUNT": 1}
+WEIGHTS |= {"MIN": 1, "AVG": 1, "range": 1, "MAX": 1, "SUM": 1}
 COMPARE = {
     ">": ["with a {h} above {v}", "whose {h} is more than {v}", "with {h} over {v}"],
     "<": ["with a {h} below {v}", "whose {h} is less than {v}", "with {h} under {v}"],

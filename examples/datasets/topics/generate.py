@@ -143,7 +143,7 @@ def item(rng: random.Random, known: dict[str, list[str]]) -> tuple[str, str]:
         parts += rng.sample([c for c in NOTHING if c not in parts], rng.randint(0, 1))
     rng.shuffle(parts)
     text = "".join(p for part in parts for p in (rng.choice(JOINTS), part))
-    text = re.sub(r"^\W*(By the way, |and |but |while )?", "", text)
+    text = re.sub(r"^[,;. ]*(By the way, |and |but |while )?", "", text)
     text = re.sub(r"\[([^]]*)\]", lambda m: rng.choice(m[1].split("|")), text)
     return text[0].upper() + text[1:] + ".", ", ".join(sorted(topics))
 
