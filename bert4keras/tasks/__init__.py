@@ -14,7 +14,7 @@ from .autoencoding import SentenceAutoencoder
 from .base import TASKS, Encoded, Task, TaskError, register_task
 from .classification import Classification, TextClassifier
 from .filling import FilledText, Filling, FillMask
-from .from_scratch import from_scratch
+from .from_scratch import from_scratch, word_tokenizer
 from .generation import Generation, Generator, Prompt
 from .linking import CCKS2019Linker, EntityLinker, LinkedMention
 from .novelty import Novelty, NoveltyDetector
@@ -68,4 +68,5 @@ __all__ = [
     "locate",
     "open_encoder",
     "register_task",
+    "word_tokenizer",
 ]

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from bert4keras import tasks
-from bert4keras.tasks import SentenceParser, TaskError
-from bert4keras.tasks.from_scratch import word_tokenizer
+from bert4keras.tasks import SentenceParser, TaskError, word_tokenizer
 from bert4keras.tasks.parsing import Bracketing, distances_model, recurrent_language_model
 from bert4keras.tokenizers import Tokenizer
 
