@@ -37,6 +37,7 @@ def close(found, expected, atol=1e-6):
     np.testing.assert_allclose(numpy(found), expected, atol=atol, rtol=1e-5)
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("name", ANCESTOR)
 def test_every_name_is_there_or_says_why_not(name):
     if name in backend.__all__:
@@ -69,6 +70,7 @@ def test_piecewise_linear(schedule, from_zero, steps, values):
     close(backend.piecewise_linear(steps[1], schedule, from_zero), values[1])
 
 
+@pytest.mark.spread
 def test_search_layer():
     bert = tiny.build(with_pool=True)
     model = keras.Model(bert.input, keras.layers.Dense(2, name="Head")(bert.output))
@@ -323,6 +325,7 @@ def test_random_tensors():
     assert 0.1 < numpy(K.random_binomial((500,), 0.2)).mean() < 0.3
 
 
+@pytest.mark.spread
 def test_what_keras_3_lacks_is_said():
     for name in ("function", "gradients", "learning_phase", "placeholder"):
         with pytest.raises(AttributeError, match=rf"K\.{name} does not exist on Keras 3: \w"):
@@ -332,6 +335,7 @@ def test_what_keras_3_lacks_is_said():
     assert {"argmax", "softmax", "epsilon", "sequence_masking"} <= set(dir(K))
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -10,6 +10,8 @@ import pytest
 from bert4keras.config import ConfigError, TransformerConfig, read_config_json
 from helpers import tiny
 
+pytestmark = pytest.mark.spread
+
 GOOGLE = {
     "attention_probs_dropout_prob": 0.2,
     "directionality": "bidi",

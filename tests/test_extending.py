@@ -52,6 +52,7 @@ def page(tmp_path_factory):
             del mapping[name]
 
 
+@pytest.mark.spread(by="page")
 def test_it_prints_what_the_page_says(page):
     _, outputs = page
     assert len(outputs) == 7
@@ -59,6 +60,7 @@ def test_it_prints_what_the_page_says(page):
         assert printed == promised
 
 
+@pytest.mark.spread(by="page")
 def test_each_part_is_short():
     sections = PAGE.read_text(encoding="utf-8").split("\n## ")[1:]
     titles = [section.split("\n", 1)[0] for section in sections]
@@ -69,6 +71,7 @@ def test_each_part_is_short():
         assert len(lines) <= MAX_LINES, section[:20]
 
 
+@pytest.mark.spread(by="page")
 def test_the_task_is_a_task(page):
     from bert4keras.tasks import TaskError
 
@@ -87,6 +90,7 @@ def test_the_task_is_a_task(page):
         list(task.batches([(samples[0], "tea")]))
 
 
+@pytest.mark.spread(by="page")
 def test_the_head_is_saved_and_its_loss_is_right(page, tmp_path):
     names, _ = page
     head, grader, inputs = names["head"], names["grader"], names["inputs"]
@@ -106,6 +110,7 @@ def test_the_head_is_saved_and_its_loss_is_right(page, tmp_path):
     )
 
 
+@pytest.mark.spread(by="page")
 def test_the_mask_holds_where_it_is_joined(page):
     """Two documents in one row: neither sees the other, and each reads by chunks."""
     names, _ = page
@@ -118,6 +123,7 @@ def test_the_mask_holds_where_it_is_joined(page):
     assert changed.tolist() == [False] * 5 + [True] * 3
 
 
+@pytest.mark.spread(by="page")
 def test_the_mask_with_an_input_reads_it(page):
     names, _ = page
     row, speakers = names["row"], np.array([[0, 0, 1, 1, 2, 2, 1, 2]])
@@ -130,6 +136,7 @@ def test_the_mask_with_an_input_reads_it(page):
     assert changed.tolist() == [False, False, True, True, False, False, True, False]
 
 
+@pytest.mark.spread(by="page")
 def test_the_family_comes_back_and_carries_a_task(page):
     names, _ = page
     row = names["row"]
@@ -140,6 +147,7 @@ def test_the_family_comes_back_and_carries_a_task(page):
     assert answer.answer in ("milk", "stones")
 
 
+@pytest.mark.spread(by="page")
 def test_the_relative_writes_the_names_of_transformers(page, tmp_path):
     """Those of `RobertaPreLayerNormModel`, which has no root in a file without heads."""
     from bert4keras import checkpoints

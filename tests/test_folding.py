@@ -9,6 +9,8 @@ import pytest
 
 from bert4keras import _folding
 
+pytestmark = pytest.mark.spread
+
 EVERY = "".join(map(chr, range(sys.maxunicode + 1)))
 
 

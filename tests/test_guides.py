@@ -79,6 +79,7 @@ def test_sparse_attention(tmp_path, monkeypatch, capsys):
         assert path.stat().st_size < 30_000
 
 
+@pytest.mark.spread
 def test_a_picture_is_drawn(tmp_path):
     pytest.importorskip("matplotlib")
     import plot_initialization
@@ -88,6 +89,7 @@ def test_a_picture_is_drawn(tmp_path):
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("path", sorted(GUIDES.glob("*.md")), ids=lambda path: path.name)
 def test_paths_exist(path):
     text = path.read_text(encoding="utf-8")
@@ -104,6 +106,7 @@ def test_regularization(tmp_path, monkeypatch):
     assert (tmp_path / "plain.keras").exists()
 
 
+@pytest.mark.spread
 def test_every_technique_is_in_the_table_of_its_guide():
     text = (GUIDES / "regularization.md").read_text(encoding="utf-8")
     kinds = [getattr(training, name) for name in training.__all__]

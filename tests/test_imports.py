@@ -133,6 +133,7 @@ def size_offences(source: str, name: str, max_lines: int = MAX_FILE) -> list[str
     return found
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_structure(path):
     dotted = ".".join(["bert4keras", *path.relative_to(PACKAGE).with_suffix("").parts])
@@ -152,6 +153,7 @@ SETTINGS = (
 )
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize(
     "path",
     [path for path in SOURCES if path.parent.name != "cli"],
@@ -161,6 +163,7 @@ def test_settings_of_the_process_stay(path):
     assert re.findall(f".*(?:{SETTINGS}).*", path.read_text(encoding="utf-8")) == []
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize(
     "line", ['matplotlib.rcParams["a"] = 1', 'os.environ["A"] = "1"', "np.seterr(all='raise')"]
 )
@@ -172,6 +175,7 @@ def test_sources_found():
     assert len(SOURCES) > 10
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
 def test_example_length(path):
     script = path.name.startswith(("basic_", "task_"))  # the others are what scripts share
@@ -179,6 +183,7 @@ def test_example_length(path):
     assert size_offences(path.read_text(encoding="utf-8"), path.name, limit) == []
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize(
     ("module", "source", "offence"),
     [
@@ -214,6 +219,7 @@ def test_offending_import_is_found(module, source, offence):
     assert offence in found
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize(
     ("module", "source", "is_package"),
     [
@@ -244,6 +250,7 @@ def test_compat_wraps_private_attributes_of_keras():
     assert {"_flatten_layers", "_nodes_by_depth", "_track_variable", "_layout"} <= KERAS_PRIVATE
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize(
     ("source", "name"),
     [
@@ -260,6 +267,7 @@ def test_private_attribute_of_keras_is_found(source, name):
     assert private_offences(source, "bert4keras._compat.graph") == []
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize(
     "line", ["self._state.swapped", "span._replace(start=1)", "sys._getframe(1)"]
 )
@@ -267,6 +275,7 @@ def test_private_attribute_of_ours_passes(line):
     assert private_offences(line, "bert4keras.training.step") == []
 
 
+@pytest.mark.spread
 def test_excessive_size_is_found():
     body = "".join(f"    x{i} = 0\n" for i in range(MAX_FUNCTION))
     (found,) = size_offences(f"def long():\n{body}", "a")

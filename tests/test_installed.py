@@ -54,11 +54,13 @@ def test_modules_were_found():
     assert {"bert4keras.families.bert", "bert4keras.tasks.tagging.crf"} <= set(MODULES)
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
 def test_scripts_find_what_they_import(path):
     assert missing(path.read_text(encoding="utf-8")) == []
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize(
     ("source", "names"),
     [

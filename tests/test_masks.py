@@ -122,6 +122,7 @@ def test_against_brute_force(name):
     assert not found[np.broadcast_to((TOKENS == 0)[:, None], found.shape)].any()
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("name", CASES)
 def test_some_rows_are_those_rows_of_the_whole(name):
     strategy, _ = CASES[name]
@@ -155,6 +156,7 @@ def permutation_mask(order):
     return mask_of(Permutation(), {"token_ids": tokens, "rank": rank})[0]
 
 
+@pytest.mark.spread
 @settings(max_examples=20)
 @given(st.permutations(range(6)))
 def test_permutation_row_sees_rank_plus_one_positions(order):
@@ -245,6 +247,7 @@ def test_a_candidate_moves_itself_alone_and_the_prefix_moves_all():
         np.testing.assert_array_equal(moved, same | (row.candidate_ids[i] == 0))
 
 
+@pytest.mark.spread
 def test_a_model_of_candidates_is_saved_and_read(tmp_path):
     model, row = shared_prefix_bert(), pack_candidates(TEXT, CONTINUATIONS)
     model.save(tmp_path / "model.keras")
@@ -260,6 +263,7 @@ def test_and_joins_needs_once_and_nests():
         LM() & "lm"
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize(
     ("need", "name"),
     [
@@ -274,6 +278,7 @@ def test_input_layer_names(need, name):
     assert input_layer_name(need) == name
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("name", APPLICATIONS)
 def test_applications_by_name(name):
     assert get_mask(name) == APPLICATIONS[name]()
@@ -285,6 +290,7 @@ def test_get_mask_passes_and_defaults():
     assert get_mask(mask) is mask
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
@@ -298,12 +304,14 @@ def test_wrong_application(wrong, message):
         get_mask(wrong)
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("wrong", [(-1,), (1.5,), (2, -1)])
 def test_window_takes_whole_tokens(wrong):
     with pytest.raises(ValueError, match="non-negative whole numbers"):
         Window(*wrong)
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("name", CASES)
 def test_serialisation_round_trip(name):
     strategy = CASES[name][0]
@@ -315,6 +323,7 @@ def test_serialisation_round_trip(name):
     assert again.pad_token_id == 3
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("name", [name for name in CASES if name != "and-nothing"])
 def test_symbolic_shape_is_the_shape_of_the_values(name):
     symbolic = {key: keras.KerasTensor((3, LENGTH), "int32") for key in INPUTS}

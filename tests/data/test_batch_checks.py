@@ -76,6 +76,7 @@ PLAIN = [
 ]
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("feed", ["itself", "forfit"])
 @pytest.mark.parametrize("compiled", PLAIN, ids=range(len(PLAIN)))
 def test_plain_losses_and_metrics_are_refused(compiled, feed):
@@ -178,6 +179,7 @@ class OwnBatches(DataGenerator):
         yield ([ids, ids * 0],)
 
 
+@pytest.mark.spread
 def test_padding_of_own_batches():
     data = OwnBatches(TEXTS, 3)
     data.own = 0
@@ -187,6 +189,7 @@ def test_padding_of_own_batches():
     assert pooled().predict(data.fortest(), steps=1, verbose=0).shape == (3, 8)
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("value", [(1, 0, 0), "1", {"a": 1}])
 def test_bad_pad_value(value):
     data = DataGenerator(TEXTS, 3, encode=lambda ids: ((ids, ids),), pad_value=value)
@@ -194,6 +197,7 @@ def test_bad_pad_value(value):
         list(data)
 
 
+@pytest.mark.spread
 def test_inputs_by_name():
     encode = lambda ids: ({"Input-Segment": [1] * len(ids), "Input-Token": ids}, 0)  # noqa: E731
     for value in ({"Input-Token": 1}, BY_TOKENIZER["pad_value"]):
@@ -202,6 +206,7 @@ def test_inputs_by_name():
         assert x["Input-Segment"][1].tolist() == [1, 1, 1, 0, 0]
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("feed", ["itself", "forfit"])
 def test_keras_own_losses_behind_a_model_that_masks_padding(feed):
     """Plain `compile` and a DataGenerator: loss and accuracy of the real tokens, by hand."""

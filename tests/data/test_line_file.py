@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from bert4keras.data import line_file
 from bert4keras.data import open as open_file
 
+pytestmark = pytest.mark.spread
+
 
 @given(st.lists(st.sampled_from(["a", "中文", "é\r", "", "😀\u2028x"])), st.booleans())
 @settings(deadline=None)

@@ -44,6 +44,7 @@ def words_of(ids, continues):
     return [span for span in spans if ids[span[0]] >= 4]
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("rate", [0.15, 0.5])
 @pytest.mark.parametrize("whole_words", [None, PIECES])
 def test_shares(rate, whole_words):
@@ -69,6 +70,7 @@ def test_shares(rate, whole_words):
     assert np.bincount(random, minlength=50)[4:].max() < 3 * len(random) / 46
 
 
+@pytest.mark.spread
 def test_every_position_is_chosen_equally_often():
     ids = np.full((4000, 10), 7)
     _, labels = mask_tokens(ids, rng(), **OPTIONS)
@@ -77,6 +79,7 @@ def test_every_position_is_chosen_equally_often():
     assert near(both.sum(), 4000, 0.15**2)  # neighbours are independent
 
 
+@pytest.mark.spread
 def test_labels_are_the_original_and_nothing_else_changes():
     ids = batch()
     before = ids.copy()
@@ -90,6 +93,7 @@ def test_labels_are_the_original_and_nothing_else_changes():
     assert not chosen[ids < 4].any()
 
 
+@pytest.mark.spread
 def test_the_generator_decides():
     ids = batch()
     one, same, other = (mask_tokens(ids, rng(seed), **OPTIONS) for seed in (3, 3, 4))
@@ -101,6 +105,7 @@ def test_the_generator_decides():
     assert (second[1] != first[1]).any()
 
 
+@pytest.mark.spread
 @given(st.lists(st.integers(0, 49), max_size=30), st.integers(0, 99), st.booleans())
 def test_words_stay_together(ids, seed, numbered):
     numbers = np.cumsum([i % 3 == 0 for i in range(len(ids))])
@@ -115,6 +120,7 @@ def test_words_stay_together(ids, seed, numbered):
     assert (labels >= 0).sum() == sum(len(span) for span in spans if labels[span[0]] >= 0)
 
 
+@pytest.mark.spread
 def test_a_word_does_not_reach_over_rows_or_special_tokens():
     """In a thousand draws, neighbours at such a border are at times not chosen together."""
     ids = np.array([[5, 30, SEP, 31, 5], [32, 6, 33, PAD, 34]])
@@ -130,6 +136,7 @@ def test_a_word_does_not_reach_over_rows_or_special_tokens():
     assert together == {(0, 1), (6, 7)}
 
 
+@pytest.mark.spread
 def test_word_pieces_and_join_words():
     vocab = {"[PAD]": 0, "play": 1, "##ing": 2, "##": 4, "#": 5}
     assert word_pieces(vocab).tolist() == [False, False, True, False, False, False]
@@ -142,12 +149,14 @@ def test_word_pieces_and_join_words():
     assert labels.tolist() == [-1, 7, 8, 9, 10, 11, 12]
 
 
+@pytest.mark.spread
 def test_an_empty_text():
     for whole_words in (None, PIECES, []):
         masked, labels = mask_tokens([], rng(), whole_words=whole_words, **OPTIONS)
         assert masked.shape == labels.shape == (0,)
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("rate", [0, 1])
 @pytest.mark.parametrize("shape", [(0,), (5,), (2, 0), (2, 3, 4)])
 def test_extreme_rates_and_shapes(rate, shape):
@@ -166,6 +175,7 @@ def test_the_loss_leaves_the_others_out():
     assert abs(float(loss(labels, logits)) - expected) < 1e-5
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from bert4keras.data import pack
 
+pytestmark = pytest.mark.spread
+
 
 @given(st.lists(st.integers(1, 12), max_size=40), st.sampled_from([0, 1, None]))
 @settings(deadline=None)

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from bert4keras.data import sequence_padding, to_array, truncate_sequences
 
+pytestmark = pytest.mark.spread
+
 ROWS = st.lists(st.lists(st.integers(1, 9), max_size=7), min_size=1, max_size=6)
 
 

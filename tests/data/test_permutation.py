@@ -10,6 +10,8 @@ import pytest
 
 from bert4keras.data import DataGenerator, ordered_inputs, permute_tokens, random_ranks
 
+pytestmark = pytest.mark.spread
+
 # [CLS] a b c [SEP] d e f [SEP], and a shorter one, padded.
 TOKENS = np.array([[1, 5, 6, 7, 2, 8, 9, 10, 2], [1, 5, 6, 2, 11, 2, 0, 0, 0]])
 SEGMENTS = np.array([[0, 0, 0, 0, 0, 1, 1, 1, 1], [0, 0, 0, 0, 1, 1, 0, 0, 0]])

@@ -7,6 +7,8 @@ import pytest
 
 from bert4keras.data import DataGenerator, PackedCandidates, pack_candidates
 
+pytestmark = pytest.mark.spread
+
 
 def test_by_hand():
     row = pack_candidates([2, 7, 3], [[8, 3], [9], [4, 5, 6]])

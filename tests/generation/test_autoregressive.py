@@ -10,6 +10,8 @@ from bert4keras.generation import AutoRegressiveDecoder
 from helpers import toy_language as toy
 from helpers.toy_language import END, STEPS, TOKENS, Toy, decoder
 
+pytestmark = pytest.mark.spread
+
 WIDE = TOKENS**STEPS  # beams for every output at once
 PROMPTS = [(1, 2), (0,), (3, 3, 0), (2,), (1, 1)]
 

@@ -8,6 +8,8 @@ import pytest
 from bert4keras.generation import AutoRegressiveDecoder
 from helpers.toy_language import END, Toy, decoder
 
+pytestmark = pytest.mark.spread
+
 
 def constant(scores, **options):
     return decoder(lambda self, inputs, ids, states: scores, **options)

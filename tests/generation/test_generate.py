@@ -282,6 +282,7 @@ def test_answers_from_a_list(lm):
     assert found == [[9, 9], [8], [7, 2, 7]]
 
 
+@pytest.mark.spread
 def test_spans_of_a_passage(lm):
     passage = [2, 3, 4, 2, 3, 5, 7, 7, 7, 8]
     spans = {tuple(passage[i:j]) for i in range(10) for j in range(i + 1, 11)}
@@ -328,6 +329,7 @@ def test_new_weights_are_used(lm):
     assert generate(model, PROMPTS, STEPS).scores != before
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -345,6 +347,7 @@ def test_wrong_input(lm, options, message):
         generate(lm, **options)
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -366,11 +369,13 @@ def test_wrong_options(make, message):
         make()
 
 
+@pytest.mark.spread
 def test_a_model_without_a_head():
     with pytest.raises(ValueError, match="language-model head"):
         generate(tiny.build(), PROMPTS)
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("wrong", [{}, {"document_ids": np.ones((3, 5))}])
 def test_the_shape_of_a_mask_input_is_told(wrong):
     model = tiny.build(LONG, application=LM() & Packed(), with_mlm=True)
@@ -378,6 +383,7 @@ def test_the_shape_of_a_mask_input_is_told(wrong):
         generate(model, PROMPTS, STEPS, inputs=wrong)
 
 
+@pytest.mark.spread
 def test_an_input_that_is_missing():
     model = tiny.build({**LONG, "layer_norm_cond": 3}, application="lm")
     with pytest.raises(ValueError, match="also needs the inputs condition"):

@@ -23,6 +23,7 @@ def auroc(known: np.ndarray, novel: np.ndarray) -> float:
     return float((known[:, None] < novel).mean())
 
 
+@pytest.mark.spread
 def test_energies_rank_data_below_other_points():
     points = np.random.default_rng(5).uniform(-2.5, 2.5, (600, 2)).astype("float32")
     points = points[np.abs(np.linalg.norm(points, axis=1) - 1.5) > 0.4]

@@ -72,6 +72,7 @@ def test_the_log_determinant_is_that_of_the_jacobian(name):
     assert np.abs(log_det - exact[::-1]).max() > 0.01  # it is not the same at every point
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("name", FLOWS)
 def test_a_trained_density_has_mass_one_and_fits_better_than_a_gaussian(name):
     keras.utils.set_random_seed(1)
@@ -126,6 +127,7 @@ def test_the_linear_map_starts_as_a_rotation():
     assert np.abs(z - ops.convert_to_numpy(InvertibleLinear(seed=5)(x)[0])).max() > 0.5
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("name", FLOWS)
 def test_samples_are_drawn_from_the_density(name):
     flow = random_flow(name, 2)

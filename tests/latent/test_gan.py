@@ -48,7 +48,9 @@ def built(kind, **options):
     return model
 
 
-@pytest.mark.parametrize("name", ["gan", "pearson", "reverse_kl"])
+@pytest.mark.parametrize(
+    "name", ["gan", *(pytest.param(x, marks=pytest.mark.spread) for x in ("pearson", "reverse_kl"))]
+)
 def test_one_pass_gives_the_gradients_of_two(name):
     gan, divergence = built(GAN, divergence=name), get_divergence(name)
     generator, critic = gan.generator.trainable_variables, gan.critic.trainable_variables
@@ -126,6 +128,7 @@ def test_score_and_code_of_ogan():
         np.testing.assert_allclose(same, factor, atol=1e-5)
 
 
+@pytest.mark.spread
 def test_training_gives_the_distribution_of_the_data():
     gan = GAN(latent_size=2, hidden=(16,), divergence="js", penalty=0.1)
     gan.build((None, 3))
@@ -138,6 +141,7 @@ def test_training_gives_the_distribution_of_the_data():
     assert not np.array_equal(found, gan.sample(500, seed=2))
 
 
+@pytest.mark.spread
 def test_an_adversarial_autoencoder_pulls_codes_to_the_prior():
     """Mean 0 and deviation 1 come nearer than without the layer, which reconstructs as well."""
     line = RNG.normal(1.5, 0.3, (128, 1)).astype("float32") * np.array([[1.0, 2.0]], "float32")

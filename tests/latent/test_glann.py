@@ -34,6 +34,7 @@ def test_the_nearest_sample_by_brute_force():
     np.testing.assert_allclose(pull, np.square(distances.min(1)).mean(), rtol=1e-4)
 
 
+@pytest.mark.spread
 def test_it_reconstructs_and_generates_a_curve():
     x = curve(64)
     index = np.arange(64)

@@ -92,6 +92,7 @@ def test_a_kernel_within_the_bound_is_not_changed():
     np.testing.assert_allclose(ops.convert_to_numpy(layer.kernel), layer.get_weights()[0])
 
 
+@pytest.mark.spread
 def test_one_step_of_power_iteration_guarantees_nothing():
     layer = keras.layers.SpectralNormalization(keras.layers.Dense(40))
     layer.build((None, 40))

@@ -167,6 +167,7 @@ def clusters(count):
     )
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("moving_average", [False, True])
 def test_fit_finds_clusters_and_the_file_has_them(tmp_path, moving_average):
     layer = VectorQuantizer(16, 2, moving_average=moving_average, seed=0, decay=0.9, dead_below=0.1)

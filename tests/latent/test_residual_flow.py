@@ -90,6 +90,7 @@ def test_the_gradient_of_the_series_is_that_of_the_determinant():
     assert np.abs(expected).max() > 0.01
 
 
+@pytest.mark.spread
 def test_training_with_the_roulette_lowers_the_exact_energy():
     x = np.random.default_rng(1).normal(size=(256, 3)).astype("float32")
     x[:, 0] += x[:, 1] ** 2
@@ -104,6 +105,7 @@ def test_training_with_the_roulette_lowers_the_exact_energy():
     assert abs(history[-1] - after) < 0.5  # the estimate in training is of the same quantity
 
 
+@pytest.mark.spread
 def test_no_pair_of_the_residual_moves_faster_than_the_coefficient():
     block, _ = steep_block()
     x, y = np.random.default_rng(2).normal(size=(2, 2000, D)).astype("float32")

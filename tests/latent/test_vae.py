@@ -82,6 +82,7 @@ def data(count, seed=3):
     return (0.05 * (x + 0.1 * rng.normal(size=x.shape))).astype("float32")
 
 
+@pytest.mark.spread
 def test_training_finds_the_data_and_the_file_has_the_model(tmp_path):
     weight = PiecewiseLinear(1.0, {0: 0.1, 20: 1.0})
     vae = VAE(2, hidden=(32,), kl_weight=weight)
@@ -109,6 +110,7 @@ def test_training_finds_the_data_and_the_file_has_the_model(tmp_path):
     assert np.abs(ops.convert_to_numpy(vae.decode(codes)) - others).mean() < 0.02
 
 
+@pytest.mark.spread
 def test_free_bits_keep_codes_in_use():
     kl = {}
     for bits in (0.0, 0.5):

@@ -91,6 +91,7 @@ def test_a_sequence_equals_numpy_with_its_states():
     assert distances.max() <= 1 - 1 / LEVELS + 1e-6
 
 
+@pytest.mark.spread
 def test_the_layer_equals_its_cell_in_keras_own_loop():
     layer, weights = built(ONLSTM(UNITS, LEVELS))
     loop = keras.layers.RNN(ONLSTMCell(UNITS, LEVELS))
@@ -133,6 +134,7 @@ def test_dropconnect_is_one_mask_for_all_steps_and_only_in_training():
     assert np.abs(plain - found)[:, 1:].max() > 1e-3
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_half_precision(policy):
     layer, weights = built(ONLSTM(UNITS, LEVELS, dtype=policy, **SEQUENCES))

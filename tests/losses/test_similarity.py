@@ -139,6 +139,7 @@ def test_gradients_of_zero_vectors_are_finite():
     assert model.evaluate(pairs, labels, verbose=0) < before - 0.1
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("loss", [cosent, CoSENT(7.0)], ids=["function", "class"])
 def test_a_compiled_loss_survives_saving(loss, tmp_path):
     inputs = keras.Input((1,))

@@ -156,6 +156,7 @@ def test_global_pointer(mask_zero):
     np.testing.assert_allclose(value(sparse), [expected], rtol=1e-5)
 
 
+@pytest.mark.spread
 def test_labels_of_another_shape_are_refused():
     with pytest.raises(ValueError, match=r"\(4,\) must have the shape.*\(4, 3\).*sparse_multi"):
         multilabel_categorical_crossentropy(np.zeros(4), tensor(np.zeros((4, 3))))
@@ -163,6 +164,7 @@ def test_labels_of_another_shape_are_refused():
         sparse_multilabel_categorical_crossentropy(np.zeros(4), tensor(np.zeros((4, 3))))
 
 
+@pytest.mark.spread
 def test_a_compiled_loss_is_saved(tmp_path):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
     model.compile("sgd", multilabel_categorical_crossentropy)

@@ -14,6 +14,8 @@ from bert4keras.models import build_transformer_model
 from bert4keras.models.agreement import check_tokenizer
 from helpers import tiny
 
+pytestmark = pytest.mark.spread
+
 SIZES = {**tiny.SIZES, "model_type": "bert"}
 XLM_R = {
     "model": {"type": "Unigram", "vocab": [["<s>", 0.0], ["<pad>", 0.0], ["</s>", 0.0]]},

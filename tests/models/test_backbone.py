@@ -79,6 +79,7 @@ def test_the_output_of_a_layer_by_name_is_a_hidden_state(index):
     assert np.abs(left).max() > 0.1
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize(
     ("options", "shapes"),
     [
@@ -244,6 +245,7 @@ def test_saved_model_gives_the_same_numbers(tmp_path):
         np.testing.assert_allclose(found, bert.predict(x, verbose=0), atol=1e-5)
 
 
+@pytest.mark.spread
 def test_vocabulary_surgery(fixtures):
     keep, compound = [0, 5, 9, 30], [[1, 2], ([1, 3], [3, 1])]
     options = {"with_mlm": "linear"}
@@ -268,6 +270,7 @@ def test_vocabulary_surgery(fixtures):
     np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("format", ["huggingface", "google"])
 def test_a_saved_directory_opens_without_a_config_being_given(tmp_path, format):
     if format == "google":

@@ -15,6 +15,8 @@ from bert4keras.models import Transformer, build_transformer_model
 from bert4keras.registry import get_family
 from helpers import tiny
 
+pytestmark = pytest.mark.spread
+
 
 @pytest.mark.parametrize(
     ("options", "error", "message"),

@@ -9,6 +9,8 @@ import pytest
 from helpers.family_models import SINGLE, build
 from helpers.fresh_process import fresh_outputs, outputs
 
+pytestmark = pytest.mark.spread
+
 IDS = np.array([[2, 5, 6, 3, 0, 0], [2, 7, 8, 9, 4, 3]], "int32")
 
 

@@ -20,6 +20,8 @@ from bert4keras.models import FAMILIES, build, build_transformer_model
 from helpers import families
 from helpers.mutations import mutate
 
+pytestmark = pytest.mark.spread
+
 OWN = (ConfigError, CheckpointError, FileNotFoundError)
 COUNTS = [300, pytest.param(20_000, marks=pytest.mark.slow)]
 SECONDS, KILOBYTES = 10, 2 * 1024**2

@@ -49,6 +49,7 @@ def test_all_layers_and_heads(fixtures, load_reference, name):
     assert gap(nsp, reference["nsp_logits"]) < TOLERANCE
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("name", GELUS)
 def test_probabilities_are_the_softmax_of_the_logits(fixtures, load_reference, name):
     reference = load_reference(name)
@@ -63,6 +64,7 @@ def test_probabilities_are_the_softmax_of_the_logits(fixtures, load_reference, n
     assert gap(mlm, softmax(reference["mlm_logits"]), real) < TOLERANCE
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("name", GELUS)
 def test_the_other_gelu_would_be_noticed(fixtures, load_reference, name):
     reference = load_reference(name)
@@ -84,6 +86,7 @@ def test_ignored_padding_would_be_noticed(fixtures, load_reference, name):
     assert gap(ignoring, reference["unmasked_hidden_states"]) < TOLERANCE
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("name", GELUS)
 def test_ignored_segments_would_be_noticed(fixtures, load_reference, name):
     reference = load_reference(name)
@@ -121,6 +124,7 @@ def test_old_names_without_prefix(fixtures, load_reference):
     assert gap(ours["heads"][0], reference["pooled"]) < TOLERANCE
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("name", ["bert_sharded", "bert_google"])
 def test_other_formats_of_the_same_model(fixtures, load_reference, name):
     if name == "bert_google" and importlib.util.find_spec("tensorflow") is None:
@@ -133,6 +137,7 @@ def test_other_formats_of_the_same_model(fixtures, load_reference, name):
     assert gap(ours["heads"][1], reference["mlm_logits"], real) < TOLERANCE
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("name", GELUS)
 @pytest.mark.parametrize(("policy", "digits"), [("mixed_float16", 10), ("mixed_bfloat16", 7)])
 def test_half_precision_stays_within_its_rounding(fixtures, load_reference, name, policy, digits):
@@ -147,6 +152,7 @@ def test_half_precision_stays_within_its_rounding(fixtures, load_reference, name
         assert 0.1 * 2.0**-digits < relative < 6 * 2.0**-digits
 
 
+@pytest.mark.spread
 def test_a_fine_tuned_encoder_saves_without_its_head(fixtures, load_reference, tmp_path):
     reference = load_reference("bert_gelu")
     x = [reference["token_ids"], reference["segment_ids"]]

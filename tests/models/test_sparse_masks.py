@@ -63,7 +63,15 @@ def sizes_of(family):
     return {**SIZES, "local_attention": 6} if family == "modernbert" else SIZES
 
 
-@pytest.mark.parametrize("family", CASES)
+# On every backend those with own local layers or an own kind of attention.
+EVERYWHERE = ("modernbert", "deberta-v2")
+FAMILIES = [
+    pytest.param(family, marks=[] if family in EVERYWHERE else pytest.mark.spread)
+    for family in CASES
+]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_a_model_in_bands_equals_a_dense_one(family, monkeypatch):
     mask, other_mask = CASES[family]
     model = build(family, mask, sizes_of(family))
@@ -149,6 +157,7 @@ class SameToken(Mask):
         return ops.equal(pairs.queries(token_ids), pairs.keys(token_ids))
 
 
+@pytest.mark.spread
 def test_a_rule_of_the_user_in_bands(monkeypatch):
     model = build("bert", Window(3) & SameToken(), SIZES)
     found, wanted = both(model, monkeypatch)

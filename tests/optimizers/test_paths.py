@@ -16,6 +16,8 @@ from bert4keras.optimizers import (
 )
 from helpers import tiny
 
+pytestmark = pytest.mark.spread
+
 PATHS = ["Embedding-Token/embeddings", "Embedding-Norm/gamma", "Dense/kernel", "Dense/bias"]
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from bert4keras.tasks.span_matrix import decode_spans, dense_pairs, span_pairs, sparse_pairs
 
+pytestmark = pytest.mark.spread
+
 # [CLS] 北京 大学 校长 [SEP], the first text of 6 characters, and a text of no token.
 OFFSETS = [[(0, 0), (0, 2), (2, 4), (4, 6), (0, 0)], [(0, 0), (0, 0)]]
 

@@ -37,6 +37,7 @@ def seeded(model: RegularizedModel) -> RegularizedModel:
     return model
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("techniques", [[Mixup()], EVERYTHING], ids=len)
 def test_learns(techniques):
     """Eagerly, dropout on: the loss of the plain model falls; weights are those of the plain."""
@@ -135,6 +136,7 @@ def test_several_inputs_look_ups_and_outputs():
     assert logs["a_loss"][0] > 0
 
 
+@pytest.mark.spread
 def test_layers_with_state_and_losses():
     """Batch statistics take in the batch once, as it is; regularizers count in each pass."""
     keras.utils.set_random_seed(0)
@@ -178,6 +180,7 @@ def test_mixed_precision(policy, technique):
             np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.spread
 def test_accumulated_gradients():
     """Two halves with accumulation of 2 are one step of their mean."""
     halves = [
@@ -223,6 +226,7 @@ def test_blocks_that_are_computed_again(technique):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+@pytest.mark.spread
 def test_saved_and_read_again(tmp_path):
     """The model with techniques and optimizer, the plain model, and weights of one in the other."""
     techniques = [Mixup(0.5, "Hidden"), PGD(0.5), GradientPenalty(0.1), VAT(0.3, from_logits=False)]
@@ -259,6 +263,7 @@ def test_calling_the_model_is_plain():
     )
 
 
+@pytest.mark.spread
 def test_an_implicit_mask_stays():
     """A mask that the embedding layer makes is also attached to perturbed vectors."""
     ids = keras.Input((3,), dtype="int32")
@@ -291,6 +296,7 @@ def two_outputs() -> keras.Model:
     return keras.Model(model.input, [model.output, keras.layers.Dense(1, name="b")(model.output)])
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [

@@ -50,6 +50,15 @@ def vae() -> SentenceAutoencoder:
     return task
 
 
+@pytest.fixture(scope="module")
+def scrambled() -> SentenceAutoencoder:
+    """One with random weights, which every backend has without training."""
+    task, random = build("gaussian"), np.random.default_rng(8)
+    for weight in task.model.trainable_variables:
+        weight.assign(weight + 0.3 * random.normal(size=weight.shape).astype("float32"))
+    return task
+
+
 def logits_of(task: SentenceAutoencoder, ids: np.ndarray, z: np.ndarray) -> np.ndarray:
     """Logits of the decoder in one pass over whole texts, without a cache."""
     given = {"token_ids": ids, "condition": z}
@@ -57,6 +66,7 @@ def logits_of(task: SentenceAutoencoder, ids: np.ndarray, z: np.ndarray) -> np.n
     return ops.convert_to_numpy(task.decoder([ops.convert_to_tensor(x) for x in inputs]))
 
 
+@pytest.mark.spread(by="vae")
 def test_reconstructs_what_it_learned_and_only_from_its_own_vector(vae):
     assert vae(TEXTS) == TEXTS
     z = vae.vectors(TEXTS)
@@ -67,34 +77,35 @@ def test_reconstructs_what_it_learned_and_only_from_its_own_vector(vae):
     assert np.mean(own) > np.mean(other) + 3
 
 
-def test_cached_writing_equals_whole_passes(vae):
+def test_cached_writing_equals_whole_passes(scrambled):
     z = np.random.default_rng(5).normal(size=(4, 8)).astype("float32")
-    tokenizer = vae.tokenizer
+    tokenizer = scrambled.tokenizer
     # Of one length, or JAX would compile each pass; no token sees those after it.
-    ids = np.full((4, vae.maxlen), tokenizer.sep_token_id, "int32")
+    ids = np.full((4, scrambled.maxlen), tokenizer.sep_token_id, "int32")
     ids[:, 0] = tokenizer.cls_token_id
     done = np.zeros(4, bool)
-    for place in range(1, vae.maxlen):
-        scores = logits_of(vae, ids, z)[:, place - 1]
-        scores[:, list(vae._banned.token_ids)] = -1e9
+    for place in range(1, scrambled.maxlen):
+        scores = logits_of(scrambled, ids, z)[:, place - 1]
+        scores[:, list(scrambled._banned.token_ids)] = -1e9
         best = np.where(done, tokenizer.sep_token_id, scores.argmax(-1))
         done |= best == tokenizer.sep_token_id
         ids[:, place] = best
         if done.all():
             break
-    assert vae.write(z) == [tokenizer.decode(row) for row in ids]
+    assert scrambled.write(z) == [tokenizer.decode(row) for row in ids]
 
 
-def test_likelihoods_are_those_of_a_hand_computation(vae):
-    z = vae.vectors(TEXTS)
-    found = vae.log_likelihoods(TEXTS, z)
+def test_likelihoods_are_those_of_a_hand_computation(scrambled):
+    z = scrambled.vectors(TEXTS)
+    found = scrambled.log_likelihoods(TEXTS, z)
     for text, row, vector in zip(TEXTS[:3], found, z, strict=False):
-        ids = np.asarray(vae.encode(text).extra)[None].astype("int32")
-        logits = logits_of(vae, ids, vector[None])[0]
+        ids = np.asarray(scrambled.encode(text).extra)[None].astype("int32")
+        logits = logits_of(scrambled, ids, vector[None])[0]
         logs = logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)
         np.testing.assert_allclose(row, logs[np.arange(ids.size - 1), ids[0, 1:]], atol=1e-4)
 
 
+@pytest.mark.spread(by="vae")
 def test_importance_weighted_bound_is_above_the_elbo(vae):
     few = vae.evaluate(TEXTS, draws=8, reconstruct=False)
     assert np.log(few["perplexity"]) < few["loss_per_token"]
@@ -117,6 +128,7 @@ def test_loss_of_fit_is_the_reported_bound():
     assert report["kl"] > 0.1
 
 
+@pytest.mark.spread(by="vae")
 def test_an_untrained_condition_changes_nothing_and_a_trained_one_does(vae):
     z = np.random.default_rng(6).normal(size=(2, 8)).astype("float32")
     for task, same in ((build("gaussian"), True), (vae, False)):
@@ -168,7 +180,7 @@ def test_discrete_codes_tell_texts_apart_and_are_saved(latent, tmp_path):
     assert (again.codes(TEXTS) == codes).all()
 
 
-@pytest.mark.spread
+@pytest.mark.spread(by="vae")
 def test_saved_and_loaded(vae, tmp_path):
     vae.save(tmp_path / "saved")
     again = tasks.load(tmp_path / "saved")
@@ -178,7 +190,7 @@ def test_saved_and_loaded(vae, tmp_path):
     assert again.bottleneck.get_config() == vae.bottleneck.get_config()
 
 
-@pytest.mark.spread
+@pytest.mark.spread(by="vae")
 def test_a_walk_begins_and_ends_at_its_texts(vae):
     for spherical in (False, True):
         found = vae.walk(TEXTS[0], TEXTS[3], 5, spherical=spherical)
@@ -194,7 +206,7 @@ def test_from_a_checkpoint_with_fewer_tokens(fixtures):
     assert task.maxlen <= 64
 
 
-@pytest.mark.spread
+@pytest.mark.spread(by="vae")
 def test_messages(fixtures, vae):
     directory = fixtures / "bert_gelu"
     with pytest.raises(TaskError, match="latent='pca' must be one of gaussian, gumbel, vq"):
@@ -224,7 +236,7 @@ def test_messages(fixtures, vae):
         build("vq", word_dropout=1.5)
 
 
-@pytest.mark.spread
+@pytest.mark.spread(by="vae")
 def test_messages_of_parts_that_do_not_fit(fixtures, vae):
     tokenizer = vae.tokenizer
     sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}

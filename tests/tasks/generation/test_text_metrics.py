@@ -11,6 +11,8 @@ import pytest
 from bert4keras.tasks.generation import bleu, rouge, rouge_l, rouge_n, sentence_bleu
 from bert4keras.tasks.words import exact_match, words
 
+pytestmark = pytest.mark.spread
+
 RECORDED = json.loads(
     (Path(__file__).parents[2] / "fixtures" / "text_metrics.json").read_text(encoding="utf-8")
 )

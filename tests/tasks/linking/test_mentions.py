@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from bert4keras.tasks.linking import AliasTrie, Mention, name_boundary_flags
 from bert4keras.tokenizers import Tokenizer
 
+pytestmark = pytest.mark.spread
+
 
 def found(names, text):
     """Return the names found, as spelled in the text."""

@@ -7,6 +7,8 @@ import pytest
 from bert4keras.tasks.linking import linking_scores
 from bert4keras.tasks.tagging import EntityScore
 
+pytestmark = pytest.mark.spread
+
 WANTED = [[(0, 4, "1"), (10, 14, "2")], [], [(3, 5, "1")]]
 
 

@@ -24,6 +24,8 @@ from bert4keras.tasks.reading import (
     webqa_normalize,
 )
 
+pytestmark = pytest.mark.spread
+
 FIXTURE = Path(__file__).resolve().parents[2] / "fixtures" / "reading_metrics.json"
 RECORDED = json.loads(FIXTURE.read_text(encoding="utf-8"))
 CASES = RECORDED["cases"]

@@ -12,6 +12,8 @@ from bert4keras.tasks.reading import PassageWindow, encode_passages
 from bert4keras.tasks.windows import max_context_window, sliding_windows
 from bert4keras.tokenizers import Tokenizer
 
+pytestmark = pytest.mark.spread
+
 LETTERS = "abcdefghij"
 VOCAB = [
     "[PAD]",

@@ -6,6 +6,8 @@ import pytest
 
 from bert4keras.tasks.relations import triple_scores
 
+pytestmark = pytest.mark.spread
+
 A, B, C = ("a", "r", "b"), ("b", "r", "a"), ("a", "s", "b")
 
 

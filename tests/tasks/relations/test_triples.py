@@ -16,6 +16,8 @@ from bert4keras.tasks.relations import (
 from bert4keras.tasks.relations.triples import half_pointers
 from bert4keras.tasks.span_matrix import dense_pairs, sparse_pairs
 
+pytestmark = pytest.mark.spread
+
 RELATIONS = ["in", "of"]
 TEXT = "Apollo 12 of Apollo flew in 1969 ."
 OFFSETS = [(0, 0), (0, 6), (7, 9), (10, 12), (13, 19), (20, 24), (25, 27), (28, 32), (33, 34)]

@@ -11,6 +11,8 @@ import pytest
 
 from bert4keras.tasks.similarity import pearson, ranks, spearman
 
+pytestmark = pytest.mark.spread
+
 CASES = json.loads(
     (Path(__file__).parents[2] / "fixtures" / "correlation.json").read_text(encoding="utf-8")
 )

@@ -18,6 +18,8 @@ from bert4keras.tasks.sql import (
     execution_guided,
 )
 
+pytestmark = pytest.mark.spread
+
 TABLE = Table(
     ('na"me', "age", "Age", ""),
     (

@@ -27,6 +27,8 @@ from bert4keras.tasks.sql import (
 from bert4keras.tasks.sql.candidates import best_combinations
 from bert4keras.tokenizers import Tokenizer
 
+pytestmark = pytest.mark.spread
+
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 TOKENIZER = Tokenizer(
     ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *LETTERS, *("##" + c for c in LETTERS), *"中文,?"],

@@ -6,6 +6,8 @@ import pytest
 
 from bert4keras.tasks.sql import SQL, Table, same_result, sql_accuracy
 
+pytestmark = pytest.mark.spread
+
 TABLE = Table(("name", "age"), (("Ann", 30), ("Bob", 41), ("Cy", 30)))
 ANN = SQL((1,), ("",), [(0, "=", "Ann")])
 

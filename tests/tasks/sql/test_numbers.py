@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from bert4keras.tasks.sql import SQL, Database, Table, read_number
 from bert4keras.tasks.sql.numbers import number_text, plain_number
 
+pytestmark = pytest.mark.spread
+
 PLAIN = {
     "3": 3,
     " ３．５ ": 3.5,

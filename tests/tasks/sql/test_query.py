@@ -7,6 +7,8 @@ import pytest
 from bert4keras.tasks.sql import SQL, Condition, Table
 from bert4keras.tasks.sql.query import canonical_value, column_names
 
+pytestmark = pytest.mark.spread
+
 
 @pytest.mark.parametrize(
     ("first", "second", "same"),

@@ -9,6 +9,8 @@ import pytest
 
 from bert4keras.tasks.sql import Condition, Table, ValueLinker, edit_distance
 
+pytestmark = pytest.mark.spread
+
 TABLE = Table(
     ("from", "to", "price", "code"),
     (

@@ -107,6 +107,7 @@ def test_gradient():
         np.testing.assert_allclose(found, expected, atol=2e-4, err_msg=weight.name)
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("name", OPTIONS)
 def test_decoding(name):
     """Batched in the graph, in numpy, and the best few."""
@@ -125,6 +126,7 @@ def test_decoding(name):
     np.testing.assert_array_equal(everywhere, np.stack(head.decode(SCORES)))
 
 
+@pytest.mark.spread
 def test_what_the_oracle_would_notice():
     """A mask moved by one, scores of pairs or of the ends the other way round, no rules."""
     head = random_field("everything")
@@ -145,6 +147,7 @@ def test_what_the_oracle_would_notice():
         differs(other)
 
 
+@pytest.mark.spread
 def test_labels_that_break_the_rules():
     """Cost a number; where nothing keeps them, what is decoded is a label all the same."""
     head = random_field("rules")
@@ -160,6 +163,7 @@ def test_labels_that_break_the_rules():
     np.testing.assert_allclose(value(head.marginals(scores)).sum(-1), 1, atol=0.02)
 
 
+@pytest.mark.spread
 def test_nothing_but_rules_between_two_labels():
     """Only one array, or list, of rules means the transitions."""
     rules = np.array([[True, False], [True, True]])

@@ -121,6 +121,7 @@ def test_gradient():
         np.testing.assert_allclose(gradient, expected * head.lr_multiplier, atol=5e-4)
 
 
+@pytest.mark.spread
 @pytest.mark.parametrize("name", OPTIONS)
 def test_decoding(name):
     """By scores as a conditional random field does, or by probabilities."""
@@ -146,6 +147,7 @@ def test_decoding(name):
     np.testing.assert_array_equal(everywhere, value(head.viterbi(SCORES)))
 
 
+@pytest.mark.spread
 def test_both_ways_of_decoding_and_both_directions_differ():
     """The normalisers matter, and so does the second direction."""
     rng = np.random.default_rng(3)
@@ -158,6 +160,7 @@ def test_both_ways_of_decoding_and_both_directions_differ():
     np.testing.assert_array_equal(by_score, np.stack(two.decode(scores)))
 
 
+@pytest.mark.spread
 def test_what_the_oracle_would_notice():
     for name in ("forward", "both"):
         head, other = random_model(name), random_model(name)
@@ -199,6 +202,7 @@ def test_a_low_rank_is_small_and_starts_small():
     assert full.count_params() == 50 * 50
 
 
+@pytest.mark.spread
 def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match="hidden_dim=0 must be at least 1, or None"):
         MaximumEntropyMarkovModel(hidden_dim=0)

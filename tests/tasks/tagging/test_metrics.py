@@ -9,6 +9,8 @@ import pytest
 
 from bert4keras.tasks.tagging import entity_scores, segmentation_scores, tag_scores
 
+pytestmark = pytest.mark.spread
+
 RECORDED = json.loads(
     (Path(__file__).parents[2] / "fixtures" / "entity_metrics.json").read_text(encoding="utf-8")
 )

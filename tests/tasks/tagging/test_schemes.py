@@ -22,6 +22,8 @@ from bert4keras.tasks.tagging import (
 )
 from bert4keras.tasks.windows import sliding_windows
 
+pytestmark = pytest.mark.spread
+
 ENTITIES = [(0, 1, "P"), (1, 3, "P"), (3, 6, "L"), (7, 8, "L")]
 BY_HAND = {
     "IOB1": "I-P B-P I-P I-L I-L I-L O I-L",

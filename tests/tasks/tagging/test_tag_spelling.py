@@ -7,6 +7,8 @@ import pytest
 from bert4keras.tasks.tagging import decode_tags, encode_tags
 from bert4keras.tasks.tagging.tag_spelling import FILE_SCHEMES, TagError, standard_tags
 
+pytestmark = pytest.mark.spread
+
 # One sentence in all spellings: a person of three tokens, one of one, a place of two.
 TABLE = {
     "BIO": "B-PER I-PER I-PER B-PER O B-LOC I-LOC",

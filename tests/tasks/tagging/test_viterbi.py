@@ -10,6 +10,8 @@ import pytest
 from bert4keras.tasks.tagging.viterbi import best_paths, viterbi, viterbi_k_best
 from helpers.label_sequences import MASK, chain_scores, every
 
+pytestmark = pytest.mark.spread
+
 RNG = np.random.default_rng(4)
 B, T = MASK.shape
 
