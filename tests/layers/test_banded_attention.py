@@ -16,6 +16,7 @@ from bert4keras.layers.relative_attention import RelativeAttention
 from bert4keras.masks import LM, Atrous, Band, Local, Mask, Packed, Sparse, UniLM, Window
 from bert4keras.positions import Rotary
 from bert4keras.training.gradients import value_and_grad
+from helpers.compiled import compiled
 
 LENGTH = 211  # a prime: no block and no rate divides it
 rng = np.random.default_rng(3)
@@ -85,8 +86,9 @@ def layer_for(strategy, layer=MultiHeadAttention, **options):
 def difference(layer, strategy, wanted, length=LENGTH, **arguments):
     """Largest difference at real tokens, and the size of the output."""
     x = ops.convert_to_tensor(X[:, :length])
-    masks = banded(strategy, length), wanted
-    found = [ops.convert_to_numpy(layer(x, attention_mask=m, **arguments)) for m in masks]
+    in_bands = compiled(lambda x: layer(x, attention_mask=banded(strategy, length), **arguments))
+    outputs = in_bands(x), layer(x, attention_mask=wanted, **arguments)
+    found = [ops.convert_to_numpy(y) for y in outputs]
     # A row that sees nothing (padding of packed rows) has no meaning.
     real = (TOKENS > 0)[:, :length]
     return np.abs(found[0] - found[1])[real].max(), np.abs(found[1])[real].max()
@@ -158,7 +160,8 @@ def test_gradients_are_equal(name):
             y, _ = layer.stateless_call(list(weights), fixed, x, attention_mask=mask)
             return ops.sum(ops.square(y) * ops.cast(real, y.dtype)) / 100
 
-        return [ops.convert_to_numpy(g) for g in value_and_grad(loss, given)[1]]
+        found = compiled(lambda *tensors: value_and_grad(loss, list(tensors))[1])(*given)
+        return [ops.convert_to_numpy(gradient) for gradient in found]
 
     found, wanted = gradients(banded(strategy)), gradients(dense(rule, DISTANCE <= 0))
     assert len(found) == 9
