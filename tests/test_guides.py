@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bert4keras import training
@@ -61,6 +62,26 @@ def test_density_models():
     assert names["found"] > 0.8
     assert names["middle"] > names["group"] + 1
     assert names["near"].mean() > 0.8
+
+
+@pytest.mark.spread
+def test_the_picture_of_densities(tmp_path):
+    pytest.importorskip("matplotlib")
+    import plot_densities
+
+    points = plot_densities.two_moons(300, seed=0)
+    model = plot_densities.RealNVP(2, 8)
+    plot_densities.train(model, points, epochs=1)
+    values = plot_densities.density(model)
+    x, y = plot_densities.EDGES
+    assert values.shape == (len(y), len(x))
+    assert abs(values.sum() * (x[1] - x[0]) * (y[1] - y[0]) - 1) < 1e-3
+    at = [values[np.abs(y - b).argmin(), np.abs(x - a).argmin()] for a, b in points[:100]]
+    assert np.mean(at) > 2 * values.mean()  # rows are the second axis of the points
+    plot_densities.draw(points, {"RealNVP": values}, tmp_path / "p.png")
+    for path in (tmp_path / "p.png", plot_densities.PICTURE):
+        assert path.read_bytes().startswith(b"\x89PNG")
+        assert path.stat().st_size < 80_000
 
 
 @pytest.mark.spread

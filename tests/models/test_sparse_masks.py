@@ -88,6 +88,7 @@ def test_a_model_in_bands_equals_a_dense_one(family, monkeypatch):
     assert np.abs(output(other) - wanted).max() > 1e-3
 
 
+@pytest.mark.spread
 def test_cached_steps_equal_the_whole():
     model = build("gpt2", LM() & Window(5), SIZES, with_mlm="linear")
     assert masks_of(model)[0].bands
