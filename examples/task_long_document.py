@@ -5,11 +5,10 @@ of a text, not with its square. Positions are rotary (RoFormer) and reach as far
 head takes the largest value over all tokens: one passage decides, anywhere in the text.
 
 Data: texts of 45 messages of examples/datasets/topics (Apache-2.0), one of them about
-health, money, school or work; or your own: `text<TAB>label`, `*.csv` or JSON lines.
+health, money, school or work; no message is in two of the three sets; or your own: `text<TAB>label`, `*.csv` or JSON lines.
 Command: python examples/task_long_document.py
     python task_long_document.py --train mine.tsv --maxlen 4096 --window 64 --save classifier
-Seen: test accuracy 0.4850 (most frequent label: 0.3050; valid texts: 0.7667), seed 1, 6 min on a
-busy core, of which the script had 65 s (torch).
+Seen: test accuracy 0.9400 (most frequent label: 0.4250), seed 1, 74 s of a CPU core (torch).
 """
 
 import argparse
@@ -23,9 +22,8 @@ from bert4keras import build_transformer_model
 from bert4keras.data import split
 from bert4keras.masks import Window
 from bert4keras.optimizers import warm_up
-from bert4keras.tasks import TextClassifier, open_encoder
+from bert4keras.tasks import TextClassifier, open_encoder, word_tokenizer
 from bert4keras.tasks.classification import read_labelled_texts
-from bert4keras.tasks.from_scratch import word_tokenizer
 from bert4keras.training import Evaluator
 
 DATA = Path(__file__).parent / "datasets" / "topics"
@@ -43,10 +41,9 @@ options = parser.parse_args()
 keras.utils.set_random_seed(options.seed)
 
 
-def letters(name: str, count: int) -> list[tuple[str, str]]:
-    """Join messages of a shipped file; one of them, at a random place, is about an office."""
+def letters(rows: list, count: int) -> list[tuple[str, str]]:
+    """Join messages; one of them, at a random place, is about an office."""
     rng, found = random.Random(options.seed), []
-    rows = read_labelled_texts(DATA / f"{name}.tsv", "multi_label")
     about = [(text, *OFFICES.intersection(topics)) for text, topics in rows]
     others = [row[0] for row in about if len(row) == 1]
     for text, label in rng.choices([row for row in about if len(row) == 2], k=count):
@@ -59,7 +56,9 @@ def letters(name: str, count: int) -> list[tuple[str, str]]:
 if options.train:  # a tenth of the file chooses the epoch, another tenth is the test
     train, valid, test = split(read_labelled_texts(options.train), (0.1, 0.1), options.seed)
 else:
-    train, valid, test = letters("train", 400), letters("valid", 60), letters("test", 200)
+    # Messages of one file: the others have words that a model without pretraining cannot know.
+    rows = read_labelled_texts(DATA / "train.tsv", "multi_label")
+    train, valid, test = map(letters, split(rows, (0.15, 0.25), options.seed), (400, 60, 200))
 train = train[: options.limit]
 how = {"application": Window(options.window)}  # weights do not depend on the mask
 if options.checkpoint:
