@@ -8,7 +8,8 @@ Data: examples/datasets/segmentation (made from templates for this project, Apac
     language, one a line (--train).
 Command: python examples/task_on_lstm.py
     python task_on_lstm.py --train mine.txt --parse "The cat sat on the mat." --save parser
-Seen: not yet measured.
+Seen: test perplexity 10.06 a character; 0.3732 of the words are constituents (random trees:
+    0.3199), seed 1, 62 s of a CPU core, JAX.
 """
 
 import argparse
