@@ -4,8 +4,9 @@ A token sees only its neighbours (`--window` on each side), so time and memory g
 of a text, not with its square. Positions are rotary (RoFormer) and reach as far as `--maxlen`. The
 head takes the largest value over all tokens: one passage decides, anywhere in the text.
 
-Data: texts of 45 messages of examples/datasets/topics (Apache-2.0), one of them about
-health, money, school or work; no message is in two of the three sets; or your own: `text<TAB>label`, `*.csv` or JSON lines.
+Data: texts of 45 messages of examples/datasets/topics (Apache-2.0), one of them about health,
+money, school or work, no message in two of the three sets; or your own: `text<TAB>label`, `*.csv`
+or JSON lines.
 Command: python examples/task_long_document.py
     python task_long_document.py --train mine.tsv --maxlen 4096 --window 64 --save classifier
 Seen: test accuracy 0.9400 (most frequent label: 0.4250), seed 1, 74 s of a CPU core (torch).
