@@ -12,7 +12,7 @@ from ...data import DataFileError, is_header, read_json_rows, read_table
 
 PROBLEMS = ("single_label", "multi_label", "regression")
 # Usual names of columns and of keys of JSON objects. The first one that is there counts.
-_TEXT: tuple[str, ...] = (
+TEXT_NAMES: tuple[str, ...] = (
     "text",
     "sentence",
     "content",
@@ -22,8 +22,8 @@ _TEXT: tuple[str, ...] = (
     "question",
     "utterance",
 )
-_TEXT += ("文本", "句子", "内容", "评论", "标题", "问题")
-_PAIRS = (
+TEXT_NAMES += ("文本", "句子", "内容", "评论", "标题", "问题")
+PAIR_NAMES = (
     ("text_a", "text_b"),
     ("sentence1", "sentence2"),
     ("sentence_a", "sentence_b"),
@@ -187,7 +187,7 @@ def _usual_names(row: Mapping[str, Any], pair: bool) -> list[str] | None:
     label = next((spelt[name] for name in _LABEL if name in spelt), None)
     if label is None:
         return None
-    for names in _PAIRS if pair else [(name,) for name in _TEXT]:
+    for names in PAIR_NAMES if pair else [(name,) for name in TEXT_NAMES]:
         if all(name in spelt and spelt[name] != label for name in names):
             return [*(spelt[name] for name in names), label]
     return None
