@@ -38,6 +38,11 @@ _COLOURS = (
 # Backgrounds of positive (red) and negative (blue) weights, from weak to strong.
 _FOR, _AGAINST = (224, 217, 210, 203, 196), (195, 153, 117, 81, 39)
 _RED, _BLUE = "214,39,40", "31,119,180"
+_STYLE = (
+    "body{font-family:sans-serif;max-width:60em;margin:2em auto;padding:0 1em;line-height:1.7}"
+    "h2{font-size:1em}th{text-align:left;vertical-align:top;padding-right:1em;white-space:nowrap}"
+    "td{white-space:pre-wrap;overflow-wrap:anywhere}"
+)
 # Fonts with Chinese characters; matplotlib uses the first that is installed.
 _FONTS = ("Noto Sans CJK SC", "Source Han Sans SC", "PingFang SC", "Microsoft YaHei", "SimHei")
 _CONTROLS = re.compile(
@@ -139,6 +144,21 @@ def weights_to_html(text: str, weights: Iterable[tuple[int, int, float]]) -> str
     return f"<span>{_draw(text, pieces, begin, lambda *_: '</span>', _escaped)}</span>"
 
 
+def page_to_html(title: str, blocks: Iterable[tuple[str, Iterable[tuple[str, str]]]]) -> str:
+    """Format a page that needs no other file.
+
+    Args:
+        title: of the page; escaped.
+        blocks: (heading, parts) each; a part is (name, HTML). Headings and names are escaped.
+    """
+    head = f'<!DOCTYPE html>\n<meta charset="utf-8"><title>{_escaped(title)}</title>'
+    body = [f"{head}<style>{_STYLE}</style><h1>{_escaped(title)}</h1>"]
+    for heading, parts in blocks:
+        rows = [f"<tr><th>{_escaped(name)}</th><td>{part}</td></tr>" for name, part in parts]
+        body.append(f"<h2>{_escaped(heading)}</h2><table>{''.join(rows)}</table>")
+    return "\n".join(body) + "\n"
+
+
 def plot_weights(tokens: Sequence[str], weights: np.ndarray, axes: Any = None) -> Any:
     """Plot a bar per token, the first at the top: red for positive weights, blue for others.
 
@@ -227,6 +247,22 @@ def plot_roc(false_alarms: np.ndarray, recalls: np.ndarray, axes: Any = None) ->
     axes.plot([0, 1], [0, 1], color="gray", linestyle=":")
     axes.plot(false_alarms, recalls)
     axes.set(xlabel="false alarms", ylabel="recall", aspect="equal")
+    return axes
+
+
+def plot_threshold(curve: Mapping[str, Sequence[float]], threshold: float, axes: Any = None) -> Any:
+    """Plot values over the threshold, such as F1, and a line at the chosen one.
+
+    Args:
+        curve: "threshold", then the other values, by name.
+        threshold, axes: the chosen one; see `plot_transitions`, also for the result and the errors.
+    """
+    axes = _axes(axes)
+    for name in list(curve)[1:]:
+        axes.plot(curve["threshold"], curve[name], label=name)
+    axes.axvline(threshold, color="gray", linestyle=":")
+    axes.set(xlabel="threshold")
+    axes.legend()
     return axes
 
 

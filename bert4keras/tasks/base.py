@@ -21,6 +21,7 @@ from .._json import short_repr
 from ..data import DataGenerator
 from ..tokenizers.base import TokenizerBase
 from .encoder import EncoderFacts, check_agreement
+from .report import Report
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -175,6 +176,10 @@ class Task(Generic[_AnswerT]):
     def metrics(self, answers: Sequence[_AnswerT], labels: Sequence[Any]) -> dict[str, float]:
         """Return scores of answers against labels, by name; the first is the main score."""
         raise NotImplementedError(f"{type(self).__name__} must override `metrics`.")
+
+    def report(self, answers: Sequence[_AnswerT], labels: Sequence[Any]) -> Report:
+        """Return scores in detail; override it if there is more than `metrics`."""
+        return Report(self.metrics(answers, labels))
 
     def get_config(self) -> dict[str, Any]:
         """Return the options of `__init__` besides tokenizer and model, as plain JSON values."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from ..report import MISSED, SPURIOUS, ClassScore
 from ..similarity.correlation import spearman
 
 
@@ -53,6 +55,45 @@ def regression_scores(predicted: Sequence[float], labels: Sequence[float]) -> di
         "spearman": 0.0 if constant else float(spearman(wanted, given)),
         "mean_squared_error": float(np.mean((given - wanted) ** 2)),
     }
+
+
+def label_scores(
+    predicted: Sequence[Collection[str]], labels: Sequence[Collection[str]]
+) -> dict[str, ClassScore]:
+    """Return precision, recall and F1 of each label that occurs.
+
+    Args:
+        predicted, labels: N sets of labels each; with a single label, sets of one.
+    """
+    found, wanted, right = Counter(), Counter(), Counter()
+    for ours, theirs in zip(map(set, predicted), map(set, labels), strict=True):
+        for counter, names in ((found, ours), (wanted, theirs), (right, ours & theirs)):
+            counter.update(names)
+    names = sorted({*found, *wanted})
+    return {name: ClassScore.of(right[name], found[name], wanted[name]) for name in names}
+
+
+def label_confusion(
+    predicted: Sequence[Collection[str]], labels: Sequence[Collection[str]]
+) -> dict[tuple[str, str], int]:
+    """Count texts by (wanted label, found label).
+
+    Of sets with several labels, those that are in one set only are (label, `MISSED`) or
+    (`SPURIOUS`, label); if there is one on each side, they are a pair.
+
+    Args:
+        predicted, labels: as of `label_scores`.
+    """
+    counts: Counter = Counter()
+    for ours, theirs in zip(map(set, predicted), map(set, labels), strict=True):
+        counts.update((name, name) for name in ours & theirs)
+        more, less = sorted(ours - theirs), sorted(theirs - ours)
+        if len(more) == len(less) == 1:
+            counts[less[0], more[0]] += 1
+            continue
+        counts.update((name, MISSED) for name in less)
+        counts.update((SPURIOUS, name) for name in more)
+    return dict(counts)
 
 
 def _f1_of_sets(predicted: Sequence[Collection], labels: Sequence[Collection]) -> float:

@@ -13,8 +13,15 @@ import numpy as np
 from ...losses import multilabel_categorical_crossentropy
 from ...tokenizers.base import TokenizerBase
 from ..base import Encoded, Task, TaskError, answers_by_label, register_task
+from ..report import Report, ranked
 from ..windows import text_windows
-from .metrics import classification_scores, multi_label_scores, regression_scores
+from .metrics import (
+    classification_scores,
+    label_confusion,
+    label_scores,
+    multi_label_scores,
+    regression_scores,
+)
 from .readers import PROBLEMS
 
 _UNLABELLED = -1  # class of a text without a label, on which only `VAT` trains
@@ -193,9 +200,24 @@ class TextClassifier(Task[Classification]):
         if self.problem == "regression":
             return regression_scores(found, [float(label) for label in labels])
         if self.problem == "multi_label":
-            sets = [[label] if isinstance(label, str) else label for label in labels]
-            return multi_label_scores(found, [[str(x) for x in names] for names in sets])
+            return multi_label_scores(found, [_label_list(label) for label in labels])
         return classification_scores(found, [str(label) for label in labels])
+
+    def report(self, answers: Sequence[Classification], labels: Sequence[Any]) -> Report:
+        """Return scores by label too; of numbers, the wrong answers are all that differ."""
+        scores, given = self.metrics(answers, labels), [answer.label for answer in answers]
+        if self.problem == "regression":
+            gaps = np.abs(np.asarray(given, float) - np.asarray(labels, float))
+            return Report(scores, wrong=ranked(dict(enumerate(gaps.tolist()))))
+        found, wanted = ([set(_label_list(x)) for x in some] for some in (given, labels))
+        wrong = {
+            i: max((answers[i].scores[name] for name in ours - theirs), default=0.0)
+            for i, (ours, theirs) in enumerate(zip(found, wanted, strict=True))
+            if ours != theirs
+        }
+        return Report(
+            scores, label_scores(found, wanted), label_confusion(found, wanted), ranked(wrong)
+        )
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "labels": self.labels, "problem": self.problem}
@@ -207,6 +229,11 @@ class TextClassifier(Task[Classification]):
 
         tokenizer, model, config = load_with_head(directory, "sequence", options)
         return cls(tokenizer, model, *_problem_of(config))
+
+
+def _label_list(label: Any) -> list[str]:
+    """Return the names of a label: one, or those of a list."""
+    return [str(x) for x in (label if isinstance(label, (list, tuple, set)) else [label])]
 
 
 def _problem_of(config: dict[str, Any]) -> tuple[list[str], str]:

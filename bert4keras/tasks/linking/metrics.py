@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ..relations.metrics import triple_scores
-from ..tagging.metrics import EntityScore
+from ..report import ClassScore
 
 
 def linking_scores(
     predictions: Sequence[Iterable[tuple]], references: Sequence[Iterable[tuple]]
-) -> EntityScore:
+) -> ClassScore:
     """Compute micro-averaged scores of links; place and entity must be right.
 
     Args:

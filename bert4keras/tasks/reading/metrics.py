@@ -10,18 +10,23 @@ import re
 import string
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from ..._folding import half_width
 from ...data.text import longest_common_substring
 from ..base import TaskError
+from ..report import BOUNDARY, ClassScore, Report, ranked
 from ..words import paired
+from .labels import answer_texts
+from .samples import Answer
 
 _Score = Callable[[str, Sequence[str]], float]
 _Metric = Callable[[Sequence[str], Sequence[Sequence[str]]], dict[str, float]]
 
+_SOME, _NONE = "answer", "no answer"
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _ASCII_PUNCTUATION = str.maketrans("", "", string.punctuation)
 # The list of CMRC's script. Its "……" is two characters, so it never matches, and … stays a token.
@@ -211,6 +216,39 @@ def no_answer_threshold(
     low, high = edges[k], edges[k + 1]
     threshold = high if np.isinf(high) else low if np.isinf(low) else (low + high) / 2
     return float(threshold), float(total[k] / len(pairs))
+
+
+def reading_report(
+    scores: Mapping[str, float], metric: str, answers: Sequence[Answer], labels: Sequence[Any]
+) -> Report:
+    """Return scores of questions with and without an answer, and the wrong answers.
+
+    An answer is right if its F1 is 1. The classes are "answer" and "no answer"; a wrong answer to a
+    question that has one is the confusion ("answer", `BOUNDARY`) or, without any common token,
+    ("answer", "wrong answer").
+
+    Args:
+        scores: of all together.
+        metric: name of a metric.
+        answers, labels: of the questions.
+    """
+    measure, kinds, wrong = find_metric(metric)[1], Counter(), {}
+    for number, (answer, label) in enumerate(zip(answers, labels, strict=True)):
+        texts = answer_texts(label)
+        f1 = measure(answer.text, texts or [""])
+        wanted, found = (_SOME if some else _NONE for some in (any(texts), answer.text))
+        if found == wanted == _SOME and f1 < 1:
+            found = BOUNDARY if f1 else "wrong answer"
+        kinds[wanted, found] += 1
+        if f1 < 1:
+            wrong[number] = answer.score * (1 - f1)
+    classes = {}
+    for name in (_SOME, _NONE):
+        given = sum(n for (_, found), n in kinds.items() if (found == _NONE) == (name != _SOME))
+        asked = sum(n for (wanted, _), n in kinds.items() if wanted == name)
+        if given or asked:
+            classes[name] = ClassScore.of(kinds[name, name], given, asked)
+    return Report(scores, classes, dict(kinds), ranked(wrong))
 
 
 def _means(

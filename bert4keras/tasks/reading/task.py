@@ -14,12 +14,13 @@ from ..._types import Shape, Tensor
 from ...tokenizers.base import TokenizerBase
 from ..base import Encoded, Task, TaskError, register_task
 from ..huggingface import load_with_head, save_with_head
+from ..report import Report
 from .answers import PassageAnswers, aggregate_answers, read_answers, read_probabilities
 from .building import build_reader, check_segments, config_of
 from .dgcnn import DGCNN
 from .labels import answer_texts, as_answers, as_question
 from .matching import mark_matches, match_features, token_features
-from .metrics import find_metric, no_answer_threshold, webqa_normalize
+from .metrics import find_metric, no_answer_threshold, reading_report, webqa_normalize
 from .samples import Answer, Question
 from .span import SpanLoss
 from .windows import PassageWindow, encode_passages
@@ -301,6 +302,10 @@ class ExtractiveQA(Task):
         scores = compute(texts, [answer_texts(label) for label in labels])
         return {"f1": scores.pop("f1"), **scores}
 
+    def report(self, answers: Sequence[Answer], labels: Sequence[Any]) -> Report:
+        """Compute scores with and without an answer; wrong are answers without common text."""
+        return reading_report(self.metrics(answers, labels), self.metric, answers, labels)
+
     def tune_no_answer_threshold(
         self, samples: Iterable[tuple[Any, Any]], batch_size: int = 64
     ) -> float:
@@ -308,7 +313,18 @@ class ExtractiveQA(Task):
         samples = list(samples)
         if not samples:
             raise TaskError("tune_no_answer_threshold() got no samples; it needs at least one.")
-        encoded = [self.encode(sample) for sample, _ in samples]
+        texts, confidences = self.best_answers([sample for sample, _ in samples], batch_size)
+        references = [answer_texts(label) for _, label in samples]
+        score = find_metric(self.metric)[1]
+        found, _ = no_answer_threshold(confidences, texts, references, score)
+        self.no_answer_threshold = float(np.clip(found, 0.0, 1.0))
+        return self.no_answer_threshold
+
+    def best_answers(
+        self, samples: Iterable[Any], batch_size: int = 64
+    ) -> tuple[list[str], list[float]]:
+        """Return the best answer to each question, ignoring the threshold, and its confidence."""
+        encoded = [self.encode(sample) for sample in samples]
         outputs = iter(self._run([row for one in encoded for row in one.rows], batch_size, None))
         confidences, texts = [], []
         for one in encoded:
@@ -316,11 +332,7 @@ class ExtractiveQA(Task):
             best = self._rank(passages)[:1]
             texts += [answer.text for answer in best] or [""]
             confidences += [passages[a.passage].confidence_of(a) for a in best] or [0.0]
-        references = [answer_texts(label) for _, label in samples]
-        score = find_metric(self.metric)[1]
-        found, _ = no_answer_threshold(confidences, texts, references, score)
-        self.no_answer_threshold = float(np.clip(found, 0.0, 1.0))
-        return self.no_answer_threshold
+        return texts, confidences
 
     def get_config(self) -> dict[str, Any]:
         names = ("head", "max_answer_length", "no_answer_threshold", "metric", "match_segments")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..tagging.metrics import EntityScore, score
+from ..report import ClassScore
 
 
 def triple_scores(
     predictions: Sequence[Iterable[tuple]], references: Sequence[Iterable[tuple]]
-) -> EntityScore:
+) -> ClassScore:
     """Compute micro-averaged scores of triples; all three parts must be right.
 
     Args:
@@ -29,4 +29,16 @@ def triple_scores(
         for ours, theirs in zip(predictions, references, strict=True)
     ]
     correct = sum(len(ours & theirs) for ours, theirs in pairs)
-    return score(correct, sum(len(o) for o, _ in pairs), sum(len(t) for _, t in pairs))
+    return ClassScore.of(correct, sum(len(o) for o, _ in pairs), sum(len(t) for _, t in pairs))
+
+
+def predicate_scores(
+    predictions: Sequence[Iterable[tuple]], references: Sequence[Iterable[tuple]]
+) -> dict[str, ClassScore]:
+    """Compute `triple_scores` of each predicate; arguments as there."""
+    names = {triple[1] for triples in (*predictions, *references) for triple in triples}
+
+    def only(name: str, rows: Sequence[Iterable[tuple]]) -> list[list[tuple]]:
+        return [[triple for triple in row if triple[1] == name] for row in rows]
+
+    return {n: triple_scores(only(n, predictions), only(n, references)) for n in sorted(names)}

@@ -15,10 +15,11 @@ from ...data.padding import round_up
 from ...tokenizers.base import TokenizerBase
 from ..base import Encoded, Task, TaskError, register_task
 from ..pretrained import open_encoder
+from ..report import Report, ranked
 from ..span_matrix import span, sparse_pairs
 from ..windows import text_windows
 from .heads import CasRel, GPLinker
-from .metrics import triple_scores
+from .metrics import predicate_scores, triple_scores
 from .triples import (
     Relation,
     RelationEntity,
@@ -344,15 +345,36 @@ class RelationExtractor(Task):
 
         If all labels are strings, triples are compared as strings, otherwise by their places.
         """
-        placed = any(isinstance(t, (Relation, Triple)) for label in labels for t in label)
-        found = [[r.places() if placed else r.strings() for r in answer] for answer in answers]
-        wanted = [[t.places() if isinstance(t, Relation) else t for t in label] for label in labels]
-        scores = triple_scores(found, wanted)
+        scores = triple_scores(*_comparable(answers, labels))
         return {"f1": scores.f1, "precision": scores.precision, "recall": scores.recall}
+
+    def report(self, answers: Sequence[Any], labels: Sequence[Any]) -> Report:
+        """Compute scores by predicate too."""
+        found, wanted = _comparable(answers, labels)
+        wrong = {}
+        for i, (ours, theirs) in enumerate(zip(found, map(set, wanted), strict=True)):
+            parts = zip(answers[i], ours, strict=True)
+            spurious = [relation.score for relation, triple in parts if triple not in theirs]
+            if spurious or set(ours) != theirs:
+                wrong[i] = max(spurious, default=0.0)
+        classes = predicate_scores(found, wanted)
+        return Report(self.metrics(answers, labels), classes, wrong=ranked(wrong))
 
     def get_config(self) -> dict[str, Any]:
         options = {"predicates": self.predicates, "head": self.head, "threshold": self.threshold}
         return {**super().get_config(), **options}
+
+
+def _comparable(
+    answers: Sequence[Any], labels: Sequence[Any]
+) -> tuple[list[list[tuple]], list[list[tuple]]]:
+    """Return found and wanted triples, all as strings or all as places."""
+    placed = any(isinstance(t, (Relation, Triple)) for label in labels for t in label)
+    found = [[r.places() if placed else r.strings() for r in answer] for answer in answers]
+    wanted = [
+        [t.places() if isinstance(t, Relation) else tuple(t) for t in label] for label in labels
+    ]
+    return found, wanted
 
 
 def _inside_window(triples: Iterable[Triple], encoded: Encoded, window: int) -> list[Triple]:

@@ -21,7 +21,6 @@ from .memm import (
     MaximumEntropyMarkovModel,
 )
 from .metrics import (
-    EntityScore,
     EntityScores,
     entity_scores,
     tag_scores,
@@ -67,7 +66,6 @@ __all__ = [
     "ConditionalRandomField",
     "EfficientGlobalPointer",
     "Entity",
-    "EntityScore",
     "EntityScores",
     "GlobalPointer",
     "LabelReport",

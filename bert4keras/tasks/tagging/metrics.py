@@ -3,35 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
+from ..report import BOUNDARY, MISSED, SPURIOUS, ClassScore, Report, ranked
+from .entity import Entity
 from .schemes import decode_tags
-
-
-class EntityScore(NamedTuple):
-    """Precision, recall and F1, between 0 and 1, and the counts behind them.
-
-    Attributes:
-        precision: correct / found; 0 if nothing was found.
-        recall: correct / wanted; 0 if there are no reference entities.
-        f1: their harmonic mean.
-        correct, found, wanted: numbers of entities: right, predicted, in the references.
-    """
-
-    precision: float
-    recall: float
-    f1: float
-    correct: int
-    found: int
-    wanted: int
 
 
 class EntityScores(NamedTuple):
     """Scores of all entities together (micro) and of each type; mean F1 of the types (macro)."""
 
-    micro: EntityScore
-    types: dict[str, EntityScore]
+    micro: ClassScore
+    types: dict[str, ClassScore]
     macro_f1: float
 
 
@@ -57,8 +41,8 @@ def entity_scores(
         ours, theirs = {tuple(e) for e in ours}, {tuple(e) for e in theirs}
         for counter, some in ((correct, ours & theirs), (found, ours), (wanted, theirs)):
             counter.update(entity[-1] for entity in some)
-    types = {t: score(correct[t], found[t], wanted[t]) for t in sorted({*found, *wanted})}
-    micro = score(correct.total(), found.total(), wanted.total())
+    types = {t: ClassScore.of(correct[t], found[t], wanted[t]) for t in sorted({*found, *wanted})}
+    micro = ClassScore.of(correct.total(), found.total(), wanted.total())
     macro = sum(s.f1 for s in types.values()) / len(types) if types else 0.0
     return EntityScores(micro, types, macro)
 
@@ -92,9 +76,60 @@ def tag_scores(
     )
 
 
-def score(correct: int, found: int, wanted: int) -> EntityScore:
-    """Compute precision, recall and F1 from counts."""
-    precision = correct / found if found else 0.0
-    recall = correct / wanted if wanted else 0.0
-    f1 = 2 * correct / (found + wanted) if correct else 0.0
-    return EntityScore(precision, recall, f1, correct, found, wanted)
+def entity_confusion(
+    predictions: Sequence[Iterable[tuple]], references: Sequence[Iterable[tuple]]
+) -> dict[tuple[str, str], int]:
+    """Count entities by what became of them.
+
+    Args:
+        predictions, references: as of `entity_scores`.
+
+    Returns:
+        Number of cases by (wanted type, found type): the same for a right entity, another for one
+        whose borders only are right. An entity with overlapping characters and the same type is
+        (type, `BOUNDARY`). The others are (type, `MISSED`) and (`SPURIOUS`, type).
+    """
+    counts: Counter = Counter()
+    for found, wanted in zip(predictions, references, strict=True):
+        ours, theirs = {tuple(e) for e in found}, {tuple(e) for e in wanted}
+        counts.update((label, label) for *_, label in ours & theirs)
+        ours, theirs = ours - theirs, theirs - ours
+        for kind, match in (("label", _same_borders), ("boundary", _overlap)):
+            for entity in sorted(theirs):
+                partner = next((one for one in sorted(ours) if match(entity, one)), None)
+                if partner is not None:
+                    ours, theirs = ours - {partner}, theirs - {entity}
+                    other = partner[-1] if kind == "label" else BOUNDARY
+                    counts[entity[-1], other] += 1
+        counts.update((label, MISSED) for *_, label in theirs)
+        counts.update((SPURIOUS, label) for *_, label in ours)
+    return dict(counts)
+
+
+def entity_report(
+    scores: Mapping[str, float], answers: Sequence[Sequence[Entity]], labels: Sequence[Any]
+) -> Report:
+    """Return scores by type, confusions and wrong answers.
+
+    Args:
+        scores: of all together.
+        answers: entities found in each text.
+        labels: for each text its entities, as of `entity_scores`.
+    """
+    found = [[entity.span for entity in answer] for answer in answers]
+    wanted = [[tuple(entity) for entity in label] for label in labels]
+    wrong = {}
+    for i, (answer, theirs) in enumerate(zip(answers, map(set, wanted), strict=True)):
+        spurious = [entity.score for entity in answer if entity.span not in theirs]
+        if spurious or len(answer) != len(theirs):
+            wrong[i] = max(spurious, default=0.0)
+    types = entity_scores(found, wanted).types
+    return Report(scores, types, entity_confusion(found, wanted), ranked(wrong))
+
+
+def _same_borders(one: tuple, other: tuple) -> bool:
+    return one[:2] == other[:2]
+
+
+def _overlap(one: tuple, other: tuple) -> bool:
+    return one[-1] == other[-1] and one[0] < other[1] and other[0] < one[1]

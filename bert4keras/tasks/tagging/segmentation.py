@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from .metrics import score
+from ..report import ClassScore
 
 
 class SegmentationScore(NamedTuple):
@@ -61,7 +61,7 @@ def segmentation_scores(
             correct += right
             if word not in known:
                 unknown, unknown_correct = unknown + 1, unknown_correct + right
-    precision, recall, f1, *_ = score(correct, found, wanted)
+    precision, recall, f1, *_ = ClassScore.of(correct, found, wanted)
     if vocabulary is None:
         return SegmentationScore(precision, recall, f1, None, None, None)
     return SegmentationScore(

@@ -14,11 +14,12 @@ from ..._json import short_repr
 from ..._types import Shape, Tensor
 from ...tokenizers.base import TokenizerBase
 from ..base import Encoded, Task, TaskError, register_task
+from ..report import Report
 from ..windows import text_windows
 from .entity import Entity, TaggedText
 from .global_pointer import GlobalPointer
 from .heads import POINTERS, build_pointer, build_tagger, check_head, find_head
-from .metrics import entity_scores
+from .metrics import entity_report, entity_scores
 from .report import LabelReport, check_entities, dropped_entities
 from .schemes import OUTSIDE, PLAIN, SCHEMES, tag_names
 from .span_answers import SpanAnswers
@@ -309,6 +310,10 @@ class Tagger(Task):
         named = {"f1": scores.micro.f1, "precision": scores.micro.precision}
         named |= {"recall": scores.micro.recall, "macro_f1": scores.macro_f1}
         return named | {f"f1_{label}": s.f1 for label, s in scores.types.items() if label}
+
+    def report(self, answers: Sequence[Sequence[Entity]], labels: Sequence[Any]) -> Report:
+        """Compute scores by type too."""
+        return entity_report(self.metrics(answers, labels), answers, labels)
 
     def get_config(self) -> dict[str, Any]:
         config = {**super().get_config(), "labels": self.labels, "units": self.units}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bert4keras.tasks.linking import linking_scores
-from bert4keras.tasks.tagging import EntityScore
+from bert4keras.tasks.report import ClassScore
 
 pytestmark = pytest.mark.spread
 
@@ -25,7 +25,7 @@ WANTED = [[(0, 4, "1"), (10, 14, "2")], [], [(3, 5, "1")]]
 def test_by_hand(found, correct, number):
     precision, recall = correct / number if number else 0.0, correct / 3
     f1 = 2 * correct / (number + 3)
-    assert linking_scores(found, WANTED) == EntityScore(
+    assert linking_scores(found, WANTED) == ClassScore(
         pytest.approx(precision), pytest.approx(recall), pytest.approx(f1), correct, number, 3
     )
 
