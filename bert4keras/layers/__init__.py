@@ -7,6 +7,7 @@ from ..masks import AttentionMask
 from ..positions import PositionEmbedding
 from .activations import gelu_tanh, get_activation
 from .attention import MultiHeadAttention
+from .bucket_embedding import BucketEmbedding
 from .cross_attention import CrossAttention
 from .disentangled_attention import DisentangledAttention, MaskedConvolution, RelativeEmbedding
 from .embeddings import FactorizedTokenEmbedding, SegmentEmbedding, TokenEmbedding
@@ -27,6 +28,7 @@ from .relative_attention import RelativeAttention
 __all__ = [
     "ONLSTM",
     "AttentionMask",
+    "BucketEmbedding",
     "ConditionalLayerNormalization",
     "ConditionalRMSNormalization",
     "CrossAttention",

@@ -21,6 +21,7 @@ from ..masks import Band
 from ..positions import Position
 from .banded_attention import banded_values, is_banded
 from .masking import CarriesMask
+from .projection import HasProjections
 
 
 class AttentionOutput(NamedTuple):
@@ -53,7 +54,7 @@ class Projections(NamedTuple):
 
 
 @serializable
-class MultiHeadAttention(CarriesMask, keras.layers.Layer):
+class MultiHeadAttention(HasProjections, CarriesMask, keras.layers.Layer):
     """Scaled dot-product attention with several heads.
 
     Sublayers `query`, `key`, `value` and `output` are plain `Dense` (the last one is the attribute
@@ -157,17 +158,6 @@ class MultiHeadAttention(CarriesMask, keras.layers.Layer):
     def scale(self) -> float:
         """Factor on the scores."""
         return 1 / math.sqrt(self.key_size) if self.scaled else 1.0
-
-    def projection(self, name: str, units: int | None) -> keras.layers.Dense:
-        """Make a `Dense` with the options of this layer."""
-        return keras.layers.Dense(
-            units,
-            use_bias=self.use_bias,
-            # A copy: one initializer object drawn from twice gives the same numbers twice.
-            kernel_initializer=self.kernel_initializer.clone(),
-            dtype=self.dtype_policy,
-            name=name,
-        )
 
     def build(self, x_shape: Shape, context_shape: Shape | None = None) -> None:
         width = self.heads * self.head_size

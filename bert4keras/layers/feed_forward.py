@@ -10,10 +10,11 @@ from .._serialization import serializable
 from .._types import ActivationLike, Shape, Tensor
 from .activations import get_activation
 from .masking import CarriesMask
+from .projection import HasProjections
 
 
 @serializable
-class FeedForward(CarriesMask, keras.layers.Layer):
+class FeedForward(HasProjections, CarriesMask, keras.layers.Layer):
     """Two `Dense` layers, `inner` with an activation and `output` without.
 
     The attribute of the second one is `outer`, since `output` is a property of every Keras layer.
@@ -53,20 +54,6 @@ class FeedForward(CarriesMask, keras.layers.Layer):
         self.use_bias = use_bias
         self.remat = remat
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
-
-    def projection(
-        self, name: str, units: int | None, activation: ActivationLike | None = None
-    ) -> keras.layers.Dense:
-        """Make a `Dense` with the options of this layer."""
-        return keras.layers.Dense(
-            units,
-            activation=activation,
-            use_bias=self.use_bias,
-            # A copy: one initializer object drawn from twice gives the same numbers twice.
-            kernel_initializer=self.kernel_initializer.clone(),
-            dtype=self.dtype_policy,
-            name=name,
-        )
 
     def build(self, input_shape: Shape) -> None:
         self.inner = self.projection("inner", self.units, self.activation)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from bert4keras.config import ConfigError
+from bert4keras.layers.bucket_embedding import distance_buckets
 from bert4keras.masks import LM, Mask
 from bert4keras.models import FAMILIES as REGISTERED
 from bert4keras.models import build_transformer_model
-from bert4keras.positions import distance_buckets
 from helpers import tiny
 from helpers.families import FAMILIES, TOLERANCE, TOLERANCES, build, gap, reference
 from helpers.steps import step_all

@@ -20,9 +20,9 @@ from ...models.backbone import Backbone
 from ...models.block import pre_norm
 from ...models.pretraining_heads import vocabulary_scores
 from ...models.transformer import Context, Transformer
-from ...positions import T5Buckets
 from ...registry import register_model, register_tables
 from .config import T5Config, T511Config
+from .positions import T5Buckets
 from .tokenizer import MT5_TOKENIZER, TOKENIZER
 from .weights import MT5_TABLES, TABLES
 
