@@ -198,8 +198,11 @@ class MultiHeadAttention(HasProjections, CarriesMask, keras.layers.Layer):
             cache = _updated_cache(cache, key, value, cache_index)
             key, value = (ops.transpose(tensor, (0, 2, 1, 3)) for tensor in cache)
         rate = self.attention_dropout if training else 0.0
-        attend: Callable[..., AttentionOutput] = functools.partial(
-            self.attend_in_bands if is_banded(attention_mask) else self.attend,
+        attend: Callable[..., AttentionOutput] = self.attend
+        if is_banded(attention_mask):
+            attend = functools.partial(self.attend_in_bands, in_parts=not training)
+        attend = functools.partial(
+            attend,
             mask=attention_mask,
             positions=positions,
             key_positions=key_positions,
@@ -271,7 +274,7 @@ class MultiHeadAttention(HasProjections, CarriesMask, keras.layers.Layer):
         return AttentionOutput(values, scores if self.return_scores else ())
 
     def attend_in_bands(self, **arguments: Any) -> AttentionOutput:
-        """Compute the same as `attend`, with the same `arguments`, for a mask in bands."""
+        """Compute the same as `attend` for a mask in bands, see `banded_values`."""
         return AttentionOutput(banded_values(self, **arguments))
 
     def content_scores(self, query: Tensor, key: Tensor, bias: Tensor | None) -> Tensor:

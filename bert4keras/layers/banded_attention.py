@@ -1,8 +1,9 @@
 """Attention in bands: only the keys that a sparse mask can show to a query, see `masks.bands`.
 
 With one band the groups of queries and candidates become rows of a batch, and the attention layer
-runs on them as on any batch. With several bands a query has candidates in each, and one softmax
-spans all of them: a pair that is in two bands is masked in the second, so none counts twice.
+runs on them as on any batch; under a window, one part of the sequence after the other.
+With several bands a query has candidates in each, and one softmax spans all of them: a pair that is
+in two bands is masked in the second, so none counts twice.
 
 Legend: B batch, T length, N heads, H head size, K key size, G groups, b queries and c candidates of
 a group.
@@ -11,7 +12,7 @@ a group.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import keras
@@ -20,9 +21,16 @@ from keras import ops
 from .._compat import FixedSeed
 from .._types import Tensor
 from ..masks import Band
+from ..masks.band_parts import BandParts, PartKeys
 
 if TYPE_CHECKING:
-    from .attention import MultiHeadAttention
+    from .attention import AttentionOutput, MultiHeadAttention
+
+# Tokens of a text in one part. Larger parts need more memory, smaller ones leave less to do in
+# parallel.
+_TOKENS = 512
+# Arguments of `attend` that may be missing.
+_PLACES = ("bias", "positions", "key_positions")
 
 
 def is_banded(mask: Tensor | None) -> bool:
@@ -72,6 +80,7 @@ def banded_values(
     relative: Tensor | None,
     dropout: float,
     seed: FixedSeed | None,
+    in_parts: bool = False,
 ) -> Tensor:
     """Compute the weighted values of an attention layer, (B, T, N, H).
 
@@ -80,6 +89,8 @@ def banded_values(
         query, key, value, positions, key_positions, relative, dropout, seed: as of its `attend`.
         mask: bool (B|1, 1, 1, T, c).
         bias: (B|1, N, T, c) or None.
+        in_parts: compute a few queries at a time, if there is one band with a window and no
+            dropout. It saves nothing in training, where the backward pass needs all parts.
 
     Raises:
         ValueError: the layer has no bands.
@@ -92,6 +103,13 @@ def banded_values(
     batch, length = ops.shape(query)[:2]
     rows = mask[:, 0, 0, :, None]
     bias = None if bias is None else ops.swapaxes(bias, 1, 2)
+    first = layer.bands[0]
+    if len(layer.bands) == 1 and first.blocks is not None:
+        parts = BandParts(first, length, _TOKENS if in_parts and not dropout else None)
+        by_query = {"query": query, "mask": rows, "bias": bias, "positions": positions}
+        by_key = {"key": key, "value": value, "key_positions": key_positions}
+        attend = functools.partial(layer.attend, relative=relative, dropout=dropout, seed=seed)
+        return _values_by_parts(parts, attend, *(_of_batch(x, batch) for x in (by_query, by_key)))
     foldings = [_Folding(band, batch, length) for band in layer.bands]
     places = [
         {
@@ -127,6 +145,47 @@ def banded_values(
     if dropout:
         probabilities = keras.random.dropout(probabilities, dropout, seed=seed)
     return _average(layer, foldings, probabilities, value, places)
+
+
+def _of_batch(tensors: Mapping[str, Tensor | None], batch: int | Tensor) -> dict[str, Tensor]:
+    """Return the tensors that are there, those of one row (1, ...) repeated for the batch."""
+    return {
+        name: ops.broadcast_to(x, (batch, *ops.shape(x)[1:])) if x.shape[0] == 1 else x
+        for name, x in tensors.items()
+        if x is not None
+    }
+
+
+def _values_by_parts(
+    parts: BandParts,
+    attend: Callable[..., AttentionOutput],
+    by_query: Mapping[str, Tensor],
+    by_key: Mapping[str, Tensor],
+) -> Tensor:
+    """Call `attend` for one part after the other, and join the values (B, T, N, H).
+
+    Args:
+        parts: of the sequence.
+        attend: `MultiHeadAttention.attend`, whose results for a batch of blocks are needed.
+        by_query: its tensors of queries (B, T, ...); mask and bias are (B, T, N|1, c).
+        by_key: its tensors of keys (B, S, ...).
+    """
+
+    def values(given: tuple[dict[str, Tensor], dict[str, PartKeys]]) -> Tensor:
+        queries, keys = given
+        tensors = {name: parts.blocks(x) for name, x in queries.items()}
+        for name in {"mask", "bias"} & tensors.keys():
+            tensors[name] = ops.swapaxes(tensors[name], 1, 2)
+        tensors |= {name: parts.candidates(x) for name, x in keys.items()}
+        found = attend(**{**dict.fromkeys(_PLACES), **tensors}).output
+        return ops.reshape(found, (*ops.shape(queries["query"])[:2], *ops.shape(found)[2:]))
+
+    queries = {name: parts.queries(x) for name, x in by_query.items()}
+    keys = {name: parts.keys(x) for name, x in by_key.items()}
+    if isinstance(parts.count, int) and parts.count == 1:
+        first = keras.tree.map_structure(lambda x: x[0], (queries, keys))
+        return parts.join(values(first)[None])
+    return parts.join(ops.map(values, (queries, keys)))
 
 
 def _average(

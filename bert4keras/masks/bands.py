@@ -78,34 +78,42 @@ class Band(NamedTuple):
 
     def fold_queries(self, x: Tensor) -> Tensor:
         """Fold x (B, T, ...) to (B, G, b, ...); padding is zero."""
-        x = self._lattice(x)
-        batch, _, row, *rest = ops.shape(x)
+        x = self.lattice(x)
+        rows, row, *rest = ops.shape(x)
         _, size, _ = self.blocks or (0, row, 0)
         count = (row + size - 1) // size
-        return ops.reshape(_extend(x, 2, 0, count * size), (batch, self.rate * count, size, *rest))
+        x = extend(x, 1, 0, count * size)
+        return ops.reshape(x, (rows // self.rate, self.rate * count, size, *rest))
 
     def fold_keys(self, x: Tensor) -> Tensor:
         """Fold x (B, S, ...) to the candidates of each group, (B, G, c, ...); padding is zero."""
-        x = self._lattice(x)
-        if self.blocks is None:
-            return x
-        batch, rate, row, *rest = ops.shape(x)
-        before, size, after = self.blocks
-        count, shifts = (row + size - 1) // size, before + 1 + after
-        x = _extend(x, 2, before * size, (before + count + after) * size)
-        x = ops.reshape(x, (batch, rate, before + count + after, size, *rest))
-        x = ops.concatenate([x[:, :, i : i + count] for i in range(shifts)], axis=3)
-        return ops.reshape(x, (batch, rate * count, shifts * size, *rest))
+        x = self.lattice(x)
+        rows, row, *rest = ops.shape(x)
+        before, size, after = self.blocks or (0, row, 0)
+        count = (row + size - 1) // size
+        x = self.windows(extend(x, 1, before * size, (before + count + after) * size))
+        return ops.reshape(x, (rows // self.rate, self.rate * count, -1, *rest))
 
     def unfold(self, x: Tensor, length: int | Tensor) -> Tensor:
         """Undo `fold_queries`: (B, G, b, ...) to (B, T, ...)."""
         batch, groups, size, *rest = ops.shape(x)
-        x = ops.reshape(x, (batch, self.rate, groups // self.rate * size, *rest))
-        row = (length + self.rate - 1) // self.rate
-        if self.rate == 1:
-            return x[:, 0, :length]
-        x = ops.swapaxes(x[:, :, :row], 1, 2)
-        return ops.reshape(x, (batch, row * self.rate, *rest))[:, :length]
+        x = ops.reshape(x, (batch * self.rate, groups // self.rate * size, *rest))
+        return self.unlattice(x, length)
+
+    def windows(self, x: Tensor) -> Tensor:
+        """Return the candidates of each block, (rows, blocks, c, ...).
+
+        Args:
+            x: rows of the lattice with the keys around them, (rows, (before + blocks + after) b,
+                ...), see `blocks`.
+        """
+        if self.blocks is None:
+            return x[:, None]
+        (rows, row, *rest), (before, size, after) = ops.shape(x), self.blocks
+        shifts = before + 1 + after
+        count = row // size - shifts + 1
+        x = ops.reshape(x, (rows, row // size, size, *rest))
+        return ops.concatenate([x[:, i : i + count] for i in range(shifts)], axis=2)
 
     def distances(self, length: int | Tensor) -> Tensor:
         """Return `key - query` in a group, int (1, 1, b, c); it is the same in all groups."""
@@ -115,17 +123,27 @@ class Band(NamedTuple):
         key = ops.arange((before + 1 + after) * size, dtype="int32")
         return ((key[None, :] - query[:, None]) * self.rate)[None, None]
 
-    def _lattice(self, x: Tensor) -> Tensor:
-        """Put positions at multiples of the rate from each other in a row: (B, rate, M, ...)."""
+    def lattice(self, x: Tensor) -> Tensor:
+        """Put positions at multiples of the rate from each other in a row: (B rate, M, ...)."""
         if self.rate == 1:
-            return x[:, None]
+            return x
         batch, length, *rest = ops.shape(x)
         row = (length + self.rate - 1) // self.rate
-        x = ops.reshape(_extend(x, 1, 0, row * self.rate), (batch, row, self.rate, *rest))
-        return ops.swapaxes(x, 1, 2)
+        x = ops.reshape(extend(x, 1, 0, row * self.rate), (batch, row, self.rate, *rest))
+        return ops.reshape(ops.swapaxes(x, 1, 2), (batch * self.rate, row, *rest))
+
+    def unlattice(self, x: Tensor, length: int | Tensor) -> Tensor:
+        """Undo `lattice`, for rows that may be longer: (B rate, M or more, ...) to (B, T, ...)."""
+        row = (length + self.rate - 1) // self.rate
+        if self.rate == 1:
+            return x[:, :length]
+        rows, _, *rest = ops.shape(x)
+        x = ops.reshape(x[:, :row], (rows // self.rate, self.rate, row, *rest))
+        x = ops.reshape(ops.swapaxes(x, 1, 2), (rows // self.rate, row * self.rate, *rest))
+        return x[:, :length]
 
 
-def _extend(x: Tensor, axis: int, before: int, length: int | Tensor) -> Tensor:
+def extend(x: Tensor, axis: int, before: int, length: int | Tensor) -> Tensor:
     """Pad an axis with zeros, `before` of them at its start, to a length."""
     after = length - before - ops.shape(x)[axis]
     if isinstance(after, int) and not before and not after:

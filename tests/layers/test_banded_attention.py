@@ -11,9 +11,21 @@ from bert4keras.layers import (
     AttentionMask,
     GatedAttentionUnit,
     MultiHeadAttention,
+    banded_attention,
 )
 from bert4keras.layers.relative_attention import RelativeAttention
-from bert4keras.masks import LM, Atrous, Band, Local, Mask, Packed, Sparse, UniLM, Window
+from bert4keras.masks import (
+    LM,
+    Atrous,
+    Band,
+    Local,
+    Mask,
+    Packed,
+    Sparse,
+    UniLM,
+    Window,
+    band_parts,
+)
 from bert4keras.positions import Rotary
 from bert4keras.training.gradients import value_and_grad
 from helpers.compiled import compiled
@@ -39,8 +51,6 @@ SPARSE = {
 }
 OTHERS = {
     "padding": (Mask(), True),
-    "causal": (LM(), DISTANCE <= 0),
-    "packed": (Packed(), DOCUMENTS[:, :, None] == DOCUMENTS[:, None, :]),
     "packed-causal": (
         Packed() & LM(),
         (DOCUMENTS[:, :, None] == DOCUMENTS[:, None, :]) & (DISTANCE <= 0),
@@ -102,6 +112,35 @@ def test_bands_equal_dense_attention(name, other):
     assert found < 1e-5 < size
 
 
+@pytest.fixture
+def small_parts(monkeypatch):
+    """Parts of 48 tokens: 211 are five of them, 71 (a row of every third) two."""
+    monkeypatch.setattr(banded_attention, "_TOKENS", 48)
+
+
+@pytest.mark.parametrize("name", ["window", "window-left", "window-wide", "local"])
+def test_parts_of_a_text_equal_dense_attention(name, small_parts):
+    (sparse, rule), (strategy, allowed) = SPARSE[name], OTHERS["packed-causal"]
+    for mask, wanted in [(sparse, dense(rule)), (sparse & strategy, dense(rule, allowed))]:
+        parts = band_parts.BandParts(mask.bands[0], LENGTH, 48)
+        assert parts.count == (2 if name == "local" else 5)
+        found, size = difference(layer_for(mask), mask, wanted)
+        assert found < 1e-5 < size
+
+
+@pytest.mark.spread
+def test_keys_around_a_part_would_be_missed(small_parts, monkeypatch):
+    keys = band_parts.BandParts.keys
+
+    def without_others(self, x):
+        before, own, after = keys(self, x)
+        return band_parts.PartKeys(ops.zeros_like(before), own, ops.zeros_like(after))
+
+    monkeypatch.setattr(band_parts.BandParts, "keys", without_others)
+    strategy, rule = SPARSE["window"]
+    assert difference(layer_for(strategy), strategy, dense(rule))[0] > 1e-3
+
+
 @pytest.mark.spread
 @pytest.mark.parametrize("length", [192, 193, 207])
 def test_lengths_that_blocks_divide_and_do_not(length):
@@ -131,6 +170,7 @@ def test_errors_of_the_reference_would_be_noticed(bug):
     assert difference(layer_for(strategy), strategy, dense(BUGS[bug]))[0] > 1e-3
 
 
+@pytest.mark.spread
 def test_a_pair_in_both_bands_counts_once():
     # All scores 0: the output is the mean over the visible keys, duplicates weigh double.
     strategy, rule = SPARSE["sparse"]
@@ -139,6 +179,7 @@ def test_a_pair_in_both_bands_counts_once():
     np.testing.assert_array_equal(mask.sum(-1), wanted)
 
 
+@pytest.mark.spread
 def test_keys_beyond_the_ends_are_hidden():
     strategy = Window(3)
     options = {"pad_token_id": None, "bands": strategy.bands}
@@ -148,7 +189,7 @@ def test_keys_beyond_the_ends_are_hidden():
 
 
 @pytest.mark.parametrize("name", [*NAMES, pytest.param("atrous", marks=pytest.mark.spread)])
-def test_gradients_are_equal(name):
+def test_gradients_are_equal(name, small_parts):
     strategy, rule = SPARSE[name]
     strategy = strategy & LM()
     layer, real = layer_for(strategy), ops.convert_to_tensor((TOKENS > 0)[..., None] * 1.0)
