@@ -274,7 +274,7 @@ class MultiHeadAttention(HasProjections, CarriesMask, keras.layers.Layer):
         return AttentionOutput(values, scores if self.return_scores else ())
 
     def attend_in_bands(self, **arguments: Any) -> AttentionOutput:
-        """Compute the same as `attend` for a mask in bands, see `banded_values`."""
+        """Compute the same as `attend`, with its `arguments`, in bands; see `banded_values`."""
         return AttentionOutput(banded_values(self, **arguments))
 
     def content_scores(self, query: Tensor, key: Tensor, bias: Tensor | None) -> Tensor:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # Tokens of a text in one part. Larger parts need more memory, smaller ones leave less to do in
 # parallel.
-_TOKENS = 512
+_PART_TOKENS = 512
 # Arguments of `attend` that may be missing.
 _PLACES = ("bias", "positions", "key_positions")
 
@@ -105,7 +105,7 @@ def banded_values(
     bias = None if bias is None else ops.swapaxes(bias, 1, 2)
     first = layer.bands[0]
     if len(layer.bands) == 1 and first.blocks is not None:
-        parts = BandParts(first, length, _TOKENS if in_parts and not dropout else None)
+        parts = BandParts(first, length, _PART_TOKENS if in_parts and not dropout else None)
         by_query = {"query": query, "mask": rows, "bias": bias, "positions": positions}
         by_key = {"key": key, "value": value, "key_positions": key_positions}
         attend = functools.partial(layer.attend, relative=relative, dropout=dropout, seed=seed)
@@ -133,12 +133,7 @@ def banded_values(
                 seed=seed,
             ).output
         )
-    parts = []
-    for folding, given in zip(foldings, places, strict=True):
-        own = layer.position_scores(**given)
-        part = layer.content_scores(given["query"], given["key"], own)
-        parts.append(folding.rows(ops.swapaxes(part, 1, 2)))
-    scores = ops.concatenate(parts, axis=-1)
+    scores = _scores(layer, foldings, places)
     if bias is not None:
         scores = scores + ops.cast(bias, scores.dtype)
     probabilities = ops.cast(layer.normalize(scores, rows), value.dtype)
@@ -186,6 +181,20 @@ def _values_by_parts(
         first = keras.tree.map_structure(lambda x: x[0], (queries, keys))
         return parts.join(values(first)[None])
     return parts.join(ops.map(values, (queries, keys)))
+
+
+def _scores(
+    layer: MultiHeadAttention,
+    foldings: Sequence[_Folding],
+    places: Sequence[Mapping[str, Tensor]],
+) -> Tensor:
+    """Return the scores (B, T, N, c) of all candidates, of one band after the other."""
+    parts = []
+    for folding, given in zip(foldings, places, strict=True):
+        own = layer.position_scores(**given)
+        part = layer.content_scores(given["query"], given["key"], own)
+        parts.append(folding.rows(ops.swapaxes(part, 1, 2)))
+    return ops.concatenate(parts, axis=-1)
 
 
 def _average(

@@ -4,11 +4,13 @@
     python scripts/experiments/sparse_attention.py --backends torch --kinds layer
 
 Each figure comes from a fresh process, which runs one text through one attention layer (`layer`),
-or through an encoder of two blocks (`encoder`), forward or with a training step (`training`). Peak
-is the largest resident set during the calls minus that before the first. Time is processor time of
-all threads together, the median of the later calls, so that other programs disturb it little.
-Dense and banded processes alternate, and so do the lengths. The mask is `Window(64)`: 128 tokens
-around each, and itself.
+or through an encoder of two blocks (`encoder`), forward or with a training step (`training`).
+A layer without its attention gives the time and memory of inputs, projections and output
+(`projections`), below which no attention can get. Peak is the largest resident set during the calls
+minus that before the first, which follows a short text: then the code of the backend is loaded.
+Time is processor time of all threads together, the median of the later calls, so that other
+programs disturb it little. Dense and banded processes alternate, and so do the lengths. The mask is
+`Window(64)`: 128 tokens around each, and itself.
 """
 
 from __future__ import annotations
@@ -26,27 +28,35 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from measure_remat import Peak
 
-WIDTH, HEADS, WINDOW = 256, 4, 64
+HEAD_SIZE, WINDOW = 64, 64
+SHORT = 448  # tokens of the text that comes first; long enough for bands
 BACKENDS = ("tensorflow", "jax", "torch")
 KINDS = ("layer", "encoder", "training")
 
 
-def layer_model(bands):
-    """One attention layer, with its mask."""
+def layer_model(heads, bands, attends=True):
+    """One attention layer, with its mask; without its attention it adds queries, keys, values."""
     import keras
 
     from bert4keras.layers import AttentionMask, MultiHeadAttention
+    from bert4keras.layers.attention import AttentionOutput
     from bert4keras.masks import Window
 
-    token_ids, x = keras.Input((None,), dtype="int32"), keras.Input((None, WIDTH))
-    strategy = Window(WINDOW)
+    class Projections(MultiHeadAttention):
+        def attend(self, *, query, key, value, **_):
+            return AttentionOutput(query + key + value)
+
+    token_ids, x = keras.Input((None,), dtype="int32"), keras.Input((None, heads * HEAD_SIZE))
+    strategy, arguments = Window(WINDOW), {}
     bands = strategy.bands if bands else ()
-    mask = AttentionMask(strategy, bands=bands)({"token_ids": token_ids})
-    layer = MultiHeadAttention(HEADS, WIDTH // HEADS, bands=bands)
-    return keras.Model([token_ids, x], layer(x, attention_mask=mask))
+    if attends:
+        mask = AttentionMask(strategy, bands=bands)({"token_ids": token_ids})
+        arguments["attention_mask"] = mask
+    layer = (MultiHeadAttention if attends else Projections)(heads, HEAD_SIZE, bands=bands)
+    return keras.Model([token_ids, x], layer(x, **arguments))
 
 
-def encoder_model(bands, length):
+def encoder_model(heads, bands, length):
     """Two blocks of BERT, with its embeddings."""
     import keras
 
@@ -54,8 +64,9 @@ def encoder_model(bands, length):
     from bert4keras.layers import AttentionMask
     from bert4keras.masks import Window
 
-    sizes = {"model_type": "bert", "vocab_size": 1000, "hidden_size": WIDTH}
-    sizes |= {"num_attention_heads": HEADS, "num_hidden_layers": 2, "intermediate_size": 1024}
+    sizes = {"model_type": "bert", "vocab_size": 1000}
+    sizes |= {"hidden_size": heads * HEAD_SIZE, "intermediate_size": 4 * heads * HEAD_SIZE}
+    sizes |= {"num_attention_heads": heads, "num_hidden_layers": 2}
     sizes |= {"max_position_embeddings": length, "type_vocab_size": 0}
     encoder = build_transformer_model(sizes, application=Window(WINDOW))
     if not bands:
@@ -68,27 +79,29 @@ def encoder_model(bands, length):
     return model
 
 
-def measure(kind: str, bands: bool, length: int, calls: int) -> dict[str, float]:
+def measure(kind: str, heads: int, bands: bool, length: int, calls: int) -> dict[str, float]:
     """Run one model in this process: seconds of processor time a call, and MiB of its peak."""
     import numpy as np
 
     rng = np.random.default_rng(0)
     token_ids = rng.integers(1, 1000, (1, length)).astype("int32")
-    if kind == "layer":
-        model = layer_model(bands)
-        batch = [token_ids, rng.normal(size=(1, length, WIDTH)).astype("float32")]
-        run = lambda: model.predict_on_batch(batch)  # noqa: E731
+    if kind in ("layer", "projections"):
+        model = layer_model(heads, bands, kind == "layer")
+        x = rng.normal(size=(1, length, heads * HEAD_SIZE)).astype("float32")
+        batch = [token_ids, x]
+        run = lambda part: model.predict_on_batch([a[:, part] for a in batch])  # noqa: E731
     else:
-        model = encoder_model(bands, length)
+        model = encoder_model(heads, bands, length)
         label = np.ones((1, 1), "float32")
         run = {
-            "encoder": lambda: model.predict_on_batch(token_ids),
-            "training": lambda: model.train_on_batch(token_ids, label),
+            "encoder": lambda part: model.predict_on_batch(token_ids[:, part]),
+            "training": lambda part: model.train_on_batch(token_ids[:, part], label),
         }[kind]
+    run(slice(SHORT))  # loads the code of the backend
     peak, times = Peak(), []
     for _ in range(calls + 1):
         started = time.process_time()
-        run()
+        run(slice(None))
         times.append(time.process_time() - started)
     return {"seconds": statistics.median(times[1:]), "mib": peak.stop()}
 
@@ -107,6 +120,7 @@ def main() -> None:
     parser.add_argument("--backends", nargs="+", default=None, choices=BACKENDS)
     parser.add_argument("--kinds", nargs="+", default=KINDS, choices=KINDS)
     parser.add_argument("--lengths", nargs="+", type=int, default=[512, 1024, 2048, 4096, 8192])
+    parser.add_argument("--heads", type=int, default=4, help="of 64 numbers; BERT-base has 12")
     parser.add_argument("--dense-up-to", type=int, default=4096, help="tokens")
     parser.add_argument("--calls", type=int, default=5, help="timed calls of each process")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
@@ -115,23 +129,37 @@ def main() -> None:
         print(json.dumps(measure(*json.loads(options.measure))))
         return
     installed = [name for name in BACKENDS if importlib.util.find_spec(name)]
-    print(
-        "| backend | kind | tokens | dense ms | bands ms | times faster | dense MiB | bands MiB |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
+    names = "backend | kind | tokens | dense ms | bands ms | times faster | dense MiB | bands MiB"
+    print(f"| {names} | projections ms | projections MiB |\n|{'---|' * 10}")
     for backend in options.backends or installed:
         for kind in options.kinds:
             for length in options.lengths:
-                rest = (length, options.calls)
-                bands = in_fresh_process(backend, kind, True, *rest)
-                row = [backend, kind, f"{length:,}", "-", f"{1e3 * bands['seconds']:.0f}", "-"]
-                row += ["-", f"{bands['mib']:.0f}"]
-                if length <= options.dense_up_to:
-                    dense = in_fresh_process(backend, kind, False, *rest)
-                    row[3] = f"{1e3 * dense['seconds']:.0f}"
-                    row[5] = f"{dense['seconds'] / bands['seconds']:.1f}"
-                    row[6] = f"{dense['mib']:.0f}"
-                print(f"| {' | '.join(row)} |", flush=True)
+                print(f"| {' | '.join(row(backend, kind, length, options))} |", flush=True)
+
+
+def row(backend: str, kind: str, length: int, options: argparse.Namespace) -> list[str]:
+    """Measure one row of the table."""
+    runs = {"bands": (kind, True)}
+    if length <= options.dense_up_to:
+        runs = {"dense": (kind, False), **runs}
+    if kind == "layer":
+        runs["projections"] = ("projections", True)
+    found = {}
+    for name, (kind_of_run, bands) in runs.items():
+        given = (kind_of_run, options.heads, bands, length, options.calls)
+        found[name] = in_fresh_process(backend, *given)
+    ms, mib = (
+        {
+            name: f"{factor * found[name][unit]:.0f}" if name in found else "-"
+            for name in ("dense", "bands", "projections")
+        }
+        for unit, factor in (("seconds", 1e3), ("mib", 1))
+    )
+    faster = "-"
+    if "dense" in found:
+        faster = f"{found['dense']['seconds'] / found['bands']['seconds']:.1f}"
+    cells = [ms["dense"], ms["bands"], faster, mib["dense"], mib["bands"]]
+    return [backend, kind, f"{length:,}", *cells, ms["projections"], mib["projections"]]
 
 
 if __name__ == "__main__":

@@ -115,7 +115,7 @@ def test_bands_equal_dense_attention(name, other):
 @pytest.fixture
 def small_parts(monkeypatch):
     """Parts of 48 tokens: 211 are five of them, 71 (a row of every third) two."""
-    monkeypatch.setattr(banded_attention, "_TOKENS", 48)
+    monkeypatch.setattr(banded_attention, "_PART_TOKENS", 48)
 
 
 @pytest.mark.parametrize("name", ["window", "window-left", "window-wide", "local"])
