@@ -188,7 +188,9 @@ def test_keys_beyond_the_ends_are_hidden():
     assert counts.tolist() == [4, 5, 6, *[7] * (LENGTH - 6), 6, 5, 4]
 
 
-@pytest.mark.parametrize("name", [*NAMES, pytest.param("atrous", marks=pytest.mark.spread)])
+@pytest.mark.parametrize(
+    "name", ["window", "sparse", pytest.param("atrous", marks=pytest.mark.spread)]
+)
 def test_gradients_are_equal(name, small_parts):
     strategy, rule = SPARSE[name]
     strategy = strategy & LM()
