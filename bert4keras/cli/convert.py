@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import click
 
-from .common import ModelCommand, emit, wants_json
+from .common import ModelCommand, emit, quiet_libraries, wants_json
 
 FORMATS = ("google", "huggingface")
 
@@ -38,6 +39,13 @@ def command(
         format = "google" if destination.suffix == ".ckpt" else "huggingface"
     if source in PRESETS and not Path(source).exists():
         source = str(fetch(source))
+    if (
+        format == "google"
+        or source.endswith((".ckpt", ".index"))
+        or any(Path(source).glob("*.index"))
+    ):
+        with quiet_libraries(), contextlib.suppress(ImportError):  # `convert` says if it is absent
+            import tensorflow  # noqa: F401
     done = convert(
         source,
         destination,

@@ -306,7 +306,7 @@ KINDS = {
             "SentenceEncoder",
             _PAIRS_FILE,
             _read_scored,
-            lambda sample: sample.texts,
+            lambda sample: _flat(getattr(sample, "texts", sample)),  # without scores: texts only
         ),
         Kind("reranker", "Reranker", _PAIRS_FILE, _read_scored, lambda sample: sample.texts),
         Kind(

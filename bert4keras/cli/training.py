@@ -26,7 +26,7 @@ from ..tasks import Task
 from ..tasks.storage import model_card
 from ..training import BackupAndRestore, Evaluator
 from .building import build_task, freeze
-from .common import emit, note
+from .common import emit, note, quiet_libraries
 from .data import Kind, Reading
 from .errors import Failure
 from .progress import TrainingLog
@@ -89,8 +89,10 @@ def train(kind: Kind, reading: Reading, settings: Settings) -> None:
         note(f"{settings.output} is complete; nothing to resume.")
         _report(settings.output, done)
         return
+    _tensorboard(settings.tensorboard)  # raises before any work if it is not installed
     begun = time.perf_counter()
-    keras.utils.set_random_seed(settings.seed)
+    with quiet_libraries():  # it seeds TensorFlow too, and so imports it on every backend
+        keras.utils.set_random_seed(settings.seed)
     keras.config.set_dtype_policy(settings.precision)
     train_set, valid, test = _read(kind, reading, settings)
     task = build_task(kind, train_set, reading, settings)
@@ -250,6 +252,10 @@ def _tensorboard(directory: Path | None) -> list[keras.callbacks.Callback]:
 
 def _save(task: Task, output: Path, result: Mapping[str, Any], log: TrainingLog | None) -> None:
     """Write the task directory, then its report and its picture."""
+    if getattr(
+        task.model, "compiled", False
+    ):  # AdamW's state would triple the file, for no use later
+        task.model.compile("sgd", task.loss)
     task.save(output, f"{model_card(task)}\n{_card(result)}")
     _write_json(output / REPORT, result)
     if log is not None and importlib.util.find_spec("matplotlib") is not None:

@@ -15,39 +15,21 @@ from click.testing import CliRunner
 from bert4keras import cli
 from bert4keras.cli import COMMANDS, main
 from bert4keras.cli.common import Command, ModelCommand, emit, note
+from helpers.command_line import HEAVY, imported
 
 pytestmark = pytest.mark.spread
-
-HEAVY = ("keras", "numpy", "tensorflow", "jax", "torch", "tokenizers", "h5py", "bert4keras.tasks")
-# Runs the command line as the given program, then prints which of the heavy modules it imported.
-IMPORTED = """
-import atexit, sys
-heavy, program, *arguments = sys.argv[1:]
-atexit.register(lambda: print("imported:", *(n for n in heavy.split(",") if n in sys.modules)))
-sys.argv = [program, *arguments]
-from bert4keras.cli import main
-main()
-"""
-
-
-def imported(program: str, *arguments: str) -> str:
-    """Return what the command line, called as `program`, writes, then "imported:" and names."""
-    command = [sys.executable, "-c", IMPORTED, ",".join(HEAVY), program, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert not done.stderr, done.stderr
-    return done.stdout
 
 
 @pytest.mark.parametrize("program", ["/usr/bin/bert4keras", "bert4keras.exe"])
 def test_help_imports_nothing_heavy(program):
-    text, names = imported(program, "--help").split("imported:")
+    text, names = imported(program, "--help")
     assert all(f"  {name} " in text and line in text for name, line in COMMANDS.items())
-    assert not names.split()
+    assert not names
 
 
 def test_another_program_imports_all_for_its_registrations():
-    _, names = imported("my_script.py", "--help").split("imported:")
-    assert {"keras", "numpy", "bert4keras.tasks"} <= set(names.split())
+    _, names = imported("my_script.py", "--help")
+    assert {"keras", "numpy", "bert4keras.tasks"} <= set(names)
 
 
 def test_as_a_module():
