@@ -64,7 +64,7 @@ def find_candidates(
     raise TaskError(f"a {type(task).__name__} has no threshold; {known} have.")
 
 
-def with_threshold(task: Any, found: Candidates, threshold: float) -> tuple[Any, float]:
+def with_threshold(task: Task, found: Candidates, threshold: float) -> tuple[Task, float]:
     """Return the task with the option of a threshold, which keeps what scores at least so much.
 
     Args:
