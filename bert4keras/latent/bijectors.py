@@ -62,7 +62,8 @@ class ActNorm(Bijector):
 
     The first batch of `fit` sets m and d, which are no trained weights; a and b are trained and
     start at 0. Before that m = 0 and d = 1. A dimension that hardly varies in the first batch gets
-    a thousandth of the average standard deviation.
+    the average standard deviation: its own would multiply whatever later comes into it, in each
+    block again.
     """
 
     def build(self, input_shape: Shape) -> None:
@@ -86,8 +87,8 @@ class ActNorm(Bijector):
         first = self.started < 0.5
         deviation = ops.std(x, axis=0)
         average = ops.sqrt(ops.mean(ops.square(deviation)))
-        floor = ops.where(average > 0, 1e-3 * average, 1.0)
-        deviation = ops.maximum(deviation, floor)
+        average = ops.where(average > 0, average, 1.0)
+        deviation = ops.where(deviation < 1e-2 * average, average, deviation)
         for weight, value in ((self.mean, ops.mean(x, axis=0)), (self.deviation, deviation)):
             weight.assign(ops.where(first, value, ops.convert_to_tensor(weight)))
         self.started.assign(ops.ones((), self.started.dtype))

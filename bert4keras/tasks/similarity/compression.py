@@ -24,7 +24,6 @@ from .arrays import ROWS, VectorFileError, matrix
 
 _CODEBOOK_SIZE = 256
 _TRAINED_ON = 100 * _CODEBOOK_SIZE  # vectors at most, chosen at random
-_AVERAGES_DECAY = 0.97  # of moving averages
 _TRAINERS = ("vq", "kmeans")
 
 
@@ -177,12 +176,12 @@ def _kmeans(points: np.ndarray, rounds: int, seed: int) -> np.ndarray:
 def _moving_averages(x: np.ndarray, groups: int, epochs: int, seed: int) -> np.ndarray:
     """Return codebooks (M, K, d) that a `VectorQuantizer` learns from x (N, M d)."""
     rng = np.random.default_rng(seed)
-    quantizer = VectorQuantizer(
-        _CODEBOOK_SIZE, groups, moving_average=True, decay=_AVERAGES_DECAY, seed=seed
-    )
+    quantizer = VectorQuantizer(_CODEBOOK_SIZE, groups, moving_average=True, seed=seed)
     quantizer(x[:2048], training=True)  # a large first batch, from which all codes start
     batch = min(max(len(x) // 50, 32), 512)
-    for _ in range(epochs):
+    for epoch in range(epochs):
+        # Short averages leave bad starts; long ones then lower the noise. From 0.9 to 0.99.
+        quantizer.decay = 1 - 0.1 ** (1 + epoch / max(epochs - 1, 1))
         order = rng.permutation(len(x))
         for start in range(0, len(x), batch):
             quantizer(x[order[start : start + batch]], training=True)
