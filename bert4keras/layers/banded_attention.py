@@ -133,7 +133,7 @@ def banded_values(
                 seed=seed,
             ).output
         )
-    scores = _scores(layer, foldings, places)
+    scores = _candidate_scores(layer, foldings, places)
     if bias is not None:
         scores = scores + ops.cast(bias, scores.dtype)
     probabilities = ops.cast(layer.normalize(scores, rows), value.dtype)
@@ -183,7 +183,7 @@ def _values_by_parts(
     return parts.join(ops.map(values, (queries, keys)))
 
 
-def _scores(
+def _candidate_scores(
     layer: MultiHeadAttention,
     foldings: Sequence[_Folding],
     places: Sequence[Mapping[str, Tensor]],
