@@ -29,7 +29,7 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     packages=find_packages(include=["bert4keras", "bert4keras.*"]),
-    package_data={"bert4keras": ["**/*.json"]},
+    package_data={"bert4keras": ["**/*.json", "serving/*.html"]},
     python_requires=">=3.10",
     # Keras runs on any one of three backends, so none of them is forced upon the user:
     # `pip install bert4keras[tensorflow]` is the default choice, [jax] and [torch] the others.
@@ -51,12 +51,19 @@ setup(
         "hub": ["huggingface_hub>=0.30"],
         "sentencepiece": ["sentencepiece>=0.2.3"],
         "plot": ["matplotlib"],
+        "serve": ["fastapi>=0.132", "uvicorn>=0.30", "prometheus-client>=0.20"],
         "test": [
             "huggingface_hub>=0.30",
             "sentencepiece>=0.2.3",
             "pytest",
             "pytest-xdist",
             "hypothesis",
+            "httpx",
+            "openai",
+            "selenium",
+            "fastapi>=0.132",
+            "uvicorn>=0.30",
+            "prometheus-client>=0.20",
             "ruff",
             "mypy",
         ],

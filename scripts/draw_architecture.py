@@ -42,6 +42,7 @@ CAPTIONS = {
     "optimizers": "extensions of optimizers",
     "display": "answers in a terminal",
     "cli": "the command bert4keras",
+    "serving": "answers over HTTP",
 }
 WIDTH, HEIGHT, GAP, ROW = 196, 46, 16, 120
 FONT = 'font-family="Helvetica, Arial, sans-serif"'

@@ -48,7 +48,7 @@ def distributions(tmp_path_factory):
 
 
 def package_files() -> set[str]:
-    files = (path for path in PACKAGE.rglob("*") if path.suffix in (".py", ".json"))
+    files = (path for path in PACKAGE.rglob("*") if path.suffix in (".py", ".json", ".html"))
     return {path.relative_to(ROOT).as_posix() for path in files}
 
 
@@ -79,7 +79,7 @@ def test_metadata(distributions):
     assert metadata["Version"] == bert4keras.__version__
     assert metadata["Requires-Python"] == ">=3.10"
     assert "Apache-2.0" in (metadata["License-Expression"], metadata["License"])
-    extras = {"tensorflow", "jax", "torch", "hub", "sentencepiece", "plot", "test"}
+    extras = {"tensorflow", "jax", "torch", "hub", "sentencepiece", "plot", "serve", "test"}
     assert set(metadata.get_all("Provides-Extra")) == extras
     required = [line for line in metadata.get_all("Requires-Dist") if "extra ==" not in line]
     names = {re.match(r"[\w-]+", line).group() for line in required}

@@ -24,12 +24,11 @@ from .flow import flow_encoder
 from .functions import SIMILARITIES, pairwise_similarity, similarity_matrix, unit_rows
 from .index import METRICS, VectorIndex
 from .models import config_up_to, sentence_encoder
-from .prompts import Prompted, prompted_windows
+from .prompts import Prompted, prompted_windows, search_prompts
 from .search import TextIndex
 from .training import scored_pair, training_batches, training_model
 
 _LONG_TEXTS = ("mean", "truncate")
-_QUERY_PROMPTS, _TEXT_PROMPTS = ("query",), ("document", "passage", "corpus")
 
 
 @register_task
@@ -252,8 +251,8 @@ class SentenceEncoder(Task[Any]):
             raise TaskError(f"an index searches by cosine or dot, not {self.similarity_name}.")
         if not len(texts):
             raise TaskError("an index needs at least one text.")
-        prompt = prompt or next((name for name in _TEXT_PROMPTS if name in self.prompts), None)
-        query_prompt = query_prompt or next((n for n in _QUERY_PROMPTS if n in self.prompts), None)
+        of_query, of_text = search_prompts(self.prompts)
+        prompt, query_prompt = prompt or of_text, query_prompt or of_query
         vectors = self.predict(texts, batch_size, prompt=prompt)
         index = VectorIndex(vectors, texts, self.similarity_name, compression)
         return TextIndex(self, index, query_prompt, prompt)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Collection
 from typing import NamedTuple
 
 from ...tokenizers.base import TokenizerBase
@@ -11,6 +12,7 @@ from ..base import TaskError
 from ..windows import TextWindow, sliding_windows, text_windows
 
 _OVERLAP = 0.25  # share of a window that the next one repeats
+_QUERY, _TEXTS = ("query",), ("document", "passage", "corpus")  # names of prompts for a search
 _LEAST = 8  # tokens of a text that a window has besides the prompt
 
 
@@ -19,6 +21,12 @@ class Prompted(NamedTuple):
 
     text: str
     prompt: str
+
+
+def search_prompts(names: Collection[str]) -> tuple[str | None, str | None]:
+    """Return the names of the prompts of a query and of the texts that it searches, or None."""
+    query, text = (next((n for n in known if n in names), None) for known in (_QUERY, _TEXTS))
+    return query, text
 
 
 def prompted_windows(
