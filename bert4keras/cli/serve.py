@@ -8,7 +8,7 @@ import click
 
 from .common import ModelCommand, note
 
-# Name of the option, its default in `serving.Settings`, its type, and its help.
+# Name of the option, its default in `serving.ServerSettings`, its type, and its help.
 _LIMITS = (
     ("max-batch", 32, int, "Largest number of texts in a batch."),
     (
@@ -75,9 +75,9 @@ def command(
     The server's page to try the tasks is at /, its routes are at /docs. It stops at Ctrl-C or
     SIGTERM, after it has answered what it has taken.
     """
-    from ..serving import Settings, open_tasks, run
+    from ..serving import ServerSettings, open_tasks, run
 
-    settings = Settings(**limits, key=key or None)
+    settings = ServerSettings(**limits, key=key or None)
     tasks = open_tasks(sources)
     for name, task in tasks.items():
         note(f"/v1/tasks/{name}: {type(task).__name__}")

@@ -17,6 +17,6 @@ except ImportError as error:
 from .app import create_app
 from .directories import open_tasks
 from .server import make_server, run
-from .settings import Settings
+from .settings import ServerSettings
 
-__all__ = ["Settings", "create_app", "make_server", "open_tasks", "run"]
+__all__ = ["ServerSettings", "create_app", "make_server", "open_tasks", "run"]

@@ -16,13 +16,13 @@ from .gate import Gate
 from .metrics import Metrics
 from .requests import TaskBody
 from .served import Served
-from .settings import Settings
+from .settings import ServerSettings
 
 _STOP = 5.0  # seconds in which the threads of the models must end
 
 
 class State:
-    """Whether the server takes requests.
+    """State of the server: does it take requests?
 
     Attributes:
         is_warm: all models have answered once.
@@ -34,11 +34,11 @@ class State:
 
     @property
     def is_ready(self) -> bool:
-        """Whether requests are taken and answered without delay."""
+        """True if requests are taken and answered without delay."""
         return self.is_warm and not self.is_stopping
 
 
-def create_app(tasks: Mapping[str, Task], settings: Settings | None = None) -> FastAPI:
+def create_app(tasks: Mapping[str, Task], settings: ServerSettings | None = None) -> FastAPI:
     """Build the app that answers over HTTP for tasks.
 
     Args:
@@ -57,7 +57,7 @@ def create_app(tasks: Mapping[str, Task], settings: Settings | None = None) -> F
     """
     if not tasks:
         raise ValueError("there is no task to serve.")
-    settings, state = settings or Settings(), State()
+    settings, state = settings or ServerSettings(), State()
     served = {
         name: Served(name, task, settings, lambda name, count: metrics.batch(name, count))
         for name, task in tasks.items()

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
-_log = logging.getLogger("bert4keras.serving")
+LOG = logging.getLogger("bert4keras.serving")
 _WASTE = 2.0  # the longest text of a batch has at most so many times the length of the shortest,
 _SPARE = 64  # and so many characters more: short texts cost about the same
 
@@ -54,7 +54,7 @@ class Job:
         self._answers: list[Any] = [None] * count
         self._missing = count
 
-    def answer(self, index: int, answer: Any) -> None:
+    def answer(self, index: int, answer: object) -> None:
         """Store the answer to a sample; the last one completes the future."""
         self._answers[index] = answer
         self._missing -= 1
@@ -95,7 +95,7 @@ class Item:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether somebody still waits for the answer."""
+        """True if somebody still waits for the answer."""
         return not self.job.future.done()
 
 
@@ -156,7 +156,7 @@ class Worker(threading.Thread):
     Args:
         name: name of the model, for the log.
         predict: function (samples, group) -> answers, called in this thread only.
-        max_batch, max_wait, queue, queue_characters, max_streams: of `Settings`.
+        max_batch, max_wait, queue, queue_characters, max_streams: of `ServerSettings`.
         observe: called with the number of samples of each batch.
     """
 
@@ -303,7 +303,7 @@ class Worker(threading.Thread):
             if len(items) == 1:
                 items[0].job.fail(items[0].index, error)
                 return
-            _log.warning("a batch of %d failed (%s); halving it", len(items), type(error).__name__)
+            LOG.warning("a batch of %d failed (%s); halving it", len(items), type(error).__name__)
             middle = len(items) // 2
             self._answer(items[:middle])
             self._answer(items[middle:])

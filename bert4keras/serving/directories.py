@@ -9,7 +9,7 @@ from pathlib import Path
 from ..tasks import Task, TaskError
 from ..tasks import load as load_task
 
-_MARKS = ("task.json", "config.json", "modules.json")
+_TASK_FILES = ("task.json", "config.json", "modules.json")
 
 
 def open_tasks(sources: Sequence[str]) -> dict[str, Task]:
@@ -25,7 +25,7 @@ def open_tasks(sources: Sequence[str]) -> dict[str, Task]:
     """
     found: dict[str, str] = {}
     for source in sources:
-        for name, place in _places(source):
+        for name, place in _tasks_of(source):
             if name in found:
                 raise TaskError(
                     f"two tasks have the name {name!r}: {found[name]} and {place}. Give one "
@@ -35,28 +35,28 @@ def open_tasks(sources: Sequence[str]) -> dict[str, Task]:
     return {name: load_task(place) for name, place in found.items()}
 
 
-def _places(source: str) -> list[tuple[str, str]]:
+def _tasks_of(source: str) -> list[tuple[str, str]]:
     """Return (name, what `load` takes) of the tasks of a source."""
     given = re.fullmatch(r"([A-Za-z0-9][A-Za-z0-9._-]*)=(.+)", source)
     if given and not Path(source).exists():
         return [(given[1], given[2])]
     directory = Path(source)
     if not directory.is_dir() or _is_task(directory):
-        return [(_name(source), source)]
+        return [(_name_of(source), source)]
     parts = sorted(part for part in directory.iterdir() if part.is_dir() and _is_task(part))
     if not parts:
         raise TaskError(
-            f"{source} holds no task: it has none of {', '.join(_MARKS)}, and none of its "
+            f"{source} holds no task: it has none of {', '.join(_TASK_FILES)}, and none of its "
             "directories has. Task.save writes one."
         )
-    return [(_name(str(part)), str(part)) for part in parts]
+    return [(_name_of(str(part)), str(part)) for part in parts]
 
 
 def _is_task(directory: Path) -> bool:
-    return any((directory / name).is_file() for name in _MARKS)
+    return any((directory / name).is_file() for name in _TASK_FILES)
 
 
-def _name(source: str) -> str:
+def _name_of(source: str) -> str:
     """Return the last part of a path or address, without what an address cannot have."""
     last = Path(source).resolve().name if Path(source).exists() else source.rpartition("/")[2]
     return re.sub(r"[^A-Za-z0-9._-]+", "-", last).strip("-._") or "task"

@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-_TYPES = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
+_ERROR_TYPES = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
 _SHOWN = 3  # wrong fields that a message names
 CLIENT_LEFT = 499  # status for the log and the metrics; nobody reads such an answer
 
@@ -37,7 +37,9 @@ class ApiError(Exception):
     ):
         super().__init__(message)
         self.status, self.headers = status, dict(headers or {})
-        kind = _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
+        kind = _ERROR_TYPES.get(
+            status, "server_error" if status >= 500 else "invalid_request_error"
+        )
         self.content = {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
     def response(self) -> Response:
@@ -82,18 +84,18 @@ def _invalid(errors: Any) -> ApiError:
     if first["type"] == "json_invalid":
         reason = (first.get("ctx") or {}).get("error", "wrong syntax")
         return ApiError(400, f"the body is no JSON: {reason} at character {first['loc'][-1]}.")
-    found = dict.fromkeys(f"{_place(one['loc'])}{_reason(one)}" for one in errors)
+    found = dict.fromkeys(f"{_field_path(one['loc'])}{_fault(one)}" for one in errors)
     shown = "; ".join(list(found)[:_SHOWN]) + ("; ..." if len(found) > _SHOWN else "")
-    return ApiError(422, shown + ".", param=_place(first["loc"]).removesuffix(": ") or None)
+    return ApiError(422, shown + ".", param=_field_path(first["loc"]).removesuffix(": ") or None)
 
 
-def _reason(error: Mapping[str, Any]) -> str:
+def _fault(error: Mapping[str, Any]) -> str:
     if len(error["loc"]) == 1 and error["type"].endswith(("attributes_type", "missing")):
         return "the body must be a JSON object, sent with the header Content-Type: application/json"
     return error["msg"].removeprefix("Value error, ")
 
 
-def _place(loc: tuple[Any, ...]) -> str:
+def _field_path(loc: tuple[Any, ...]) -> str:
     """Return a place as `texts[3]: `; names of alternatives in a union are left out."""
     text = ""
     for part in loc[1:]:

@@ -16,9 +16,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .errors import CLIENT_LEFT, ApiError
 from .metrics import Metrics
-from .settings import Settings
+from .settings import ServerSettings
 
-OPEN = {"/", "/docs", "/openapi.json", "/health", "/ready"}  # without a key
+_OPEN = {"/", "/docs", "/openapi.json", "/health", "/ready"}  # without a key
 _LINGER = 2.0  # seconds in which the rest of a refused body is read
 
 
@@ -35,7 +35,7 @@ class Gate:
     def __init__(
         self,
         app: ASGIApp,
-        settings: Settings,
+        settings: ServerSettings,
         metrics: Metrics,
         routes: Callable[[], Collection[str]],
     ):
@@ -66,7 +66,7 @@ class Gate:
             self._check_key(scope)
             body = await self._read(scope, receive)
         except ApiError as error:
-            await _refuse(error, receive, send)
+            await _send_refusal(error, receive, send)
             return
         if body is None:
             return
@@ -82,7 +82,7 @@ class Gate:
     def _check_key(self, scope: Scope) -> None:
         """Raise an error unless the request has the key, or needs none."""
         key = self.settings.key
-        if key is None or scope["path"] in OPEN:
+        if key is None or scope["path"] in _OPEN:
             return
         given = dict(scope["headers"]).get(b"authorization", b"")
         # The comparison takes as long for a wrong key as for one that is right up to its end.
@@ -114,7 +114,7 @@ class Gate:
                 return b"".join(parts)
 
 
-async def _refuse(error: ApiError, receive: Receive, send: Send) -> None:
+async def _send_refusal(error: ApiError, receive: Receive, send: Send) -> None:
     """Send an error, and read on for a moment before the connection is closed.
 
     A connection that is closed while the client still sends is reset, and the client would see

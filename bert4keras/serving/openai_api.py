@@ -29,7 +29,7 @@ class EmbeddingsBody(Body):
     user: str | None = Field(None, description="ignored")
 
 
-class Document(Body):
+class RerankDocument(Body):
     """A document as an object."""
 
     text: str
@@ -42,7 +42,9 @@ class RerankBody(Body):
         None, description="absent: the first that ranks, cross-encoders first"
     )
     query: str = Field(examples=["Who?"])
-    documents: list[str | Document] = Field(min_length=1, examples=[["It was me.", "It rains."]])
+    documents: list[str | RerankDocument] = Field(
+        min_length=1, examples=[["It was me.", "It rains."]]
+    )
     top_n: int | None = Field(None, ge=1)
     return_documents: bool = True
 
@@ -64,18 +66,18 @@ def add_routes(app: FastAPI, served: Mapping[str, Served]) -> None:
 
         @app.post("/v1/embeddings", summary="Vectors of texts, as OpenAI's API returns them")
         async def embeddings(request: Request, body: EmbeddingsBody) -> Response:
-            one = _named(encoders, body.model)
-            return JSONResponse(await _embeddings(one, request, body))
+            one = _served_as(encoders, body.model)
+            return JSONResponse(await _embed(one, request, body))
 
     if rankers:
 
         @app.post("/v1/rerank", summary="Documents by their relevance to a query")
         async def rerank(request: Request, body: RerankBody) -> Response:
-            one = _named(rankers, body.model)
+            one = _served_as(rankers, body.model)
             return JSONResponse(await _ranking(one, request, body))
 
 
-async def _embeddings(one: Served, request: Request, body: EmbeddingsBody) -> dict[str, Any]:
+async def _embed(one: Served, request: Request, body: EmbeddingsBody) -> dict[str, Any]:
     encoder: Any = one.task
     texts: Any = [body.input] if isinstance(body.input, str) else body.input
     if not texts or not all(isinstance(text, str) for text in texts):
@@ -131,7 +133,7 @@ def _of(served: Mapping[str, Served], cls: type[Task]) -> dict[str, Served]:
     return {name: one for name, one in served.items() if isinstance(one.task, cls)}
 
 
-def _named(known: Mapping[str, Served], name: str | None) -> Served:
+def _served_as(known: Mapping[str, Served], name: str | None) -> Served:
     """Return the task of a name; without a name, the first one."""
     if name is None:
         return next(iter(known.values()))

@@ -81,7 +81,11 @@ def _route(path: str, method: str, route: Mapping[str, Any], openapi: Mapping[st
     lines.append("<table><tr><th>field</th><th>type</th><th></th></tr>")
     for name, field in schema["properties"].items():
         note = field.get("description", "") + (" (required)" if name in required else "")
-        cells = (f"<code>{name}</code>", html.escape(_type(field, openapi)), html.escape(note))
+        cells = (
+            f"<code>{name}</code>",
+            html.escape(_type_in_words(field, openapi)),
+            html.escape(note),
+        )
         lines.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
         if "examples" in field:
             example[name] = field["examples"][0]
@@ -107,15 +111,17 @@ def _example_of(field: Mapping[str, Any], openapi: Mapping[str, Any]) -> dict[st
     return {}
 
 
-def _type(field: Mapping[str, Any], openapi: Mapping[str, Any]) -> str:
+def _type_in_words(field: Mapping[str, Any], openapi: Mapping[str, Any]) -> str:
     """Return a schema in words: `text or list of text`."""
     if "anyOf" in field:
-        parts = [_type(part, openapi) for part in field["anyOf"] if part.get("type") != "null"]
+        parts = [
+            _type_in_words(part, openapi) for part in field["anyOf"] if part.get("type") != "null"
+        ]
         return " or ".join(dict.fromkeys(parts))
     if "$ref" in field:
         return "{" + ", ".join(_resolved(field, openapi)["properties"]) + "}"
     if "enum" in field:
         return " or ".join(map(json.dumps, field["enum"]))
     if field.get("type") == "array":
-        return f"list of {_type(field.get('items', {}), openapi)}"
+        return f"list of {_type_in_words(field.get('items', {}), openapi)}"
     return {"string": "text"}.get(field.get("type", ""), field.get("type", "anything"))

@@ -15,8 +15,8 @@ from ..tasks.generation.settings import STRATEGIES
 from ..tasks.similarity.prompts import Prompted
 from ..tasks.sql import Table
 
-Pair = Annotated[list[str], Field(min_length=2, max_length=2)]
-Cell = str | int | float | bool | None
+_Pair = Annotated[list[str], Field(min_length=2, max_length=2)]
+_Cell = str | int | float | bool | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +59,7 @@ class TaskBody(Body):
 
     @property
     def is_list(self) -> bool:
-        """Whether the request has a list of samples, so that a list is the answer."""
+        """True if the request has a list of samples, so that a list is the answer."""
         return getattr(self, self.many) is not None
 
     def samples(self, task: Task) -> list[Any]:
@@ -71,7 +71,7 @@ class TaskBody(Body):
         values = getattr(self, self.many) if self.is_list else [self]
         return [self.sample(value, task) for value in values]
 
-    def sample(self, value: Any, task: Task) -> Any:
+    def sample(self, value: object, task: Task) -> Any:
         """Return a sample: from an element of the list, or from the body itself."""
         return getattr(value, self.one) if isinstance(value, TaskBody) else value
 
@@ -101,7 +101,7 @@ class ClassifierBody(TaskBody):
 
     text: str | None = Field(None, examples=["Very good."])
     second: str | None = Field(None, description="second text of a pair")
-    texts: list[str | Pair] | None = Field(None, description="texts, or pairs [first, second]")
+    texts: list[str | _Pair] | None = Field(None, description="texts, or pairs [first, second]")
 
     @model_validator(mode="after")
     def _second_has_a_first(self) -> ClassifierBody:
@@ -109,7 +109,7 @@ class ClassifierBody(TaskBody):
             raise ValueError("'second' belongs to 'text'; in 'texts' a pair is [first, second]")
         return self
 
-    def sample(self, value: Any, task: Task) -> Any:
+    def sample(self, value: object, task: Task) -> Any:
         if isinstance(value, ClassifierBody):
             return value.text if value.second is None else (value.text, value.second)
         return tuple(value) if isinstance(value, list) else value
@@ -120,7 +120,8 @@ class EncoderBody(TextBody):
 
     prompt: str | None = Field(None, description="name of a prompt; null: the default one")
 
-    def samples(self, task: Any) -> list[Any]:
+    def samples(self, task: Task) -> list[Any]:
+        assert isinstance(task, tasks.SentenceEncoder)
         # The prompt is in the samples, so that texts with different prompts share a batch.
         before = task.prompt_text(self.prompt)
         return [Prompted(text, before) for text in super().samples(task)]
@@ -157,7 +158,8 @@ class QABody(TaskBody):
             raise ValueError("'question' needs either 'passage' or 'passages'")
         return self
 
-    def sample(self, value: Any, task: Task) -> Any:
+    def sample(self, value: object, task: Task) -> Any:
+        assert isinstance(value, (QABody, AskedPassage))
         return value.question, value.passage if value.passages is None else value.passages
 
     @classmethod
@@ -169,7 +171,7 @@ class TableBody(Body):
     """A table: names of the columns, and rows of cells."""
 
     header: list[str] = Field(min_length=1, examples=[["city", "people"]])
-    rows: list[list[Cell]] = Field([], examples=[[["Lisbon", 545], ["Porto", 232]]])
+    rows: list[list[_Cell]] = Field([], examples=[[["Lisbon", 545], ["Porto", 232]]])
     types: list[Literal["text", "real"]] = []
     name: str = "table"
 
@@ -201,7 +203,8 @@ class TableQABody(TaskBody):
             raise ValueError("'question' and 'table' belong together")
         return self
 
-    def sample(self, value: Any, task: Task) -> Any:
+    def sample(self, value: object, task: Task) -> Any:
+        assert isinstance(value, (TableQABody, AskedTable))
         return value.question, value.table.table()
 
     @classmethod
@@ -231,7 +234,8 @@ class RerankerBody(TaskBody):
             raise ValueError("'query' and 'documents' belong together")
         return self
 
-    def sample(self, value: Any, task: Task) -> Any:
+    def sample(self, value: object, task: Task) -> Any:
+        assert isinstance(value, (RerankerBody, RankedTexts))
         return value.query, value.documents
 
     @classmethod
@@ -240,7 +244,7 @@ class RerankerBody(TaskBody):
 
 
 class StrategyBody(Body):
-    """How the next token is chosen."""
+    """Strategy that chooses the next token."""
 
     name: Literal["Greedy", "Sample", "BeamSearch"]
     temperature: float | None = Field(None, gt=0)
@@ -296,12 +300,14 @@ class GeneratorBody(TaskBody):
             raise ValueError("'second' and 'condition' belong to 'prompt'")
         return self
 
-    def sample(self, value: Any, task: Task) -> Any:
+    def sample(self, value: object, task: Task) -> Any:
         if isinstance(value, str):
             return tasks.Prompt(value)
+        assert isinstance(value, (GeneratorBody, GeneratorPrompt))
         return tasks.Prompt(value.prompt, value.second, value.condition)
 
-    def options(self, task: Any) -> Options:
+    def options(self, task: Task) -> Options:
+        assert isinstance(task, tasks.Generator)
         strategy = self.strategy.strategy() if self.strategy else task.strategy
         given = {"max_new_tokens": self.max_new_tokens, "strategy": strategy}
         values = tuple((name, value) for name, value in given.items() if value is not None)
@@ -314,7 +320,7 @@ class GeneratorBody(TaskBody):
 
 
 # Bodies by class of task, the first that fits counts; others take texts.
-BODIES: tuple[tuple[type[Task], type[TaskBody]], ...] = (
+_BODIES: tuple[tuple[type[Task], type[TaskBody]], ...] = (
     (tasks.TextClassifier, ClassifierBody),
     (tasks.SentenceEncoder, EncoderBody),
     (tasks.ExtractiveQA, QABody),
@@ -326,15 +332,15 @@ BODIES: tuple[tuple[type[Task], type[TaskBody]], ...] = (
 
 def body_of(task: Task) -> type[TaskBody]:
     """Return the body of the requests to a task, by its class."""
-    return next((body for cls, body in BODIES if isinstance(task, cls)), TextBody)
+    return next((body for cls, body in _BODIES if isinstance(task, cls)), TextBody)
 
 
-def characters(value: Any) -> int:
+def characters(value: object) -> int:
     """Return the number of characters of all texts in a sample."""
     return sum(map(len, _strings(value)))
 
 
-def _strings(value: Any) -> Iterator[str]:
+def _strings(value: object) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, Table):

@@ -6,7 +6,6 @@ import asyncio
 import concurrent.futures
 import itertools
 import json
-import logging
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any
@@ -15,13 +14,12 @@ from fastapi import Request
 
 from ..tasks import Task, TaskError
 from ..tokenizers import TokenizerError
-from .batching import Busy, SampleError, Stopped, Stream, Worker
+from .batching import LOG, Busy, SampleError, Stopped, Stream, Worker
 from .errors import CLIENT_LEFT, ApiError
 from .requests import NO_OPTIONS, Options, TaskBody, body_of, characters
-from .settings import Settings
+from .settings import ServerSettings
 
-_log = logging.getLogger("bert4keras.serving")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_ADDRESS_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _WARM_UP = 40  # words of the longer text that warms a model up
 
 
@@ -39,9 +37,9 @@ class Served:
     """
 
     def __init__(
-        self, name: str, task: Task, settings: Settings, observe: Callable[[str, int], None]
+        self, name: str, task: Task, settings: ServerSettings, observe: Callable[[str, int], None]
     ) -> None:
-        if not _NAME.fullmatch(name):
+        if not _ADDRESS_PART.fullmatch(name):
             raise ValueError(
                 f"the name {name!r} of a task must consist of letters, digits and . _ -, since it "
                 "is part of an address."
@@ -74,7 +72,7 @@ class Served:
 
     async def warm_up(self) -> bool:
         """Let the model answer a few samples; return whether it can."""
-        # Words of its own vocabulary, or the tokenizer would warn of unknown ones.
+        # Words of the vocabulary, or the tokenizer would warn of unknown ones.
         known = (token for token in self.task.tokenizer.vocab if token.isalnum())
         words = list(itertools.islice(known, _WARM_UP)) or ["1"]
         for texts in (words[:1], [" ".join(words), words[0]], [" ".join(words)]):
@@ -83,7 +81,7 @@ class Served:
                 await asyncio.wrap_future(self.submit(samples))
             except SampleError as error:
                 if not isinstance(error.__cause__, TaskError):
-                    _log.error("%s cannot answer", self.name, exc_info=error.__cause__)
+                    LOG.error("%s cannot answer", self.name, exc_info=error.__cause__)
                     return False
         return True
 
@@ -107,13 +105,15 @@ class Served:
             answers = asyncio.wrap_future(self.submit(samples, options))
         except (Busy, Stopped) as error:
             raise _refusal(error) from None
-        answered = await self._wait(request, answers)
+        answered = await self.wait(request, answers)
         try:
             return answered.result()
         except SampleError as error:
             raise self._failure(error.__cause__, error.index, len(samples)) from None
 
-    async def stream(self, request: Request, sample: Any, options: Options) -> AsyncIterator[bytes]:
+    async def stream(
+        self, request: Request, sample: object, options: Options
+    ) -> AsyncIterator[bytes]:
         """Return server-sent events with the pieces of a generated text, once there is a first one.
 
         Raises:
@@ -138,7 +138,7 @@ class Served:
 
         async def next_piece() -> str | None:
             left = max(0.0, end - loop.time())
-            piece = (await self._wait(request, asyncio.ensure_future(queue.get()), left)).result()
+            piece = (await self.wait(request, asyncio.ensure_future(queue.get()), left)).result()
             if isinstance(piece, Exception):
                 raise self._failure(piece, 0, 1)
             return piece
@@ -180,7 +180,7 @@ class Served:
                 f"{self.settings.max_characters} are allowed in a request.",
             )
 
-    async def _wait(
+    async def wait(
         self, request: Request, future: asyncio.Future, timeout: float | None = None
     ) -> asyncio.Future:
         """Wait for a future; cancel it when the time is over or the client leaves."""
@@ -207,7 +207,7 @@ class Served:
         place = f"{self.body.many}[{index}]: " if count > 1 else ""
         if isinstance(error, (TaskError, TokenizerError)):
             return ApiError(422, f"{place}{error}")
-        _log.error("%s failed on a sample", self.name, exc_info=error)
+        LOG.error("%s failed on a sample", self.name, exc_info=error)
         return ApiError(500, f"{place}the model failed on this; the server's log has the reason.")
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
-import logging
 import signal
 from collections.abc import Mapping
 from types import FrameType
@@ -15,9 +15,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ..tasks import Task
 from .app import State, create_app
-from .settings import Settings
+from .batching import LOG
+from .settings import ServerSettings
 
-_log = logging.getLogger("bert4keras.serving")
 _GRACE = 5.0  # seconds beyond the time of a request until connections are closed by force
 
 
@@ -25,7 +25,7 @@ def run(
     tasks: Mapping[str, Task],
     host: str = "127.0.0.1",
     port: int = 8000,
-    settings: Settings | None = None,
+    settings: ServerSettings | None = None,
     log_level: str = "info",
 ) -> None:
     """Serve tasks until SIGTERM or SIGINT; then finish what has begun, and return.
@@ -41,9 +41,9 @@ def run(
     Raises:
         SystemExit: the address is in use, or the app does not start.
     """
-    settings = settings or Settings()
+    settings = settings or ServerSettings()
     if settings.key is None and not _is_loopback(host):
-        _log.warning("%s is reached from other machines, and requests need no key.", host)
+        LOG.warning("%s is reached from other machines, and requests need no key.", host)
     app = create_app(tasks, settings)
     # After its stop uvicorn raises the signal again, which would end the process with an error.
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -58,11 +58,11 @@ def make_server(
     app: FastAPI,
     host: str = "127.0.0.1",
     port: int = 8000,
-    settings: Settings | None = None,
+    settings: ServerSettings | None = None,
     log_level: str = "info",
 ) -> uvicorn.Server:
     """Return the server that `run` runs."""
-    settings = settings or Settings()
+    settings = settings or ServerSettings()
     config = uvicorn.Config(
         app,
         host=host,
@@ -97,7 +97,9 @@ def _limited_protocol(seconds: float) -> type[H11Protocol]:
     """
 
     class Protocol(H11Protocol):
-        def connection_made(self, transport: Any) -> None:
+        def connection_made(  # type: ignore[override]
+            self, transport: asyncio.Transport
+        ) -> None:
             super().connection_made(transport)
             self._seen: Any = None
             self._timer = self.loop.call_later(seconds, self._check)

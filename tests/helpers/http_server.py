@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 import httpx
 
-from bert4keras.serving import Settings, create_app, make_server
+from bert4keras.serving import ServerSettings, create_app, make_server
 from bert4keras.tasks import Task, TaskError
 from bert4keras.tasks.classification import Classification
 
@@ -46,7 +46,7 @@ class Counting(Task):
 @contextlib.contextmanager
 def serving(tasks: Mapping[str, Task], wait: bool = True, **settings) -> Iterator[httpx.Client]:
     """Run a server on a free port until it is ready; give a client for it."""
-    settings = Settings(**settings)
+    settings = ServerSettings(**settings)
     app = create_app(tasks, settings)
     server = make_server(app, port=0, settings=settings, log_level="error")
     thread = threading.Thread(target=server.run)

@@ -8,8 +8,7 @@ import json
 import httpx
 import pytest
 
-from bert4keras import tasks
-from bert4keras.serving import Settings, create_app
+from bert4keras.serving import ServerSettings, create_app, openai_api, requests
 from bert4keras.tasks.answers import to_json
 from bert4keras.tasks.sql import Table
 from helpers.http_server import serving, wait_until
@@ -266,24 +265,33 @@ def test_wrong_settings_and_names(counting):
         create_app({"a b": counting})
     for wrong in ({"max_batch": 0}, {"timeout": 0.0}, {"max_wait": -1.0}, {"queue": 0}):
         with pytest.raises(ValueError, match=f"{next(iter(wrong))}=.* must be"):
-            Settings(**wrong)
+            ServerSettings(**wrong)
     with pytest.raises(ValueError, match="max_texts=20 is more than queue=10"):
-        Settings(max_texts=20, queue=10)
+        ServerSettings(max_texts=20, queue=10)
     with pytest.raises(ValueError, match="the key is empty"):
-        Settings(key=" ")
+        ServerSettings(key=" ")
     with pytest.raises(ValueError, match="printable ASCII"):
-        Settings(key="密钥")
-    assert "secret" not in repr(Settings(key="secret"))
+        ServerSettings(key="密钥")
+    assert "secret" not in repr(ServerSettings(key="secret"))
 
 
-def test_bodies_are_known_for_every_registered_task():
-    from bert4keras.serving.requests import BODIES, TextBody, body_of
-
-    of_texts = {
-        name for name, cls in tasks.TASKS.items() if body_of(object.__new__(cls)) is TextBody
+def test_each_kind_of_task_has_its_body(models, client):
+    wanted = {
+        "ner": requests.TextBody,
+        "mood": requests.ClassifierBody,
+        "reader": requests.QABody,
+        "tables": requests.TableQABody,
+        "ranker": requests.RerankerBody,
+        "vectors": requests.EncoderBody,
+        "gaps": requests.TextBody,
+        "writer": requests.GeneratorBody,
     }
-    assert {cls.__name__ for cls, _ in BODIES}.isdisjoint(of_texts)
-    assert {"Tagger", "FillMask", "EntityLinker", "NoveltyDetector"} <= of_texts
+    assert {name: requests.body_of(task) for name, task in models.items()} == wanted
+    nested = (requests.AskedPassage, requests.AskedTable, requests.RankedTexts, requests.TableBody)
+    nested += (requests.GeneratorPrompt, requests.StrategyBody)
+    nested += (openai_api.EmbeddingsBody, openai_api.RerankBody, openai_api.RerankDocument)
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    assert {cls.__name__ for cls in (*wanted.values(), *nested)} <= set(schemas)
 
 
 def test_connections_are_kept(client):

@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 from bert4keras.cli import main, serve
-from bert4keras.serving import Settings, open_tasks
+from bert4keras.serving import ServerSettings, open_tasks
 from bert4keras.tasks import TaskError
 from helpers.http_server import wait_until
 
@@ -50,7 +50,7 @@ def test_tasks_of_directories(models, tmp_path):
 
 
 def test_options_are_those_of_the_settings(monkeypatch):
-    defaults = {field.name: field.default for field in dataclasses.fields(Settings)}
+    defaults = {field.name: field.default for field in dataclasses.fields(ServerSettings)}
     for name, default, kind, _ in serve._LIMITS:
         assert (default, kind) == (defaults[name.replace("-", "_")], type(default))
     called = []
@@ -59,7 +59,7 @@ def test_options_are_those_of_the_settings(monkeypatch):
     arguments = ["serve", "x", "n=y", "--port", "80", "--timeout", "3", "--log-level", "error"]
     done = CliRunner().invoke(main, arguments, env={"BERT4KERAS_KEY": "sesame"})
     assert done.exit_code == 0, done.output
-    settings = Settings(timeout=3.0, key="sesame")
+    settings = ServerSettings(timeout=3.0, key="sesame")
     assert called == [({"a": ("x", "n=y")}, "127.0.0.1", 80, settings, "error")]
     wrong = CliRunner().invoke(main, ["serve", "x", "--max-batch", "0"])
     assert (wrong.exit_code, wrong.stderr) == (1, "error: max_batch=0 must be at least 1.\n")
@@ -67,7 +67,7 @@ def test_options_are_those_of_the_settings(monkeypatch):
 
 @pytest.fixture
 def process(tmp_path):
-    """The command in a process of its own: the process, its log and its address."""
+    """The command in its own process: the process, its log and its address."""
     (tmp_path / "slow").mkdir()
     (tmp_path / "slow" / "task.json").touch()
     command = [sys.executable, "-c", SLOW, "serve", str(tmp_path / "slow"), "--port", "0"]
