@@ -19,7 +19,7 @@ from .errors import Failure
 if TYPE_CHECKING:
     from ..tasks import Task
 
-_TEXT = (
+_SAMPLE_TEXT = (
     "The tower was built in 1889, and it is still the most visited place of the city. 这座塔很高。"
 )
 
@@ -56,17 +56,17 @@ def command(
     samples = _samples(task, file, limit, tuple(map(column_of, columns)))
     values = measure(task, samples, batch_size, single)
     values = {"load_seconds": loaded, **values, "peak_memory_mb": _peak_memory()}
-    emit({name: _rounded(value) for name, value in values.items()}, _text(values))
+    emit({name: _rounded(value) for name, value in values.items()}, _benchmark_text(values))
 
 
 def _samples(task: Task, file: str | None, limit: int, columns: tuple[Any, ...]) -> list[Any]:
     if file is None:
-        samples: list[Any] = [_TEXT] * limit
+        samples: list[Any] = [_SAMPLE_TEXT] * limit
         try:
-            task.encode(_TEXT)
+            task.encode(_SAMPLE_TEXT)
         except (ValueError, TypeError, AttributeError) as error:
             raise Failure(
-                f"a {type(task).__name__} needs samples of its own: give a FILE."
+                f"a {type(task).__name__} answers no single texts: give a FILE."
             ) from error
         return samples
     from .records import Source
@@ -147,7 +147,7 @@ def _rounded(value: Any) -> Any:
     return round(value, 3) if isinstance(value, float) else value
 
 
-def _text(values: dict[str, Any]) -> str:
+def _benchmark_text(values: dict[str, Any]) -> str:
     shown = values["peak_memory_mb"]
     memory = "unknown" if shown is None else f"{shown:,.0f} MB"
     return "\n".join(

@@ -23,7 +23,7 @@ _SCRATCH = {
     "language-model": {"application": "lm", "with_mlm": "linear"},
     "fill-mask": {"with_mlm": "linear"},
 }
-_SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "min_count")
+_SCRATCH_SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "min_count")
 
 
 def build_task(kind: Kind, samples: Sequence[Any], reading: Reading, settings: Settings) -> Task:
@@ -37,12 +37,14 @@ def build_task(kind: Kind, samples: Sequence[Any], reading: Reading, settings: S
     Raises:
         Failure: options that the task does not take, or samples with one label only.
     """
-    given = parse_options(settings.options)
+    given = _parse_options(settings.options)
     for name in ("head", "pooling"):
         if value := getattr(settings, name):
             given[name] = value
-    sizes = {name: given.pop(name) for name in _SIZES if settings.from_scratch and name in given}
-    _check(kind, given, settings.from_scratch)
+    sizes = {
+        name: given.pop(name) for name in _SCRATCH_SIZES if settings.from_scratch and name in given
+    }
+    _check_names(kind, given, settings.from_scratch)
     given |= _of_samples(kind, samples, reading)
     if settings.maxlen is not None:
         given["maxlen"] = settings.maxlen
@@ -78,7 +80,7 @@ def _of_samples(kind: Kind, samples: Sequence[Any], reading: Reading) -> dict[st
     return found
 
 
-def parse_options(options: Sequence[str]) -> dict[str, Any]:
+def _parse_options(options: Sequence[str]) -> dict[str, Any]:
     """Return the values of `NAME=VALUE` texts; a value is JSON, or else a text.
 
     Raises:
@@ -96,7 +98,7 @@ def parse_options(options: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def _check(kind: Kind, given: Mapping[str, Any], scratch: bool) -> None:
+def _check_names(kind: Kind, given: Mapping[str, Any], scratch: bool) -> None:
     """Refuse options that `build` does not take; those of the model itself are passed through."""
     from ..models import build_transformer_model
 
@@ -106,7 +108,7 @@ def _check(kind: Kind, given: Mapping[str, Any], scratch: bool) -> None:
             if parameter.kind is not parameter.VAR_KEYWORD:
                 known[name] = None
     ours = {"self", "checkpoint", "encoder", "tokenizer", "model", *_LABELS.values(), "problem"}
-    names = [*(name for name in known if name not in ours), *(_SIZES if scratch else ())]
+    names = [*(name for name in known if name not in ours), *(_SCRATCH_SIZES if scratch else ())]
     for name in given:
         if name not in names:
             near = difflib.get_close_matches(name, names, 1)

@@ -33,7 +33,7 @@ BACKENDS = ("tensorflow", "jax", "torch")
 _JSON = "bert4keras.json"
 
 
-def _keep(key: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+def _kept_option(key: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     """Return the callback of an option that is kept for the whole run under a key."""
 
     def callback(ctx: click.Context, _: click.Parameter, value: Any) -> None:
@@ -57,7 +57,7 @@ class Command(click.Command):
                 ["--json"],
                 is_flag=True,
                 expose_value=False,
-                callback=_keep(_JSON),
+                callback=_kept_option(_JSON),
                 help="Write the result as one JSON object to standard output.",
             ),
             click.Option(
@@ -65,7 +65,7 @@ class Command(click.Command):
                 is_flag=True,
                 is_eager=True,
                 expose_value=False,
-                callback=_keep(DEBUG),
+                callback=_kept_option(DEBUG),
                 help="Show where an error happened.",
             ),
         ]
@@ -88,16 +88,16 @@ class ModelCommand(Command):
             ["--backend"],
             type=click.Choice(BACKENDS),
             expose_value=False,
-            callback=_keep("bert4keras.backend"),
+            callback=_kept_option("bert4keras.backend"),
             help="Backend of Keras. Default: $KERAS_BACKEND, Keras' file, or the one installed.",
         )
         return [backend, *super().common_options()]
 
     def prepare(self, ctx: click.Context) -> None:
-        set_backend(ctx.meta.get("bert4keras.backend"))
+        _set_backend(ctx.meta.get("bert4keras.backend"))
 
 
-def set_backend(name: str | None) -> None:
+def _set_backend(name: str | None) -> None:
     """Choose the backend of Keras, then import the package with its registrations.
 
     Args:
@@ -177,7 +177,7 @@ def emit(values: Mapping[str, Any], text: str) -> None:
         text: the result for people.
     """
     if wants_json():
-        text = json.dumps(values, ensure_ascii=False, default=_plain)
+        text = json.dumps(values, ensure_ascii=False, default=_plain_value)
     click.echo(text)
 
 
@@ -186,7 +186,7 @@ def note(text: str) -> None:
     click.echo(text, err=True)
 
 
-def _plain(value: Any) -> Any:
+def _plain_value(value: Any) -> Any:
     """Return a value of numpy, or a path, as one that JSON has."""
     return value.tolist() if hasattr(value, "tolist") else str(value)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +12,21 @@ import click
 
 from .errors import Failure
 
-CONFIG = "config"  # name of the parameter that names the file
 
-
-def config_option(command: Any) -> Any:
+def config_option(command: Callable) -> Callable:
     """Add the option --config to a command."""
     return click.option(
-        f"--{CONFIG}",
+        "--config",
         type=click.Path(dir_okay=False, path_type=Path),
         is_eager=True,
         expose_value=False,
-        callback=_read,
+        callback=_apply_file,
         metavar="FILE.toml",
         help="Options by their names, such as `epochs = 3`; the command line wins.",
     )(command)
 
 
-def _read(ctx: click.Context, _: click.Parameter, path: Path | None) -> None:
+def _apply_file(ctx: click.Context, _: click.Parameter, path: Path | None) -> None:
     if path is not None:
         given = {**(ctx.default_map or {}), **_values(ctx.command, path)}
         ctx.default_map = given
@@ -50,7 +48,7 @@ def _values(command: click.Command, path: Path) -> dict[str, Any]:
         raise Failure(f"{path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Failure(f"{path} is no TOML: {error}") from None
-    names = _names(command)
+    names = _settable(command)
     found = {}
     for key, value in values.items():
         plain = key.replace("_", "-")
@@ -62,13 +60,13 @@ def _values(command: click.Command, path: Path) -> dict[str, Any]:
     return found
 
 
-def _names(command: click.Command) -> dict[str, click.Parameter]:
+def _settable(command: click.Command) -> dict[str, click.Parameter]:
     """Return the parameters that a file may set: long names of options, names of arguments."""
     names: dict[str, click.Parameter] = {}
     for parameter in command.params:
         if isinstance(parameter, click.Argument):
             names[parameter.human_readable_name.lower()] = parameter
-        elif parameter.name != CONFIG and not getattr(parameter, "is_eager", False):
+        elif parameter.name != "config" and not getattr(parameter, "is_eager", False):
             options = [name for name in parameter.opts if name.startswith("--")]
             names |= {name.removeprefix("--"): parameter for name in options}
     return names

@@ -24,8 +24,8 @@ from .errors import Failure
 if TYPE_CHECKING:
     from ..tasks import Task
 
-PROBLEMS = ("single_label", "multi_label", "regression")
-SCHEMES = ("BIO", "BIOES", "BMES", "IOB1", "IO")
+PROBLEM_CHOICES = ("single_label", "multi_label", "regression")
+SCHEME_CHOICES = ("BIO", "BIOES", "BMES", "IOB1", "IO")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Reading:
         header: whether the first row of a table is its header.
         encoding: of the file, UTF-8 if None.
         scheme: scheme of the tags in columns.
-        problem: one of `PROBLEMS`, for a text classifier.
+        problem: one of `PROBLEM_CHOICES`, for a text classifier.
         pair: a sample of a text classifier has two texts.
     """
 
@@ -78,12 +78,12 @@ def reading_options(command: Callable) -> Callable:
 
     collect.__doc__ = command.__doc__
     collect.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
-    for option in reversed(_OPTIONS):
+    for option in reversed(_READING_OPTIONS):
         collect = option(collect)
     return collect
 
 
-_OPTIONS = (
+_READING_OPTIONS = (
     click.option(
         "--text-column",
         "text_columns",
@@ -102,12 +102,12 @@ _OPTIONS = (
     click.option("--encoding", help="Encoding of the files, such as GB18030. Default: UTF-8."),
     click.option(
         "--scheme",
-        type=click.Choice(SCHEMES),
+        type=click.Choice(SCHEME_CHOICES),
         help="Scheme of the tags in columns. Default: found; for a new tagger BIO.",
     ),
     click.option(
         "--problem",
-        type=click.Choice(PROBLEMS),
+        type=click.Choice(PROBLEM_CHOICES),
         default="single_label",
         show_default=True,
         help="Kind of label of a text classifier.",
@@ -226,7 +226,7 @@ def _read_targets(path: str | Path, how: Reading) -> list[Any]:
     return read_text_pairs(path, columns=_numbered(how), encoding=how.encoding)
 
 
-def _read_texts(path: str | Path, how: Reading) -> list[Any]:
+def _read_plain_texts(path: str | Path, how: Reading) -> list[Any]:
     from ..tasks.generation import read_texts
 
     return read_texts(path, how.encoding)
@@ -243,17 +243,17 @@ def _suffix(path: str | Path) -> str:
     return os.path.splitext(name)[1]
 
 
-def _flat(texts: str | Iterable[str]) -> Iterable[str]:
+def _one_or_more(texts: str | Iterable[str]) -> Iterable[str]:
     return (texts,) if isinstance(texts, str) else texts
 
 
-def _of_table(sample: Any) -> Iterable[str]:
+def _table_texts(sample: Any) -> Iterable[str]:
     cells = itertools.chain(sample.table.header, *sample.table.rows)
     return [sample.question, *map(str, cells)]
 
 
 _PAIRS_FILE = "two texts and a number: *.tsv, *.csv or JSON lines"
-KINDS = {
+TASK_KINDS = {
     kind.name: kind
     for kind in (
         Kind(
@@ -261,7 +261,7 @@ KINDS = {
             "TextClassifier",
             "text and label: *.tsv, *.csv or JSON lines",
             _read_classified,
-            lambda sample: _flat(sample.text),
+            lambda sample: _one_or_more(sample.text),
             _class_names,
         ),
         Kind(
@@ -299,14 +299,16 @@ KINDS = {
             "TableQA",
             "questions with SQL, and their tables beside them: WikiSQL or TableQA",
             _read_table_questions,
-            _of_table,
+            _table_texts,
         ),
         Kind(
             "sentence-encoder",
             "SentenceEncoder",
             _PAIRS_FILE,
             _read_scored,
-            lambda sample: _flat(getattr(sample, "texts", sample)),  # without scores: texts only
+            lambda sample: _one_or_more(
+                getattr(sample, "texts", sample)
+            ),  # without scores: texts only
         ),
         Kind("reranker", "Reranker", _PAIRS_FILE, _read_scored, lambda sample: sample.texts),
         Kind(
@@ -320,35 +322,37 @@ KINDS = {
             "language-model",
             "Generator",
             "texts, one a line",
-            _read_texts,
-            _flat,
+            _read_plain_texts,
+            _one_or_more,
             monitor="perplexity",
             mode="min",
         ),
-        Kind("fill-mask", "FillMask", "texts, one a line", _read_texts, _flat),
-        Kind("novelty", "NoveltyDetector", "known texts, one a line", _read_texts, _flat),
+        Kind("fill-mask", "FillMask", "texts, one a line", _read_plain_texts, _one_or_more),
+        Kind(
+            "novelty", "NoveltyDetector", "known texts, one a line", _read_plain_texts, _one_or_more
+        ),
         Kind(
             "entity-linker",
             "EntityLinker",
             "linked texts and a knowledge base",
-            _read_texts,
-            _flat,
+            _read_plain_texts,
+            _one_or_more,
             refusal="it needs a knowledge base beside its texts: examples/task_entity_linking.py",
         ),
         Kind(
             "sentence-parser",
             "SentenceParser",
             "texts, one a line",
-            _read_texts,
-            _flat,
+            _read_plain_texts,
+            _one_or_more,
             refusal="it has a language model of its own, no encoder: examples/task_on_lstm.py",
         ),
         Kind(
             "sentence-autoencoder",
             "SentenceAutoencoder",
             "texts, one a line",
-            _read_texts,
-            _flat,
+            _read_plain_texts,
+            _one_or_more,
             refusal="its latent needs settings of its own: examples/task_sentence_vae.py",
         ),
     )
@@ -361,11 +365,11 @@ def kind_named(name: str) -> Kind:
     Raises:
         Failure: there is none; names the nearest.
     """
-    if name in KINDS:
-        return KINDS[name]
-    near = difflib.get_close_matches(name.lower().replace("_", "-"), KINDS, 1)
+    if name in TASK_KINDS:
+        return TASK_KINDS[name]
+    near = difflib.get_close_matches(name.lower().replace("_", "-"), TASK_KINDS, 1)
     hint = f"Did you mean {near[0]}? " if near else ""
-    raise Failure(f"there is no task {name!r}. {hint}Tasks: {', '.join(KINDS)}.")
+    raise Failure(f"there is no task {name!r}. {hint}Tasks: {', '.join(TASK_KINDS)}.")
 
 
 def kind_of(task: Task) -> Kind:
@@ -376,8 +380,8 @@ def kind_of(task: Task) -> Kind:
     """
     name = type(task).__name__
     if name == "Generator" and getattr(task, "kind", "") == "lm":
-        return KINDS["language-model"]
-    for kind in KINDS.values():
+        return TASK_KINDS["language-model"]
+    for kind in TASK_KINDS.values():
         if kind.task == name:
             return kind
     raise Failure(f"no labelled files are read for a {name}; call its evaluate() in Python.")

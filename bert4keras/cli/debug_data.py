@@ -99,9 +99,9 @@ def _file_names(files: Sequence[Path]) -> list[str]:
 def _open_model(name: str, maxlen: int | None) -> _Model:
     from ..tasks import locate
     from ..tokenizers import Tokenizer
-    from .description import describe
+    from .description import describe_model
 
-    facts = describe(name)
+    facts = describe_model(name)
     longest = facts["options"].get("maxlen") or facts["sizes"].get("positions") or 512
     return _Model(Tokenizer.from_pretrained(locate(name)), maxlen or min(longest, 512))
 

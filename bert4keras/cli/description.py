@@ -16,11 +16,11 @@ from ..checkpoints.directories import find_config, list_files, model_directory
 from ..checkpoints.hub import is_address, resolve
 from ..registry import FAMILIES
 from .common import quiet_libraries
-from .data import KINDS
+from .data import TASK_KINDS
 from .errors import Failure
 
 # Ending of a class name in transformers -> task that reads it, by the name of the command line.
-HEADS = {
+TASK_OF_ENDING = {
     "ForSequenceClassification": "text-classifier",
     "ForTokenClassification": "tagger",
     "ForQuestionAnswering": "extractive-qa",
@@ -30,7 +30,7 @@ HEADS = {
     "ForConditionalGeneration": "generator",
 }
 # Keys of a config for each size; families call them differently.
-_SIZES = {
+_SIZE_KEYS = {
     "vocab_size": ("vocab_size",),
     "hidden_size": ("hidden_size", "dim", "n_embd", "d_model"),
     "layers": ("num_hidden_layers", "n_layers", "n_layer", "num_layers"),
@@ -48,10 +48,15 @@ _WITHOUT_SEGMENTS = (
     "xlm-roberta",
     "camembert",
 )
-_LONG = ("labels", "predicates", "encoder_config", "tags")  # options with a line of their own
+_NOT_SHOWN = (
+    "labels",
+    "predicates",
+    "encoder_config",
+    "tags",
+)  # options that are long, or shown as labels
 
 
-def describe(name: str) -> dict[str, Any]:
+def describe_model(name: str) -> dict[str, Any]:
     """Return the facts about a directory, a preset or a repository of the hub.
 
     Raises:
@@ -96,8 +101,8 @@ def _of_task(directory: Path) -> dict[str, Any]:
     options, task = values.get("options"), values.get("task")
     if not isinstance(options, dict) or not isinstance(task, str):
         raise Failure(f"{directory / 'task.json'} has no task and options, so it is no task.")
-    kind = next((kind.name for kind in KINDS.values() if kind.task == task), "")
-    shown = {k: v for k, v in options.items() if k not in _LONG and v is not None and v != []}
+    kind = next((kind.name for kind in TASK_KINDS.values() if kind.task == task), "")
+    shown = {k: v for k, v in options.items() if k not in _NOT_SHOWN and v is not None and v != []}
     found = {
         "kind": f"task of bert4keras {values.get('bert4keras', '')}".strip(),
         "task": f"{task} ({kind})" if kind else task,
@@ -114,7 +119,7 @@ def _of_task(directory: Path) -> dict[str, Any]:
 def _uses_of_task(directory: Path, kind: str) -> list[str]:
     uses = [f"bert4keras predict {directory} FILE"]
     if kind and kind != "novelty":
-        uses.append(f"bert4keras evaluate {directory} FILE   ({KINDS[kind].files})")
+        uses.append(f"bert4keras evaluate {directory} FILE   ({TASK_KINDS[kind].files})")
     uses += [f"bert4keras serve {directory}", f"bert4keras benchmark {directory}"]
     return [*uses, f'Python: bert4keras.tasks.load("{directory}")']
 
@@ -128,7 +133,7 @@ def _of_model_file(path: Path) -> dict[str, Any]:
             layers = list(_layers(json.loads(archive.read("config.json"))))
             with archive.open("model.weights.h5") as stream, h5py.File(stream, "r") as file:
                 shapes: list[tuple[int, ...]] = []
-                _collect(file, shapes)
+                _collect_shapes(file, shapes)
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise Failure(f"{path} cannot be read: {error}") from None
     sizes = {}
@@ -158,13 +163,13 @@ def _layers(value: Any) -> Iterator[Mapping[str, Any]]:
             yield layer
 
 
-def _collect(group: Any, shapes: list[tuple[int, ...]]) -> None:
+def _collect_shapes(group: Any, shapes: list[tuple[int, ...]]) -> None:
     """Collect the shapes of the weights in a group, without seeds and the optimizer's."""
     for name, item in group.items():
         if name in ("optimizer", "seed_generator"):
             continue
         if hasattr(item, "items"):
-            _collect(item, shapes)
+            _collect_shapes(item, shapes)
         else:
             shapes.append(item.shape)
 
@@ -180,26 +185,26 @@ def _of_checkpoint(directory: Path) -> dict[str, Any]:
     family = str(config.get("model_type") or "bert")
     sentences = (directory / "modules.json").is_file()
     sizes = {}
-    for name, keys in _SIZES.items():
+    for name, keys in _SIZE_KEYS.items():
         known = next((config[key] for key in keys if type(config.get(key)) is int), None)
         if known is not None:
             sizes[name] = known
     return {
-        "kind": "checkpoint of " + ("sentence-transformers" if sentences else _source(path)),
+        "kind": "checkpoint of " + ("sentence-transformers" if sentences else _origin(path)),
         "architectures": architectures,
         "family": family if family in FAMILIES.names() else f"{family} (not supported)",
         "sizes": sizes,
         "weights": _count(folder),
-        "labels": _labels(config),
+        "labels": _named_labels(config),
         "uses": _uses_of_checkpoint(directory, family, architectures, sentences),
     }
 
 
-def _source(path: Path) -> str:
+def _origin(path: Path) -> str:
     return "Google" if path.name == "bert_config.json" else "transformers"
 
 
-def _labels(config: Mapping[str, Any]) -> list[str]:
+def _named_labels(config: Mapping[str, Any]) -> list[str]:
     """Return the names of `id2label`, without those that transformers fills in."""
     named = config.get("id2label")
     if not isinstance(named, Mapping):
@@ -233,7 +238,7 @@ def trainable_tasks(family: str) -> list[str]:
         without = ("fill-mask", "table-qa")
     elif family in _WITHOUT_SEGMENTS:
         without = ("generator", "language-model")
-    return [name for name, kind in KINDS.items() if not kind.refusal and name not in without]
+    return [name for name, kind in TASK_KINDS.items() if not kind.refusal and name not in without]
 
 
 def _uses_of_checkpoint(
@@ -242,7 +247,9 @@ def _uses_of_checkpoint(
     if family not in FAMILIES.names():
         return [f"nothing yet: families are {', '.join(FAMILIES.names())}"]
     uses = []
-    heads = [task for end, task in HEADS.items() if any(x.endswith(end) for x in architectures)]
+    heads = [
+        task for end, task in TASK_OF_ENDING.items() if any(x.endswith(end) for x in architectures)
+    ]
     if sentences:
         heads = ["sentence-encoder"]
     if heads:
@@ -255,7 +262,7 @@ def _uses_of_checkpoint(
 
 
 def _tokenizer(directory: Path) -> str:
-    """Return the kind of tokenizer that the files of a directory describe."""
+    """Return the kind of tokenizer that the files of a directory describe_model."""
     folder = model_directory(directory) if not (directory / "task.json").is_file() else directory
     for path in (directory, folder):
         if (path / "tokenizer.json").is_file():

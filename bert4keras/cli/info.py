@@ -20,13 +20,13 @@ def command(name: str) -> None:
 
     Example: bert4keras info minilm-l6
     """
-    from .description import describe
+    from .description import describe_model
 
-    values = describe(name)
-    emit(values, _text(values))
+    values = describe_model(name)
+    emit(values, _info_text(values))
 
 
-def _text(values: dict[str, Any]) -> str:
+def _info_text(values: dict[str, Any]) -> str:
     """Return the description for people, a line for each fact."""
     lines = []
     for key in ("directory", "kind", "task", "architectures", "head", "family"):
@@ -40,7 +40,7 @@ def _text(values: dict[str, Any]) -> str:
     if labels := values["labels"]:
         shown = ", ".join(labels[:_MOST]) + (", ..." if len(labels) > _MOST else "")
         lines.append(_line("labels", f"{len(labels)}: {shown}"))
-    lines += [_line(key, _plain(value)) for key, value in values["options"].items()]
+    lines += [_line(key, _spelt(value)) for key, value in values["options"].items()]
     lines.append(_line("tokenizer", values["tokenizer"]))
     lines.append(_line("files", ", ".join(f"{f} ({_size(n)})" for f, n in values["files"].items())))
     lines += ["", "What can be done with it:"]
@@ -52,7 +52,7 @@ def _line(name: str, value: Any) -> str:
     return f"{name:<20} {value}"
 
 
-def _plain(value: Any) -> str:
+def _spelt(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

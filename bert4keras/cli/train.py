@@ -9,14 +9,14 @@ import click
 
 from .common import ModelCommand
 from .config_file import config_option
-from .data import KINDS, Reading, kind_named, reading_options
+from .data import TASK_KINDS, Reading, kind_named, reading_options
 
 _FILE = click.Path(path_type=Path)
-_TASKS = ", ".join(name for name, kind in KINDS.items() if not kind.refusal)
+_TASKS = ", ".join(name for name, kind in TASK_KINDS.items() if not kind.refusal)
 _PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 _OBJECTIVES = ("cosent", "simcse", "pairs")
 
-_OPTIONS = (
+_TRAIN_OPTIONS = (
     click.option("--train", required=True, type=_FILE, help="File to train on."),
     click.option("--valid", type=_FILE, help="File that chooses the epoch. Default: a tenth."),
     click.option("--test", type=_FILE, help="File to report scores on at the end."),
@@ -68,7 +68,7 @@ _OPTIONS = (
 
 
 def _with_options(command: Any) -> Any:
-    for option in reversed(_OPTIONS):
+    for option in reversed(_TRAIN_OPTIONS):
         command = option(command)
     return command
 

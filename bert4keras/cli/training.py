@@ -31,7 +31,7 @@ from .data import Kind, Reading
 from .errors import Failure
 from .progress import TrainingLog
 
-REPORT, PICTURE = "training.json", "learning_curve.png"
+_REPORT, PICTURE = "training.json", "learning_curve.png"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +85,7 @@ def train(kind: Kind, reading: Reading, settings: Settings) -> None:
     state = settings.output.parent / (settings.output.name + ".training")
     values = {"task": kind.name, **settings.values(), "reading": dataclasses.asdict(reading)}
     values = json.loads(json.dumps(values))
-    if done := _prepare(settings, state, values):
+    if done := _check_places(settings, state, values):
         note(f"{settings.output} is complete; nothing to resume.")
         _report(settings.output, done)
         return
@@ -94,7 +94,7 @@ def train(kind: Kind, reading: Reading, settings: Settings) -> None:
     with quiet_libraries():  # it seeds TensorFlow too, and so imports it on every backend
         keras.utils.set_random_seed(settings.seed)
     keras.config.set_dtype_policy(settings.precision)
-    train_set, valid, test = _read(kind, reading, settings)
+    train_set, valid, test = _read_parts(kind, reading, settings)
     task = build_task(kind, train_set, reading, settings)
     frozen = freeze(task, settings.frozen) if settings.frozen else 0
     note(
@@ -108,9 +108,9 @@ def train(kind: Kind, reading: Reading, settings: Settings) -> None:
         result: dict[str, Any] = {"threshold": task.threshold}  # type: ignore[attr-defined]
         log = None
     else:
-        log, result = _fit(kind, task, train_set, valid, settings, state)
+        log, result = _fit_task(kind, task, train_set, valid, settings, state)
     if test:
-        result["test"] = _scores(kind, task, test)
+        result["test"] = _scores_of(kind, task, test)
     result |= {"seconds": round(time.perf_counter() - begun, 1), "options": values}
     result |= {"bert4keras": __version__, "keras": keras.__version__}
     result |= {"backend": keras.backend.backend(), "samples": len(train_set)}
@@ -119,7 +119,9 @@ def train(kind: Kind, reading: Reading, settings: Settings) -> None:
     _report(settings.output, result)
 
 
-def _prepare(settings: Settings, state: Path, values: Mapping[str, Any]) -> dict[str, Any] | None:
+def _check_places(
+    settings: Settings, state: Path, values: Mapping[str, Any]
+) -> dict[str, Any] | None:
     """Check output and state before anything is read; return the result of a finished training.
 
     Raises:
@@ -132,7 +134,7 @@ def _prepare(settings: Settings, state: Path, values: Mapping[str, Any]) -> dict
     if filled and not (output / "task.json").is_file():
         raise Failure(f"{output} exists and holds no task; give another --output, or remove it.")
     if settings.resume:
-        report, options = output / REPORT, state / "options.json"
+        report, options = output / _REPORT, state / "options.json"
         if not options.is_file() and report.is_file():
             done = json.loads(report.read_text(encoding="utf-8"))
             _check_same(report, done["options"], values)
@@ -158,7 +160,7 @@ def _check_same(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -
             )
 
 
-def _read(
+def _read_parts(
     kind: Kind, reading: Reading, settings: Settings
 ) -> tuple[list[Any], list[Any], list[Any]]:
     """Return the samples to train on, to validate and to test."""
@@ -195,7 +197,7 @@ def _unscored(settings: Settings, reading: Reading) -> list[Any]:
     return [tuple(pair) for pair in read_text_pairs(settings.train, encoding=reading.encoding)]
 
 
-def _fit(
+def _fit_task(
     kind: Kind,
     task: Task,
     train_set: Sequence[Any],
@@ -214,7 +216,7 @@ def _fit(
     optimizer = keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay)
     model.compile(optimizer, loss)
     evaluator = Evaluator(
-        lambda: _scores(kind, task, valid),
+        lambda: _scores_of(kind, task, valid),
         state / "best.weights.h5",
         kind.monitor or None,
         kind.mode,
@@ -233,7 +235,7 @@ def _fit(
     return log, {"best_epoch": number, "valid": best, "epochs": log.rows}
 
 
-def _scores(kind: Kind, task: Task, samples: Sequence[Any]) -> dict[str, float]:
+def _scores_of(kind: Kind, task: Task, samples: Sequence[Any]) -> dict[str, float]:
     """Return the scores of a task, those of a novelty detector aside, which need foreign texts."""
     if kind.name == "novelty":
         answers = task.predict(list(samples))
@@ -257,9 +259,9 @@ def _save(task: Task, output: Path, result: Mapping[str, Any], log: TrainingLog 
     ):  # AdamW's state would triple the file, for no use later
         task.model.compile("sgd", task.loss)
     task.save(output, f"{model_card(task)}\n{_card(result)}")
-    _write_json(output / REPORT, result)
+    _write_json(output / _REPORT, result)
     if log is not None and importlib.util.find_spec("matplotlib") is not None:
-        _draw(log.curves(), output / PICTURE)
+        _draw_curves(log.curves(), output / PICTURE)
 
 
 def _card(result: Mapping[str, Any]) -> str:
@@ -281,7 +283,7 @@ def _card(result: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _draw(curves: Mapping[str, Sequence[float]], path: Path) -> None:
+def _draw_curves(curves: Mapping[str, Sequence[float]], path: Path) -> None:
     from matplotlib.figure import Figure  # without pyplot: no window, no state of the process
 
     from ..display import plot_history

@@ -38,7 +38,8 @@ def definitions(source: Source) -> dict[str, int]:
 def repeated_names(sources: Iterable[Source], private: bool = False) -> list[Place]:
     """Return the top-level names that two or more modules define: the public ones or the others.
 
-    `logger`, of the module that has one, is no second meaning.
+    `logger`, of the module that has one, and `command`, of each module of the command line, are no
+    second meaning.
     """
     rule = "repeated-private-name" if private else "repeated-name"
     where: dict[str, list[tuple[str, int]]] = defaultdict(list)
@@ -49,7 +50,7 @@ def repeated_names(sources: Iterable[Source], private: bool = False) -> list[Pla
     return [
         Place(rule, *places[0], f"{name}, also {_listed(places[1:])}")
         for name, places in sorted(where.items())
-        if len(places) > 1 and name.startswith("_") == private and name != "logger"
+        if len(places) > 1 and name.startswith("_") == private and name not in ("logger", "command")
     ]
 
 

@@ -149,13 +149,13 @@ def test_the_backend_cannot_change_in_a_process(run):
 CHOOSES = """
 import sys
 sys.argv = ["bert4keras"]
-from bert4keras.cli.common import set_backend
+from bert4keras.cli.common import _set_backend
 import importlib.util
 absent, find = sys.orig_argv[-1].split(","), importlib.util.find_spec
 importlib.util.find_spec = lambda name: None if name in absent else find(name)
 from bert4keras.cli.errors import Failure
 try:
-    set_backend(None)
+    _set_backend(None)
 except Failure as error:
     print(error.message)
 else:

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from bert4keras import tasks
-from bert4keras.cli.data import KINDS, Reading, kind_named
+from bert4keras.cli.data import PROBLEM_CHOICES, SCHEME_CHOICES, TASK_KINDS, Reading, kind_named
 from bert4keras.tasks.tagging import read_entities
 from helpers.command_line import head, run, run_json, tiny_options
 
@@ -227,12 +227,12 @@ def test_wrong_config(tmp_path, text, message):
 def test_tasks_are_listed_in_the_help():
     done = run("train", "--help")
     words = done.stdout.replace(",", " ").replace(".", " ").split()
-    for name, kind in KINDS.items():
+    for name, kind in TASK_KINDS.items():
         assert (name in words) == (not kind.refusal)
 
 
 def test_every_task_of_the_library_is_known():
-    named = {kind.task for kind in KINDS.values()}
+    named = {kind.task for kind in TASK_KINDS.values()}
     assert named == set(tasks.TASKS) - {"CCKS2019Linker"}
 
 
@@ -245,3 +245,12 @@ def test_tensorboard_that_is_not_installed(tmp_path, monkeypatch):
     given += ["--output", tmp_path / "out", "--tensorboard", tmp_path / "events"]
     done = run("train", "tagger", *given)
     assert "--tensorboard needs tensorboard: pip install" in done.stderr
+
+
+def test_choices_are_those_of_the_library():
+    """They are written out because the library imports Keras, which the help must not."""
+    from bert4keras.tasks.classification.readers import PROBLEMS
+    from bert4keras.tasks.tagging.schemes import SCHEMES
+
+    assert set(PROBLEM_CHOICES) == set(PROBLEMS)
+    assert set(SCHEME_CHOICES) == set(SCHEMES)

@@ -67,7 +67,7 @@ class TrainingRow:
     condition: np.ndarray | None = None
 
 
-def kind_of(transformer: Any) -> str:
+def generator_kind(transformer: Any) -> str:
     """Return how a model writes: "seq2seq" (encoder-decoder), "unilm" or "lm".
 
     Raises:

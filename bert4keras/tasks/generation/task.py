@@ -19,7 +19,7 @@ from ..base import PROGRESS_BATCHES, Encoded, Task, TaskError, register_task
 from .answers import TextStream
 from .metrics import generation_scores
 from .perplexity import perplexity
-from .prompts import Prompt, PromptEncoder, TrainingRow, kind_of, most_tokens, never_written
+from .prompts import Prompt, PromptEncoder, TrainingRow, generator_kind, most_tokens, never_written
 from .scoring import TokenScorer
 from .settings import PROCESSORS, STRATEGIES, setting_of, to_values, with_options
 from .writing import write
@@ -83,7 +83,7 @@ class Generator(Task[Any]):
                 f"{type(model).__name__} {model.name!r} is no Backbone; Generator needs a model of "
                 "build_transformer_model, which can decode token by token."
             )
-        self.kind = kind_of(transformer)
+        self.kind = generator_kind(transformer)
         super().__init__(tokenizer, model, maxlen)
         heads = transformer.pretraining_heads
         if len(model.outputs) > 1 or not (heads.gives_logits or heads.gives_probabilities):
