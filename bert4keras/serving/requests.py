@@ -340,6 +340,11 @@ def characters(value: object) -> int:
     return sum(map(len, _strings(value)))
 
 
+def has_lone_surrogate(value: object) -> bool:
+    """Tell whether a text in a sample has half of a surrogate pair, which no answer can repeat."""
+    return any("\ud800" <= char <= "\udfff" for text in _strings(value) for char in text)
+
+
 def _strings(value: object) -> Iterator[str]:
     if isinstance(value, str):
         yield value

@@ -16,7 +16,7 @@ from ..tasks import Task, TaskError
 from ..tokenizers import TokenizerError
 from .batching import LOG, Busy, SampleError, Stopped, Stream, Worker
 from .errors import CLIENT_LEFT, ApiError
-from .requests import NO_OPTIONS, Options, TaskBody, body_of, characters
+from .requests import NO_OPTIONS, Options, TaskBody, body_of, characters, has_lone_surrogate
 from .settings import ServerSettings
 
 _ADDRESS_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -172,6 +172,8 @@ class Served:
                 413,
                 f"the request has {texts} texts; at most {self.settings.max_texts} are allowed.",
             )
+        if any(map(has_lone_surrogate, samples)):
+            raise ApiError(422, "a text has half of a surrogate pair, which is no character.")
         length = sum(map(characters, samples))
         if length > self.settings.max_characters:
             raise ApiError(

@@ -96,7 +96,7 @@ def test_options_of_generation(client, models):
     wrong = ask(strategy={"name": "Greedy", "beams": 3})
     assert wrong.status_code == 422
     assert "Greedy does not have all of beams" in error_of(wrong)
-    assert "leaves no room" in error_of(ask(max_new_tokens=100))
+    assert "leaves no room" in error_of(ask(max_new_tokens=10_000))
 
 
 def test_generated_text_is_streamed(client, models):
@@ -129,7 +129,7 @@ def error_of(response) -> str:
         ("mood", {"second": "a", "texts": []}, "'second' belongs to 'text'"),
         ("mood", [], "must be a JSON object"),
         ("ner", {"text": 3}, "text: Input should be a valid string."),
-        ("ner", {"text": "a\ud800"}, "text: Input should be a valid string"),
+        ("ner", {"text": "a\ud800"}, "a text has half of a surrogate pair"),
         ("reader", {"question": "a"}, "'question' needs either 'passage' or 'passages'."),
         ("reader", {"questions": [{"question": "a"}]}, "questions[0]: give either 'passage' or"),
         ("tables", {"question": "a"}, "'question' and 'table' belong together."),
