@@ -300,7 +300,7 @@ def _table_question(parts: Sequence[Any], value: Mapping) -> Any:
     return TableQuestion(text, Table(table["header"], table.get("rows", ())))
 
 
-def _ranking(parts: Sequence[Any], value: Mapping) -> Any:
+def _query_with_texts(parts: Sequence[Any], value: Mapping) -> Any:
     return tuple(_two(parts, "a query and a text, or a list of texts"))
 
 
@@ -314,6 +314,6 @@ def _prompt(parts: Sequence[Any], value: Mapping) -> Any:
 _SAMPLES: dict[str, Callable[[Sequence[Any], Mapping], Any]] = {
     "ExtractiveQA": _question,
     "TableQA": _table_question,
-    "Reranker": _ranking,
+    "Reranker": _query_with_texts,
     "Generator": _prompt,
 }
