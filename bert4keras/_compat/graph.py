@@ -32,7 +32,7 @@ def inner_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
     return list(layer._flatten_layers(include_self=False))
 
 
-def is_functional(model: Any) -> bool:
+def is_functional(model: object) -> bool:
     """Return whether a model is a graph of layers; the class has no public name."""
     from keras.src.models import Functional
 

@@ -27,7 +27,7 @@ def header_of(form: str) -> str:
     return {"csv": _csv_row(_COLUMNS), "tsv": _tsv_row(_COLUMNS)}.get(form, "")
 
 
-def line_of(form: str, record: Record, answer: Any) -> str:
+def line_of(form: str, record: Record, answer: object) -> str:
     """Return the line of a record, with its newline.
 
     Args:

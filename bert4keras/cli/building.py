@@ -76,7 +76,8 @@ def _of_samples(kind: Kind, samples: Sequence[Any], reading: Reading) -> dict[st
                 f"at least {least} are needed to train a {kind.task}."
             )
     if kind.name in ("tagger", "word-segmenter") and reading.scheme:
-        found["scheme"] = reading.scheme
+        # Two more spellings of files, which the reader has translated.
+        found["scheme"] = "BIOES" if reading.scheme in ("BILOU", "BMEWO") else reading.scheme
     return found
 
 

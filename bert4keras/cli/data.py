@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..tasks import Task
 
 PROBLEM_CHOICES = ("single_label", "multi_label", "regression")
-SCHEME_CHOICES = ("BIO", "BIOES", "BMES", "IOB1", "IO")
+SCHEME_CHOICES = ("BIO", "BIOES", "BILOU", "BMES", "BMEWO", "IOB1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -212,7 +212,10 @@ def _read_table_questions(path: str | Path, how: Reading) -> list[Any]:
 def _read_scored(path: str | Path, how: Reading) -> list[Any]:
     from ..tasks.similarity import read_scored_pairs
 
-    return read_scored_pairs(path, _numbered(how), how.encoding)
+    columns = _numbered(how)
+    if columns is not None and len(columns) != 3:
+        raise Failure("a pair has two texts: give --text-column twice, and --label-column.")
+    return read_scored_pairs(path, columns, how.encoding)
 
 
 def _read_targets(path: str | Path, how: Reading) -> list[Any]:

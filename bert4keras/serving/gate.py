@@ -18,7 +18,7 @@ from .errors import CLIENT_LEFT, ApiError
 from .metrics import Metrics
 from .settings import ServerSettings
 
-_OPEN = {"/", "/docs", "/openapi.json", "/health", "/ready"}  # without a key
+_WITHOUT_KEY = {"/", "/docs", "/openapi.json", "/health", "/ready"}
 _LINGER = 2.0  # seconds in which the rest of a refused body is read
 
 
@@ -82,7 +82,7 @@ class Gate:
     def _check_key(self, scope: Scope) -> None:
         """Raise an error unless the request has the key, or needs none."""
         key = self.settings.key
-        if key is None or scope["path"] in _OPEN:
+        if key is None or scope["path"] in _WITHOUT_KEY:
             return
         given = dict(scope["headers"]).get(b"authorization", b"")
         # The comparison takes as long for a wrong key as for one that is right up to its end.

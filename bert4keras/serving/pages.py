@@ -13,7 +13,7 @@ from typing import Any
 
 _PAGE = Path(__file__).with_name("page.html")
 _INLINE = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
-_STYLE = """
+_PAGE_STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 code, pre { font-family: ui-monospace, monospace; background: #f2f4f7; border-radius: 4px; }
 code { padding: 0 .25em; } pre { padding: .75rem; overflow: auto; white-space: pre-wrap; }
@@ -58,7 +58,8 @@ def routes_page(openapi: Mapping[str, Any]) -> str:
     """Return a page that lists the routes of an OpenAPI description, with an example of each."""
     parts = [
         f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Routes</title>"
-        f"<meta name='viewport' content='width=device-width'><style>{_STYLE}</style></head><body>"
+        f"<meta name='viewport' content='width=device-width'><style>{_PAGE_STYLE}</style></head>"
+        "<body>"
         "<h1>Routes</h1><p>The same for programs: <a href='/openapi.json'>/openapi.json</a> "
         "(OpenAPI). Try the tasks: <a href='/'>/</a>.</p>"
     ]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 
-def to_json(answer: Any) -> Any:
+def to_json(answer: object) -> Any:
     """Return an answer of a task as values that `json.dumps` writes.
 
     Objects with named fields (`Entity`, `Classification`, `SQL`, ...) become dicts of these fields,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+pytest.importorskip("fastapi", reason="the server needs pip install bert4keras[serve]")
+
 from bert4keras import tasks
 from helpers.http_server import Counting, serving
 from helpers.spread import runs_here
-
-pytest.importorskip("fastapi", reason="the server needs pip install bert4keras[serve]")
 
 TEXTS = ["王小明去了北京。 It is raining in Lisbon, the cat sleeps. Who wrote it? 1901 545"] * 2
 
