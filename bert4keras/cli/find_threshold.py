@@ -50,6 +50,7 @@ def command(
     Example: bert4keras find-threshold ner valid.json --precision 0.9 --write
     """
     from ..tasks import load
+    from ..tasks.storage import save_options
     from ..tasks.threshold_search import find_candidates, with_threshold
     from ..tasks.thresholds import threshold_curve
 
@@ -74,8 +75,7 @@ def command(
         _save_picture(curve, best, picture)
     if write:
         task, values["written"] = with_threshold(task, found, values["threshold"])
-        card = Path(directory) / "README.md"
-        task.save(directory, card.read_text(encoding="utf-8") if card.is_file() else None)
+        save_options(task, directory)
     emit(values, _as_table(values))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import keras
 
-from .._files import atomic_directory, recover_directory
+from .._files import atomic_directory, atomic_file, recover_directory
 from .._json import read_json, require_regular_file, short_repr
 from ..checkpoints.directories import model_directory
 from ..checkpoints.hub import is_address
@@ -36,6 +36,31 @@ def save_task(task: Task, directory: str | Path, card: str | None = None) -> Non
             f"{directory} exists and holds no task; it is not replaced. Choose another directory, "
             "or remove it."
         )
+    text = _description(task)
+    with atomic_directory(directory) as staging:
+        task.tokenizer.save(staging)
+        save_model(task.model, staging / _MODEL)
+        task.save_assets(staging)
+        (staging / _TASK).write_text(text, encoding="utf-8")
+        (staging / _CARD).write_text(card or model_card(task), encoding="utf-8")
+
+
+def save_options(task: Task, directory: str | Path) -> None:
+    """Write the options of a task into the directory that it was loaded from.
+
+    Args:
+        task: the task, with the model and the tokenizer that the directory holds.
+        directory: its directory, in which all other files stay as they are.
+
+    Raises:
+        TaskError: the options are no JSON values.
+    """
+    with atomic_file(Path(directory) / _TASK) as new:
+        new.write_text(_description(task), encoding="utf-8")
+
+
+def _description(task: Task) -> str:
+    """Return the text of task.json."""
     values = {
         "format": _FORMAT,
         "task": type(task).__name__,
@@ -43,18 +68,12 @@ def save_task(task: Task, directory: str | Path, card: str | None = None) -> Non
         "options": task.get_config(),
     }
     try:
-        text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     except (TypeError, ValueError) as error:
         raise TaskError(
             f"the options of {type(task).__name__} are no JSON values: {error}. Let get_config() "
             "return plain values."
         ) from None
-    with atomic_directory(directory) as staging:
-        task.tokenizer.save(staging)
-        save_model(task.model, staging / _MODEL)
-        task.save_assets(staging)
-        (staging / _TASK).write_text(text, encoding="utf-8")
-        (staging / _CARD).write_text(card or model_card(task), encoding="utf-8")
 
 
 def load_task(directory: str | Path, cls: type[Task] | None = None) -> Task:

@@ -155,11 +155,14 @@ def test_a_threshold_that_is_written(bert4keras, saved, tmp_path):
         {"question": "story", "context": "it was not very good", "answers": []},
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (directory / "training.json").write_text("{}")
+    others = {x.name: x.read_bytes() for x in directory.iterdir() if x.name != "task.json"}
     done = bert4keras("find-threshold", directory, path, "--write", "--json")
     assert done.exit_code == 0, done.stderr
+    now = {x.name: x.read_bytes() for x in directory.iterdir() if x.name != "task.json"}
+    assert now == others
     values = json.loads(done.stdout)
     assert tasks.load(directory).no_answer_threshold == values["written"] <= values["threshold"]
-    assert (directory / "README.md").read_text() == "# Mine\n"
     done = bert4keras("find-threshold", directory, path, "--precision", "1", "--recall", "1")
     assert done.exit_code == 1
     assert "no threshold reaches precision 1 and recall 1; the highest precision is" in done.stderr
