@@ -56,5 +56,5 @@ def _message(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return f"out of memory; a smaller --batch-size or --maxlen needs less. {text}"
     if isinstance(error, (ValueError, OSError, ImportError)) and text:
-        return text
+        return text.replace("columns=", "--text-column C --label-column C")  # of a reader
     return f"{type(error).__name__}: {text}; --debug shows where this happened."

@@ -41,7 +41,11 @@ def split(
         return [[sample for some in part for sample in some] for part in parts]
     sizes = [max(1, round(len(samples) * share)) for share in shares]
     if any(not 0 < share < 1 for share in shares) or sum(sizes) >= len(samples):
-        raise ValueError(f"{len(samples)} samples are too few to hold out {tuple(shares)} of them.")
+        parts = " and ".join(map(str, shares))
+        raise ValueError(
+            f"{len(samples)} sample(s) are too few to hold out a share of {parts}; more are "
+            "needed, or files of their own for these parts."
+        )
     order = list(range(len(samples)))
     random.Random(seed).shuffle(order)
     parts, start = [], 0

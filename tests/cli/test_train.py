@@ -199,6 +199,13 @@ def test_one_label_is_refused(tmp_path):
     assert "the training file has 1 label(s), yes; at least 2" in done.stderr
 
 
+def test_columns_that_are_not_found(tmp_path):
+    train = head("entities/train.json", tmp_path, 4)
+    done = run("train", "text-classifier", "--train", train, *tiny_options(), "--output", "out")
+    assert done.exit_code == 1
+    assert "line 1: no text and label among ['entities', 'text']; name them: --tex" in done.stderr
+
+
 def test_other_files_are_never_replaced(tmp_path):
     (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
     train = head("entities/train.json", tmp_path, 12)
