@@ -44,14 +44,16 @@ def pytest_collection_modifyitems(config, items):
     A test is marked if the backend makes no difference to it, if it is one of very many of its
     kind, or if it runs a script, which imports and compiles its own model while its parts are
     tested on every backend. Tests of one file that are marked `spread(by="NAME")` run on the same
-    backend, so that what they share is trained there only. See `helpers.spread`.
+    backend, so that what they share is trained there only; one that is marked
+    `spread(over="tensorflow jax")` runs on one of these. See `helpers.spread`.
     """
     parts: tuple[list, list] = ([], [])
     for item in items:
         mark = item.get_closest_marker("spread") or item.get_closest_marker("script")
+        options = mark.kwargs if mark else {}
         file = item.nodeid.split("::")[0]
-        name = f"{file}::{mark.kwargs['by']}" if mark and "by" in mark.kwargs else item.nodeid
-        parts[not mark or runs_here(name)].append(item)
+        name = f"{file}::{options['by']}" if "by" in options else item.nodeid
+        parts[not mark or runs_here(name, options.get("over", ""))].append(item)
     if parts[0]:
         config.hook.pytest_deselected(items=parts[0])
         items[:] = parts[1]

@@ -131,6 +131,7 @@ def test_training_goes_on_in_a_process_that_imports_bert4keras_only(tmp_path):
             assert_close(found.values(), after[name])
 
 
+@pytest.mark.spread(over="tensorflow jax")
 def test_losses_read_the_layers_of_their_own_model(tmp_path):
     original, x, y = compiled("two")
     bert4keras.save_model(original, tmp_path / "two.keras")

@@ -22,6 +22,7 @@ def test_a_summary_shows_no_batch_of_one(family):
     assert model.output.shape == (None, None, model.config.hidden_size)
 
 
+@pytest.mark.spread(over="jax")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of JAX, to Keras
 @pytest.mark.skipif(keras.backend.backend() != "jax", reason="other backends trace no symbols")
 @pytest.mark.parametrize("family", FAMILIES)

@@ -56,6 +56,7 @@ def test_norm_is_epsilon_and_weights_stay(technique):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.spread(over="tensorflow jax")
 @pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize("clean", [False, True])
 def test_fgm_by_hand(clean, jit):
@@ -117,6 +118,7 @@ def test_pgd_rises_at_least_as_far():
     assert loss(PGD(3.0, alpha=0.1, steps=2)) < fgm  # control: a short way rises less
 
 
+@pytest.mark.spread(over="tensorflow jax")
 def test_penalty_by_differences():
     """Its gradient against central differences of L + epsilon / 2 |dL/dE|^2 by plain Keras."""
     model, epsilon, h = small_model(), 500.0, 3e-3
@@ -141,6 +143,7 @@ def test_penalty_by_differences():
         assert abs(ours - plain) > 0.1  # control: only the loss
 
 
+@pytest.mark.spread(over="tensorflow jax")
 def test_epsilon_zero_is_plain_training_bit_for_bit():
     def trained(techniques, **options):
         model = small_model(rate=0.3)

@@ -65,7 +65,7 @@ def test_compiled_is_eager():
         np.testing.assert_allclose(ours, theirs, atol=2e-5)
 
 
-@pytest.mark.spread
+@pytest.mark.spread(over="tensorflow jax")
 def test_random_techniques_compile():
     """Compiled TensorFlow draws other numbers, so there is no equality."""
     techniques = [Mixup(0.5, "Hidden"), FGM(0.5, clean=False), VAT(0.5)]
@@ -157,7 +157,7 @@ def test_layers_with_state_and_losses():
     np.testing.assert_allclose(-both[mean], expected, atol=1e-6)
 
 
-@pytest.mark.spread
+@pytest.mark.spread(over="tensorflow jax")
 @pytest.mark.parametrize("technique", [FGM(0.5), GradientPenalty(0.5), VAT(0.5)], ids=str)
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision(policy, technique):
@@ -180,7 +180,7 @@ def test_mixed_precision(policy, technique):
             np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.spread
+@pytest.mark.spread(over="tensorflow jax")
 def test_accumulated_gradients():
     """Two halves with accumulation of 2 are one step of their mean."""
     halves = [
@@ -208,7 +208,7 @@ def small_bert(**options) -> tuple[keras.Model, list[np.ndarray]]:
     return keras.Model(bert.input, scores), [IDS, np.zeros_like(IDS)]
 
 
-@pytest.mark.spread
+@pytest.mark.spread(over="tensorflow jax")
 @pytest.mark.parametrize("technique", [FGM(), PGD(steps=2), VAT(), RDrop(), GradientPenalty()])
 def test_blocks_that_are_computed_again(technique):
     """The same gradients with `remat`; only JAX can differentiate twice."""
