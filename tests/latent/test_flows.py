@@ -117,14 +117,16 @@ def test_a_constant_dimension_stays_finite():
 
 
 @pytest.mark.spread
-@pytest.mark.parametrize("name", ["realnvp", "iresnet"])
-def test_a_constant_dimension_is_not_magnified_block_after_block(name):
-    """With the deviation of rounding errors, a shift of 0.1 grew to 1e5 over four blocks."""
-    flow, x = FLOWS[name](4), vectors(64)
+def test_a_constant_dimension_is_not_magnified_block_after_block():
+    """With the deviation of rounding errors, small shifts grew in each block."""
+    flow, x = RealNVP(4, 16), vectors(64)
     x[:, 1] = 1e-6 * x[:, 1] + 7
-    flow.compile(keras.optimizers.Adam(1e-3))
-    flow.fit(x, batch_size=64, epochs=20, verbose=0)
-    assert np.abs(flow.transform(x)).max() < 20
+    flow.compile(keras.optimizers.SGD(0.0))
+    flow.fit(x, batch_size=64, verbose=0)  # sets the actnorms
+    rng = np.random.default_rng(1)
+    for weight in flow.trainable_weights:
+        weight.assign(weight + 0.3 * rng.normal(size=weight.shape).astype("float32"))
+    assert np.abs(flow.transform(x)).max() < 50  # 15; with the deviation of rounding errors 214
 
 
 def test_the_linear_map_starts_as_a_rotation():
