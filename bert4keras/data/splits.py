@@ -44,7 +44,7 @@ def split(
         parts = " and ".join(map(str, shares))
         raise ValueError(
             f"{len(samples)} sample(s) are too few to hold out a share of {parts}; more are "
-            "needed, or files of their own for these parts."
+            "needed, or separate files for these parts."
         )
     order = list(range(len(samples)))
     random.Random(seed).shuffle(order)

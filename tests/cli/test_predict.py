@@ -284,7 +284,15 @@ def test_killed_in_the_middle_and_resumed(bert4keras, classifier, tmp_path):
         file.write(b'{"line": 5')
     done = bert4keras(*options, "-o", two, "--resume", "--json")
     assert json.loads(done.stdout)["kept"] == kept
-    assert two.read_bytes() == one.read_bytes()
+    if keras.backend.backend() != "tensorflow":
+        assert two.read_bytes() == one.read_bytes()
+        return
+    # The tests turn Grappler off in their own process, not in the killed one.
+    rows = [[json.loads(line) for line in file.read_text().splitlines()] for file in (one, two)]
+    for whole, part in zip(*rows, strict=True):
+        assert whole["line"] == part["line"]
+        assert whole["answer"]["label"] == part["answer"]["label"]
+        assert whole["answer"]["score"] == pytest.approx(part["answer"]["score"], abs=1e-6)
 
 
 def test_one_wrong_sample_among_many():

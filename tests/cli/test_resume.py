@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import keras
 import numpy as np
 import pytest
 
@@ -43,6 +44,8 @@ def test_kill_and_resume(tmp_path):
     assert "epoch 4/4" in done.stderr
     assert done.stdout.replace("part", "whole") == whole.stdout
     weights = [tasks.load(tmp_path / name).model.get_weights() for name in ("whole", "part")]
+    # On TensorFlow the tests turn Grappler off in their own process, not in the killed one.
+    rounding = 1e-7 if keras.backend.backend() == "tensorflow" else 0.0
     for one, other in zip(*weights, strict=True):
-        np.testing.assert_array_equal(one, other)
+        np.testing.assert_allclose(one, other, rtol=0, atol=rounding)
     assert not state.exists()
