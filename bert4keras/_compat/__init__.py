@@ -4,6 +4,8 @@ Only this package may import `keras.src` or read a private attribute of an objec
 function says what the public API lacks, so that it can be removed once Keras has it.
 """
 
+import keras
+
 from .checks import check_at_runtime, raise_at_runtime
 from .graph import (
     flat_inputs,
@@ -14,7 +16,13 @@ from .graph import (
     run_graph,
 )
 from .masks import keras_mask, set_keras_mask, with_implicit_mask, with_mask_of
-from .numerics import FixedSeed, fused_attention_supports
+from .numerics import (
+    FixedSeed,
+    can_map,
+    fused_attention_masks_whole_rows,
+    fused_attention_supports,
+)
+from .openvino import extend_trainer, openvino_function
 from .recurrent import recurrent_loop
 from .saving import object_loaded_as, remember_loaded, seed_states
 from .trainer import (
@@ -41,11 +49,13 @@ __all__ = [
     "assign_if",
     "assign_lerp",
     "calls_of_apply",
+    "can_map",
     "check_at_runtime",
     "compiled_losses_and_metrics",
     "disable_shuffle",
     "flat_inputs",
     "full_precision",
+    "fused_attention_masks_whole_rows",
     "fused_attention_supports",
     "inner_layers",
     "is_functional",
@@ -53,6 +63,7 @@ __all__ = [
     "layer_calls",
     "layout",
     "object_loaded_as",
+    "openvino_function",
     "padding_ids",
     "raise_at_runtime",
     "recurrent_loop",
@@ -68,3 +79,6 @@ __all__ = [
     "with_mask_of",
     "wrapped_function",
 ]
+
+if keras.backend.backend() == "openvino":
+    extend_trainer()

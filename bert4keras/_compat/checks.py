@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from .._types import Tensor
+from .openvino import check_input
 
 
 def check_at_runtime(
@@ -21,14 +22,15 @@ def check_at_runtime(
 ) -> Tensor:
     """Return the values, after a check that a compiled function makes when it runs.
 
-    Without it JAX would answer with NaN, and TensorFlow would raise an error that does not name the
-    input. Two cases go unchecked: a function that JAX traces for export (its lengths are symbols),
-    and one that TensorFlow compiles by XLA. torch compiles nothing here and raises by itself.
+    Without it JAX would answer with NaN, OpenVINO with zeros, and TensorFlow would raise an error
+    that does not name the input. Three cases go unchecked: a function that JAX traces for export
+    (its lengths are symbols), one that TensorFlow compiles by XLA, and ids that OpenVINO computes.
+    torch compiles nothing here and raises by itself.
 
     Args:
         values: int tensor.
         bad: returns which values are wrong, a bool tensor of the same shape.
-        check: raises for an array with wrong values (JAX).
+        check: raises for an array with wrong values (JAX, OpenVINO).
         message: template of the error with {id}, {place} and {limit} (TensorFlow).
         limit: value of {limit}.
     """
@@ -44,6 +46,8 @@ def check_at_runtime(
 
         if tf.is_tensor(values):
             return _asserted(tf, values, bad(values), message, limit)
+    elif backend == "openvino":
+        check_input(values, check)
     return values
 
 

@@ -20,6 +20,16 @@ def fused_attention_supports(dtype: str) -> bool:
     return not all(device.startswith("cpu") for device in keras.distribution.list_devices())
 
 
+def fused_attention_masks_whole_rows() -> bool:
+    """Return whether a boolean mask may hide all keys of a query; on OpenVINO that gives NaN."""
+    return keras.backend.backend() != "openvino"
+
+
+def can_map(count: int | Tensor) -> bool:
+    """Return whether `keras.ops.map` can run so often; OpenVINO has to know the number."""
+    return isinstance(count, int) or keras.backend.backend() != "openvino"
+
+
 class FixedSeed(keras.random.SeedGenerator):
     """A generator that returns the same seed at every call.
 

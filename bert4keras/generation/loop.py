@@ -15,6 +15,7 @@ import numpy as np
 from keras import ops
 
 from .._checks import unchecked_ids
+from .._compat import openvino_function
 from .._types import Tensor
 from ..models import Backbone, Transformer
 from .processors import History, Processor
@@ -69,9 +70,8 @@ class Search:
 
     def _advance(self, state: dict[str, Any], until: Tensor) -> dict[str, Any]:
         """Choose tokens until there are `until` new ones, or all answers are final."""
-        state = dict(state)
-        inputs = state.pop("inputs")
-        flat = keras.tree.flatten(state)
+        # Everything that the loop reads is in its state: on OpenVINO a body has no other tensors.
+        state = {**state, "until": until}
 
         def unpack(flat):
             return keras.tree.pack_sequence_as(state, list(flat))
@@ -79,17 +79,19 @@ class Search:
         def going(*flat):
             now = unpack(flat)
             over = self.strategy.finished(now["strategy"], now["step"])
-            return ops.logical_and(now["step"] < until, ops.logical_not(over))
+            return ops.logical_and(now["step"] < now["until"], ops.logical_not(over))
 
         def body(*flat):
-            return tuple(keras.tree.flatten(self._next(unpack(flat), inputs)))
+            return tuple(keras.tree.flatten(self._next(unpack(flat))))
 
         with unchecked_ids():
-            flat = ops.while_loop(going, body, tuple(flat))
-        return {**unpack(flat), "inputs": inputs}
+            state = unpack(ops.while_loop(going, body, tuple(keras.tree.flatten(state))))
+        del state["until"]
+        return state
 
-    def _next(self, state: dict[str, Any], inputs: Mapping[str, Tensor]) -> dict[str, Any]:
+    def _next(self, state: dict[str, Any]) -> dict[str, Any]:
         """Choose one token per row, write it, and compute the logits of the one after it."""
+        inputs = state["inputs"]
         index = state["step"] + self.columns
         history = History(state["tokens"], inputs["padding_mask"], index, state["step"])
         logits = ops.cast(state["logits"], "float32")
@@ -111,6 +113,7 @@ class Search:
         row = ops.reshape(index, (1,))
         logits, cache = self.transformer.step(named, row, cache, last_only=True)
         return {
+            **state,
             "logits": ops.cast(logits[:, 0], state["logits"].dtype),
             "cache": cache,
             "tokens": tokens,
@@ -170,7 +173,7 @@ def compiled(function: Callable, model: keras.Model) -> Callable:
         import torch
 
         return torch.no_grad()(function)
-    return function
+    return openvino_function(function, model)
 
 
 def arrays(tree: Any) -> Any:

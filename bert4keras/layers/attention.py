@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 import keras
 from keras import ops
 
-from .._compat import FixedSeed, fused_attention_supports
+from .._compat import FixedSeed, fused_attention_masks_whole_rows, fused_attention_supports
 from .._scores import lowest
 from .._serialization import revive, serializable
 from .._types import KeyValues, Shape, Tensor
@@ -261,9 +261,10 @@ class MultiHeadAttention(HasProjections, CarriesMask, keras.layers.Layer):
         bias, dtype = _total(bias, own), keras.backend.standardize_dtype(query.dtype)
         fusable = self.fusable and not self.return_scores and not dropout
         if fusable and fused_attention_supports(dtype):
-            if bias is not None and mask is not None:
+            if mask is not None and (bias is not None or not fused_attention_masks_whole_rows()):
                 # Keras' fused attention takes only one of the two on torch.
-                bias, mask = ops.where(mask, ops.cast(bias, dtype), lowest(dtype)), None
+                bias = ops.cast(0.0 if bias is None else bias, dtype)
+                bias, mask = ops.where(mask, bias, lowest(dtype)), None
             options = {"bias": bias, "mask": mask, "scale": self.scale}
             return AttentionOutput(ops.dot_product_attention(query, key, value, **options))
         scores = self.content_scores(query, key, bias)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from keras import ops
 
+from .._compat import can_map
 from .._types import Tensor
 from .bands import Band, extend
 
@@ -35,7 +36,8 @@ class BandParts:
     Args:
         band: a band with a window.
         length: T.
-        tokens: largest C, unless the window is larger; None: the whole row is one part.
+        tokens: largest C, unless the window is larger; None: the whole row is one
+            part, as it is where parts of an unknown number cannot be mapped.
     """
 
     def __init__(self, band: Band, length: int | Tensor, tokens: int | None = None):
@@ -45,7 +47,7 @@ class BandParts:
         reach = max(self.blocks_before, self.blocks_after) * self.block
         row = (length + band.rate - 1) // band.rate
         self.count: int | Tensor = 1
-        if tokens is not None:
+        if tokens is not None and can_map(row):
             largest = max(tokens // self.block * self.block, 2 * reach)
             self.count = (row + largest - 1) // largest
         size = (row + self.count - 1) // self.count  # equal parts: less padding

@@ -148,7 +148,11 @@ def extend(x: Tensor, axis: int, before: int, length: int | Tensor) -> Tensor:
     after = length - before - ops.shape(x)[axis]
     if isinstance(after, int) and not before and not after:
         return x
-    return ops.pad(x, [(before, after) if i == axis else (0, 0) for i in range(len(x.shape))])
+    if isinstance(after, int):
+        return ops.pad(x, [(before, after) if i == axis else (0, 0) for i in range(len(x.shape))])
+    sizes = ops.shape(x)  # `ops.pad` takes no length that only the program knows on OpenVINO
+    zeros = [ops.zeros((*sizes[:axis], n, *sizes[axis + 1 :]), x.dtype) for n in (before, after)]
+    return ops.concatenate([zeros[0], x, zeros[1]], axis=axis)
 
 
 class _BandPairs(Pairs):
