@@ -109,7 +109,7 @@ def openvino_function(function: Callable[..., Any], model: keras.Model) -> Calla
         specs = keras.tree.map_structure(_spec, arguments)
         key = _key(specs)
         with _LOCK:
-            if not _same(weights, now := _weight_values(model)):
+            if not _same_objects(weights, now := _weight_values(model)):
                 graphs.clear()
                 weights[:] = now
             if key not in graphs:
@@ -174,7 +174,7 @@ class _ModelGraph:
 
     def fits(self, model: keras.Model, specs: Any) -> bool:
         """Return whether the graph was made for such inputs and has the weights of today."""
-        return self.key == _key(specs) and _same(self.weights, _weight_values(model))
+        return self.key == _key(specs) and _same_objects(self.weights, _weight_values(model))
 
 
 def _model_graph(self: keras.Model, data: Any) -> _ModelGraph:
@@ -230,7 +230,7 @@ def _weight_values(model: keras.Model) -> list[Any]:
     return [weight.value for weight in model.weights]
 
 
-def _same(old: Sequence[Any], new: Sequence[Any]) -> bool:
+def _same_objects(old: Sequence[Any], new: Sequence[Any]) -> bool:
     """Return whether two lists have the same objects."""
     return len(old) == len(new) and all(x is y for x, y in zip(old, new, strict=True))
 
