@@ -2,6 +2,7 @@
 
     python scripts/experiments/sparse_attention.py                        all backends installed
     python scripts/experiments/sparse_attention.py --backends torch --kinds layer
+    KERAS_BACKEND=torch python scripts/experiments/sparse_attention.py --in-turn --lengths 512
 
 Each figure comes from a fresh process, which runs one text through one attention layer (`layer`),
 or through an encoder of two blocks (`encoder`), forward or with a training step (`training`).
@@ -11,6 +12,9 @@ minus that before the first, which follows a short text: then the code of the ba
 Time is processor time of all threads together, the median of the later calls, so that other
 programs disturb it little. Dense and banded processes alternate, and so do the lengths. The mask is
 `Window(64)`: 128 tokens around each, and itself.
+
+`--in-turn` compares the times of a layer in one process instead, where dense attention and bands
+take turns: for lengths at which they are nearly equal. Texts too short for bands get them too.
 """
 
 from __future__ import annotations
@@ -106,6 +110,33 @@ def measure(kind: str, heads: int, bands: bool, length: int, calls: int) -> dict
     return {"seconds": statistics.median(times[1:]), "mib": peak.stop()}
 
 
+def print_in_turn(heads: int, length: int, calls: int) -> None:
+    """Print the median times of dense attention and bands, which take turns in this process."""
+    import numpy as np
+
+    from bert4keras.masks import layer as mask_layer
+
+    mask_layer.saves_work = lambda bands, length: bool(bands)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1, length, heads * HEAD_SIZE)).astype("float32")
+    batch = [rng.integers(1, 1000, (1, length)).astype("int32"), x]
+    models = {
+        "dense": layer_model(heads, bands=False),
+        "bands": layer_model(heads, bands=True),
+        "projections": layer_model(heads, bands=True, attends=False),
+    }
+    times = {name: [] for name in models}
+    for _ in range(calls + 2):
+        for name, model in models.items():
+            started = time.process_time()
+            model.predict_on_batch(batch)
+            times[name].append(1e3 * (time.process_time() - started))
+    found = {name: np.array(values[2:]) for name, values in times.items()}  # the first compile
+    low, middle, high = np.quantile(found["dense"] / found["bands"], [0.25, 0.5, 0.75])
+    cells = [f"{name} {np.median(values):.1f} ms" for name, values in found.items()]
+    print(f"{length:,} tokens: {', '.join(cells)}, {middle:.2f} faster ({low:.2f} to {high:.2f})")
+
+
 def in_fresh_process(backend: str, *arguments: object) -> dict[str, float]:
     """Call `measure` in a new process."""
     words = [sys.executable, __file__, "--measure", json.dumps(arguments)]
@@ -123,10 +154,15 @@ def main() -> None:
     parser.add_argument("--heads", type=int, default=4, help="of 64 numbers; BERT-base has 12")
     parser.add_argument("--dense-up-to", type=int, default=4096, help="tokens")
     parser.add_argument("--calls", type=int, default=5, help="timed calls of each process")
+    parser.add_argument("--in-turn", action="store_true", help="times in one process, see above")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
         print(json.dumps(measure(*json.loads(options.measure))))
+        return
+    if options.in_turn:
+        for length in options.lengths:
+            print_in_turn(options.heads, length, options.calls)
         return
     installed = [name for name in BACKENDS if importlib.util.find_spec(name)]
     names = "backend | kind | tokens | dense ms | bands ms | times faster | dense MiB | bands MiB"
