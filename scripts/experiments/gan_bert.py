@@ -3,13 +3,14 @@
 
     cd scripts/experiments
     python gan_bert.py --data trec_ganbert
-    python gan_bert.py --data trec_ganbert --fine-tune --methods plain gan --unlabelled 500
+    python gan_bert.py --data trec_ganbert --fine-tune --methods plain gan --unlabelled 500 --watch
 
 The folder holds labeled.tsv, unlabeled.tsv and test.tsv (or *.xz) with a header, one `label text` a
 line: https://github.com/crux82/ganbert. All methods see the same batches, in which labelled
 questions come `--repeat` times; plain training ignores the others. Without `--fine-tune` the
 encoder is frozen, so its vectors are computed once, and the methods train the head. The last
-weights are scored; nothing is chosen on the test questions.
+weights are scored; nothing is chosen on the test questions. `--watch` prints after each epoch the
+loss, and of 64 texts without a label and 64 generated vectors what the critic sees.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--maxlen", type=int, default=32)
+    parser.add_argument("--watch", action="store_true", help="print what the players do")
     parser.add_argument("--vectors", type=Path, help="*.npy: keeps the vectors of the encoder")
     parser.add_argument("--results", type=Path, help="JSON lines; runs in it are not repeated")
     return parser.parse_args()
@@ -110,6 +112,35 @@ def gan_bert(model: keras.Model, method: str, seed: int, vectors: np.ndarray) ->
     return GANBERT(model, **options)
 
 
+class Watch(keras.callbacks.Callback):
+    """Print what the critic sees: v(h) of texts and of generated vectors, and how they vary.
+
+    Args:
+        inputs: of texts without a label, as the model takes them.
+    """
+
+    def __init__(self, inputs):
+        super().__init__()
+        self.inputs = inputs
+
+    def on_epoch_end(self, epoch, logs=None):
+        model = self.model
+        real = model._untracked.encoder(self.inputs, training=False)
+        fake = model.generator(keras.random.normal((len(real), model.latent_size), seed=0))
+        row = {"epoch": epoch + 1, "loss": logs["loss"]}
+        for name, vectors in (("text", real), ("fake", fake)):
+            features, v, _ = (keras.ops.convert_to_numpy(x) for x in model.judge(vectors))
+            vectors = keras.ops.convert_to_numpy(vectors)
+            row |= {f"v({name})": v.mean(), f"wrong({name})": ((v > 0) == (name == "fake")).mean()}
+            # Between texts, over the coordinates; the centre is what the matching term compares.
+            row |= {
+                f"spread({name})": vectors.std(0).mean(),
+                f"norm({name})": np.abs(vectors).mean(),
+            }
+            row[f"features({name})"] = features.std(0).mean()
+        print("  ", {name: round(float(x), 3) for name, x in row.items()}, flush=True)
+
+
 class Questions:
     """The questions of the folder, their vectors, and one run of a method on them."""
 
@@ -121,6 +152,7 @@ class Questions:
         self.labels = sorted({label for _, label in self.labelled})
         known = [text for text, _ in [*self.labelled, *others]]
         others = others[: options.unlabelled]
+        self.watched = [text for text, _ in others[:64]]
         self.rows = self.labelled * options.repeat + [(text, None) for text, _ in others]
         share = np.mean([label in self.labels for _, label in self.test])
         print(f"{len(self.labelled)} with one of {len(self.labels)} labels, {len(others)} without")
@@ -153,7 +185,10 @@ class Questions:
         model = gan_bert(with_head(x, x, len(self.labels)), method, seed, vectors)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(keras.optimizers.Adam(self.options.learning_rate), loss)
-        model.fit(inputs, y, self.options.batch_size, self.options.epochs, verbose=0)
+        watched = np.stack([self.vectors[text] for text in self.watched])
+        watch = [Watch(watched)] if self.options.watch else []
+        epochs = self.options.epochs
+        model.fit(inputs, y, self.options.batch_size, epochs, verbose=0, callbacks=watch)
         return [self.labels[i] for i in model.predict(tests, verbose=0).argmax(1)]
 
     def fine_tuned(self, method: str, seed: int) -> list[str]:
@@ -168,7 +203,9 @@ class Questions:
         rate = self.options.learning_rate
         model.compile(keras.optimizers.AdamW(rate, weight_decay=0.01), task.loss)
         batches = task.batches(self.rows, self.options.batch_size, shuffle=True, seed=seed)
-        model.fit(batches, epochs=self.options.epochs, verbose=0)
+        watched = task.batches([(text, None) for text in self.watched], 64)[0][0]
+        watch = [Watch(watched)] if self.options.watch else []
+        model.fit(batches, epochs=self.options.epochs, verbose=0, callbacks=watch)
         return [answer.label for answer in task.predict([text for text, _ in self.test])]
 
 
