@@ -40,12 +40,18 @@ def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])
 
 
-def register_classes() -> None:
+def register_classes(with_keras: bool = True) -> None:
     """Register all classes with Keras, which `keras.models.load_model` needs.
 
     Importing the package does it, except in the process of the command line.
+
+    Args:
+        with_keras: False imports no Keras, even if it is installed; then only exported tasks run.
     """
-    from . import layers, losses, models, optimizers, tasks, training  # noqa: F401
+    from ._stand_in import keras_or_stand_in
+
+    with keras_or_stand_in(with_keras):
+        from . import layers, losses, models, optimizers, tasks, training  # noqa: F401
 
 
 def _is_command_line() -> bool:

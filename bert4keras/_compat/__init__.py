@@ -22,7 +22,7 @@ from .numerics import (
     fused_attention_masks_whole_rows,
     fused_attention_supports,
 )
-from .openvino import extend_trainer, openvino_function
+from .openvino import extend_trainer, openvino_function, openvino_graph
 from .recurrent import recurrent_loop
 from .saving import object_loaded_as, remember_loaded, seed_states
 from .trainer import (
@@ -64,6 +64,7 @@ __all__ = [
     "layout",
     "object_loaded_as",
     "openvino_function",
+    "openvino_graph",
     "padding_ids",
     "raise_at_runtime",
     "recurrent_loop",

@@ -119,6 +119,14 @@ def openvino_function(function: Callable[..., Any], model: keras.Model) -> Calla
     return run
 
 
+def openvino_graph(model: keras.Model) -> Any:
+    """Return a functional model as an `openvino.Model`, with the names of its inputs.
+
+    Keras' `model.export` cannot do it for a model of several inputs.
+    """
+    return _Graph(lambda x: model(x, training=False), model.input).model
+
+
 def extend_trainer() -> None:
     """Make `predict` and `evaluate` of all models use `_Graph`, and `fit` say what to do.
 

@@ -69,9 +69,18 @@ def _samples(task: Task, file: str | None, limit: int, columns: tuple[Any, ...])
                 f"a {type(task).__name__} answers no single texts: give a FILE."
             ) from error
         return samples
+    return read_some(task, file, limit, columns)
+
+
+def read_some(task: Task, file: str, most: int, columns: tuple[Any, ...]) -> list[Any]:
+    """Read at most so many samples of a file, as `predict` reads it.
+
+    Raises:
+        Failure: there is none that the task can answer.
+    """
     from .records import Source
 
-    records = itertools.islice(Source(file, columns=columns).records(task), limit)
+    records = itertools.islice(Source(file, columns=columns).records(task), most)
     samples = [record.sample for record in records if not record.error]
     if not samples:
         raise Failure(f"{file} has no text that the task can answer.")

@@ -94,7 +94,20 @@ class ModelCommand(Command):
         return [backend, *super().common_options()]
 
     def prepare(self, ctx: click.Context) -> None:
-        _set_backend(ctx.meta.get("bert4keras.backend"))
+        name = ctx.meta.get("bert4keras.backend")
+        if name is None and _only_exports(ctx.params):
+            from .. import register_classes
+
+            register_classes(with_keras=False)
+            return
+        _set_backend(name)
+
+
+def _only_exports(values: Mapping[str, Any]) -> bool:
+    """Tell whether all directories among the arguments of a command are exports."""
+    given = [values.get("directory"), *(values.get("sources") or ())]
+    places = [Path(str(value).rpartition("=")[2]) for value in given if value]
+    return bool(places) and all((place / "export.json").is_file() for place in places)
 
 
 def _set_backend(name: str | None) -> None:
@@ -114,6 +127,11 @@ def _set_backend(name: str | None) -> None:
             if name in BACKENDS and importlib.util.find_spec(name) is None:
                 raise Failure(f"{name} is not installed: pip install bert4keras[{name}].")
             os.environ["KERAS_BACKEND"] = name
+    if importlib.util.find_spec("keras") is None:
+        raise Failure(
+            f"Keras is not installed: pip install bert4keras[{BACKENDS[0]}]. Without it only "
+            "exported tasks run (bert4keras export)."
+        )
     with quiet_libraries():
         import keras
 

@@ -110,7 +110,10 @@ def _of_task(directory: Path) -> dict[str, Any]:
         "options": shown,
         "uses": _uses_of_task(directory, kind),
     }
-    found |= _of_model_file(directory / "model.keras")
+    exported = directory / "export.json"
+    found |= (
+        _of_export(exported) if exported.is_file() else _of_model_file(directory / "model.keras")
+    )
     if isinstance(options.get("encoder_config"), dict):
         found["family"] = str(options["encoder_config"].get("model_type", ""))
     return found
@@ -122,6 +125,19 @@ def _uses_of_task(directory: Path, kind: str) -> list[str]:
         uses.append(f"bert4keras evaluate {directory} FILE   ({TASK_KINDS[kind].files})")
     uses += [f"bert4keras serve {directory}", f"bert4keras benchmark {directory}"]
     return [*uses, f'Python: bert4keras.tasks.load("{directory}")']
+
+
+def _of_export(path: Path) -> dict[str, Any]:
+    """Return engine, head and number of weights of an exported task."""
+    values = read_json(path, Failure)
+    facts = values.get("facts")
+    if not isinstance(facts, dict):
+        raise Failure(f"{path} has no facts, so it describes no exported task.")
+    return {
+        "kind": f"exported task: {values.get('engine')}, {values.get('precision')}",
+        "head": str(facts.get("head", "")),
+        "weights": int(facts.get("weights") or 0),
+    }
 
 
 def _of_model_file(path: Path) -> dict[str, Any]:

@@ -79,7 +79,7 @@ class AttentionMask(keras.layers.Layer):
         real = padding_mask(inputs, self.pad_token_id, self.start_token)
         if query_index is None and saves_work(self.bands, length):
             return banded_mask(self.strategy, self.bands, inputs, real, query_stream)
-        real, key_index = real[:, None, None, :], ops.arange(length, dtype="int32")
+        real, key_index = ops.expand_dims(real, (1, 2)), ops.arange(length, dtype="int32")
         query_index = key_index if query_index is None else query_index
         visible = self.strategy.visible(inputs, query_index, key_index, query_stream)
         if visible is not None and len(visible.shape) != 3:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
@@ -17,46 +18,24 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from .._json import short_repr
+from .._structure import map_structure
 from ..data import DataGenerator
 from ..tokenizers.base import TokenizerBase
 from .encoder import EncoderFacts, check_agreement
 from .report import Report
+from .samples import TaskError as TaskError
+from .samples import all_samples as all_samples
+from .samples import pairs_of as pairs_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from .parity import ParityReport
 
 _AnswerT = TypeVar("_AnswerT")
 
 PROGRESS_BATCHES = 5  # number of batches from which `predict` shows a progress bar
 TASKS: dict[str, type[Task]] = {}
-
-
-class TaskError(ValueError):
-    """Error of a task that cannot be built, saved, loaded or called; it says what to do."""
-
-
-def pairs_of(samples: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-    """Yield labelled samples, which must be pairs.
-
-    Raises:
-        TaskError: one is no pair; says which.
-    """
-    for number, pair in enumerate(samples):
-        if isinstance(pair, str) or not hasattr(pair, "__len__") or len(pair) != 2:
-            raise TaskError(
-                f"sample {number} is no pair (sample, label) but {short_repr(pair)}. "
-                "If a sample consists of several texts, these are one tuple in the pair."
-            )
-        sample, label = pair
-        yield sample, label
-
-
-def all_samples(samples: Iterable[Any]) -> Iterable[Any]:
-    """Return the samples; a text is none, though Python would iterate over its characters."""
-    if isinstance(samples, str):
-        raise TaskError(f"give a list of samples, or call the task: task({short_repr(samples)}).")
-    return samples
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,6 +87,7 @@ class Task(Generic[_AnswerT]):
     architecture: ClassVar[str | tuple[str, ...] | None] = None
     # Padding value of each model input that no tokenizer gives, by name; None: the padding token.
     extra_inputs: ClassVar[Mapping[str, float | None]] = {}
+    not_exported: ClassVar[str] = ""  # why `export` refuses the task, as a clause
     # Options that are too long for `repr` and the model card.
     hidden_options: ClassVar[frozenset[str]] = frozenset({"encoder_config"})
 
@@ -195,6 +175,17 @@ class Task(Generic[_AnswerT]):
     @classmethod
     def load_assets(cls, directory: Path) -> dict[str, Any]:
         """Read the files of `save_assets`; return further arguments of `__init__`, by name."""
+        return {}
+
+    def exported_models(self) -> dict[str, keras.Model]:
+        """Return the models that `run` runs, by name, for `export`; the main one is "model"."""
+        return {"model": self.model}
+
+    def exported_facts(self) -> dict[str, Any]:
+        """Return what `decode` asks of the model's layers, which an export does not have.
+
+        JSON values and arrays, by name; a task reads them from `model.facts`.
+        """
         return {}
 
     # Methods for users
@@ -297,6 +288,12 @@ class Task(Generic[_AnswerT]):
 
         save_task(self, directory, card)
 
+    def export(self, directory: str | Path, *args: Any, **options: Any) -> ParityReport:
+        """Write the task so that it runs without Keras; see `tasks.exporting.export_task`."""
+        from .exporting import export_task
+
+        return export_task(self, directory, *args, **options)
+
     @classmethod
     def from_huggingface(cls, directory: str | Path) -> Self:
         """Read a fine-tuned checkpoint of transformers whose class name ends in `architecture`."""
@@ -362,9 +359,9 @@ class Task(Generic[_AnswerT]):
             filled = 1 << (len(part) - 1).bit_length()
             chosen = [rows[i] for i in (*part, *part[-1:] * (filled - len(part)))]
             outputs = self.run(self._structured(self.encoder.batch(chosen)))
-            outputs = keras.tree.map_structure(np.asarray, outputs)
+            outputs = map_structure(np.asarray, outputs)
             for place, i in enumerate(part):
-                one = keras.tree.map_structure(lambda x, k=place: x[k], outputs)
+                one = map_structure(operator.itemgetter(place), outputs)
                 results[i] = self.condense(one) if keep is None else keep(one, i)
         return results
 

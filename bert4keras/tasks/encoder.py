@@ -10,8 +10,9 @@ import keras
 import numpy as np
 
 from ..data.padding import sequence_padding
+from ..export import ExportedModel
 from ..layers.masking import PaddingMask
-from ..masks import AttentionMask, Mask, input_layer_name
+from ..masks import AttentionMask, Mask, get_mask, input_layer_name
 from ..positions import PositionIds
 from ..tokenizers.base import TokenizerBase
 
@@ -59,6 +60,8 @@ class EncoderFacts:
         Raises:
             ValueError: there is no encoder, or it needs inputs that the task does not give.
         """
+        if isinstance(model, ExportedModel):
+            return cls.from_json(model.facts["encoder"])
         masks = [layer for layer in model.layers if isinstance(layer, AttentionMask)]
         # In a model without attention, its PaddingMask knows the padding id.
         padded = masks or [layer for layer in model.layers if isinstance(layer, PaddingMask)]
@@ -86,6 +89,29 @@ class EncoderFacts:
             masks[0].strategy if masks else Mask(),
             others,
             frozenset(fixed & set(others)),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the facts as JSON values; of the mask only whether it is causal."""
+        return {
+            "inputs": list(self.inputs),
+            "pad_token_id": self.pad_token_id,
+            "max_length": self.max_length,
+            "causal": self.mask.is_causal,
+            "others": dict(self.others),
+            "fixed": sorted(self.fixed),
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> EncoderFacts:
+        """Return the facts that `to_json` wrote."""
+        return cls(
+            tuple(values["inputs"]),
+            values["pad_token_id"],
+            values["max_length"],
+            get_mask("lm") if values["causal"] else Mask(),
+            dict(values["others"]),
+            frozenset(values["fixed"]),
         )
 
     def select(self, token_ids: _Ids, segment_ids: _Ids, **others: Any) -> tuple[Any, ...]:

@@ -6,6 +6,21 @@ import keras
 from keras import ops
 
 from .._serialization import serializable
+from .._types import Tensor
+
+
+def tokens_at(x: Tensor, places: Tensor) -> Tensor:
+    """Return the vectors of tokens, (B, K, D).
+
+    As `ops.take_along_axis`, from which torch makes graphs of a fixed length only.
+
+    Args:
+        x: (B, T, D).
+        places: int (B, K), positions from 0 to T - 1.
+    """
+    rows, length, width = ops.shape(x)
+    first = ops.arange(rows, dtype="int32")[:, None] * length
+    return ops.take(ops.reshape(x, (-1, width)), first + ops.cast(places, "int32"), axis=0)
 
 
 @serializable
@@ -23,7 +38,7 @@ class LastToken(keras.layers.Layer):
             return x[:, -1]
         places = ops.arange(ops.shape(x)[1], dtype="int32")[None, :]
         last = ops.max(ops.where(mask, places, 0), axis=1)
-        return ops.take_along_axis(x, last[:, None, None], axis=1)[:, 0]
+        return tokens_at(x, last[:, None])[:, 0]
 
     def compute_mask(self, inputs, mask=None):
         return None

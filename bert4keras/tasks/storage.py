@@ -19,29 +19,35 @@ from .._files import atomic_directory, atomic_file, recover_directory
 from .._json import read_json, require_regular_file, short_repr
 from ..checkpoints.directories import model_directory
 from ..checkpoints.hub import is_address
+from ..export import EXPORT_FILE, ExportedModel, open_export
 from ..saving import save_model
 from ..tokenizers import Tokenizer
 from .base import TASKS, Task, TaskError
 from .pretrained import find
 
 _FORMAT = 1
-_TASK, _MODEL, _CARD = "task.json", "model.keras", "README.md"
+TASK, _MODEL, _CARD = "task.json", "model.keras", "README.md"
 
 
 def save_task(task: Task, directory: str | Path, card: str | None = None) -> None:
     """See `Task.save`."""
     directory = Path(directory)
-    if directory.exists() and not (directory / _TASK).is_file() and any(directory.iterdir()):
+    if directory.exists() and not (directory / TASK).is_file() and any(directory.iterdir()):
         raise TaskError(
             f"{directory} exists and holds no task; it is not replaced. Choose another directory, "
             "or remove it."
         )
-    text = _description(task)
+    if isinstance(task.model, ExportedModel):
+        raise TaskError(
+            "an exported task has no weights to save: copy its directory, or save and export the "
+            "task that it was made of."
+        )
+    text = description(task)
     with atomic_directory(directory) as staging:
         task.tokenizer.save(staging)
         save_model(task.model, staging / _MODEL)
         task.save_assets(staging)
-        (staging / _TASK).write_text(text, encoding="utf-8")
+        (staging / TASK).write_text(text, encoding="utf-8")
         (staging / _CARD).write_text(card or model_card(task), encoding="utf-8")
 
 
@@ -55,11 +61,11 @@ def save_options(task: Task, directory: str | Path) -> None:
     Raises:
         TaskError: the options are no JSON values.
     """
-    with atomic_file(Path(directory) / _TASK) as new:
-        new.write_text(_description(task), encoding="utf-8")
+    with atomic_file(Path(directory) / TASK) as new:
+        new.write_text(description(task), encoding="utf-8")
 
 
-def _description(task: Task) -> str:
+def description(task: Task) -> str:
     """Return the text of task.json."""
     values = {
         "format": _FORMAT,
@@ -76,16 +82,20 @@ def _description(task: Task) -> str:
         ) from None
 
 
-def load_task(directory: str | Path, cls: type[Task] | None = None) -> Task:
+def load_task(
+    directory: str | Path, cls: type[Task] | None = None, threads: int | None = None
+) -> Task:
     """Load a task from a directory or from the hub.
 
     Args:
-        directory: a directory of `Task.save`; a fine-tuned checkpoint of transformers whose head a
-            task reads; a directory of sentence-transformers; `hf://org/name` of any of these; or a
-            name of `checkpoints.PRESETS`.
+        directory: a directory of `Task.save` or of `Task.export`; a fine-tuned checkpoint of
+            transformers whose head a task reads; a directory of sentence-transformers;
+            `hf://org/name` of any of these; or a name of `checkpoints.PRESETS`.
         cls: class that reads a checkpoint of the hub; None: the class that fits it best.
+        threads: number of CPU threads of an exported task; None: its engine decides.
 
     Raises:
+        ExportError: an exported task whose engine is not installed, or whose files are damaged.
         TaskError: the directory is none of these, its task is not registered, its format is newer
             than this version, or its options do not fit the class.
     """
@@ -97,7 +107,7 @@ def load_task(directory: str | Path, cls: type[Task] | None = None) -> Task:
             f"{directory} is no directory; give what Task.save wrote, or hf://org/name."
         )
     foreign = any((directory / name).is_file() for name in ("config.json", "modules.json"))
-    if foreign and not (directory / _TASK).is_file():
+    if foreign and not (directory / TASK).is_file():
         return (cls or _class_of(directory)).from_huggingface(directory)
     values = _read_task_file(directory)
     written = TASKS[values["task"]]
@@ -105,17 +115,22 @@ def load_task(directory: str | Path, cls: type[Task] | None = None) -> Task:
     unknown = sorted(set(values["options"]) - set(known))
     if unknown:
         raise TaskError(
-            f"{directory / _TASK} has options that {written.__name__} does not take: {unknown}. "
+            f"{directory / TASK} has options that {written.__name__} does not take: {unknown}. "
             "Was it "
             f"written by another version ({short_repr(values.get('bert4keras'))})?"
         )
     tokenizer = Tokenizer.from_pretrained(directory)
+    exported = (directory / EXPORT_FILE).is_file()
+    model: Any = open_export(directory, threads) if exported else _read_model(directory)
+    return written(tokenizer, model, **values["options"], **written.load_assets(directory))
+
+
+def _read_model(directory: Path) -> keras.Model:
     path = require_regular_file(directory / _MODEL, TaskError)
     try:
-        model = keras.saving.load_model(path, safe_mode=True)
+        return keras.saving.load_model(path, safe_mode=True)
     except (TypeError, ValueError, OSError, KeyError) as error:
         raise TaskError(f"{path} cannot be read: {error}") from error
-    return written(tokenizer, model, **values["options"], **written.load_assets(directory))
 
 
 def _read_task_file(directory: Path) -> dict[str, Any]:
@@ -124,10 +139,10 @@ def _read_task_file(directory: Path) -> dict[str, Any]:
     Raises:
         TaskError: naming file, key and value.
     """
-    path = directory / _TASK
+    path = directory / TASK
     if not path.is_file():
         raise TaskError(
-            f"{directory} has neither {_TASK} (written by Task.save) nor config.json (a checkpoint "
+            f"{directory} has neither {TASK} (written by Task.save) nor config.json (a checkpoint "
             "of transformers), so it is no task."
         )
     values = read_json(path, TaskError)

@@ -42,8 +42,7 @@ class Generator(Task[Any]):
             the prompt.
         max_new_tokens: largest number of tokens of an answer, the end token included; None: 64, or
             half of `maxlen` if that is less.
-        strategy: `Greedy()`, `BeamSearch(...)` or `Sample(...)` of `bert4keras.generation`.
-        processors: processors of `bert4keras.generation`, applied in this order.
+        strategy, processors: of `bert4keras.generation`, such as `BeamSearch(4)`; applied in order.
         truncate: "error"; or "left" or "right", the end at which a prompt (of a pair, the longer
             text) or a target that is too long is cut.
         start_token: begin prompts with the end-of-text token if the tokenizer has no start token;
@@ -64,6 +63,7 @@ class Generator(Task[Any]):
 
     architecture = ("LMHeadModel", "ForConditionalGeneration")
     extra_inputs: ClassVar = {_DECODER: None, _CONDITION: 0.0}
+    not_exported = "it runs its model once for every token that it writes"
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ from ..._serialization import function_of, serializable
 from ..._types import Tensor
 from ...layers.masking import EndsMask
 from ..finite import as_scores
+from ..pooling import tokens_at
 
 
 @serializable
@@ -80,7 +81,7 @@ class CandidateRanking(EndsMask, keras.layers.Layer):
     def call(self, inputs, training=None):
         x, starts, *features = inputs
         starts = check_places(ops.cast(starts, "int32"), x, self.name)
-        chosen = self.dropout(ops.take_along_axis(x, starts[:, :, None], axis=1), training=training)
+        chosen = self.dropout(tokens_at(x, starts), training=training)
         scores = self.score(self.inner(chosen))[..., 0]
         for feature in features:
             scores = scores + self.weigh(feature)[..., 0]

@@ -21,6 +21,7 @@ from ...layers.attention import MultiHeadAttention
 from ...layers.embeddings import TokenEmbedding
 from ...layers.masking import CarriesMask, EndsMask
 from ..finite import as_scores
+from ..pooling import tokens_at
 from ..relations.triples import half_pointers
 
 
@@ -247,7 +248,7 @@ class CCKS2019Matching(EndsMask, keras.layers.Layer):
         )
         a = q + self.to_description(q, d, d_mask[:, None, None, :], training=training)
         b = d + self.to_query(d, q, q_mask[:, None, None, :], training=training)
-        ends = ops.take_along_axis(q, mention[:, :, None], axis=1)
+        ends = tokens_at(q, mention)
         ends = ops.reshape(ends, (-1, 4 * self.units))
         joined = ops.concatenate([_highest(a, q_mask), _highest(b, d_mask), ends], axis=-1)
         return self.score(self.inner(self.dropout(joined, training=training)))

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from ..._structure import flatten
 from ...data import DataGenerator
 from ...models import Backbone
 from ...tokenizers.base import TokenizerBase
@@ -76,7 +77,7 @@ class NoveltyDetector(Task[Novelty]):
         assets: Path | None = None,
     ):
         super().__init__(tokenizer, model, maxlen)
-        shapes = [tuple(x.shape) for x in keras.tree.flatten(model.output)]
+        shapes = [tuple(x.shape) for x in flatten(model.output)]
         self._has_scores = len(shapes) == 2
         if len(shapes) not in (1, 2) or any(len(shape) != 2 for shape in shapes):
             raise TaskError(
@@ -260,7 +261,7 @@ class NoveltyDetector(Task[Novelty]):
 
     def _mean(self, outputs: Sequence[Any], encoded: Encoded) -> np.ndarray:
         """Return the mean vector of the windows, followed by the mean scores of a classifier."""
-        joined = [np.concatenate(keras.tree.flatten(one), dtype="float64") for one in outputs]
+        joined = [np.concatenate(flatten(one), dtype="float64") for one in outputs]
         mean = np.average(joined, axis=0, weights=encoded.extra)
         if not np.isfinite(mean).all():
             raise TaskError(f"the vector of {encoded.sample!r:.60} is not finite.")
@@ -328,6 +329,14 @@ class NoveltyDetector(Task[Novelty]):
         )
 
     # Files
+
+    def exported_models(self) -> dict[str, keras.Model]:
+        if hasattr(self._method, "model"):
+            raise TaskError(
+                f"method {self.method!r} runs a second model, which is not exported. Build the "
+                "detector with a method that compares vectors, such as 'neighbours'."
+            )
+        return super().exported_models()
 
     def get_config(self) -> dict[str, Any]:
         return {

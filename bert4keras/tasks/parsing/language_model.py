@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import keras
 
+from ...export import ExportedModel
 from ...layers.embeddings import TokenEmbedding
 from ...layers.masking import PaddingMask
 from ...layers.on_lstm import ONLSTM, syntax_distances
@@ -86,6 +87,8 @@ def distances_model(model: keras.Model) -> keras.Model:
     Raises:
         ValueError: there is no such layer.
     """
+    if isinstance(model, ExportedModel):  # which is that model
+        return model
     layers = [x for x in model.layers if isinstance(x, ONLSTM) and x.return_levels]
     if not layers:
         raise ValueError(

@@ -109,6 +109,9 @@ class SentenceParser(Task[Parse]):
         (ids,), _, (offsets,) = self.tokenizer.encode_batch([sample], return_offsets=True)
         return Encoded(sample, [self._inputs(ids[:-1])], [offsets[1:-1]], ids)
 
+    def exported_models(self) -> dict[str, keras.Model]:
+        return {"model": self._reader}
+
     def run(self, inputs: Array) -> Array:
         return np.asarray(self._reader.predict_on_batch(inputs))[..., self.layer]
 

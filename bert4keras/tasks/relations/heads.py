@@ -5,7 +5,7 @@ Symbols: B batch, T tokens, D width, P relations.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -17,11 +17,11 @@ from ..._serialization import function_of, serializable
 from ..._types import Tensor
 from ...layers.masking import ReadsPadding, first_shape
 from ...layers.normalization import ConditionalLayerNormalization
+from ..pooling import tokens_at
 from ..span_matrix import Offsets, check_offsets, span
 from ..tagging.global_pointer import EfficientGlobalPointer, GlobalPointer
-from .triples import Triple, decode_linker, half_pointers
-
-_SUBJECTS_PER_BATCH = 32  # subjects per batch of `CasRel.ask`
+from .finding import FindsTriples
+from .triples import Triple, decode_linker
 
 
 @serializable
@@ -110,7 +110,7 @@ class GPLinker(ReadsPadding, keras.layers.Layer):
 
 
 @serializable
-class CasRel(ReadsPadding, keras.layers.Layer):
+class CasRel(FindsTriples, ReadsPadding, keras.layers.Layer):
     """Score triples in two steps: first the subjects, then the objects of a given subject.
 
     The start and the end of a subject have the probabilities `sigmoid(x W + b)^2`, those of its
@@ -154,8 +154,7 @@ class CasRel(ReadsPadding, keras.layers.Layer):
 
     def call(self, inputs, mask=None):
         x, _, (subject,) = self.split(inputs)
-        ends = check_places(ops.cast(subject, "int32"), x, self.name)[:, :, None]
-        ends = ops.take_along_axis(x, ends, axis=1)
+        ends = tokens_at(x, check_places(ops.cast(subject, "int32"), x, self.name))
         condition = ops.reshape(ends, (-1, 2 * x.shape[-1]))
         subjects = _log_odds_of_power(self.subjects(x), 2)
         objects = _log_odds_of_power(self.objects(self.norm([x, condition])), 4)
@@ -233,61 +232,10 @@ class CasRel(ReadsPadding, keras.layers.Layer):
             results.append(sorted(moved))
         return results
 
-    def find(
-        self,
-        x: np.ndarray,
-        token_ids: np.ndarray,
-        mask: np.ndarray,
-        subjects: Sequence[np.ndarray],
-        allowed: Callable[[int, int, int], bool],
-        start: float = 0.6,
-        end: float = 0.5,
-    ) -> list[list[tuple[Triple, float]]]:
-        """Find the triples of each text in tokens, with the lowest of their four log-odds.
-
-        Args:
-            x, token_ids, mask, start, end: as of `decode`.
-            subjects: for each text the scores (T, 2) of start and end of a subject.
-            allowed: function (index of the text, first, last): True if these tokens may be an
-                entity.
-
-        Returns:
-            Triples with the index of the relation.
-        """
-        asked = [
-            (row, first, last)
-            for row, scores in enumerate(subjects)
-            for _, first, last in half_pointers(scores[:, None], start, end, row)
-            if allowed(row, first, last)
-        ]
-        found: list[list[tuple[Triple, float]]] = [[] for _ in subjects]
-        for (row, a, b), scores in zip(asked, self.ask(x, token_ids, mask, asked), strict=True):
-            known = min(subjects[row][a, 0], subjects[row][b, 1])
-            objects = scores[:, 2:].reshape(len(scores), -1, 2)
-            for p, c, d in half_pointers(objects, start, end, row):
-                if allowed(row, c, d):
-                    score = min(known, objects[c, p, 0], objects[d, p, 1])
-                    found[row].append((Triple((a, b + 1), p, (c, d + 1)), float(score)))
-        return found
-
-    def ask(
-        self,
-        x: np.ndarray,
-        token_ids: np.ndarray,
-        mask: np.ndarray,
-        subjects: Sequence[tuple[int, int, int]],
-    ) -> Iterator[np.ndarray]:
-        """Yield the scores (T, 2 + 2 P) of each subject (text, first, last)."""
-        for some in (
-            subjects[i : i + _SUBJECTS_PER_BATCH]
-            for i in range(0, len(subjects), _SUBJECTS_PER_BATCH)
-        ):
-            rows = np.array([*some, *[(0, 0, 0)] * (_SUBJECTS_PER_BATCH - len(some))])
-            texts = rows[:, 0]
-            inputs = [x[texts], token_ids[texts], rows[:, 1:].astype("int32")]
-            inputs = [ops.convert_to_tensor(array) for array in inputs]
-            scores = self(inputs, mask=ops.convert_to_tensor(mask[texts]), training=False)
-            yield from ops.convert_to_numpy(ops.cast(scores, "float32"))[: len(some)]
+    def scores_of(self, inputs: Sequence[np.ndarray], mask: np.ndarray) -> np.ndarray:
+        tensors = [ops.convert_to_tensor(array) for array in inputs]
+        scores = self(tensors, mask=ops.convert_to_tensor(mask), training=False)
+        return ops.convert_to_numpy(ops.cast(scores, "float32"))
 
     def compute_output_shape(self, input_shape):
         return (*first_shape(input_shape)[:2], 2 + 2 * self.relations)

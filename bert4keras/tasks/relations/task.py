@@ -12,12 +12,14 @@ import numpy as np
 from ..._types import Tensor
 from ...data import DataGenerator
 from ...data.padding import round_up
+from ...export import ExportedModel
 from ...tokenizers.base import TokenizerBase
 from ..base import Encoded, Task, TaskError, register_task
 from ..pretrained import open_encoder
 from ..report import Report, ranked
 from ..span_matrix import span, sparse_pairs
 from ..windows import text_windows
+from .finding import StoredCasRel, casrel_models
 from .heads import CasRel, GPLinker
 from .metrics import predicate_scores, triple_scores
 from .triples import (
@@ -96,16 +98,19 @@ class RelationExtractor(Task):
 
     def _check_model(self) -> None:
         """Check that the model fits the head, and find its parts."""
-        shape, width = tuple(self.model.output.shape), 2 + 2 * len(self.predicates)
+        shape, width = tuple(self.model.outputs[-1].shape), 2 + 2 * len(self.predicates)
         if len(shape) != (4 if self.head == "gplinker" else 3) or width != (
             shape[1] if self.head == "gplinker" else shape[2]
         ):
             wanted = {"gplinker": f"(B, {width}, T, T)", "casrel": f"(B, T, {width})"}[self.head]
             raise TaskError(
-                f"the model's output has shape {shape}; for {len(self.predicates)} predicates and "
+                f"the model's output is {shape}; for {len(self.predicates)} predicates and "
                 f"head={self.head!r} it must be {wanted}."
             )
         if self.head == "gplinker":
+            return
+        if isinstance(self.model, ExportedModel):
+            self._casrel, self._reader = StoredCasRel(self.model), self.model
             return
         layers = [layer for layer in self.model.layers if isinstance(layer, CasRel)]
         if len(layers) != 1 or _SUBJECT not in self.encoder.inputs:
@@ -115,8 +120,11 @@ class RelationExtractor(Task):
             )
         self._casrel = layers[0]
         vectors = keras.tree.flatten(self._casrel.input)[0]
-        # The encoder runs once per text; after that, only the head runs for each subject.
         self._reader = keras.Model(self.model.inputs, [vectors, self.model.output])
+
+    def exported_models(self) -> dict[str, keras.Model]:
+        both = self.head == "casrel"
+        return casrel_models(self._reader, self._casrel) if both else {"model": self.model}
 
     @classmethod
     def build(
@@ -361,8 +369,8 @@ class RelationExtractor(Task):
         return Report(self.metrics(answers, labels), classes, wrong=ranked(wrong))
 
     def get_config(self) -> dict[str, Any]:
-        options = {"predicates": self.predicates, "head": self.head, "threshold": self.threshold}
-        return {**super().get_config(), **options}
+        own = {"predicates": self.predicates, "head": self.head, "threshold": self.threshold}
+        return super().get_config() | own
 
 
 def _comparable(

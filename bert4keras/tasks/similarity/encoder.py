@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from ..._structure import flatten
 from ...data import DataGenerator
 from ...latent import Flow
 from ...losses import cosent
@@ -23,7 +24,7 @@ from .correlation import pearson, spearman
 from .flow import flow_encoder
 from .functions import SIMILARITIES, pairwise_similarity, similarity_matrix, unit_rows
 from .index import METRICS, VectorIndex
-from .models import config_up_to, sentence_encoder
+from .models import config_up_to, normalizes, sentence_encoder
 from .prompts import Prompted, prompted_windows, search_prompts
 from .search import TextIndex
 from .training import scored_pair, training_batches, training_model
@@ -75,7 +76,7 @@ class SentenceEncoder(Task[Any]):
     ):
         super().__init__(tokenizer, model, maxlen)
         if isinstance(model.output, (list, tuple)) or len(model.output.shape) != 2:
-            shapes = [tuple(x.shape) for x in keras.tree.flatten(model.output)]
+            shapes = [tuple(x.shape) for x in flatten(model.output)]
             raise TaskError(f"the model's output must be vectors (B, D), not {shapes}.")
         if similarity not in SIMILARITIES:
             known = ", ".join(SIMILARITIES)
@@ -175,8 +176,10 @@ class SentenceEncoder(Task[Any]):
         if len(vectors) == 1:
             return vectors[0]
         mean = np.average(vectors.astype("float64"), axis=0, weights=encoded.extra)
-        normalized = isinstance(self.model.layers[-1], keras.layers.UnitNormalization)
-        return (unit_rows(mean) if normalized else mean).astype("float32")
+        return (unit_rows(mean) if normalizes(self.model) else mean).astype("float32")
+
+    def exported_facts(self) -> dict[str, Any]:
+        return {"normalizes": normalizes(self.model)}
 
     def __call__(  # type: ignore[override]  # vectors of a list are one array
         self, samples: str | list[str], prompt: str | None = None

@@ -28,6 +28,7 @@ import numpy as np
 from keras import ops
 
 from ..._serialization import serializable
+from ...export import ExportedModel
 from ...layers import MaskedMeanPooling, get_activation
 from ...layers.masking import EndsMask
 from ...layers.pooling import mean
@@ -297,6 +298,13 @@ def pool(backbone: Backbone, pooling: str | Sequence[str], layer: int = -1) -> A
         last = backbone.hidden_states[_block_number(backbone, layer)]
     vectors = [_pooled(backbone, mode, last) for mode in modes]
     return vectors[0] if len(vectors) == 1 else keras.layers.Concatenate(name="Pooling")(vectors)
+
+
+def normalizes(model: keras.Model | ExportedModel) -> bool:
+    """Return whether a sentence encoder gives vectors of length 1."""
+    if isinstance(model, ExportedModel):
+        return model.facts["normalizes"]
+    return isinstance(model.layers[-1], keras.layers.UnitNormalization)
 
 
 def config_up_to(backbone: Backbone, layer: int) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from keras import ops
 from ..._serialization import serializable
 from ...layers.masking import ReadsPadding, first_shape
 from ...layers.pooling import mean
+from ..pooling import tokens_at
 
 
 def _cls(x, real):
@@ -39,7 +40,7 @@ def _weighted_mean(x, real):
 def _last(x, real):
     places = ops.arange(ops.shape(x)[1], dtype="int32")[None, :]
     last = ops.max(ops.where(real, places, 0), axis=1)
-    return ops.take_along_axis(x, last[:, None, None], axis=1)[:, 0]
+    return tokens_at(x, last[:, None])[:, 0]
 
 
 MODES: dict[str, Callable[[Any, Any], Any]] = {

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from ..._json import read_json, short_repr
+from ..._structure import flatten
 from ...data import DataGenerator
 from ...models import Backbone
 from ...tokenizers.base import TokenizerBase
@@ -85,7 +86,7 @@ class Reranker(Task[float | list[Ranked]]):
         encoder_config: Mapping[str, Any] | None = None,
     ):
         super().__init__(tokenizer, model, maxlen)
-        shapes = [tuple(x.shape) for x in keras.tree.flatten(model.output)]
+        shapes = [tuple(x.shape) for x in flatten(model.output)]
         if len(shapes) != 1 or shapes[0][1:] != (1,):
             raise TaskError(f"the model's output must be scores (B, 1), not {shapes}.")
         if activation not in _ACTIVATIONS:

@@ -7,10 +7,12 @@ from typing import Any
 
 import keras
 
+from ...export import ExportedModel
 from ...tokenizers.base import TokenizerBase
 from ..base import TaskError
 from ..huggingface import build_with_head
 from ..pretrained import open_encoder
+from .chain_decoding import stored_head
 from .crf import ConditionalRandomField
 from .global_pointer import EfficientGlobalPointer, GlobalPointer
 from .memm import MaximumEntropyMarkovModel
@@ -87,12 +89,14 @@ def build_pointer(
     return tokenizer, keras.Model(bert.input, layer(x))
 
 
-def find_head(model: keras.Model) -> SequenceLabelling | GlobalPointer | None:
-    """Return the head layer of a model; None for a softmax, which needs no layer.
+def find_head(model: keras.Model) -> Any:
+    """Return the head layer of a model, or its stand-in; None for a softmax, which needs no layer.
 
     Raises:
         TaskError: the model has several heads.
     """
+    if isinstance(model, ExportedModel):
+        return stored_head(model.facts["head"], model.facts.get("transitions"))
     heads = [x for x in model.layers if isinstance(x, (SequenceLabelling, GlobalPointer))]
     if len(heads) > 1:
         raise TaskError(

@@ -22,23 +22,20 @@ log P'(y_t-1 | y_t), so Viterbi finds the maximum.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 from keras import ops
 
-from ..._numpy import log_softmax
 from ..._serialization import serializable
 from ..._types import Tensor
+from .chain_decoding import LocalChainDecoding
 from .packing import gather_positions, one_hot, pack_labels, packed_order
-from .sequence_labelling import SequenceLabelling, to_numpy
-from .tag_chain import TagChain, factors
-from .viterbi import best_paths, packed_rows, rows_last
+from .sequence_labelling import SequenceLabelling
 
 
 @serializable
-class MaximumEntropyMarkovModel(SequenceLabelling):
+class MaximumEntropyMarkovModel(LocalChainDecoding, SequenceLabelling):
     """MEMM, a locally normalised tagger, on top of a `Dense` of one score per label.
 
     It maps emissions f (B, T, C) to the same and owns the transitions g (C, C). The loss is
@@ -120,69 +117,6 @@ class MaximumEntropyMarkovModel(SequenceLabelling):
             value = (value + cross_entropy(place + 1, ops.transpose(matrix))) / 2
         return value
 
-    def decode(
-        self, scores: Tensor, mask: Tensor | None = None, method: str = "score"
-    ) -> list[np.ndarray]:
-        """Find the best labels of each row, in numpy.
-
-        Args:
-            scores: (B, T, C), the model's output.
-            mask: boolean (B, T), True where a position has a label; None for all.
-            method: "score": the labels with the highest sum of f and g, like a conditional random
-                field and like the article. "local": the labels with the highest P; in the
-                bidirectional model, the highest product of P in both directions.
-
-        Returns:
-            For each row an int array, one label per position where the mask is True.
-
-        Raises:
-            ValueError: another method.
-        """
-        if method == "score":
-            return super().decode(scores, mask)
-        if method != "local":
-            raise ValueError(f'method={method!r} must be "score" or "local".')
-        matrix = to_numpy(self.transition_matrix()).astype("float64")
-        found = []
-        for packed, lengths in packed_rows(to_numpy(scores), to_numpy(mask)):
-            if not packed.shape[1]:
-                packed = np.zeros((len(packed), 1, self.labels))
-            ends = packed[np.arange(len(packed)), np.maximum(lengths - 1, 0)]
-            last = np.broadcast_to(matrix[:-1, -1], ends.shape)
-            if self.bidirectional:
-                last = log_softmax(ends + last, axis=1)
-            first = log_softmax(packed[:, 0] + matrix[-1, :-1], axis=1)
-            step = partial(_local_step, rows_last(packed), matrix[:-1, :-1], self.bidirectional)
-            found += best_paths(first, step, last, lengths)
-        return [row[0][0] for row in found]
-
-    def best_labels(self, scores: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-        # The most probable labels; those of the highest score may be improbable under an MEMM.
-        return self.decode(scores[None], method="local")[0]
-
-    def tag_chain(self, scores: np.ndarray, matrix: np.ndarray) -> TagChain:
-        """Return the chain of the text; if bidirectional, the geometric mean of both directions."""
-        scores = np.asarray(scores, "float64")
-        pairs, last = matrix[:-1, :-1], matrix[:-1, -1]
-        if self.bidirectional:
-            last = log_softmax(scores[-1] + last, 0) / 2
-        first = log_softmax(scores[0] + matrix[-1, :-1], 0) / (1 + self.bidirectional)
-
-        def step(t: int) -> np.ndarray:
-            forward = log_softmax(scores[t] + pairs, 1)
-            if self.bidirectional:
-                forward = (forward + log_softmax(scores[t - 1][:, None] + pairs, 0)) / 2
-            return factors(forward)
-
-        return TagChain(factors(first), step, factors(last), len(scores))
-
     def get_config(self):
         config = {"hidden_dim": self.hidden_dim, "bidirectional": self.bidirectional}
         return {**super().get_config(), **config}
-
-
-def _local_step(steps: np.ndarray, pairs: np.ndarray, both: bool, t: int) -> np.ndarray:
-    """Return log P(y_t | y_t-1), plus log P'(y_t-1 | y_t) if `both`: (C, C, B)."""
-    pairs = pairs[..., None]
-    forward = log_softmax(steps[t] + pairs, axis=1)
-    return forward + log_softmax(steps[t - 1][:, None] + pairs, axis=0) if both else forward

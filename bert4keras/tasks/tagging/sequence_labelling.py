@@ -18,9 +18,8 @@ from ..._scores import FORBIDDEN
 from ..._serialization import HasStorableMethods, function_of, storable_method
 from ..._types import Tensor
 from ...layers.masking import EndsMask, without_mask
+from .chain_decoding import ChainDecoding
 from .packing import boundary_scores, pack_scores, packed_order, scan_chunks, unpack, whole_chunks
-from .tag_chain import TagChain, global_chain
-from .viterbi import Path, viterbi, viterbi_k_best
 
 
 def _label_mask(y_true: Tensor, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -46,7 +45,7 @@ def read_scores(scores: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     return scores, ops.cast(mask, "bool")
 
 
-class SequenceLabelling(EndsMask, HasStorableMethods, keras.layers.Layer):
+class SequenceLabelling(ChainDecoding, EndsMask, HasStorableMethods, keras.layers.Layer):
     """Base of the heads with transition scores: weights, constraints, Viterbi, accuracy.
 
     Start and end of a sequence are one more label, the boundary. It precedes the first labelled
@@ -175,49 +174,6 @@ class SequenceLabelling(EndsMask, HasStorableMethods, keras.layers.Layer):
         labels = ops.transpose(labels[: ops.shape(steps)[0]])
         return ops.where(mask, unpack(labels, mask), -1)
 
-    def decode(self, scores: Tensor, mask: Tensor | None = None) -> list[np.ndarray]:
-        """Find the best labels of each row, in numpy.
-
-        Args:
-            scores: (B, T, C), the model's output.
-            mask: boolean (B, T), True where a position has a label; None for all.
-
-        Returns:
-            For each row an int array, one label per position where the mask is True.
-        """
-        return viterbi(to_numpy(scores), mask=to_numpy(mask), **self._numpy_scores())
-
-    def k_best(self, scores: Tensor, k: int, mask: Tensor | None = None) -> list[list[Path]]:
-        """Find the k best label sequences of each row, as pairs (labels, score); see `decode`."""
-        scores, mask = to_numpy(scores), to_numpy(mask)
-        return viterbi_k_best(scores, k=k, mask=mask, **self._numpy_scores())
-
-    def _numpy_scores(self) -> dict[str, np.ndarray]:
-        matrix = to_numpy(self.transition_matrix()).astype("float64")
-        return {"transitions": matrix[:-1, :-1], "start": matrix[-1, :-1], "end": matrix[:-1, -1]}
-
-    def best_labels(self, scores: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-        """Find the best labels of one text.
-
-        Args:
-            scores: (U, C), of its labelled positions.
-            matrix: `transition_matrix`, as an array, so that many texts share one copy.
-
-        Returns:
-            int (U,).
-        """
-        ends = {"start": matrix[-1, :-1], "end": matrix[:-1, -1]}
-        return viterbi(scores[None], matrix[:-1, :-1], **ends)[0]
-
-    def tag_chain(self, scores: np.ndarray, matrix: np.ndarray) -> TagChain:
-        """Return the distribution that the head defines over the labels of one text.
-
-        Args:
-            scores: (U, C), U at least 1.
-            matrix: `transition_matrix`, as an array.
-        """
-        return global_chain(scores, matrix)
-
     @storable_method
     def loss(self, y_true: Tensor, scores: Tensor) -> Tensor:
         """Compute the training loss of each row; see the class.
@@ -317,11 +273,6 @@ class SequenceLabelling(EndsMask, HasStorableMethods, keras.layers.Layer):
 
 def _from_one_hot(y_true: Tensor) -> Tensor:
     return ops.where(ops.any(y_true > 0, axis=-1), ops.argmax(y_true, axis=-1), -1)
-
-
-def to_numpy(x: Any) -> Any:
-    """Return a tensor as a numpy array; None stays None."""
-    return x if x is None or isinstance(x, np.ndarray) else ops.convert_to_numpy(x)
 
 
 def _read_allowed(allowed: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

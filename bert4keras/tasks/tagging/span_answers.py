@@ -51,6 +51,10 @@ class SpanAnswers:
     def read_weights(self) -> None:
         """Do nothing: the model itself has scored the pairs."""
 
+    def stored(self) -> dict[str, np.ndarray]:
+        """Return nothing: the graph scores the pairs."""
+        return {}
+
     def condense(self, output: np.ndarray) -> _Pairs:
         """Return what is kept of a window's output (H, T, T): the pairs above the threshold."""
         scores = as_scores(output)

@@ -10,9 +10,10 @@ from ..._types import Tensor
 from ...losses import SparseCategoricalCrossentropy
 from ..alignment import merge_windows
 from ..labelled_span import LabelledSpan
+from .chain_decoding import to_numpy
 from .marginals import EntityMarginals
 from .schemes import decode_tags, encode_tags
-from .sequence_labelling import SequenceLabelling, to_numpy
+from .sequence_labelling import SequenceLabelling
 from .tag_chain import global_chain
 from .tokens import ScoredEntity, TextTokens
 
@@ -45,6 +46,11 @@ class TagAnswers:
         """Copy the head's transitions, once for many texts."""
         if self.head is not None:
             self._matrix = to_numpy(self.head.transition_matrix()).astype("float64")
+
+    def stored(self) -> dict[str, np.ndarray]:
+        """Return the transitions of the head, if it has any, for an export."""
+        self.read_weights()
+        return {} if self._matrix is None else {"transitions": self._matrix}
 
     def condense(self, output: np.ndarray) -> np.ndarray:
         """Return what is kept of a window's output (T, C): all of it."""

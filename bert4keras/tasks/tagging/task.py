@@ -17,7 +17,6 @@ from ..base import Encoded, Task, TaskError, register_task
 from ..report import Report
 from ..windows import text_windows
 from .entity import Entity, TaggedText
-from .global_pointer import GlobalPointer
 from .heads import POINTERS, build_pointer, build_tagger, check_head, find_head
 from .metrics import entity_report, entity_scores
 from .report import LabelReport, check_entities, dropped_entities
@@ -97,7 +96,7 @@ class Tagger(Task):
         self.scheme = scheme
         self.tags: list[str] | None = None
         self.layer = find_head(model)
-        if isinstance(self.layer, GlobalPointer):
+        if self.head in POINTERS:
             if scheme is not None or tags is not None or not self.outside:
                 raise TaskError(
                     f"{self.head} scores spans; it takes neither scheme nor tags. Leave them out."
@@ -301,6 +300,9 @@ class Tagger(Task):
             for number, (text, entities) in enumerate(pairs)
         ]
         return super().evaluate(pairs, batch_size)
+
+    def exported_facts(self) -> dict[str, Any]:
+        return {"head": self.head, **self._answers.stored()}
 
     def metrics(
         self, answers: Sequence[Sequence[Entity]], labels: Sequence[Any]

@@ -15,8 +15,8 @@ from bert4keras.tasks.tagging import (
     decode_tags,
     tag_names,
 )
+from bert4keras.tasks.tagging.chain_decoding import to_numpy
 from bert4keras.tasks.tagging.marginals import EntityMarginals
-from bert4keras.tasks.tagging.sequence_labelling import to_numpy
 from bert4keras.tasks.tagging.tag_chain import global_chain
 
 pytestmark = pytest.mark.spread
