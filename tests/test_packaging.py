@@ -79,7 +79,8 @@ def test_metadata(distributions):
     assert metadata["Version"] == bert4keras.__version__
     assert metadata["Requires-Python"] == ">=3.10"
     assert "Apache-2.0" in (metadata["License-Expression"], metadata["License"])
-    extras = {"tensorflow", "jax", "torch", "hub", "sentencepiece", "plot", "serve", "test"}
+    backends = {"tensorflow", "jax", "torch", "openvino"}
+    extras = backends | {"hub", "sentencepiece", "plot", "serve", "test"}
     assert set(metadata.get_all("Provides-Extra")) == extras
     required = [line for line in metadata.get_all("Requires-Dist") if "extra ==" not in line]
     names = {re.match(r"[\w-]+", line).group() for line in required}

@@ -29,7 +29,7 @@ import click
 
 from .errors import DEBUG, Failure
 
-BACKENDS = ("tensorflow", "jax", "torch")
+BACKENDS = ("tensorflow", "jax", "torch", "openvino")  # the last one only predicts
 _JSON = "bert4keras.json"
 
 

@@ -55,6 +55,6 @@ def _message(error: Exception) -> str:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, MemoryError):
         return f"out of memory; a smaller --batch-size or --maxlen needs less. {text}"
-    if isinstance(error, (ValueError, OSError, ImportError)) and text:
+    if isinstance(error, (ValueError, OSError, ImportError, NotImplementedError)) and text:
         return text.replace("columns=", "--text-column C --label-column C")  # of a reader
     return f"{type(error).__name__}: {text}; --debug shows where this happened."

@@ -8,7 +8,7 @@ import sys
 from .contest import Side
 
 NAMES = ("encode", "train", "epoch", "tokenize", "generate", "crf", "memm", "techniques", "load")
-NAMES += ("import",)
+NAMES += ("openvino", "import")
 BACKENDS = ("tensorflow", "jax", "torch")
 OURS = "bert4keras"
 
@@ -38,7 +38,7 @@ def contests(wanted: list[str], backends: list[str], peers: dict[str, str]) -> l
     """Return the contests of the wanted cases, with the peers whose environments exist."""
     makers = {"encode": on_backends, "train": on_backends, "epoch": epoch}
     makers |= {"tokenize": tokenize, "generate": generate, "crf": crf, "memm": memm, "load": load}
-    makers["techniques"] = techniques
+    makers |= {"techniques": techniques, "openvino": openvino}
     found = []
     for case in wanted:
         if case in makers:
@@ -151,6 +151,23 @@ def memm(case: str, backends: list[str], peers: dict[str, str]) -> list[Contest]
 # How many times as long as a plain step a training step with the technique may take.
 TECHNIQUES = {"fgm": 2.2, "gradient_penalty": 3.0, "vat": 3.2, "r_drop": 2.1}
 TECHNIQUES |= {"lookahead": 1.05, "ema": 1.05, "layerwise": 1.05}
+
+
+def openvino(case: str, backends: list[str], peers: dict[str, str]) -> list[Contest]:
+    """The backend that only predicts, in both precisions, against those that also train."""
+    bf16 = {"environment": {"BERT4KERAS_OPENVINO_PRECISION": "bf16"}}
+    runs = {
+        "encode": ("encode 16x128", "batch"),
+        "sentences": ("SentenceEncoder.predict", "sentence"),
+        "generate": ("generate 4x64", "batch"),
+    }
+    found = []
+    for name, (title, unit) in runs.items():
+        sides = [ours("openvino", "OpenVINO, float32", case=name)]
+        sides.append(ours("openvino", "OpenVINO, bfloat16", case=name, options=bf16))
+        sides += [ours(backend, backend, case=name) for backend in backends]
+        found.append(Contest(case, title, unit, sides, 1.0, tuple(backends)))
+    return found
 
 
 def techniques(case: str, backends: list[str], peers: dict[str, str]) -> list[Contest]:

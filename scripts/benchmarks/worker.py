@@ -21,6 +21,7 @@ def serve(side: str, channel) -> None:
         try:
             started = time.perf_counter()
             if command["do"] == "prepare":
+                os.environ.update(command["options"].get("environment", {}))
                 module = importlib.import_module(f"benchmarks.sides.{side}")
                 run, units = module.CASES[command["case"]](command["options"])
                 prepared = time.perf_counter()

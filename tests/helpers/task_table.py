@@ -184,7 +184,12 @@ TABLE = {name: row() for name, row in ROWS.items() if name in tasks.TASKS}
 
 
 def build(name: str, family: str) -> tasks.Task:
-    """A task on a tiny encoder whose dropout is off."""
+    """A task of the table on a tiny encoder whose dropout is off."""
+    return build_row(TABLE[name], family)
+
+
+def build_row(row: Row, family: str) -> tasks.Task:
+    """The task of a row on a tiny encoder whose dropout is off."""
     kind = TOKENIZERS.get(family)
     directory = FIXTURES / "tokenizers" / kind if kind else FIXTURES / "bert_gelu"
     tokenizer = Tokenizer.from_pretrained(directory)
@@ -195,8 +200,8 @@ def build(name: str, family: str) -> tasks.Task:
         "max_position": 48,
         **STILL,
     }
-    bert = family_models.build(family, config=sizes, **TABLE[name].options)
-    return TABLE[name].build(bert, tokenizer)
+    bert = family_models.build(family, config=sizes, **row.options)
+    return row.build(bert, tokenizer)
 
 
 def values(answer: Any) -> list[Any]:

@@ -8,11 +8,13 @@ import tempfile
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from benchmarks import inputs
 from benchmarks.sides import generation, labelling, techniques
 from benchmarks.sides.keras_common import encode_case, train_case
 from bert4keras import DataGenerator, Tokenizer, build_transformer_model
+from bert4keras.tasks import SentenceEncoder
 
 
 def versions() -> dict[str, str]:
@@ -94,6 +96,18 @@ def tokenize_serial(options: dict):
     return tokenize(options)
 
 
+def sentences(options: dict):
+    """Vectors of sentences of any length, sorted into batches by length."""
+    encoder = SentenceEncoder.build(options["checkpoint"], pooling="mean")
+    texts, _ = inputs.read_samples(options["samples"])
+
+    def run() -> float:
+        vectors = encoder.predict(texts, progress=False)
+        return float(np.abs(vectors).mean())
+
+    return run, len(texts)
+
+
 def load(options: dict):
     def run() -> None:
         keras.backend.clear_session()
@@ -120,6 +134,7 @@ CASES = {
     "epoch": epoch,
     "tokenize": tokenize,
     "tokenize_serial": tokenize_serial,
+    "sentences": sentences,
     "load": load,
     "load_floor": load_floor,
     **generation.CASES,
