@@ -170,7 +170,7 @@ else:
     [
         ("tensorflow,jax", None, "torch True"),
         (
-            "tensorflow,jax,torch",
+            "tensorflow,jax,torch,openvino",
             None,
             "no backend is installed: pip install bert4keras[tensorflow",
         ),

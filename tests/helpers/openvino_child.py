@@ -35,7 +35,7 @@ def of_model(path: Path) -> dict[str, Any]:
 
 
 def answers(path: Path) -> list[Any]:
-    """What a task answers."""
+    """The answers of a saved task."""
     return ask(path.name, tasks.load(path))
 
 
