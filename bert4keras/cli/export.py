@@ -20,7 +20,9 @@ _EXPORT_PRECISIONS = ("float32", "float16", "bfloat16", "int8")
 @click.argument("directory")
 @click.argument("destination", type=click.Path(path_type=Path))
 @click.option("--format", type=click.Choice(_FORMAT_NAMES), default="openvino", show_default=True)
-@click.option("--precision", type=click.Choice(_EXPORT_PRECISIONS), default="float32", show_default=True)
+@click.option(
+    "--precision", type=click.Choice(_EXPORT_PRECISIONS), default="float32", show_default=True
+)
 @click.option(
     "--samples",
     type=click.Path(path_type=Path),
