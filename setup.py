@@ -48,8 +48,8 @@ setup(
         "tensorflow": ["tensorflow>=2.18"],
         "jax": ["jax"],
         "torch": ["torch"],
-        # For prediction only; older versions of Keras lack much of this backend.
-        "openvino": ["openvino>=2025.4", "keras>=3.15"],
+        # For prediction only. Keras calls operations that older versions of OpenVINO lack.
+        "openvino": ["openvino>=2026.2.1", "keras>=3.15"],
         "hub": ["huggingface_hub>=0.30"],
         "sentencepiece": ["sentencepiece>=0.2.3"],
         "plot": ["matplotlib"],
@@ -66,7 +66,7 @@ setup(
             "fastapi>=0.132",
             "uvicorn>=0.30",
             "prometheus-client>=0.20",
-            'openvino>=2025.4; python_version >= "3.11"',
+            'openvino>=2026.2.1; python_version >= "3.11"',
             "ruff",
             "mypy",
         ],
