@@ -43,6 +43,12 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, help="counted rounds (11; 3 with --quick)")
     parser.add_argument("--threads", type=int, help="cores and threads of a side (all)")
+    parser.add_argument(
+        "--clock",
+        choices=("wall", "cpu"),
+        default="wall",
+        help="cpu: time of the side's process, for one thread on a busy machine (wall)",
+    )
     parser.add_argument("--quick", action="store_true", help="small: shows that it runs")
     parser.add_argument("--minilm", type=Path, help="directory of MiniLM-L6 (else it is fetched)")
     parser.add_argument("--samples", type=Path, help=".tsv with a sentence and a label column")
@@ -76,7 +82,9 @@ def run(arguments: argparse.Namespace, peers: dict[str, str], checkpoint: Path) 
         options |= {"checkpoint": str(checkpoint), "vocabulary": str(checkpoint / "vocab.txt")}
         for item in cases.contests(arguments.cases, arguments.backends, peers):
             print(f"{item.title} ...", flush=True)
-            outcomes = contest(item.sides, item.case, options, rounds, threads, log)
+            outcomes = contest(
+                item.sides, item.case, options, rounds, threads, log, arguments.clock
+            )
             results.append((item, outcomes))
         if "import" in arguments.cases:
             print("import ...", flush=True)

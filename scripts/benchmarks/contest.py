@@ -135,7 +135,15 @@ def ratios(numerator: Outcome, denominator: Outcome) -> tuple[float, float, floa
     return low, middle, high
 
 
-def contest(sides: list[Side], case: str, options: dict, rounds: int, threads: int, log) -> list:
+def contest(
+    sides: list[Side],
+    case: str,
+    options: dict,
+    rounds: int,
+    threads: int,
+    log,
+    clock: str = "wall",
+) -> list[Outcome]:
     """Prepare every side, then let them take turns; a side that fails is kept with its error."""
     outcomes = [Outcome(side) for side in sides]
     workers: dict[str, Worker] = {}
@@ -145,7 +153,10 @@ def contest(sides: list[Side], case: str, options: dict, rounds: int, threads: i
             workers[side.label] = Worker(side, threads, log)
             try:
                 answer = workers[side.label].ask(
-                    do="prepare", case=side.case or case, options={**options, **side.options}
+                    do="prepare",
+                    case=side.case or case,
+                    options={**options, **side.options},
+                    clock=clock,
                 )
                 outcome.first, outcome.versions = answer["first"], answer["versions"]
             except SideFailed as error:
@@ -156,7 +167,7 @@ def contest(sides: list[Side], case: str, options: dict, rounds: int, threads: i
                     continue
                 time.sleep(SETTLE)
                 try:
-                    answer = workers[outcome.side.label].ask(do="run")
+                    answer = workers[outcome.side.label].ask(do="run", clock=clock)
                 except SideFailed as error:
                     outcome.error = str(error)
                     continue

@@ -60,6 +60,20 @@ def train(options: dict):
     return run, steps
 
 
+def generate(options: dict):
+    """BERT under a causal mask, greedy, with its default cache; nothing ends early."""
+    model = transformers.BertLMHeadModel(
+        transformers.BertConfig(is_decoder=True, **inputs.MINILM_CONFIG)
+    ).eval()
+    ids = torch.from_numpy(inputs.prompts()).long()
+    new = {"max_new_tokens": inputs.NEW_TOKENS, "min_new_tokens": inputs.NEW_TOKENS}
+
+    def run() -> None:
+        model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, **new)
+
+    return run, 1
+
+
 def tokenize(options: dict):
     tokenizer = transformers.AutoTokenizer.from_pretrained(options["checkpoint"])
     texts, _ = inputs.read_samples(options["samples"])
@@ -78,4 +92,4 @@ def load(options: dict):
     return run, 1
 
 
-CASES = {"encode": encode, "train": train, "tokenize": tokenize, "load": load}
+CASES = {"encode": encode, "train": train, "generate": generate, "tokenize": tokenize, "load": load}
