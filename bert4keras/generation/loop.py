@@ -19,6 +19,7 @@ from .._compat import openvino_function
 from .._types import Tensor
 from ..models import Backbone, Transformer
 from .processors import History, Processor
+from .recording import RecordedStep
 from .strategies import EndToken, Strategy
 
 
@@ -44,6 +45,9 @@ class Search:
         self.transformer = _with_logits(model.transformer)
         self.strategy, self.processors = strategy, tuple(processors)
         self.ending, self.columns = ending, columns
+        self.step: Callable = functools.partial(self.transformer.step, last_only=True)
+        if keras.backend.backend() == "torch":
+            self.step = RecordedStep(self.step, model)
         self.begin = compiled(self._begin, model)
         self.advance = compiled(self._advance, model)
 
@@ -70,6 +74,8 @@ class Search:
 
     def _advance(self, state: dict[str, Any], until: Tensor) -> dict[str, Any]:
         """Choose tokens until there are `until` new ones, or all answers are final."""
+        if isinstance(self.step, RecordedStep):
+            self.step.check_weights()
         # Everything that the loop reads is in its state: on OpenVINO a body has no other tensors.
         state = {**state, "until": until}
 
@@ -111,7 +117,7 @@ class Search:
         memory = [p.advance(m, chosen) for p, m in zip(self.processors, memory, strict=True)]
         named = {**inputs, "token_ids": tokens}
         row = ops.reshape(index, (1,))
-        logits, cache = self.transformer.step(named, row, cache, last_only=True)
+        logits, cache = self.step(named, row, cache)
         return {
             **state,
             "logits": ops.cast(logits[:, 0], state["logits"].dtype),
