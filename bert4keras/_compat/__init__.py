@@ -19,8 +19,10 @@ from .masks import keras_mask, set_keras_mask, with_implicit_mask, with_mask_of
 from .numerics import (
     FixedSeed,
     can_map,
-    fused_attention_masks_whole_rows,
-    fused_attention_supports,
+    fused_attention,
+    has_fused_attention,
+    linear,
+    write_rows,
 )
 from .openvino import extend_trainer, openvino_function, openvino_graph
 from .recurrent import recurrent_loop
@@ -55,13 +57,14 @@ __all__ = [
     "disable_shuffle",
     "flat_inputs",
     "full_precision",
-    "fused_attention_masks_whole_rows",
-    "fused_attention_supports",
+    "fused_attention",
+    "has_fused_attention",
     "inner_layers",
     "is_functional",
     "keras_mask",
     "layer_calls",
     "layout",
+    "linear",
     "object_loaded_as",
     "openvino_function",
     "openvino_graph",
@@ -79,6 +82,7 @@ __all__ = [
     "with_implicit_mask",
     "with_mask_of",
     "wrapped_function",
+    "write_rows",
 ]
 
 if keras.backend.backend() == "openvino":

@@ -5,24 +5,75 @@ from __future__ import annotations
 import functools
 
 import keras
+from keras import ops
 
 from .._types import Tensor
 
 
-@functools.cache
-def fused_attention_supports(dtype: str) -> bool:
-    """Return whether `keras.ops.dot_product_attention` runs in this dtype.
+def linear(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
+    """Return `x @ kernel + bias`; torch, which compiles nothing, does it in one operation.
 
-    JAX asks the CPU for a float16 product summed in float32, which its compiler refuses there.
+    Args:
+        x: (..., D).
+        kernel: (D, E).
+        bias: (E,), or None.
     """
-    if dtype != "float16" or keras.backend.backend() != "jax":
-        return True
-    return not all(device.startswith("cpu") for device in keras.distribution.list_devices())
+    if keras.backend.backend() == "torch":
+        import torch
+
+        kernel, bias = (getattr(weight, "value", weight) for weight in (kernel, bias))
+        # Keras multiplies float16 on the CPU in float32.
+        if x.dtype == kernel.dtype and (x.dtype != torch.float16 or not x.is_cpu):
+            return torch.nn.functional.linear(x, kernel.T, bias)
+    x = ops.matmul(x, kernel)
+    return x if bias is None else ops.add(x, bias)
 
 
-def fused_attention_masks_whole_rows() -> bool:
-    """Return whether a boolean mask may hide all keys of a query; on OpenVINO that gives NaN."""
-    return keras.backend.backend() != "openvino"
+@functools.cache
+def has_fused_attention() -> bool:
+    """Return whether the backend has one operation for attention, as torch and GPUs have.
+
+    `keras.ops.dot_product_attention` exists everywhere; on TensorFlow and on a CPU under JAX it is
+    a product of einsums, slower than two of `matmul`.
+    """
+    backend = keras.backend.backend()
+    if backend == "jax":
+        return not all(device.startswith("cpu") for device in keras.distribution.list_devices())
+    return backend != "tensorflow"
+
+
+def fused_attention(
+    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale: float
+) -> Tensor:
+    """Return values weighted by the softmax of scores, (B, T, N, H).
+
+    On torch Keras would copy queries, keys and values first.
+
+    Args:
+        query: (B, T, N, K).
+        key: (B, S, N, K).
+        value: (B, S, N, H).
+        bias: broadcastable to (B, N, T, S), of the dtype of the queries, or None.
+        scale: factor on the products.
+    """
+    if keras.backend.backend() != "torch":
+        return ops.dot_product_attention(query, key, value, bias=bias, scale=scale)
+    import torch
+
+    query, key, value = (x.transpose(1, 2) for x in (query, key, value))
+    attend = torch.nn.functional.scaled_dot_product_attention
+    return attend(query, key, value, attn_mask=bias, scale=scale).transpose(1, 2)
+
+
+def write_rows(x: Tensor, rows: Tensor, index: Tensor) -> Tensor:
+    """Return x (B, N, S, H) with `rows` (B, N, T, H) in place of those from row `index` on.
+
+    On torch `keras.ops.slice_update` makes a grid of all indices, some forty operations.
+    """
+    rows = ops.cast(rows, x.dtype)
+    if keras.backend.backend() != "torch":
+        return ops.slice_update(x, (0, 0, index, 0), rows)
+    return x.index_copy(2, index + ops.arange(rows.shape[2], dtype="int64"), rows)
 
 
 def can_map(count: int | Tensor) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 import keras
 from keras import ops
 
-from .._compat import FixedSeed, fused_attention_masks_whole_rows, fused_attention_supports
+from .._compat import FixedSeed, fused_attention, has_fused_attention, write_rows
 from .._scores import lowest
 from .._serialization import revive, serializable
 from .._types import KeyValues, Shape, Tensor
@@ -197,7 +197,9 @@ class MultiHeadAttention(HasProjections, CarriesMask, keras.layers.Layer):
         if cache is not None:
             cache = _updated_cache(cache, key, value, cache_index)
             key, value = (ops.transpose(tensor, (0, 2, 1, 3)) for tensor in cache)
-        rate = self.attention_dropout if training else 0.0
+        rate, seed = self.attention_dropout if training else 0.0, self.seed_generator
+        if rate and self.remat:  # a recomputation has to drop the same probabilities
+            seed = FixedSeed(seed.next())
         attend: Callable[..., AttentionOutput] = self.attend
         if is_banded(attention_mask):
             attend = functools.partial(self.attend_in_bands, in_parts=not training)
@@ -207,8 +209,7 @@ class MultiHeadAttention(HasProjections, CarriesMask, keras.layers.Layer):
             positions=positions,
             key_positions=key_positions,
             dropout=rate,
-            # Drawn here, so that a recomputation drops the same probabilities.
-            seed=FixedSeed(self.seed_generator.next()) if rate else None,
+            seed=seed,
         )
         tensors = {
             "query": query,
@@ -242,7 +243,7 @@ class MultiHeadAttention(HasProjections, CarriesMask, keras.layers.Layer):
         key_positions: Tensor | None,
         relative: Tensor | None,
         dropout: float,
-        seed: FixedSeed | None,
+        seed: keras.random.SeedGenerator,
     ) -> AttentionOutput:
         """Compute the attention itself: scores, probabilities, weighted values.
 
@@ -259,14 +260,11 @@ class MultiHeadAttention(HasProjections, CarriesMask, keras.layers.Layer):
         places = {"positions": positions, "key_positions": key_positions}
         own = self.position_scores(query=query, key=key, relative=relative, **places)
         bias, dtype = _total(bias, own), keras.backend.standardize_dtype(query.dtype)
-        fusable = self.fusable and not self.return_scores and not dropout
-        if fusable and fused_attention_supports(dtype):
-            if mask is not None and (bias is not None or not fused_attention_masks_whole_rows()):
-                # Keras' fused attention takes only one of the two on torch.
+        if self.fusable and not self.return_scores and not dropout and has_fused_attention():
+            if bias is not None or mask is not None:
                 bias = ops.cast(0.0 if bias is None else bias, dtype)
-                bias, mask = ops.where(mask, bias, lowest(dtype)), None
-            options = {"bias": bias, "mask": mask, "scale": self.scale}
-            return AttentionOutput(ops.dot_product_attention(query, key, value, **options))
+                bias = bias if mask is None else ops.where(mask, bias, lowest(dtype))
+            return AttentionOutput(fused_attention(query, key, value, bias, self.scale))
         scores = self.content_scores(query, key, bias)
         probabilities = ops.cast(self.normalize(scores, mask), value.dtype)
         if dropout:
@@ -280,7 +278,8 @@ class MultiHeadAttention(HasProjections, CarriesMask, keras.layers.Layer):
 
     def content_scores(self, query: Tensor, key: Tensor, bias: Tensor | None) -> Tensor:
         """Return scaled products of queries and keys plus the bias, (B, N, T, S)."""
-        scores = ops.einsum("btnh,bsnh->bnts", query * self.scale, key)
+        query, key = ops.transpose(query, (0, 2, 1, 3)), ops.transpose(key, (0, 2, 3, 1))
+        scores = ops.matmul(query, key) * self.scale
         return scores if bias is None else scores + ops.cast(bias, scores.dtype)
 
     def position_scores(
@@ -306,10 +305,12 @@ class MultiHeadAttention(HasProjections, CarriesMask, keras.layers.Layer):
 
     def normalize(self, scores: Tensor, mask: Tensor | None) -> Tensor:
         """Turn scores (B, N, T, S) into probabilities over the last axis, float32."""
-        visible = scores if mask is None else ops.where(mask, scores, lowest(scores.dtype))
-        if visible.shape[-1] == 1:  # Keras warns of a softmax over a single number
-            return ops.ones_like(visible, dtype="float32")
-        return ops.softmax(ops.cast(visible, "float32"))
+        scores = ops.cast(scores, "float32")
+        if mask is not None:  # a sum is faster than a choice between two tensors
+            scores = scores + ops.where(mask, 0.0, lowest("float32"))
+        if scores.shape[-1] == 1:  # Keras warns of a softmax over a single number
+            return ops.ones_like(scores)
+        return ops.softmax(scores)
 
     def weighted_values(
         self,
@@ -320,7 +321,8 @@ class MultiHeadAttention(HasProjections, CarriesMask, keras.layers.Layer):
         key_positions: Tensor | None,
     ) -> Tensor:
         """Average the values (B, S, N, H) by probabilities (B, N, T, S): (B, T, N, H)."""
-        return ops.einsum("bnts,bsnh->btnh", probabilities, value)
+        values = ops.matmul(probabilities, ops.transpose(value, (0, 2, 1, 3)))
+        return ops.transpose(values, (0, 2, 1, 3))
 
     def empty_cache(self, batch: int, length: int) -> KeyValues:
         """Return zeroed keys (B, N, S, K) and values (B, N, S, H) for decoding."""
@@ -380,9 +382,5 @@ def _updated_cache(cache: KeyValues, key: Tensor, value: Tensor, index: Tensor |
 
     The cache keeps heads before rows, the order in which every later step reads it.
     """
-
-    def write(old: Tensor, new: Tensor) -> Tensor:
-        new = ops.cast(ops.transpose(new, (0, 2, 1, 3)), old.dtype)
-        return ops.slice_update(old, (0, 0, index, 0), new)
-
-    return write(cache[0], key), write(cache[1], value)
+    key, value = (ops.transpose(tensor, (0, 2, 1, 3)) for tensor in (key, value))
+    return write_rows(cache[0], key, index), write_rows(cache[1], value, index)

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 import keras
 from keras import ops
 
-from .._compat import FixedSeed
 from .._types import Tensor
 from ..masks import Band
 from ..masks.band_parts import BandParts, PartKeys
@@ -79,7 +78,7 @@ def banded_values(
     key_positions: Tensor | None,
     relative: Tensor | None,
     dropout: float,
-    seed: FixedSeed | None,
+    seed: keras.random.SeedGenerator,
     in_parts: bool = False,
 ) -> Tensor:
     """Compute the weighted values of an attention layer, (B, T, N, H).

@@ -1,10 +1,27 @@
-"""Projections inside of a layer: plain `Dense`, so that LoRA and quantization find them."""
+"""Projections inside of a layer: a `Dense`, so that LoRA and quantization find them."""
 
 from __future__ import annotations
 
 import keras
 
-from .._types import ActivationLike
+from .._compat import linear
+from .._serialization import serializable
+from .._types import ActivationLike, Tensor
+
+
+@serializable
+class Projection(keras.layers.Dense):
+    """`keras.layers.Dense` that multiplies and adds in one operation where the backend has one."""
+
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
+        x = linear(inputs, self.kernel, self.bias)
+        return x if self.activation is None else self.activation(x)
+
+    def quantize(
+        self, mode: str | None = None, type_check: bool = True, config: object = None
+    ) -> None:
+        # Keras refuses subclasses, whose `call` may compute something else.
+        super().quantize(mode, type_check=False, config=config)
 
 
 class HasProjections:
@@ -22,9 +39,9 @@ class HasProjections:
 
     def projection(
         self, name: str, units: int | None, activation: ActivationLike | None = None
-    ) -> keras.layers.Dense:
+    ) -> Projection:
         """Make a `Dense` with the options of this layer."""
-        return keras.layers.Dense(
+        return Projection(
             units,
             activation=activation,
             use_bias=self.use_bias,
