@@ -100,6 +100,9 @@ def generate(case: str, backends: list[str], peers: dict[str, str]) -> list[Cont
         if "keras-hub" in peers:
             sides.append(Side("keras-hub", "hub", peers["keras-hub"], backend))
             found.append(Contest(case, title, "batch", sides, 1.0, ("keras-hub",)))
+        if backend == "torch" and "transformers" in peers:
+            sides = [ours(backend), Side("transformers", "hugging_face", peers["transformers"])]
+            found.append(Contest(case, title, "batch", sides, 1.0, ("transformers",)))
         if backend == "tensorflow" and "ancestor" in peers:
             sides = [ours(backend), Side("ancestor", "ancestor", peers["ancestor"])]
             found.append(Contest(case, title, "batch", sides, 7.0, ("ancestor",)))
