@@ -25,12 +25,13 @@ EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 CHECKPOINT = Path(__file__).resolve().parent / "fixtures" / "bert_gelu"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 BACKENDS = ("tensorflow", "jax", "torch")
+ENGINES = ("ray", "pyspark", "pandas", "pyarrow")  # seconds of an import, and extras
 MAX_EXAMPLE = 150  # lines
 
 # A part with a rank may import its own modules and those of a lower rank, nothing of the others.
 RANKS = {"config": 0, "masks": 1, "positions": 1, "layers": 2, "models": 3}
 RANKS |= {"families": 4, "generation": 5, "training": 6, "latent": 7, "export": 7, "tasks": 8}
-RANKS |= {"serving": 9, "cli": 10}
+RANKS |= {"serving": 9, "batch_inference": 9, "cli": 10}
 # What a part may not import although the ranks do not forbid it.
 MODEL_CODE = {*RANKS, "checkpoints", "losses", "optimizers"}
 FORBIDDEN = {
@@ -52,7 +53,7 @@ def import_offences(source: str, module: str, is_package: bool = False) -> list[
         root, target = name.split(".")[0], part_of(name)
         if module == "bert4keras.families":  # so that looking a name up imports one family
             found.append(f"{module}:{line} imports {name}; it is only a list")
-        if root in BACKENDS and at_import:
+        if root in (*BACKENDS, *ENGINES) and at_import:
             found.append(f"{module}:{line} imports {root} at module top")
         if name.startswith("keras.src") and part != "_compat":
             found.append(f"{module}:{line} imports the private {name}")
@@ -145,7 +146,8 @@ def test_structure(path):
 
 
 # What changes settings of the whole process, which are those of the user's program. The command
-# line is such a program.
+# line is such a program. A worker's process is that of its engine, which says how many threads.
+PROGRAMS = ("cli", "batch_inference/threads.py")
 SETTINGS = (
     r"np\.seterr\b|setrecursionlimit|setlocale|basicConfig|(?:simplefilter|filterwarnings)\(|"
     r"rcParams\S* *=[^=]|os\.environ\S* *=[^=]|putenv|keras\.config\.(?:set|enable|disable)_|"
@@ -159,7 +161,7 @@ RESTORED = r"with warnings\.catch_warnings\(\):\n +warnings\.simplefilter\(.*\)"
 @pytest.mark.spread
 @pytest.mark.parametrize(
     "path",
-    [path for path in SOURCES if path.parent.name != "cli"],
+    [path for path in SOURCES if not f"{path.relative_to(PACKAGE)}".startswith(PROGRAMS)],
     ids=lambda path: str(path.relative_to(PACKAGE)),
 )
 def test_settings_of_the_process_stay(path):
@@ -215,6 +217,10 @@ def test_example_length(path):
         ("bert4keras.layers.attention", "import tensorflow as tf", "tensorflow at module top"),
         ("bert4keras.data.padding", "try:\n  import jax.numpy\nexcept X: pass", "jax at module"),
         ("bert4keras.snippets", "class A:\n  from torch import nn", "torch at module top"),
+        ("bert4keras.batch_inference.spark", "import pyspark.sql", "pyspark at module top"),
+        ("bert4keras.batch_inference.spark", "from ..layers import A\nimport ray", "ray at module"),
+        ("bert4keras.batch_inference.spark", "from ..cli import main", "imports cli"),
+        ("bert4keras.tasks.base", "from ..batch_inference import A", "imports batch_inference"),
         ("bert4keras.masks", "from keras.src import backend", "private keras.src.backend"),
         ("bert4keras.masks", "def f():\n  import keras.src.ops", "private keras.src.ops"),
     ],

@@ -209,111 +209,18 @@ def _record(task: Task, line: int, value: Any, columns: Sequence[int | str]) -> 
 def _sample_of(task: Task, value: Any, columns: Sequence[int | str] = ()) -> Any:
     """Make a sample for a task out of a text or of named values.
 
-    Args:
-        task: the task.
-        value: a text; or values by name, such as `{"text": ...}`, `{"text": ..., "text_pair":
-            ...}`, `{"question": ..., "passage": ...}`, `{"query": ..., "texts": [...]}`.
-        columns: names of the texts in the value; empty: those names and others in use.
-
     Raises:
         ValueError: there is no text, or it is empty or not in the encoding.
     """
+    from ..tasks.named_samples import named_texts, sample_of
+
     if isinstance(value, str):
         value, columns = {"text": value}, ("text",)
     if not isinstance(value, Mapping):
         raise ValueError(f"expected a text or a JSON object, not {str(value)[:60]!r}")
-    if columns:
-        missing = [column for column in columns if column not in value]
-        if missing:
-            raise ValueError(f"there is no {missing[0]!r} among {_known_names(value)}")
-        parts = [value[column] for column in columns]
-    else:
-        parts = [value[name] for name in _text_names(value)]
-    for part in parts:
-        for text in part if isinstance(part, list) else [part]:
-            _check_text(text)
-    return _SAMPLES.get(type(task).__name__, _plain_sample)(parts, value)
-
-
-def _text_names(value: Mapping[Any, Any]) -> Sequence[Any]:
-    from ..tasks.classification.readers import PAIR_NAMES, TEXT_NAMES
-
-    spelt = {re.sub(r"[\W_]+", "_", str(name).strip().lower()): name for name in value}
-    for names in (*_PAIRS, *PAIR_NAMES, *((name,) for name in (*TEXT_NAMES, "prompt", "source"))):
-        if all(name in spelt for name in names):
-            return [spelt[name] for name in names]
-    numbers = [name for name in value if isinstance(name, int)]
-    if numbers and len(numbers) <= 2:
-        return numbers
-    raise ValueError(f"which of {_known_names(value)} is the text? Say so: --text-column")
-
-
-_PAIRS = (
-    ("text", "text_pair"),
-    ("question", "passages"),
-    ("question", "passage"),
-    ("question", "context"),
-    ("question", "table"),
-    ("query", "texts"),
-    ("query", "text"),
-)
-
-
-def _known_names(value: Mapping[Any, Any]) -> str:
-    return ", ".join(map(str, [name for name in value if isinstance(name, str)] or value)) or "{}"
-
-
-def _check_text(text: Any) -> None:
-    if isinstance(text, str):
-        if bad := _ESCAPED.search(text):
+    texts = named_texts(value, columns, "--text-column")
+    for text in itertools.chain(*(one if isinstance(one, list) else [one] for one in texts)):
+        if isinstance(text, str) and (bad := _ESCAPED.search(text)):
             byte = ord(bad[0]) - 0xDC00
             raise ValueError(f"byte 0x{byte:02x} is not in the encoding of the file: --encoding")
-        if not text.strip():
-            raise ValueError("the text is empty")
-    elif not isinstance(text, Mapping):
-        raise ValueError(f"expected a text, not {str(text)[:60]!r}")
-
-
-def _plain_sample(parts: Sequence[Any], value: Mapping) -> Any:
-    return parts[0] if len(parts) == 1 else tuple(parts)
-
-
-def _two(parts: Sequence[Any], what: str) -> Sequence[Any]:
-    if len(parts) != 2:
-        raise ValueError(f"this task needs {what}: two columns of a table, or a JSON object")
-    return parts
-
-
-def _question(parts: Sequence[Any], value: Mapping) -> Any:
-    from ..tasks import Question
-
-    text, passages = _two(parts, "a question and its passage")
-    return Question(text, tuple(passages) if isinstance(passages, list) else (passages,))
-
-
-def _table_question(parts: Sequence[Any], value: Mapping) -> Any:
-    from ..tasks.sql import Table, TableQuestion
-
-    text, table = _two(parts, 'a question and a table {"header": [...], "rows": [...]}')
-    if not isinstance(table, Mapping) or "header" not in table:
-        raise ValueError('expected a table {"header": [...], "rows": [...]}')
-    return TableQuestion(text, Table(table["header"], table.get("rows", ())))
-
-
-def _query_with_texts(parts: Sequence[Any], value: Mapping) -> Any:
-    return tuple(_two(parts, "a query and a text, or a list of texts"))
-
-
-def _prompt(parts: Sequence[Any], value: Mapping) -> Any:
-    from ..tasks import Prompt
-
-    second = parts[1] if len(parts) > 1 else None
-    return Prompt(parts[0], second, value.get("condition"))
-
-
-_SAMPLES: dict[str, Callable[[Sequence[Any], Mapping], Any]] = {
-    "ExtractiveQA": _question,
-    "TableQA": _table_question,
-    "Reranker": _query_with_texts,
-    "Generator": _prompt,
-}
+    return sample_of(task, texts, value)

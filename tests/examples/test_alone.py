@@ -12,7 +12,8 @@ pytestmark = pytest.mark.spread
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))
-INSTALLED = {"bert4keras", "keras", "numpy", "tokenizers", *sys.stdlib_module_names}
+INSTALLED = {"bert4keras", "keras", "numpy", "tokenizers", "ray", "pyspark"}
+INSTALLED |= {*sys.stdlib_module_names}
 
 
 def imported(source: str) -> set[str]:
