@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .bad_rows import MAX_BAD_ROWS, read_good_rows
 from .common import ModelCommand, emit
 from .data import Kind, Reading, kind_named, reading_options
 from .errors import Failure
@@ -144,14 +145,19 @@ def _of_characters(name: str, found: FileEncoding) -> list[Finding]:
 def _read_or_report(
     kind: Kind, name: str, path: Path, how: Reading
 ) -> tuple[list[Any], list[Finding]]:
-    """Read a file; one that cannot be read is a finding."""
-    from ..data import DataFileError
+    """Read a file; each row that cannot be read is a finding."""
     from ..tasks.data_checks import Finding
 
-    try:
-        return kind.read(path, how), []
-    except DataFileError as error:
-        return [], [Finding("error", "cannot be read", str(error), 1, 1.0, ((name, 0),))]
+    samples, errors = read_good_rows(kind, path, how)
+    share = 1 / (len(samples) + len(errors)) if samples else 1.0
+    findings = [
+        Finding("error", "cannot be read", str(error), 1, share, ((name, error.line or 0),))
+        for error in errors
+    ]
+    if len(errors) == MAX_BAD_ROWS and not samples:
+        what = f"after {MAX_BAD_ROWS} rows of {name} that cannot be read, no others are looked for"
+        findings.append(Finding("note", "cannot be read", what, 1))
+    return samples, findings
 
 
 def _summaries(

@@ -54,6 +54,7 @@ def command(
     task = load(directory)
     kind = kind_of(task)
     samples = kind.read(file, reading.for_task(task))
+    _check_labels(file, kind.labels(samples), task)
     if kind.name == "novelty":
         report = _of_novelty(task, samples, foreign, reading, batch_size)
     elif not _is_detailed(task):
@@ -69,6 +70,25 @@ def command(
     if errors is not None and not _is_detailed(task):
         raise Failure(f"--errors: a {type(task).__name__} has no page of errors.")
     emit(_as_values(report, len(samples)), as_text(report, len(samples)))
+
+
+def _check_labels(file: Path, given: Sequence[str], task: Task) -> None:
+    """Refuse a file of which no label is one of the task's: all scores would be 0."""
+    known = list(map(str, getattr(task, "labels", getattr(task, "predicates", ()))))
+    if not given or not known or set(given) & set(known):
+        return
+    if given == [""]:
+        raise Failure(
+            f"{file}: its tags have no types, as B-PER has, so there are no labels to score; those "
+            f"of the task are {_first_names(known)}."
+        )
+    raise Failure(
+        f"{file}: its labels {_first_names(given)} are none of the task's: {_first_names(known)}."
+    )
+
+
+def _first_names(names: Sequence[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def _is_detailed(task: Task) -> bool:

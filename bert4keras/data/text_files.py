@@ -58,6 +58,12 @@ class DataFileError(ValueError):
         place = " cannot be read" if line is None else f", line {line}"
         return cls(f"{os.fspath(path)}{place}: {reason}")
 
+    @property
+    def line(self) -> int | None:
+        """Number of the line that the message names; None if it is about the whole file."""
+        found = re.search(r", line (\d+): ", str(self))
+        return int(found[1]) if found else None
+
 
 def read_text(path: str | os.PathLike, encoding: str | None = None) -> str:
     """Read a text file, also a compressed one (`*.xz`, `*.gz`); its lines end with "\\n".

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 MISSED, SPURIOUS, BOUNDARY = "(missed)", "(spurious)", "(wrong boundary)"
+OTHER_ENTITY = "(other entity)"
 
 
 class ClassScore(NamedTuple):
@@ -56,7 +57,8 @@ class Report:
         scores: of all together, by name; the first is the main score.
         classes: of each class.
         confusion: number of cases by (wanted class, found class). Besides the classes there are
-            `MISSED`, `SPURIOUS` and `BOUNDARY` where answers are parts of a text.
+            `MISSED`, `SPURIOUS` and `BOUNDARY` where answers are parts of a text, and
+            `OTHER_ENTITY` where they are triples.
         wrong: the wrong answers, the most confident first.
     """
 

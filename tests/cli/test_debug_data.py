@@ -85,6 +85,43 @@ def test_encodings(findings, write):
     assert found["one label"]["level"] == "error"
 
 
+def test_all_bad_rows(bert4keras, findings, write):
+    """Each with the number of its line, by the reader's own words; the others are checked."""
+
+    def errors(*arguments: str) -> tuple[list[int], int]:
+        done = bert4keras("debug-data", *arguments, "--json")
+        values = json.loads(done.stdout)
+        bad = [one for one in values["findings"] if one["kind"] == "cannot be read"]
+        for one in bad[:20]:
+            assert f"{arguments[1]}, line {one['places'][0]['sample']}: " in one["message"]
+        samples = sum(one["samples"] for one in values["files"].values())
+        return [one["places"][0]["sample"] for one in bad if one["places"]], samples
+
+    assert errors("text-classifier", write("a.tsv", ["x", *CLEAN, "y", "z\ta", "a\tb\tc"])) == (
+        [1, 22, 24],
+        21,
+    )
+    header = write("b.tsv", ["text\tlabel", *CLEAN, "\ta", " "])
+    assert errors("text-classifier", header) == ([22], 20)
+    table = ["text,label", '"two', 'lines",a', '"many', "more", 'lines"', "good,b", ",b"]
+    assert errors("text-classifier", write("c.csv", table)) == ([6, 8], 2)
+    rows = ['{"text": "the film", "entities": []}', "{", '{"text": 3}', '{"text": "a"}']
+    assert errors("tagger", write("d.json", [*rows, rows[0]])) == ([2, 3, 4], 2)
+    # A column file: the sentence of a bad line is left out, the others stay.
+    tokens = ["the O", "film B-X", "", "so O", "bad", "is I-X", "", "story B-X"]
+    assert errors("tagger", write("e.txt", tokens)) == ([5], 2)
+    many = write("f.tsv", [*CLEAN, *["x"] * 25])
+    found, total = errors("text-classifier", many)
+    assert (found, total) == (list(range(21, 41)), 0)
+    assert (
+        "after 20 rows of f.tsv that cannot be read"
+        in bert4keras("debug-data", "text-classifier", many).stdout
+    )
+    # Only the header's error, which all rows would have; then rows without a label only.
+    assert errors("text-classifier", write("g.tsv", ["text\tid", "a\tb", "c"]))[0] == [1]
+    assert errors("text-classifier", write("h.tsv", ["a", "b"])) == ([1, 2], 0)
+
+
 def test_entities(findings, saved, write):
     rows = [
         {"text": "the film ", "entities": [[4, 9, "X"]]},

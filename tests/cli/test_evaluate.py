@@ -116,9 +116,26 @@ def test_the_pages_of_a_reader_and_of_relations(bert4keras, saved, tmp_path):
     triples = tmp_path / "r.jsonl"
     triples.write_text('{"text": "the <film>", "triple_list": [["the", "of", "<film>"]]}\n')
     done = bert4keras("evaluate", saved("RelationExtractor"), triples, "--errors", page, "--json")
-    assert json.loads(done.stdout)["classes"]["of"]["support"] == 1
+    values = json.loads(done.stdout)
+    assert values["classes"]["of"]["support"] == 1
+    assert sum(one["count"] for one in values["confusion"] if one["wanted"] == "of") == 1
     assert "missed" in page.read_text(encoding="utf-8")
     assert "<film>" not in page.read_text(encoding="utf-8")
+
+
+def test_a_file_without_labels_of_the_task(bert4keras, saved, tmp_path):
+    path = tmp_path / "words.txt"
+    path.write_text("the B\nfilm I\n\nstory B\n")
+    done = bert4keras("evaluate", saved("Tagger"), path)
+    assert done.exit_code == 1
+    assert "words.txt: its tags have no types, as B-PER has" in done.stderr
+    assert done.stderr.endswith("those of the task are X.\n")
+    path.write_text("the B-PER\nfilm I-PER\n\nstory B-LOC\n")
+    done = bert4keras("evaluate", saved("Tagger"), path)
+    assert "words.txt: its labels LOC, PER are none of the task's: X." in done.stderr
+    path.write_text("the B-PER\nfilm I-PER\n\nstory B-X\n")  # one is
+    done = bert4keras("evaluate", saved("Tagger"), path, "--json")
+    assert set(json.loads(done.stdout)["classes"]) == {"PER", "X"}
 
 
 def test_columns_are_aligned_although_chinese_is_wide():

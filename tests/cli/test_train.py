@@ -259,6 +259,18 @@ def test_tensorboard_that_is_not_installed(tmp_path, monkeypatch):
     assert "--tensorboard needs tensorboard: pip install" in done.stderr
 
 
+def test_tensorboard_reads_the_events(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    given = ["--train", head("entities/train.json", tmp_path, 12), *tiny_options(), *SHORT]
+    given += ["--output", tmp_path / "out", "--tensorboard", tmp_path / "events"]
+    assert run("train", "tagger", *given, "--epochs", 2).exit_code == 0
+    events = EventAccumulator(str(tmp_path / "events" / "train"))
+    events.Reload()
+    assert "epoch_loss" in events.Tags()["tensors"]
+    assert [event.step for event in events.Tensors("epoch_loss")] == [0, 1]
+
+
 def test_choices_are_those_of_the_library():
     """They are written out because the library imports Keras, which the help must not."""
     from bert4keras.tasks.classification.readers import PROBLEMS

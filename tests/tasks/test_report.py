@@ -10,8 +10,8 @@ import pytest
 from bert4keras import tasks
 from bert4keras.tasks.classification.metrics import label_confusion, label_scores
 from bert4keras.tasks.reading.metrics import reading_report
-from bert4keras.tasks.relations.metrics import predicate_scores, triple_scores
-from bert4keras.tasks.report import BOUNDARY, MISSED, SPURIOUS, ClassScore, ranked
+from bert4keras.tasks.relations.metrics import predicate_scores, triple_confusion, triple_scores
+from bert4keras.tasks.report import BOUNDARY, MISSED, OTHER_ENTITY, SPURIOUS, ClassScore, ranked
 from bert4keras.tasks.tagging import entity_scores
 from bert4keras.tasks.tagging.metrics import entity_confusion, entity_report
 
@@ -63,6 +63,27 @@ def test_entity_confusion_adds_up():
             columns = sum(n for (_, other), n in counts.items() if other == label)
             assert columns + counts.get((label, BOUNDARY), 0) == score.found
             assert counts.get((label, label), 0) == score.correct
+
+
+def test_triple_confusion():
+    wanted = [[("a", "of", "b"), ("a", "in", "c"), ("d", "of", "e"), ("f", "in", "g")]]
+    found = [[("a", "of", "b"), ("a", "of", "c"), ("d", "of", "x"), ("y", "in", "z")]]
+    assert triple_confusion(found, wanted) == {
+        ("of", "of"): 1,
+        ("in", "of"): 1,
+        ("of", OTHER_ENTITY): 1,
+        ("in", MISSED): 1,
+        (SPURIOUS, "in"): 1,
+    }
+    draw, triples = random.Random(0), list(itertools.product("abc", "XY", "abc"))
+    for _ in range(200):
+        found, wanted = ([draw.sample(triples, draw.randrange(6))] for _ in range(2))
+        counts = triple_confusion(found, wanted)
+        for name, score in predicate_scores(found, wanted).items():
+            assert sum(n for (one, _), n in counts.items() if one == name) == score.wanted
+            columns = sum(n for (_, other), n in counts.items() if other == name)
+            assert columns + counts.get((name, OTHER_ENTITY), 0) == score.found
+            assert counts.get((name, name), 0) == score.correct
 
 
 def test_wrong_answers_are_ranked_by_the_wrong_part():

@@ -21,7 +21,7 @@ from ..span_matrix import span, sparse_pairs
 from ..windows import text_windows
 from .finding import StoredCasRel, casrel_models
 from .heads import CasRel, GPLinker
-from .metrics import predicate_scores, triple_scores
+from .metrics import predicate_scores, triple_confusion, triple_scores
 from .triples import (
     Relation,
     RelationEntity,
@@ -357,7 +357,7 @@ class RelationExtractor(Task):
         return {"f1": scores.f1, "precision": scores.precision, "recall": scores.recall}
 
     def report(self, answers: Sequence[Any], labels: Sequence[Any]) -> Report:
-        """Compute scores by predicate too."""
+        """Compute scores by predicate and confusions too."""
         found, wanted = _comparable(answers, labels)
         wrong = {}
         for i, (ours, theirs) in enumerate(zip(found, map(set, wanted), strict=True)):
@@ -365,8 +365,8 @@ class RelationExtractor(Task):
             spurious = [relation.score for relation, triple in parts if triple not in theirs]
             if spurious or set(ours) != theirs:
                 wrong[i] = max(spurious, default=0.0)
-        classes = predicate_scores(found, wanted)
-        return Report(self.metrics(answers, labels), classes, wrong=ranked(wrong))
+        classes, confusion = predicate_scores(found, wanted), triple_confusion(found, wanted)
+        return Report(self.metrics(answers, labels), classes, confusion, ranked(wrong))
 
     def get_config(self) -> dict[str, Any]:
         own = {"predicates": self.predicates, "head": self.head, "threshold": self.threshold}
