@@ -26,21 +26,21 @@ class ALBERTConfig(TransformerConfig):
     dropout_rate: Rate = 0.0
     attention_dropout_rate: Rate = 0.0
 
-    ignored_keys: ClassVar = frozenset({"classifier_dropout_prob"})
-    unsupported: ClassVar = {
+    ignored_keys: ClassVar[frozenset] = frozenset({"classifier_dropout_prob"})
+    unsupported: ClassVar[dict] = {
         "down_scale_factor": Only(1),
         "gap_size": Only(0),
         "net_structure_type": Only(0),
         "num_memory_blocks": Only(0),
     }
-    reads_is_decoder: ClassVar = False  # as in transformers
+    reads_is_decoder: ClassVar[bool] = False  # as in transformers
 
 
 @dataclasses.dataclass(frozen=True)
 class ALBERTUnsharedConfig(ALBERTConfig):
     """ALBERT's defaults, for a model that is saved as a BERT."""
 
-    export_as: ClassVar = "bert"
+    export_as: ClassVar[str] = "bert"
 
 
 _INNER = "bert/encoder/transformer/group_0/inner_group_0"

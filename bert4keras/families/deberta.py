@@ -63,11 +63,11 @@ class DeBERTaConfig(TransformerConfig):
     conv_kernel_size: Whole = 0
     conv_act: Activation = "tanh"
 
-    ignored_keys: ClassVar = frozenset(
+    ignored_keys: ClassVar[frozenset] = frozenset(
         "legacy pooler_dropout pooler_hidden_act pooler_hidden_size".split()
     )
-    unsupported: ClassVar = {"z_steps": Only(0)}
-    reads_is_decoder: ClassVar = False  # as in transformers
+    unsupported: ClassVar[dict] = {"z_steps": Only(0)}
+    reads_is_decoder: ClassVar[bool] = False  # as in transformers
 
     def __post_init__(self):
         super().__post_init__()

@@ -22,7 +22,7 @@ class DistilBERTConfig(TransformerConfig):
 
     segment_vocab_size: Count = 0
 
-    aliases: ClassVar = {
+    aliases: ClassVar[dict] = {
         "dim": "hidden_size",
         "n_layers": "num_hidden_layers",
         "n_heads": "num_attention_heads",
@@ -31,9 +31,9 @@ class DistilBERTConfig(TransformerConfig):
         "dropout": "dropout_rate",
         "attention_dropout": "attention_dropout_rate",
     }
-    reads_is_decoder: ClassVar = False  # as in transformers
+    reads_is_decoder: ClassVar[bool] = False  # as in transformers
     # `sinusoidal_pos_embds` changes nothing: checkpoints store sinusoids like trained positions.
-    ignored_keys: ClassVar = frozenset(
+    ignored_keys: ClassVar[frozenset] = frozenset(
         "qa_dropout seq_classif_dropout sinusoidal_pos_embds".split()
     )
 

@@ -20,7 +20,7 @@ from . import bert
 class ELECTRAConfig(TransformerConfig):
     """ELECTRA's keys that do not affect the encoder."""
 
-    ignored_keys: ClassVar = frozenset(
+    ignored_keys: ClassVar[frozenset] = frozenset(
         """summary_activation summary_last_dropout summary_type summary_use_proj
         embedding_dropout""".split()
     )
@@ -30,7 +30,7 @@ class ELECTRAConfig(TransformerConfig):
 class ELECTRAGeneratorConfig(ELECTRAConfig):
     """The generator's config. Other programs have one `model_type` for both models."""
 
-    export_as: ClassVar = "electra"
+    export_as: ClassVar[str] = "electra"
 
 
 _ENCODER = (

@@ -31,9 +31,11 @@ class ERNIEConfig(TransformerConfig):
     task_type_vocab_size: Size = 3
     task_ids_input: bool = False
 
-    aliases: ClassVar = {"sent_type_vocab_size": "segment_vocab_size"}  # in the authors' files
-    unsupported: ClassVar = {"pool_act": Only("tanh")}
-    private_fields: ClassVar = TransformerConfig.private_fields | {"task_ids_input"}
+    aliases: ClassVar[dict] = {
+        "sent_type_vocab_size": "segment_vocab_size"
+    }  # in the authors' files
+    unsupported: ClassVar[dict] = {"pool_act": Only("tanh")}
+    private_fields: ClassVar[frozenset] = TransformerConfig.private_fields | {"task_ids_input"}
 
 
 HUGGINGFACE = bert.HUGGINGFACE.renamed(

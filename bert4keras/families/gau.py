@@ -31,8 +31,8 @@ class GAUConfig(RoFormerConfig):
     attention_normalization: Annotated[str, one_of(*NORMALIZATIONS)] = "softmax_plus"
 
     # Keys of third-party files for transformers. "n": scores grow with the visible keys.
-    aliases: ClassVar = {"normalization": "attention_normalization"}
-    unsupported: ClassVar = {**RoFormerV2Config.unsupported, "scaling_factor": Only("n")}
+    aliases: ClassVar[dict] = {"normalization": "attention_normalization"}
+    unsupported: ClassVar[dict] = {**RoFormerV2Config.unsupported, "scaling_factor": Only("n")}
 
 
 _OURS, _THEIRS = "Transformer-{i}-GatedAttentionUnit", "GAU_alpha/encoder/layer_{i}/gau"

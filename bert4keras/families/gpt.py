@@ -29,7 +29,7 @@ class GPTConfig(TransformerConfig):
     norm_epsilon: Positive = 1e-5
     pad_token_id: TokenId | None = None
 
-    aliases: ClassVar = {
+    aliases: ClassVar[dict] = {
         "n_embd": "hidden_size",
         "n_layer": "num_hidden_layers",
         "n_head": "num_attention_heads",
@@ -40,12 +40,12 @@ class GPTConfig(TransformerConfig):
         "attn_pdrop": "attention_dropout_rate",
         "layer_norm_epsilon": "norm_epsilon",
     }
-    ignored_keys: ClassVar = frozenset(
+    ignored_keys: ClassVar[frozenset] = frozenset(
         """embd_pdrop n_ctx n_special predict_special_tokens reorder_and_upcast_attn
         summary_activation summary_first_dropout summary_proj_to_labels summary_type
         summary_use_proj""".split()
     )
-    reads_is_decoder: ClassVar = False  # GPT is always causal
+    reads_is_decoder: ClassVar[bool] = False  # GPT is always causal
 
     def __post_init__(self):
         if self.intermediate_size is None and isinstance(self.hidden_size, int):
@@ -57,8 +57,8 @@ class GPTConfig(TransformerConfig):
 class OpenAIConfig(GPTConfig):
     """Config of the first GPT, where "gelu" means the tanh approximation."""
 
-    aliases: ClassVar = {**GPTConfig.aliases, "afn": "hidden_act"}
-    export_as: ClassVar = "openai-gpt"
+    aliases: ClassVar[dict] = {**GPTConfig.aliases, "afn": "hidden_act"}
+    export_as: ClassVar[str] = "openai-gpt"
 
     @classmethod
     def from_dict(cls, values, **overrides):

@@ -73,21 +73,21 @@ class ModernBERTConfig(TransformerConfig):
     decoder_bias: bool = True
     classifier_activation: Activation = "gelu"
 
-    aliases: ClassVar = {
+    aliases: ClassVar[dict] = {
         "hidden_activation": "hidden_act",
         "mlp_dropout": "dropout_rate",
         "attention_dropout": "attention_dropout_rate",
         "norm_eps": "norm_epsilon",
         "layer_norm_eps": "layer_norm_eps",  # in some files; transformers does not read it either
     }
-    ignored_keys: ClassVar = frozenset(
+    ignored_keys: ClassVar[frozenset] = frozenset(
         """classifier_pooling deterministic_flash_attn embedding_dropout initializer_cutoff_factor
         reference_compile repad_logits_with_grad sparse_pred_ignore_index sparse_prediction
         layer_norm_eps""".split()
     )
     # mmBERT and Ettin have "sans_pos", which transformers does not read.
-    unsupported: ClassVar = {"position_embedding_type": Only("absolute", "sans_pos")}
-    reads_is_decoder: ClassVar = False  # its decoder is another family
+    unsupported: ClassVar[dict] = {"position_embedding_type": Only("absolute", "sans_pos")}
+    reads_is_decoder: ClassVar[bool] = False  # its decoder is another family
 
     def __post_init__(self):
         super().__post_init__()

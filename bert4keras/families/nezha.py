@@ -24,7 +24,7 @@ class NEZHAConfig(TransformerConfig):
 
     max_relative_position: Size = 64
 
-    unsupported: ClassVar = {"use_relative_position": Only(True)}
+    unsupported: ClassVar[dict] = {"use_relative_position": Only(True)}
 
 
 TABLES = (GOOGLE.renamed("NEZHA, Google names", ()),)

@@ -25,7 +25,7 @@ from . import bert
 class RoFormerConfig(TransformerConfig):
     """RoFormer's defaults; `rotary_value` is not supported."""
 
-    unsupported: ClassVar = {"rope_theta": Only(10000)}
+    unsupported: ClassVar[dict] = {"rope_theta": Only(10000)}
 
     def __post_init__(self):
         super().__post_init__()
@@ -97,7 +97,7 @@ class RoFormerV2Config(RoFormerConfig):
     norm_epsilon: Positive = 1e-7
 
     # Third-party files have the `model_type` of RoFormer; pass `model="roformer_v2"`.
-    unsupported: ClassVar = {
+    unsupported: ClassVar[dict] = {
         **RoFormerConfig.unsupported,
         "use_bias": Only(False),
         "norm_type": Only("rmsnorm", "custom_norm"),

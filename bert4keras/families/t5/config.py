@@ -41,7 +41,7 @@ class T5Config(TransformerConfig):
     cross_position_bias: bool = False
     model_type: str = "t5"
 
-    aliases: ClassVar = {
+    aliases: ClassVar[dict] = {
         "d_model": "hidden_size",
         "d_kv": "attention_head_size",
         "d_ff": "intermediate_size",
@@ -51,17 +51,17 @@ class T5Config(TransformerConfig):
         "layer_norm_epsilon": "norm_epsilon",
         "dropout_rate": "dropout_rate",  # so that exports write this name
     }
-    ignored_keys: ClassVar = frozenset(
+    ignored_keys: ClassVar[frozenset] = frozenset(
         {"initializer_factor", "dense_act_fn", "is_gated_act"}  # the last two: see `activation`
     )
-    unsupported: ClassVar = {
+    unsupported: ClassVar[dict] = {
         "is_encoder_decoder": Only(True, False),  # `model_type` says which part is built
         "is_decoder": Only(False),
         "is_gated_act": Only(True, False),
         "use_bias": Only(False),
         "norm_bias": Only(False),
     }
-    private_fields: ClassVar = TransformerConfig.private_fields | {"cross_position_bias"}
+    private_fields: ClassVar[frozenset] = TransformerConfig.private_fields | {"cross_position_bias"}
 
     def __post_init__(self):
         if isinstance(self.hidden_act, (list, tuple)):  # ["gelu", "linear"] in bert4keras 0.11
