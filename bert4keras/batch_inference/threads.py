@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 
-import keras
-
 
 def allotted_threads() -> int | None:
     """Return how many threads the engine allots to this process; None if it does not say.
@@ -28,6 +26,10 @@ def limit_threads(count: int) -> None:
     """
     if count < 1:
         raise ValueError(f"threads={count} must be at least 1.")
+    try:
+        import keras
+    except ModuleNotFoundError:  # an exported task, to whose engine `load` gives the number
+        return
     backend = keras.backend.backend()
     if backend == "torch":
         import torch
