@@ -32,6 +32,7 @@ from .exported_model import as_inputs
 # Sizes of the dimensions that vary, while a graph is recorded: all different, none of them 1, which
 # a tracer would take for a constant.
 _SIZES = (3, 11, 5, 7)
+_LONGEST_REASON = 300  # characters of the message of a converter
 _REPORTED = 3  # exit status of the other process if its output is the message of an error
 
 
@@ -71,7 +72,18 @@ def _build(models: Mapping[str, keras.Model], directory: Path, format: str, prec
         try:
             _BUILDERS[format][2](model, ENGINES[format].graph(directory, name), precision)
         except Exception as error:  # converters raise all kinds
-            raise ExportError(f"{name} cannot be a graph for {format}: {error}") from error
+            reason = _brief(str(error) or type(error).__name__)
+            raise ExportError(f"{name} cannot be a graph for {format}: {reason}") from error
+
+
+def _brief(message: str) -> str:
+    """Return what matters of a converter's message, which may have thousands of lines."""
+    for start in ("TF Select ops:", "## Exception summary"):
+        _, found, after = message.partition(start)
+        if found:
+            message = (start + after).lstrip("# ")
+    text = " ".join(message.split())
+    return text if len(text) <= _LONGEST_REASON else text[:_LONGEST_REASON] + " ..."
 
 
 def _build_in_child(

@@ -283,6 +283,16 @@ def test_what_is_not_exported(tmp_path):
 
 
 @pytest.mark.spread
+def test_messages_of_converters_are_cut():
+    long = "x\n" * 5000
+    assert len(convert._brief(long)) < 310
+    assert convert._brief(f"{long}TF Select ops: Slice\n{long}").startswith(
+        "TF Select ops: Slice x"
+    )
+    assert convert._brief("a short\n one") == "a short one"
+
+
+@pytest.mark.spread
 def test_a_package_that_is_missing(tmp_path, monkeypatch):
     find_spec = convert.importlib.util.find_spec
     for missing, format, advice in (
