@@ -50,6 +50,15 @@ setup(
         "torch": ["torch"],
         # For prediction only. Keras calls operations that older versions of OpenVINO lack.
         "openvino": ["openvino>=2026.2.1", "keras>=3.15"],
+        # To write exports and to run those of ONNX; "openvino" runs those of OpenVINO.
+        "export": [
+            'openvino>=2026.2.1; python_version >= "3.11"',
+            "onnx",
+            "onnxruntime",
+            "onnxscript",
+            "nncf",
+        ],
+        "litert": ["ai-edge-litert"],
         "hub": ["huggingface_hub>=0.30"],
         "sentencepiece": ["sentencepiece>=0.2.3"],
         "plot": ["matplotlib"],
@@ -74,6 +83,11 @@ setup(
             "pandas>=2.2,<3",
             "pyarrow>=18",
             "tensorboard",
+            'onnx; python_version >= "3.11"',
+            'onnxruntime; python_version >= "3.11"',
+            'onnxscript; python_version >= "3.11"',
+            'nncf; python_version >= "3.11"',
+            'ai-edge-litert; python_version >= "3.11"',
             "ruff",
             "mypy",
         ],

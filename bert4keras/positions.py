@@ -153,8 +153,11 @@ def frequencies(size: int, base: float = 10000.0) -> np.ndarray:
 
 def position_angles(positions: Tensor, size: int, base: float = 10000.0) -> Tensor:
     """Return position times frequency, float32: (...) to (..., size / 2)."""
-    # In float32 under every policy: a half cannot tell position 4097 from 4098.
-    return ops.cast(positions, "float32")[..., None] * ops.cast(frequencies(int(size), base), "float32")
+    # In float32 under every policy: a half cannot tell position 4097 from 4098. torch's tracer has
+    # symbols for sizes.
+    return ops.cast(positions, "float32")[..., None] * ops.cast(
+        frequencies(int(size), base), "float32"
+    )
 
 
 def rotate_pairs(x: Tensor, sine: Tensor, cosine: Tensor, interleaved: bool = True) -> Tensor:

@@ -93,9 +93,8 @@ def peers(checkpoint: str, texts: list[str], ids: np.ndarray, threads: int, fold
             return model(**batch).last_hidden_state
 
     sides = {"transformers, torch": (lambda: on_torch(feed), on_texts(on_torch))}
-    modules = [sentence_transformers.models.Transformer(checkpoint)]
-    modules.append(sentence_transformers.models.Pooling(modules[0].get_word_embedding_dimension()))
-    encoder = sentence_transformers.SentenceTransformer(modules=modules, device="cpu")
+    # From any other directory it makes an encoder with mean pooling.
+    encoder = sentence_transformers.SentenceTransformer(checkpoint, device="cpu")
     sides["sentence-transformers, torch"] = (
         None,
         lambda: encoder.encode(texts, batch_size=64, show_progress_bar=False),

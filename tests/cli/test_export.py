@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
 from helpers import command_line, without_keras
 from helpers.task_table import LONG, SHORT
+
+pytestmark = pytest.mark.skipif(
+    sys.version_info < (3, 11), reason="Keras for Python 3.10 has no OpenVINO backend"
+)
 
 
 @pytest.mark.spread(by="export")
