@@ -72,11 +72,11 @@ def _build(models: Mapping[str, keras.Model], directory: Path, format: str, prec
         try:
             _BUILDERS[format][2](model, ENGINES[format].graph(directory, name), precision)
         except Exception as error:  # converters raise all kinds
-            reason = _shortened(str(error) or type(error).__name__)
+            reason = _reason_of(str(error) or type(error).__name__)
             raise ExportError(f"{name} cannot be a graph for {format}: {reason}") from error
 
 
-def _shortened(message: str) -> str:
+def _reason_of(message: str) -> str:
     """Return what matters of a converter's message, which may have thousands of lines."""
     for start in ("TF Select ops:", "## Exception summary"):
         _, found, after = message.partition(start)

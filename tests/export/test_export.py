@@ -291,11 +291,11 @@ def test_what_is_not_exported(tmp_path):
 @pytest.mark.spread
 def test_messages_of_converters_are_cut():
     long = "x\n" * 5000
-    assert len(convert._shortened(long)) < 310
-    assert convert._shortened(f"{long}TF Select ops: Slice\n{long}").startswith(
+    assert len(convert._reason_of(long)) < 310
+    assert convert._reason_of(f"{long}TF Select ops: Slice\n{long}").startswith(
         "TF Select ops: Slice x"
     )
-    assert convert._shortened("a short\n one") == "a short one"
+    assert convert._reason_of("a short\n one") == "a short one"
 
 
 @pytest.mark.spread

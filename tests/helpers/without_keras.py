@@ -12,7 +12,15 @@ from pathlib import Path
 import bert4keras
 
 # Packages of the environment, and folders with libraries of their wheels.
-NEEDED = ("numpy", "numpy.libs", "tokenizers", "tqdm", "click", "sentencepiece", "typing_extensions.py")
+NEEDED = (
+    "numpy",
+    "numpy.libs",
+    "tokenizers",
+    "tqdm",
+    "click",
+    "sentencepiece",
+    "typing_extensions.py",
+)
 ENGINES = ("openvino", "onnxruntime", "ai_edge_litert", "flatbuffers", "ml_dtypes", "packaging")
 
 
