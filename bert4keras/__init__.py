@@ -50,8 +50,11 @@ def register_classes(with_keras: bool = True) -> None:
     """
     from ._stand_in import keras_or_stand_in
 
-    with keras_or_stand_in(with_keras):
-        from . import layers, losses, models, optimizers, tasks, training  # noqa: F401
+    with keras_or_stand_in(with_keras) as stands_in:
+        from . import families, layers, losses, models, optimizers, tasks, training  # noqa: F401
+
+        for name in families.MODULES if stands_in else ():  # of which tokenizers are told by files
+            importlib.import_module(f"{__name__}.families.{name}")
 
 
 def _is_command_line() -> bool:

@@ -75,20 +75,23 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 @contextmanager
-def keras_or_stand_in(with_keras: bool = True) -> Iterator[None]:
+def keras_or_stand_in(with_keras: bool = True) -> Iterator[bool]:
     """Within the context, modules of this package can be imported without Keras.
 
     Args:
         with_keras: take Keras if it is installed.
+
+    Yields:
+        Whether the stand-in is used. Modules that are imported later do not find it.
     """
     global _importing
     if "keras" in sys.modules or (with_keras and importlib.util.find_spec("keras") is not None):
-        yield
+        yield False
         return
     finder, _importing = _Finder(), True
     sys.meta_path.insert(0, finder)
     try:
-        yield
+        yield True
     finally:
         _importing = False
         sys.meta_path.remove(finder)
