@@ -43,6 +43,7 @@ CAPTIONS = {
     "display": "answers in a terminal",
     "cli": "the command bert4keras",
     "serving": "answers over HTTP",
+    "export": "graphs without Keras",
     "batch_inference": "actors of Ray, Spark",
 }
 WIDTH, HEIGHT, GAP, ROW = 196, 46, 16, 120

@@ -27,7 +27,7 @@ COMMANDS = {
     "find-threshold": "Choose the threshold of a task on a labelled file.",
     "info": "Describe a checkpoint or a task directory.",
     "convert": "Convert a checkpoint to another format.",
-    "export": "Write a task that runs without Keras: OpenVINO, ONNX, LiteRT.",
+    "export": "Write a task so that it runs without Keras.",
     "serve": "Answer over HTTP.",
     "benchmark": "Measure speed and memory of a task directory.",
     "download": "Fetch a checkpoint, and print its directory.",

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from .benchmark import read_some
-from .common import ModelCommand, emit, note
+from .common import ModelCommand, emit, note, quiet_libraries
 from .data import Reading, kind_of, reading_options
 from .evaluate import unlabelled
 
@@ -67,5 +67,6 @@ def command(
         pairs = list(zip(*unlabelled(read), strict=True))
     texts = read_some(task, calibration, most, reading.text_columns) if calibration else []
     note(f"building a graph for {format}")
-    report = task.export(destination, format, precision, samples=pairs, calibration=texts)
+    with quiet_libraries():  # Keras imports TensorFlow to save a model
+        report = task.export(destination, format, precision, samples=pairs, calibration=texts)
     emit({"directory": str(destination), **report.to_json()}, f"{destination}\n{report}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,7 +49,9 @@ def quantize_graph(
     read, write = _ACCESS[format]
     model = read(path)
     options = {"model_type": nncf.ModelType.TRANSFORMER, "subset_size": len(samples)}
-    write(nncf.quantize(model, nncf.Dataset(samples), **options), path)
+    with contextlib.redirect_stdout(io.StringIO()):  # progress bars
+        quantized = nncf.quantize(model, nncf.Dataset(samples), **options)
+    write(quantized, path)
 
 
 def _read_openvino(path: Path) -> Any:

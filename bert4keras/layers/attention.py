@@ -197,9 +197,7 @@ class MultiHeadAttention(HasProjections, CarriesMask, keras.layers.Layer):
         if cache is not None:
             cache = _updated_cache(cache, key, value, cache_index)
             key, value = (ops.transpose(tensor, (0, 2, 1, 3)) for tensor in cache)
-        rate, seed = self.attention_dropout if training else 0.0, self.seed_generator
-        if rate and self.remat:  # a recomputation has to drop the same probabilities
-            seed = FixedSeed(seed.next())
+        rate = self.attention_dropout if training else 0.0
         attend: Callable[..., AttentionOutput] = self.attend
         if is_banded(attention_mask):
             attend = functools.partial(self.attend_in_bands, in_parts=not training)
@@ -209,7 +207,8 @@ class MultiHeadAttention(HasProjections, CarriesMask, keras.layers.Layer):
             positions=positions,
             key_positions=key_positions,
             dropout=rate,
-            seed=seed,
+            # Drawn here, so that a recomputation drops the same probabilities.
+            seed=FixedSeed(self.seed_generator.next()) if rate else None,
         )
         tensors = {
             "query": query,
@@ -243,7 +242,7 @@ class MultiHeadAttention(HasProjections, CarriesMask, keras.layers.Layer):
         key_positions: Tensor | None,
         relative: Tensor | None,
         dropout: float,
-        seed: keras.random.SeedGenerator,
+        seed: FixedSeed | None,
     ) -> AttentionOutput:
         """Compute the attention itself: scores, probabilities, weighted values.
 
