@@ -35,7 +35,7 @@ parser.add_argument("--out", type=Path, help="new directory for Parquet files")
 options = parser.parse_args()
 if not options.task:
     options.task = tempfile.mkdtemp()
-    SentenceEncoder.build("minilm-l6", normalize=True, maxlen=128).save(options.task)
+    SentenceEncoder.build("minilm-l6", maxlen=128).save(options.task)
 
 # One CPU more than there are actors: while they hold all CPUs, nothing would read the file.
 ray.init(num_cpus=options.workers + 1, include_dashboard=False, logging_level="warning")

@@ -34,7 +34,7 @@ parser.add_argument("--out", type=Path, help="new directory for Parquet files")
 options = parser.parse_args()
 if not options.task:
     options.task, options.types = tempfile.mkdtemp(), "array<float>"
-    SentenceEncoder.build("minilm-l6", normalize=True, maxlen=128).save(options.task)
+    SentenceEncoder.build("minilm-l6", maxlen=128).save(options.task)
 
 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # of the workers: that of this script
 builder = SparkSession.builder.master(f"local[{options.workers}]").appName("bert4keras")

@@ -74,6 +74,22 @@ def float32_policy():
 
 
 @pytest.fixture(scope="session")
+def saved(tmp_path_factory):
+    """Return the directory of a task by its class, saved at the first request."""
+    from helpers.task_table import build
+
+    known = {}
+
+    def directory(name: str) -> str:
+        if name not in known:
+            known[name] = str(tmp_path_factory.mktemp("tasks") / name)
+            build(name, "bert").save(known[name])
+        return known[name]
+
+    return directory
+
+
+@pytest.fixture(scope="session")
 def fixtures() -> Path:
     """Directory of the recorded checkpoints and reference values."""
     return FIXTURES

@@ -297,12 +297,16 @@ def test_excessive_size_is_found():
 
 
 BLOCKED_IMPORT = """
-import os, sys
+import importlib.machinery, os, sys
 checkpoint, allowed, *blocked = sys.argv[1:]
-class Blocked:
+class Blocked:  # it is found, as others look for it, and the import statement raises
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in blocked:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+            return importlib.machinery.ModuleSpec(name, self)
+    def create_module(self, spec):
+        raise ModuleNotFoundError(f"No module named {spec.name!r}", name=spec.name)
+    def exec_module(self, module):
+        pass
 sys.meta_path.insert(0, Blocked())
 os.environ["KERAS_BACKEND"] = allowed
 import bert4keras

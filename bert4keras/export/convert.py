@@ -8,26 +8,24 @@ from files and builds the graphs there:
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import importlib.util
-import logging
 import os
 import subprocess
 import sys
 import tempfile
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from .._compat import openvino_graph
+from .._compat import inner_layers, openvino_graph
 from .engines import ENGINES
 from .errors import ExportError
 from .exported_model import as_inputs
+from .quiet import quiet
 
 # Sizes of the dimensions that vary, while a graph is recorded: all different, none of them 1, which
 # a tracer would take for a constant.
@@ -95,16 +93,16 @@ def _build_in_child(
         for name, model in models.items():
             files.append(Path(folder, f"{name}.keras"))
             keras.saving.save_model(model, files[-1])
-        modules = {type(layer).__module__ for model in models.values() for layer in model.layers}
+        layers = [layer for model in models.values() for layer in inner_layers(model)]
+        modules = {type(layer).__module__ for layer in layers}
         known = ("keras", __name__.partition(".")[0])
         own = sorted(name for name in modules if name.partition(".")[0] not in known)
         command = [sys.executable, "-m", __name__, format, precision, str(directory)]
         root = str(Path(__file__).resolve().parents[2])
-        paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = {
             **os.environ,
             "KERAS_BACKEND": backend,
-            "PYTHONPATH": os.pathsep.join(paths),
+            "PYTHONPATH": os.pathsep.join([root, *sys.path]),  # where the modules of layers are
             "BERT4KERAS_MODULES": ",".join(own),
         }
         done = subprocess.run(
@@ -152,7 +150,7 @@ def _to_onnx(model: keras.Model, path: Path, precision: str) -> None:
         inputs.append(torch.as_tensor(np.ones(shape, tensor.dtype)))
         dims = enumerate(tensor.shape)
         dynamic.append({axis: torch.export.Dim.DYNAMIC for axis, size in dims if size is None})
-    with torch.no_grad(), _quiet():
+    with torch.no_grad(), quiet("torch.onnx"):
         program = torch.onnx.export(
             Module().eval(),
             tuple(inputs),
@@ -187,14 +185,14 @@ def _to_saved_model(model: keras.Model, path: Path, precision: str) -> None:
     import tensorflow as tf
 
     owner, run = _function(model)
-    with _quiet():
+    with quiet("tensorflow"):
         tf.saved_model.save(owner, str(path), signatures=run.get_concrete_function())
 
 
 def _to_litert(model: keras.Model, path: Path, precision: str) -> None:
     import tensorflow as tf
 
-    with _quiet():
+    with quiet("tensorflow"):
         # Without an owner of the variables, they become constants of the graph.
         function = _function(model)[1].get_concrete_function()
         converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
@@ -203,20 +201,6 @@ def _to_litert(model: keras.Model, path: Path, precision: str) -> None:
         if precision == "float16":
             converter.target_spec.supported_types = [tf.float16]
         path.write_bytes(converter.convert())
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Hide what converters say about their own inner workings."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 # Format -> backend of Keras that builds its graphs, modules and packages needed, function.

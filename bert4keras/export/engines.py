@@ -75,12 +75,13 @@ class _OpenVINO(_Engine):
     def open(self, precision: str, threads: int | None) -> None:
         import openvino
 
-        # Without the hint, some CPUs would compute in bfloat16.
-        hint = "bf16" if precision == "bfloat16" else "f32"
+        core = openvino.Core()
+        able = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        # Without the hint, a CPU that is able would always compute in bfloat16.
+        hint = "bf16" if able and precision == "bfloat16" else "f32"
         options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": hint}
         if threads is not None:
             options["INFERENCE_NUM_THREADS"] = threads
-        core = openvino.Core()
         self._model = core.compile_model(core.read_model(self.path), "CPU", options)
         self._requests = threading.local()  # a request runs in one thread at a time
 

@@ -142,7 +142,7 @@ class ExportedModel:
             x: an array, a list of arrays in the order of the inputs, or a dict by their names.
 
         Returns:
-            _Arrays, in the structure of the model.
+            Arrays, in the structure of the model.
         """
         if isinstance(x, Mapping):
             x = [x[spec.name] for spec in self.inputs]
@@ -152,23 +152,8 @@ class ExportedModel:
             self.run([np.asarray(array, spec.dtype) for array, spec in given])
         )
 
-    def predict(self, x: _Arrays, batch_size: int = 32, verbose: object = None) -> Any:
-        """Run the graph on arrays of many rows, a batch at a time; see `predict_on_batch`."""
-        arrays = list(x) if isinstance(x, (list, tuple)) else [x]
-        outputs = [
-            self.predict_on_batch([array[start : start + batch_size] for array in arrays])
-            for start in range(0, max(1, len(arrays[0])), batch_size)
-        ]
-        flat = [part if isinstance(part, list) else [part] for part in outputs]
-        joined = [np.concatenate(parts) for parts in zip(*flat, strict=True)]
-        return joined if isinstance(outputs[0], list) else joined[0]
-
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(
             f"an exported model has no {name!r}: it answers, and is not trained or changed. Load "
             "the task that it was made of."
         )
-
-    def count_params(self) -> int:
-        """Return the number of weights of the model that was exported."""
-        return int(self.facts.get("weights", 0))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ import numpy as np
 from .engines import ENGINES
 from .errors import ExportError
 from .exported_model import Signature
+from .quiet import quiet
 
 _MAX_BATCHES = 300  # batches of calibration that are used at most
 
@@ -42,14 +40,13 @@ def quantize_graph(
         import nncf
     except ImportError:
         raise ExportError("int8 needs NNCF: pip install nncf.") from None
-    logging.getLogger("nncf").setLevel(logging.ERROR)
     path = ENGINES[format].graph(directory, name)
     names = [spec.name for spec in signature.inputs]
     samples = [dict(zip(names, batch, strict=True)) for batch in batches[:_MAX_BATCHES]]
     read, write = _ACCESS[format]
     model = read(path)
     options = {"model_type": nncf.ModelType.TRANSFORMER, "subset_size": len(samples)}
-    with contextlib.redirect_stdout(io.StringIO()):  # progress bars
+    with quiet("nncf"):
         quantized = nncf.quantize(model, nncf.Dataset(samples), **options)
     write(quantized, path)
 

@@ -288,11 +288,18 @@ class Task(Generic[_AnswerT]):
 
         save_task(self, directory, card)
 
-    def export(self, directory: str | Path, *args: Any, **options: Any) -> ParityReport:
+    def export(
+        self,
+        directory: str | Path,
+        format: str = "openvino",
+        precision: str = "float32",
+        samples: Iterable[tuple[Any, Any]] = (),
+        calibration: Iterable[Any] = (),
+    ) -> ParityReport:
         """Write the task so that it runs without Keras; see `tasks.exporting.export_task`."""
         from .exporting import export_task
 
-        return export_task(self, directory, *args, **options)
+        return export_task(self, directory, format, precision, samples, calibration)
 
     @classmethod
     def from_huggingface(cls, directory: str | Path) -> Self:

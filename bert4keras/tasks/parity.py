@@ -23,7 +23,8 @@ class ParityReport:
     """Comparison of an exported task with the original.
 
     Attributes:
-        difference: largest absolute difference of an output.
+        difference: largest absolute difference of an output of the main graph, on 32 of the samples
+            or, without any, on random tokens.
         scale: largest absolute value of an output, for comparison.
         samples: number of samples below.
         agreement: share of the samples with the same answer, whose numbers may differ; None without

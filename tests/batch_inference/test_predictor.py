@@ -15,25 +15,10 @@ from bert4keras import tasks
 from bert4keras.batch_inference import Predictor
 from bert4keras.batch_inference.threads import allotted_threads, limit_threads
 from bert4keras.tasks.answers import to_json
-from helpers.task_table import build
 
 pytestmark = pytest.mark.spread(by="predictor")
 
 TEXTS = ["the film", "我爱北京", "the story is not very good", "bad"]
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    """Return the directory of a task by its class, saved at the first request."""
-    known = {}
-
-    def directory(name: str) -> str:
-        if name not in known:
-            known[name] = str(tmp_path_factory.mktemp("tasks") / name)
-            build(name, "bert").save(known[name])
-        return known[name]
-
-    return directory
 
 
 def column(*values) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Saved tasks with tiny encoders, and a runner of command lines in this process."""
+"""A runner of command lines in this process."""
 
 from __future__ import annotations
 
@@ -6,21 +6,6 @@ import pytest
 from click.testing import CliRunner
 
 from bert4keras.cli import main
-from helpers.task_table import build
-
-
-@pytest.fixture(scope="session")
-def saved(tmp_path_factory):
-    """Return the directory of a task by its class, saved at the first request."""
-    known = {}
-
-    def directory(name: str) -> str:
-        if name not in known:
-            known[name] = str(tmp_path_factory.mktemp("tasks") / name)
-            build(name, "bert").save(known[name])
-        return known[name]
-
-    return directory
 
 
 @pytest.fixture

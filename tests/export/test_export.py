@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 import sys
@@ -161,10 +162,9 @@ def test_every_task_and_family_on_openvino(tmp_path, monkeypatch):
             assert_same(answers[place], wanted[name])
 
 
-@pytest.mark.parametrize("head", ["crf"])
-def test_from_each_backend(head, tmp_path):
+def test_from_each_backend(tmp_path):
     """The negative control is another task: its answers differ."""
-    task, other = tagger(head), tagger("softmax")
+    task, other = tagger("crf"), tagger("softmax")
     labelled = [(LONG, [(0, 2, "X")]), (SHORT, [])]
     report = task.export(tmp_path / "exported", samples=labelled)
     assert report.difference < 1e-4 < report.scale
@@ -286,6 +286,34 @@ def test_what_is_not_exported(tmp_path):
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
     with pytest.raises(ExportError, match="holds no export"):
         bert4keras.export.load(tmp_path / "mine")
+
+
+LAYER = """
+import keras
+
+
+@keras.saving.register_keras_serializable("mine")
+class Twice(keras.layers.Layer):
+    def call(self, x):
+        return x * 2
+"""
+
+
+@pytest.mark.spread
+def test_a_layer_of_ones_own(tmp_path, monkeypatch):
+    """The process that builds the graph finds its module where this one does; not a script's."""
+    (tmp_path / "mylayers.py").write_text(LAYER)
+    monkeypatch.syspath_prepend(tmp_path)
+    layer = importlib.import_module("mylayers").Twice
+    plain = build("TextClassifier", "roberta")
+    twice = keras.Model(plain.model.inputs, layer()(plain.model.output))
+    task = tasks.TextClassifier(plain.tokenizer, twice, ["a", "b"])
+    task.export(tmp_path / "exported")
+    exported = bert4keras.export.load(tmp_path / "exported")
+    assert_same(exported.predict([SHORT, LONG]), task.predict([SHORT, LONG]))
+    monkeypatch.setattr(layer, "__module__", "__main__")
+    with pytest.raises(ExportError, match="put them into a module"):
+        task.export(tmp_path / "other")
 
 
 @pytest.mark.spread
