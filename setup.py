@@ -65,6 +65,13 @@ setup(
         "serve": ["fastapi>=0.132", "uvicorn>=0.30", "prometheus-client>=0.20"],
         "ray": ["ray[data]>=2.40"],
         "spark": ["pyspark>=4.0", "pandas>=2.2,<3", "pyarrow>=18"],
+        # The site; griffe and mkdocs need Python 3.11. jieba cuts Chinese pages for the search.
+        "docs": [
+            'mkdocs-material>=9.7; python_version >= "3.11"',
+            'mkdocstrings[python]>=1.0; python_version >= "3.11"',
+            'griffelib>=2.4; python_version >= "3.11"',
+            "jieba",
+        ],
         "test": [
             "huggingface_hub>=0.30",
             "sentencepiece>=0.2.3",

@@ -54,7 +54,8 @@ __all__ = [
     "swish",
     "where",
 ]
-is_tf_keras = False  # Keras 3 is one package for every backend
+is_tf_keras = False
+"""Always False: Keras 3 is one package for every backend."""
 __getattr__ = absent(__name__)
 
 
@@ -318,7 +319,7 @@ def apply_rotary_position_embeddings(sinusoidal: Tensor, *tensors: Tensor) -> Te
     return rotated[0] if len(rotated) == 1 else rotated
 
 
-# The ancestor put its own versions of these into `K`.
 K = _keras2.Functions(
     dtype=dtype, flatten=flatten, reshape=reshape, sequence_masking=sequence_masking, where=where
 )
+"""Functions of Keras 2 by their names; some are the versions that 0.11 put there."""

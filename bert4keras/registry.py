@@ -90,7 +90,9 @@ class Family:
 
 
 FAMILIES: FamilyMapping[Family] = FamilyMapping()
+"""Name of a family -> its config and its model."""
 TABLES: FamilyMapping[tuple[WeightTable, ...]] = FamilyMapping()
+"""Name of a family -> the tables of names in its checkpoints."""
 TOKENIZERS: FamilyMapping[TokenizerDefaults] = FamilyMapping()
 CLASS_PREFIXES: FamilyMapping[str] = FamilyMapping()
 

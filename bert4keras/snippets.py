@@ -83,7 +83,7 @@ def parallel_apply(
         The results, in the order of the items unless `unordered`; None if there is a callback.
 
     Raises:
-        As `parallel_apply_generator`.
+        Exception: as `parallel_apply_generator`.
     """
     results = parallel_apply_generator(
         func, iterable, workers, max_queue_size, dummy, random_seeds, unordered

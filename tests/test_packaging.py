@@ -81,7 +81,7 @@ def test_metadata(distributions):
     assert "Apache-2.0" in (metadata["License-Expression"], metadata["License"])
     backends = {"tensorflow", "jax", "torch", "openvino"}
     extras = backends | {"hub", "sentencepiece", "plot", "serve", "test"}
-    extras |= {"ray", "spark", "export", "litert"}
+    extras |= {"ray", "spark", "export", "litert", "docs"}
     assert set(metadata.get_all("Provides-Extra")) == extras
     required = [line for line in metadata.get_all("Requires-Dist") if "extra ==" not in line]
     names = {re.match(r"[\w-]+", line).group() for line in required}

@@ -101,6 +101,7 @@ PRESETS: dict[str, Preset] = {
         corrections={"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2},
     ),
 }
+"""Short name -> a pretrained checkpoint that `fetch` knows."""
 
 
 def fetch(name: str, source: str | None = None, cache: str | Path | None = None) -> Path:

@@ -68,7 +68,9 @@ def _transpose(array: Array) -> Array:
 
 
 IDENTITY = TensorTransform("identity", lambda x: x, lambda x: x)
+"""Transform of a tensor that a checkpoint stores as the model has it."""
 TRANSPOSE = TensorTransform("transpose", _transpose, _transpose)
+"""Transform of a matrix that a checkpoint stores transposed."""
 
 
 def slice_of(index: int, count: int, axis: int) -> TensorTransform:

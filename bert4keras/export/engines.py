@@ -171,3 +171,4 @@ ENGINES: dict[str, type[_Engine]] = {
     "litert": _LiteRT,
     "saved_model": _SavedModel,
 }
+"""Format of an export -> the engine that runs it."""

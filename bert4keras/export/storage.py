@@ -14,7 +14,9 @@ from .engines import ENGINES
 from .errors import ExportError
 from .exported_model import ExportedModel, Signature
 
-EXPORT_FILE, ARRAYS = "export.json", "facts.npz"
+EXPORT_FILE = "export.json"
+"""File of an export that names its engine, precision, graphs and facts."""
+ARRAYS = "facts.npz"
 _VERSION = 1
 
 

@@ -178,8 +178,8 @@ def stream(
     """Run `generate` and yield each token as soon as it is chosen.
 
     Args:
-        model, prompts, max_new_tokens, end_id, processors, segment_ids, new_segment_id, min_ends,
-            inputs, decoder_prompts: as in `generate`.
+        model, prompts, max_new_tokens, end_id, processors: as in `generate`.
+        segment_ids, new_segment_id, min_ends, inputs, decoder_prompts: as in `generate`.
         strategy: `Greedy()` (the default) or `Sample(...)`.
 
     Yields:

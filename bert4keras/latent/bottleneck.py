@@ -323,6 +323,7 @@ BOTTLENECKS: dict[str, type[Bottleneck]] = {
     "gumbel": GumbelBottleneck,
     "vq": VectorQuantizedBottleneck,
 }
+"""Name -> the bottleneck of a `SentenceAutoencoder`."""
 
 
 def _schedule(**layers: Annealing) -> dict[str, Any]:

@@ -101,6 +101,7 @@ _ALL = (
     Divergence("wasserstein", lambda v: v, lambda v: v),
 )
 DIVERGENCES = {one.name: one for one in _ALL}
+"""Name -> divergence."""
 
 
 def get_divergence(name: str | Divergence) -> Divergence:

@@ -100,6 +100,7 @@ class ConditionalLayerNormalization(Conditional, keras.layers.LayerNormalization
     """`LayerNormalization` with a condition, see `Conditional`."""
 
     def modulate(self, x, gain, shift):
+        """Return the norm of x (..., D), with gain and shift (..., D) added to its own."""
         gain = gain + (1 if self.gamma is None else ops.cast(self.gamma, gain.dtype))
         if self.beta is not None:
             shift = shift + ops.cast(self.beta, shift.dtype)
@@ -119,6 +120,7 @@ class ConditionalRMSNormalization(Conditional, RMSNormalization):
     shifts = False
 
     def modulate(self, x, gain):
+        """Return the norm of x (..., D), with gain (..., D) added to its own."""
         normed = ops.rms_normalization(ops.cast(x, "float32"), epsilon=self.epsilon)
         return ops.cast(normed, x.dtype) * (ops.cast(self.scale, x.dtype) + gain)
 

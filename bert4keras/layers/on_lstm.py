@@ -227,6 +227,7 @@ class ONLSTM(keras.layers.RNN):
         self.seed, self.seed_generator = seed, keras.random.SeedGenerator(seed)
 
     def inner_loop(self, sequences, initial_state, mask, training=False):
+        """Run the cell over sequences (B, T, D); all steps drop the same recurrent weights."""
         cell = self.cell
         kernel = ops.cast(cell.recurrent_kernel, cell.compute_dtype)
         if training and self.recurrent_dropconnect:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .bands import Band
 
 Inputs = Mapping[str, Tensor]
+"""Name of a model input, such as `segment_ids` -> its int32 tensor (B, S)."""
 _LONG_TEXT = 8192  # tokens, of a text to compare bands by
 
 

@@ -121,6 +121,7 @@ APPLICATIONS = {
     "packed": Packed,
     "shared_prefix": SharedPrefix,
 }
+"""Value of `application` -> class of the mask."""
 
 
 def get_mask(application: str | Mask | Mapping[str, Any] | None) -> Mask:

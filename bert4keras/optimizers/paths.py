@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-# Biases and the weights of normalization layers, of this package's models and of Keras' layers.
 NORMS_AND_BIASES = r"(^|[/_-])(bias|beta|gamma|scale)$|[Nn]orm"
+"""Pattern of the paths of biases and norm weights, in models of this package and Keras' layers."""
 
 
 def matching(pattern: str, paths: Sequence[str], owner: str) -> list[int]:

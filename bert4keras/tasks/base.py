@@ -36,6 +36,7 @@ _AnswerT = TypeVar("_AnswerT")
 
 PROGRESS_BATCHES = 5  # number of batches from which `predict` shows a progress bar
 TASKS: dict[str, type[Task]] = {}
+"""Name of a task -> its class, as `register_task` filled it."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -188,7 +188,7 @@ class TokenizerBase(TokenizerCore, SpecialTokens):
                 tokens).
             maxlen: largest total number of ids. Tokens are removed from the longer text, one at a
                 time, until the pair fits; see `truncate_sequences`.
-            pattern: as in the class, for this call: "S*ES*E" is [CLS] a [SEP] [CLS] b [SEP].
+            pattern: as in the class, for this call: "S*ES*E" is `[CLS] a [SEP] [CLS] b [SEP]`.
             truncate_from: "right", "left", or the index at which tokens are removed.
             truncate: None: truncate, with a `TruncationWarning` once per tokenizer; True: truncate
                 without a warning; False: raise ValueError if the text is longer than `maxlen`.

@@ -58,6 +58,7 @@ class Perplexity(keras.metrics.Metric):
         self.count.assign_add(ops.sum(weight))
 
     def result(self) -> Any:
+        """Return the perplexity of all tokens since the last reset."""
         return ops.exp(self.total / self.count)
 
     def get_config(self) -> dict[str, Any]:

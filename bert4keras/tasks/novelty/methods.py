@@ -24,6 +24,7 @@ from ..similarity.arrays import read_arrays, save_arrays
 _ARRAYS = "novelty.npz"
 _DECAY = 1e-3  # factor of the weights in the gradient of `fit_linear`
 METHODS: dict[str, Callable[..., NoveltyMethod]] = {}
+"""Name of a method -> what makes it, as `register_method` filled it."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,6 +22,7 @@ from ...layers.masking import EndsMask
 from .arrays import matrix
 
 FLOWS: dict[str, type[Flow]] = {"realnvp": RealNVP, "glow": Glow, "iresnet": InvertibleResNet}
+"""Name -> class of the flow that `fit_flow` trains."""
 
 
 def fit_flow(

@@ -32,13 +32,13 @@ def _manhattan(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return -np.abs(a - b).sum(-1)
 
 
-# Similarity of two vectors (..., D) each; distances are negated, so that more is more alike.
 SIMILARITIES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "cosine": _cosine,
     "dot": _dot,
     "euclidean": _euclidean,
     "manhattan": _manhattan,
 }
+"""Name -> similarity of vectors (..., D); distances are negated, so that more is more alike."""
 
 
 def pairwise_similarity(a: np.ndarray, b: np.ndarray, name: str = "cosine") -> np.ndarray:

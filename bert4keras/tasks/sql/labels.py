@@ -37,7 +37,7 @@ class UnsupportedQuery(ValueError):
 class EncodedQuestion(NamedTuple):
     """A question and the header of its table, as ids.
 
-    Args:
+    Attributes:
         token_ids, segment_ids: ids of the whole sequence; all segments are 0.
         columns: (C, 2), positions of [CLS] and [SEP] of each column.
         offsets: (start, end) in the question of its tokens, which are at positions 1, 2, ...

@@ -16,8 +16,11 @@ from typing import Any, NamedTuple
 from .numbers import number_text, plain_number, read_number
 
 AGGREGATES = ("", "AVG", "MAX", "MIN", "COUNT", "SUM")
+"""Functions of a selected column, by their number in data sets; the first is none."""
 OPERATORS = (">", "<", "=", "!=")
+"""Comparisons of a condition, by their number in data sets."""
 CONNECTIVES = ("", "and", "or")
+"""Words between conditions, by their number in data sets; the first is for one condition."""
 
 # Spellings of an unknown cell.
 _UNKNOWN = frozenset(

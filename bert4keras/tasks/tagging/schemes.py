@@ -24,6 +24,7 @@ _PREFIXES = {
     "BMES": ("B", "M", "E", "S"),
 }
 SCHEMES = tuple(_PREFIXES)
+"""Names of the tagging schemes."""
 # Tags without a begin, like parts of speech: adjacent items of one type are one entity.
 PLAIN = "IO"
 _PREFIXES[PLAIN] = ("I", "I", "I", "I")
