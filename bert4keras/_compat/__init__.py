@@ -22,6 +22,7 @@ from .numerics import (
     fused_attention,
     has_fused_attention,
     linear,
+    take_along_last_axis,
     write_rows,
 )
 from .openvino import extend_trainer, openvino_function, openvino_graph
@@ -76,6 +77,7 @@ __all__ = [
     "seed_states",
     "set_keras_mask",
     "start_at_epoch",
+    "take_along_last_axis",
     "track_variable",
     "trainer_call",
     "variable_index",

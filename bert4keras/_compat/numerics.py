@@ -76,6 +76,25 @@ def write_rows(x: Tensor, rows: Tensor, index: Tensor) -> Tensor:
     return x.index_copy(2, index + ops.arange(rows.shape[2], dtype="int64"), rows)
 
 
+def take_along_last_axis(x: Tensor, index: Tensor) -> Tensor:
+    """Return `x[..., index]`, by rows, as `take_along_axis`, which does not broadcast everywhere.
+
+    The one of Keras on torch has the length of the sequence as a constant in exported graphs.
+
+    Args:
+        x: (B, N, T, R).
+        index: int (B|1, N|1, T, S), places in the last axis of `x`.
+
+    Returns:
+        (B, N, T, S).
+    """
+    shape = (*ops.shape(x)[:3], ops.shape(index)[3])
+    index = ops.broadcast_to(index, shape)
+    if keras.backend.backend() != "torch":
+        return ops.take_along_axis(x, index, axis=-1)
+    return x.gather(-1, index.long())
+
+
 def can_map(count: int | Tensor) -> bool:
     """Return whether `keras.ops.map` can run so often; OpenVINO has to know the number."""
     return isinstance(count, int) or keras.backend.backend() != "openvino"

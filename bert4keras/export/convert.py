@@ -8,13 +8,14 @@ from files and builds the graphs there:
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -189,10 +190,41 @@ def _to_saved_model(model: keras.Model, path: Path, precision: str) -> None:
         tf.saved_model.save(owner, str(path), signatures=run.get_concrete_function())
 
 
+def _get_item(original: Callable, x: Any, key: Any) -> Any:
+    """Return `x[key]`, with `expand_dims` for each None of the key."""
+    key = key if isinstance(key, tuple) else (key,)
+    if not any(item is None for item in key):
+        return original(x, key)
+    rest = tuple(item for item in key if item is not None)
+    y = original(x, rest) if rest else x
+    axis = 0  # of the result, for the next item of the key
+    for item in key:
+        if item is None:
+            y = keras.ops.expand_dims(y, axis)
+        if item is Ellipsis:
+            axis += x.shape.rank - len(rest) + 1
+        elif item is None or isinstance(item, slice):
+            axis += 1
+    return y
+
+
+@contextlib.contextmanager
+def _expanding_dims() -> Iterator[None]:
+    """Let `x[:, None]` be recorded as `expand_dims`: LiteRT has no operation for new axes."""
+    import tensorflow as tf
+
+    original = tf.Tensor.__getitem__
+    tf.Tensor.__getitem__ = lambda x, key: _get_item(original, x, key)
+    try:
+        yield
+    finally:
+        tf.Tensor.__getitem__ = original
+
+
 def _to_litert(model: keras.Model, path: Path, precision: str) -> None:
     import tensorflow as tf
 
-    with quiet("tensorflow"):
+    with quiet("tensorflow"), _expanding_dims():
         # Without an owner of the variables, they become constants of the graph.
         function = _function(model)[1].get_concrete_function()
         converter = tf.lite.TFLiteConverter.from_concrete_functions([function])

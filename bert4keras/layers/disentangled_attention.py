@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from .._compat import take_along_last_axis
 from .._serialization import serializable
 from .._types import ActivationLike, Tensor
 from .activations import get_activation
@@ -95,7 +96,8 @@ class DisentangledAttention(MultiHeadAttention):
         limit = self.max_distance
         distance = positions[:, :, None] - key_positions[:, None, :]
         row = ops.clip(distance, -limit, limit) + limit
-        row = ops.take(bucket_table(limit, self.buckets), row, axis=0)
+        # A table of two axes: for one axis Keras on torch has a squeeze, which ONNX takes literally.
+        row = ops.take(bucket_table(limit, self.buckets)[:, None], row, axis=0)[..., 0]
         scores = 0
         if "c2p" in self.terms:
             scores += self.scores_of_rows(query, self.position_key(relative), row)
@@ -115,9 +117,7 @@ class DisentangledAttention(MultiHeadAttention):
         """
         vectors = self.split_heads(vectors[None])[0]
         products = ops.einsum("btnk,rnk->bntr", content, vectors)
-        shape = (*ops.shape(products)[:3], ops.shape(row)[2])
-        row = ops.broadcast_to(row[:, None], shape)  # not every backend broadcasts here
-        return ops.take_along_axis(products, row, axis=-1)
+        return take_along_last_axis(products, row[:, None])
 
     def get_config(self):
         return {

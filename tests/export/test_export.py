@@ -182,8 +182,8 @@ def test_from_each_backend(tmp_path):
 
 @pytest.mark.spread(over="torch")
 def test_onnx(tmp_path):
-    found = {name: build(name, "bert") for name in ("TextClassifier", "ExtractiveQA")}
-    found["RelationExtractor casrel"] = casrel()
+    found = {"TextClassifier": build("TextClassifier", "bert"), "RelationExtractor": casrel()}
+    found["Reranker"] = build("Reranker", "deberta-v2")
     for name, task in found.items():
         task.export(tmp_path / name, "onnx")
     answers = answers_without_keras(
@@ -202,14 +202,48 @@ def test_onnx_from_a_backend_that_cannot(tmp_path):
 
 
 @pytest.mark.spread(over="tensorflow")
-@pytest.mark.parametrize("format", ["saved_model", "litert"])
-def test_formats_of_tensorflow(format, tmp_path):
-    task = tagger("bi-memm")
+@pytest.mark.parametrize(
+    ("format", "name"),
+    [("saved_model", "bi-memm"), ("litert", "global-pointer"), ("litert", "SentenceEncoder")],
+)
+def test_formats_of_tensorflow(format, name, tmp_path):
+    task = tagger(name) if name in HEADS else build(name, "bert")
     task.export(tmp_path / "exported", format)
     assert_same(
         bert4keras.export.load(tmp_path / "exported").predict([SHORT, LONG]),
         task.predict([SHORT, LONG]),
     )
+
+
+@pytest.mark.spread(over="tensorflow")
+@pytest.mark.parametrize(
+    "key",
+    [
+        None,
+        slice(1, 2),
+        (slice(None), None),
+        (None, 0, ..., None, slice(0, 2), None),
+        (..., None, 1),
+        (1, None),
+    ],
+)
+def test_new_axes_for_litert(key):
+    """They become other operations, with the same result."""
+    import tensorflow as tf
+
+    x = np.arange(2 * 3 * 4).reshape(2, 3, 4)
+    with convert._expanding_dims():
+        found = tf.constant(x)[key]
+        operations = tf.function(lambda x: x[key], autograph=False).get_concrete_function(
+            tf.TensorSpec((None, None, 4))
+        )
+    np.testing.assert_array_equal(found, x[key])
+    nodes = operations.graph.as_graph_def().node
+    assert not any(node.attr["new_axis_mask"].i for node in nodes)
+    plain = tf.function(lambda x: x[:, None], autograph=False).get_concrete_function(
+        tf.TensorSpec((None, None, 4))
+    )
+    assert any(node.attr["new_axis_mask"].i for node in plain.graph.as_graph_def().node)
 
 
 @pytest.mark.spread
