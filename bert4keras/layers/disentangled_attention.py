@@ -96,7 +96,7 @@ class DisentangledAttention(MultiHeadAttention):
         limit = self.max_distance
         distance = positions[:, :, None] - key_positions[:, None, :]
         row = ops.clip(distance, -limit, limit) + limit
-        # A table of two axes: for one axis Keras on torch has a squeeze, which ONNX takes literally.
+        # Two axes: with one, Keras on torch squeezes the result, which ONNX takes literally.
         row = ops.take(bucket_table(limit, self.buckets)[:, None], row, axis=0)[..., 0]
         scores = 0
         if "c2p" in self.terms:
