@@ -5,13 +5,16 @@
 
 It starts `bert4keras serve`, and asks /v1/embeddings for the vector of one text a request.
 Prints requests a second, times of answers, errors, batch sizes, and the server's memory after some
-seconds and at the end. More options, such as --max-wait 0, are passed to `serve`.
+seconds and at the end. With --connections, that many clients that send half a request and wait are
+connected at once, while one goes on asking. More options, such as --max-wait 0, are passed to
+`serve`.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import dataclasses
 import json
 import re
@@ -82,6 +85,39 @@ async def measure(port: int, requests: list[bytes], run: Run, seconds: float) ->
     run.seconds += time.perf_counter() - start
 
 
+async def silent_client(port: int, opened: asyncio.Semaphore) -> float | None:
+    """Send half a request, wait until the server ends the connection, and return after how long.
+
+    Returns:
+        Seconds from the connection to its end; None if it was refused.
+    """
+    async with opened:  # a client has to share the queue of connections that are not yet accepted
+        start = time.perf_counter()
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            return None
+        writer.write(b"POST /v1/embeddings HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\n{")
+    with contextlib.suppress(OSError):
+        await reader.read()
+    writer.close()
+    return time.perf_counter() - start
+
+
+async def measure_silent(port: int, requests: list[bytes], count: int) -> str:
+    """Return what happens to `count` silent clients, and to one that asks."""
+    opened, asking = asyncio.Semaphore(256), Run(1)
+    task = asyncio.create_task(client(port, requests, float("inf"), 0, asking))
+    ends = await asyncio.gather(*(silent_client(port, opened) for _ in range(count)))
+    task.cancel()
+    times = [seconds for seconds in ends if seconds is not None]
+    return (
+        f"{count} silent clients: {len(times)} accepted and ended after {min(times):.1f} to "
+        f"{max(times):.1f} s, {count - len(times)} refused; meanwhile {len(asking.times)} answers "
+        f"to another, {asking.errors} errors, the longest after {asking.quantile(1):.0f} ms"
+    )
+
+
 def encoded_requests(texts: list[str], model: str) -> list[bytes]:
     """Return the requests for the vectors of texts as they are sent."""
     bodies = [
@@ -129,6 +165,7 @@ def parse() -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=15.0, help="of each part of a round")
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--connections", type=int, help="silent clients, at the end")
     parser.add_argument(
         "--texts", type=Path, default=TEXTS, help="one a line; a tab and what follows is left out"
     )
@@ -154,6 +191,13 @@ def main() -> None:
             for run in (one, many):
                 asyncio.run(measure(port, requests, run, arguments.seconds))
         after, (count, texts_read) = figure(address, MEMORY), batch_figures(address)
+        silent = ""
+        if arguments.connections:
+            work = figure(address, "process_cpu_seconds_total")
+            silent = asyncio.run(measure_silent(port, requests, arguments.connections))
+            work = figure(address, "process_cpu_seconds_total") - work
+            memory = figure(address, MEMORY) / 2**20
+            silent += f"; memory {memory:.0f} MB, {work:.1f} s of processor time"
         server.send_signal(signal.SIGTERM)
         status = server.wait(60)
     finally:
@@ -166,6 +210,8 @@ def main() -> None:
         f"memory {before / 2**20:.0f} MB after the first seconds, {after / 2**20:.0f} MB at the "
         f"end; exit status {status}"
     )
+    if silent:
+        print(silent)
 
 
 if __name__ == "__main__":
