@@ -217,10 +217,10 @@ def test_fonts_of_the_user_come_first(pyplot, monkeypatch):
     import matplotlib
     from matplotlib import font_manager
 
-    from bert4keras import display
+    from bert4keras.display import plots
 
     name = font_manager.fontManager.ttflist[0].name
-    monkeypatch.setattr(display, "_FONTS", ("No Such Font", name))
+    monkeypatch.setattr(plots, "_FONTS", ("No Such Font", name))
     with matplotlib.rc_context({"font.family": ["serif"]}):
         axes = plot_weights(["a", "b"], [2.0, -1.0])
         plot_history({"loss": [1.0]})

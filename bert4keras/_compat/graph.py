@@ -17,11 +17,13 @@ class _LayerCall(NamedTuple):
         layer: the layer, or an operation of `keras.ops`.
         first_input: its first tensor argument, symbolic.
         output: its first output, symbolic.
+        arguments: all its arguments, (positional, named), symbolic where they are tensors.
     """
 
     layer: Any
     first_input: keras.KerasTensor
     output: keras.KerasTensor
+    arguments: tuple[tuple[Any, ...], dict[str, Any]]
 
 
 def inner_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
@@ -48,7 +50,12 @@ def layer_calls(model: keras.Model) -> list[_LayerCall]:
         node for _, nodes in sorted(model._nodes_by_depth.items(), reverse=True) for node in nodes
     ]
     return [
-        _LayerCall(node.operation, node.input_tensors[0], node.outputs[0])
+        _LayerCall(
+            node.operation,
+            node.input_tensors[0],
+            node.outputs[0],
+            (node.arguments.args, node.arguments.kwargs),
+        )
         for node in nodes
         if not node.is_input
     ]

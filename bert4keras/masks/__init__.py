@@ -1,11 +1,13 @@
 """Attention masks: strategies, and the one layer that turns a strategy into a mask.
 
 `base` has the base class and explains the principle, `strategies` those by rank and by text,
-`sparse` those by distance, `bands` the computation of only the keys that a sparse one can see.
+`sparse` those by distance, `bands` the computation of only the keys that a sparse one can see,
+`drawing` pictures.
 """
 
 from .bands import Band
 from .base import And, Inputs, Mask, Pairs, input_layer_name
+from .drawing import draw_mask, visible_keys
 from .layer import AttentionMask, padding_mask
 from .sparse import Atrous, Local, Sparse, Window
 from .strategies import (
@@ -37,7 +39,9 @@ __all__ = [
     "Sparse",
     "UniLM",
     "Window",
+    "draw_mask",
     "get_mask",
     "input_layer_name",
     "padding_mask",
+    "visible_keys",
 ]

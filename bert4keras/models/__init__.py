@@ -3,6 +3,7 @@
 from .._absent import absent
 from ..config import TransformerConfig
 from ..registry import FAMILIES, get_family, register_model
+from .attention_weights import attention_weights
 from .backbone import Backbone
 from .build import build_transformer_model
 from .pretraining_heads import PretrainingHeads
@@ -18,6 +19,7 @@ __all__ = [
     "Transformer",
     "TransformerConfig",
     "TwoStream",
+    "attention_weights",
     "build_transformer_model",
     "register_model",
 ]

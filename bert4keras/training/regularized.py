@@ -121,7 +121,7 @@ class RegularizedModel(AtomicSave, keras.Model):
             )
         layer = getattr(technique, "layer", None)
         if layer is not None:
-            uses = sum(operation.name == layer for operation, _, _ in layer_calls(self))
+            uses = sum(call.layer.name == layer for call in layer_calls(self))
             if uses != 1:
                 names = ", ".join(one.name for one in self.layers)
                 raise ValueError(
@@ -326,10 +326,11 @@ def embedding_calls(model: keras.Model, name: str) -> list[keras.KerasTensor]:
     Raises:
         ValueError: there is no such call.
     """
-    found = [out for layer, x, out in layer_calls(model) if layer.name == name and is_lookup(x)]
+    calls = [call for call in layer_calls(model) if call.layer.name == name]
+    found = [call.output for call in calls if is_lookup(call.first_input)]
     if not found:
         kind = keras.layers.Embedding
-        layers = {layer.name for layer, _, _ in layer_calls(model) if isinstance(layer, kind)}
+        layers = {call.layer.name for call in layer_calls(model) if isinstance(call.layer, kind)}
         inside = [layer.name for layer in model.layers if isinstance(layer, keras.Model)]
         hint = (
             f" It calls the models {', '.join(inside)} as layers; build it on their outputs \

@@ -1,7 +1,4 @@
-"""Display of results: coloured texts, and plots of results.
-
-The plots need matplotlib: `pip install bert4keras[plot]`.
-"""
+"""Texts with coloured entities or weights, for a terminal and as HTML."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ import heapq
 import html
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,14 +34,12 @@ _COLOURS = (
 )
 # Backgrounds of positive (red) and negative (blue) weights, from weak to strong.
 _FOR, _AGAINST = (224, 217, 210, 203, 196), (195, 153, 117, 81, 39)
-_RED, _BLUE = "214,39,40", "31,119,180"
+_RED, BLUE = "214,39,40", "31,119,180"
 _STYLE = (
     "body{font-family:sans-serif;max-width:60em;margin:2em auto;padding:0 1em;line-height:1.7}"
     "h2{font-size:1em}th{text-align:left;vertical-align:top;padding-right:1em;white-space:nowrap}"
     "td{white-space:pre-wrap;overflow-wrap:anywhere}"
 )
-# Fonts with Chinese characters; matplotlib uses the first that is installed.
-_FONTS = ("Noto Sans CJK SC", "Source Han Sans SC", "PingFang SC", "Microsoft YaHei", "SimHei")
 _CONTROLS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ud800-\udfff]"
 )
@@ -82,7 +77,7 @@ def entities_to_ansi(
 
     def close(label: str, around: str | None) -> str:
         again = "" if around is None else ground(around)
-        return f"\x1b[3m/{_label_text(label)}\x1b[0m{again}"
+        return f"\x1b[3m/{label_text(label)}\x1b[0m{again}"
 
     return _draw(text, found, lambda label, _: ground(label), close, escape_control_characters)
 
@@ -99,9 +94,9 @@ def entities_to_html(
         return f'<mark style="{style}">'
 
     def close(label: str, around: str | None) -> str:
-        return f"<sub>{html.escape(_label_text(label))}</sub></mark>"
+        return f"<sub>{html.escape(label_text(label))}</sub></mark>"
 
-    return f"<span>{_draw(text, found, begin, close, _escaped)}</span>"
+    return f"<span>{_draw(text, found, begin, close, escape_html)}</span>"
 
 
 def weights_to_ansi(text: str, weights: Iterable[tuple[int, int, float]]) -> str:
@@ -138,10 +133,10 @@ def weights_to_html(text: str, weights: Iterable[tuple[int, int, float]]) -> str
     limit = _largest_weight(weight for *_, weight in pieces)
 
     def begin(weight: float, around: float | None) -> str:
-        colour = f"rgba({_RED if weight > 0 else _BLUE},{abs(weight) / limit:.2f})"
+        colour = f"rgba({_RED if weight > 0 else BLUE},{abs(weight) / limit:.2f})"
         return f'<span style="background:{colour}" title="{weight:+.4f}">'
 
-    return f"<span>{_draw(text, pieces, begin, lambda *_: '</span>', _escaped)}</span>"
+    return f"<span>{_draw(text, pieces, begin, lambda *_: '</span>', escape_html)}</span>"
 
 
 def page_to_html(title: str, blocks: Iterable[tuple[str, Iterable[tuple[str, str]]]]) -> str:
@@ -151,134 +146,12 @@ def page_to_html(title: str, blocks: Iterable[tuple[str, Iterable[tuple[str, str
         title: of the page; escaped.
         blocks: (heading, parts) each; a part is (name, HTML). Headings and names are escaped.
     """
-    head = f'<!DOCTYPE html>\n<meta charset="utf-8"><title>{_escaped(title)}</title>'
-    body = [f"{head}<style>{_STYLE}</style><h1>{_escaped(title)}</h1>"]
+    head = f'<!DOCTYPE html>\n<meta charset="utf-8"><title>{escape_html(title)}</title>'
+    body = [f"{head}<style>{_STYLE}</style><h1>{escape_html(title)}</h1>"]
     for heading, parts in blocks:
-        rows = [f"<tr><th>{_escaped(name)}</th><td>{part}</td></tr>" for name, part in parts]
-        body.append(f"<h2>{_escaped(heading)}</h2><table>{''.join(rows)}</table>")
+        rows = [f"<tr><th>{escape_html(name)}</th><td>{part}</td></tr>" for name, part in parts]
+        body.append(f"<h2>{escape_html(heading)}</h2><table>{''.join(rows)}</table>")
     return "\n".join(body) + "\n"
-
-
-def plot_weights(tokens: Sequence[str], weights: np.ndarray, axes: Any = None) -> Any:
-    """Plot a bar per token, the first at the top: red for positive weights, blue for others.
-
-    Args:
-        tokens: T names.
-        weights: (T,).
-        axes: see `plot_transitions`, also for the result and the errors.
-    """
-    axes, places = _axes(axes), np.arange(len(tokens))
-    axes.barh(places, weights, color=np.where(np.asarray(weights) > 0, "#d62728", "#1f77b4"))
-    axes.set_yticks(places, tokens, fontfamily=_fonts())
-    axes.invert_yaxis()
-    axes.axvline(0, color="black", linewidth=0.8)
-    return axes
-
-
-def plot_transitions(transitions: np.ndarray, tags: Sequence[str], axes: Any = None) -> Any:
-    """Plot a heat map of a CRF's transitions, from the row's tag to the column's.
-
-    Args:
-        transitions: (C, C).
-        tags: C names.
-        axes: matplotlib axes; by default new ones.
-
-    Returns:
-        The axes; `axes.figure.savefig("transitions.png")` writes them.
-
-    Raises:
-        ImportError: matplotlib is not installed.
-    """
-    values = np.asarray(transitions)
-    span = float(np.abs(values).max()) or 1.0
-    axes = _heat_map(values, tags, tags, axes, cmap="RdBu_r", vmin=-span, vmax=span)
-    axes.set(xlabel="to", ylabel="from")
-    return axes
-
-
-def plot_attention(
-    weights: np.ndarray, tokens: Sequence[str], keys: Sequence[str] | None = None, axes: Any = None
-) -> Any:
-    """Plot a heat map of the attention weights of one head, from queries (rows) to keys.
-
-    Args:
-        weights: (T, S), rows add up to 1.
-        tokens: T names of the queries.
-        keys: S names of the keys; by default the tokens.
-        axes: see `plot_transitions`, also for the result and the errors.
-    """
-    keys = tokens if keys is None else keys
-    return _heat_map(np.asarray(weights), tokens, keys, axes, cmap="viridis", vmin=0.0)
-
-
-def plot_history(history: Mapping[str, Sequence[float]] | Any, axes: Any = None) -> Any:
-    """Plot losses and metrics over the epochs; a metric and its `val_` have the same colour.
-
-    Args:
-        history: result of `model.fit`, or a dict name -> values of the epochs.
-        axes: see `plot_transitions`, also for the result and the errors.
-
-    Raises:
-        ValueError: the history is empty.
-    """
-    values = getattr(history, "history", history)
-    if not values:
-        raise ValueError("The history is empty: there is nothing to plot.")
-    axes = _axes(axes)
-    names = dict.fromkeys(name.removeprefix("val_") for name in values)
-    colours = {name: f"C{number % 10}" for number, name in enumerate(names)}
-    for name, numbers in values.items():
-        style = "--" if name.startswith("val_") else "-"
-        colour = colours[name.removeprefix("val_")]
-        axes.plot(range(1, len(numbers) + 1), numbers, style, color=colour, marker=".", label=name)
-    axes.set(xlabel="epoch")
-    axes.legend(prop={"family": _fonts()})
-    return axes
-
-
-def plot_roc(false_alarms: np.ndarray, recalls: np.ndarray, axes: Any = None) -> Any:
-    """Plot a receiver operating characteristic beside that of chance, the diagonal.
-
-    Args:
-        false_alarms, recalls: rates at each threshold, (T,), as of `tasks.novelty.roc_curve`.
-        axes: see `plot_transitions`, also for the result and the errors.
-    """
-    axes = _axes(axes)
-    axes.plot([0, 1], [0, 1], color="gray", linestyle=":")
-    axes.plot(false_alarms, recalls)
-    axes.set(xlabel="false alarms", ylabel="recall", aspect="equal")
-    return axes
-
-
-def plot_threshold(curve: Mapping[str, Sequence[float]], threshold: float, axes: Any = None) -> Any:
-    """Plot values over the threshold, such as F1, and a line at the chosen one.
-
-    Args:
-        curve: "threshold", then the other values, by name.
-        threshold, axes: the chosen one; see `plot_transitions`, also for the result and the errors.
-    """
-    axes = _axes(axes)
-    for name in list(curve)[1:]:
-        axes.plot(curve["threshold"], curve[name], label=name)
-    axes.axvline(threshold, color="gray", linestyle=":")
-    axes.set(xlabel="threshold")
-    axes.legend()
-    return axes
-
-
-def plot_points(points: np.ndarray, names: Sequence[str] = (), axes: Any = None) -> Any:
-    """Plot points in a plane, such as latent vectors of texts, the first ones with names.
-
-    Args:
-        points: (N, 2).
-        names: at most N names.
-        axes: see `plot_transitions`, also for the result and the errors.
-    """
-    axes, points = _axes(axes), np.asarray(points)
-    axes.scatter(points[:, 0], points[:, 1], s=9)
-    for point, name in zip(points, names, strict=False):
-        axes.annotate(name, point, fontsize=7, fontfamily=_fonts())
-    return axes
 
 
 def _sorted_pieces(text: str, entities: Iterable[tuple[int, int, Any]]) -> list[_Piece]:
@@ -312,12 +185,13 @@ def _largest_weight(weights: Iterable[float]) -> float:
     return max((abs(weight) for weight in weights), default=0.0) or 1.0
 
 
-def _label_text(label: str) -> str:
-    """Return a label in one line."""
+def label_text(label: str) -> str:
+    """Return a label in one line, without control characters."""
     return escape_control_characters(str(label)).replace("\n", "\\n").replace("\t", "\\t")
 
 
-def _escaped(text: str) -> str:
+def escape_html(text: str) -> str:
+    """Return a text for HTML, without control characters."""
     return html.escape(escape_control_characters(text))
 
 
@@ -355,45 +229,3 @@ def _draw(text: str, pieces: list[_Piece], begin, close, escape) -> str:
         place = start
     close_until(len(text))
     return "".join([*parts, escape(text[place:])])
-
-
-def _fonts() -> list[str]:
-    """Return matplotlib's font families, and the installed ones with Chinese characters.
-
-    They are set for single texts, because matplotlib's settings apply to the whole process.
-    """
-    import matplotlib
-    from matplotlib import font_manager
-
-    installed = {font.name for font in font_manager.fontManager.ttflist}
-    chinese = [font for font in _FONTS if font in installed]
-    return [*dict.fromkeys([*matplotlib.rcParams["font.family"], *chinese])]
-
-
-def _axes(axes: Any) -> Any:
-    try:
-        from matplotlib import pyplot
-    except ImportError as error:
-        raise ImportError(
-            "Plots need matplotlib, which is not installed: pip install bert4keras[plot]"
-        ) from error
-    if axes is not None:
-        return axes
-    axes = pyplot.subplots(layout="constrained")[1]
-    for text in (axes.title, axes.xaxis.label, axes.yaxis.label):
-        text.set_fontfamily(_fonts())
-    return axes
-
-
-def _heat_map(values: np.ndarray, rows, columns, axes: Any, **options) -> Any:
-    if values.shape != (len(rows), len(columns)):
-        raise ValueError(
-            f"Values of shape {values.shape} for {len(rows)} rows and {len(columns)} columns."
-        )
-    axes = _axes(axes)
-    image = axes.imshow(values, **options)
-    fonts = _fonts()
-    axes.set_xticks(range(len(columns)), columns, rotation=90, fontfamily=fonts)
-    axes.set_yticks(range(len(rows)), rows, fontfamily=fonts)
-    axes.figure.colorbar(image, ax=axes)
-    return axes
