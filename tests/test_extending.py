@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import io
-import re
-from contextlib import redirect_stdout
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
+from helpers.pages import blocks, run_page
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "extending.md"
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 MAX_LINES = 59  # of the code between two headings, without blank lines and what is only use
 
 if not PAGE.is_file():  # an sdist
     pytestmark = pytest.mark.skip("docs are not part of this tree")
-
-
-def blocks(text: str) -> list[tuple[str, str]]:
-    """(language, source) of each block; what is printed has no language."""
-    return BLOCK.findall(text)
 
 
 @pytest.fixture(scope="module")
@@ -30,21 +23,12 @@ def page(tmp_path_factory):
     """Run the page in an empty folder: the names it leaves, and (printed, promised) by block."""
     from bert4keras import registry, tasks
 
-    names: dict = {}
-    outputs, printed = [], ""
     known = dict(tasks.TASKS)
     mappings = (registry.FAMILIES, registry.TABLES, registry.TOKENIZERS, registry.CLASS_PREFIXES)
     families = [set(mapping.names()) for mapping in mappings]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("extending"))
-        for number, (language, source) in enumerate(blocks(PAGE.read_text(encoding="utf-8")), 1):
-            if language == "python":
-                with redirect_stdout(io.StringIO()) as stream:
-                    exec(compile(source, f"extending.md, block {number}", "exec"), names)
-                printed = stream.getvalue()
-            else:
-                outputs.append((printed, source))
-        yield names, outputs
+        yield run_page(PAGE)
     tasks.TASKS.clear()
     tasks.TASKS.update(known)
     for mapping, before in zip(mappings, families, strict=True):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bert4keras import training
+from bert4keras import masks, training
 from bert4keras.training.techniques import Technique
+from helpers.pages import run_page
 
 ROOT = Path(__file__).resolve().parent.parent
 GUIDES = ROOT / "docs" / "guides"
@@ -85,19 +87,48 @@ def test_the_picture_of_densities(tmp_path):
 
 
 @pytest.mark.spread
-def test_sparse_attention(tmp_path, monkeypatch, capsys):
+def test_sparse_attention(capsys):
     names = run("sparse_attention.md")
     assert names["near"] < 0.1
     assert names["all_over"] == 1
     assert "(2, 200, 16)" in capsys.readouterr().out
-    pytest.importorskip("matplotlib")
-    import plot_sparse_masks
 
-    for path in (tmp_path / "p.png", plot_sparse_masks.PICTURE):
-        if path.parent == tmp_path:
-            plot_sparse_masks.draw(path)
+
+@pytest.mark.spread
+@pytest.mark.parametrize("name", ["masks.md", "masks_zh.md"])
+def test_masks(tmp_path, monkeypatch, name):
+    """The page has a section for each mask, which draws it and builds a model with it."""
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    text = (GUIDES / name).read_text(encoding="utf-8")
+    with warnings.catch_warnings():  # of Chinese tokens where no font has them
+        warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)
+        names, outputs = run_page(GUIDES / name)
+    assert len(outputs) >= 14
+    for printed, promised in outputs:
+        assert printed == promised
+    for application in masks.APPLICATIONS:
+        assert re.search(rf'build_.*application="{application}"', text)
+    for mask in ("Window", "Local", "Atrous", "Sparse", "TwoStream"):
+        assert re.search(rf"build_.*application={mask}\(", text)
+    assert names["both"].input_order == ("token_ids", "segment_ids", "document_ids")
+    assert (tmp_path / "mask.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.spread
+def test_the_pictures_of_masks(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    import plot_masks
+
+    few = dict([*plot_masks.MASKS.items()][4:6])  # all of them take long
+    monkeypatch.setattr(plot_masks, "MASKS", few)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)
+        drawn = plot_masks.draw(tmp_path)
+    assert len(drawn) == 3
+    for path in (*drawn, *(GUIDES / path.name for path in drawn)):
         assert path.read_bytes().startswith(b"\x89PNG")
-        assert path.stat().st_size < 30_000
+        assert path.stat().st_size < 100_000
 
 
 @pytest.mark.spread

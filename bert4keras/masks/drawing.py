@@ -72,7 +72,8 @@ def visible_keys(
     Args:
         mask: a `Mask`, or its application name.
         tokens: T tokens.
-        query_stream: a token does not see itself, as in the second stream of `TwoStream`.
+        query_stream: a token does not see itself, as in the second stream of `TwoStream`. Tokens
+            that would see nothing, those of the lowest rank, see each other, as there.
         pad_token: tokens of this name are padding; None: there is none.
         **inputs: what the mask reads, by the names in its `input_names`: T whole numbers each, such
             as `segment_ids=[0, 0, 1]`.
@@ -102,7 +103,13 @@ def visible_keys(
         name: ops.convert_to_tensor(array[None])
         for name, array in {"token_ids": real, **arrays}.items()
     }
-    visible = AttentionMask(mask)(tensors, query_stream=query_stream)
-    visible = np.broadcast_to(ops.convert_to_numpy(visible)[0, 0], (length, length))
+
+    def computed(query_stream: bool) -> np.ndarray:
+        found = AttentionMask(mask)(tensors, query_stream=query_stream)
+        return np.broadcast_to(ops.convert_to_numpy(found)[0, 0], (length, length))
+
+    visible = computed(query_stream)
+    if query_stream:
+        visible = np.where(visible.any(axis=1, keepdims=True), visible, computed(False))
     padding = real == 0
     return np.ma.masked_array(visible, mask=padding[:, None] | padding[None])
