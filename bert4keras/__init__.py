@@ -52,7 +52,10 @@ def register_classes(with_keras: bool = True) -> None:
 
     with keras_or_stand_in(with_keras) as stands_in:
         from . import families, layers, losses, models, optimizers, tasks, training  # noqa: F401
+        from ._old_names import LEGACY_CLASSES
 
+        for name in () if stands_in else LEGACY_CLASSES:
+            importlib.import_module(f"{__name__}.{name}")
         for name in families.MODULES if stands_in else ():  # of which tokenizers are told by files
             importlib.import_module(f"{__name__}.families.{name}")
 

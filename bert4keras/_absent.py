@@ -1,5 +1,7 @@
 """Names of bert4keras 0.11 that no longer exist, by module, each with a hint.
 
+Names that still work are in `_old_names`.
+
 A hint gives the full name of the replacement, so that a test can look it up.
 """
 
@@ -8,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from ._old_names import find_old
+
 _STRINGS = "Python 3 has one kind of string: decode bytes with data.decode('utf-8')"
 _ARGUMENTS = "write the arguments into __init__ and pass the others on with **kwargs"
-_BACKEND = "it is in bert4keras.backend"
 _SNIPPETS = "it is in bert4keras.snippets"
 _FAMILY = 'pass its name: bert4keras.models.build_transformer_model(..., model="{}")'
 _BIASES = (
@@ -25,9 +28,6 @@ _DEVICES = "for several devices use keras.distribution.DataParallel"
 _ADAFACTOR = "keras.optimizers.Adafactor"
 _EXTENSIONS = """exponential_moving_average gradient_accumulation layer_adaptation lazy_optimization
     lookahead parameter_wise_lr piecewise_linear_lr weight_decay""".split()
-_HELPERS = "K keras is_tf_keras align batch_gather pool1d recompute_grad search_layer".split()
-_HELPERS += "sequence_masking flatten reshape apply_rotary_position_embeddings".split()
-_HELPERS += "attention_normalize divisible_temporal_padding sinusoidal_embeddings".split()
 _TEXTS = "is_string is_one_of open lowercase_and_normalize truncate_sequences".split()
 
 ABSENT: dict[str, dict[str, str]] = {
@@ -42,38 +42,17 @@ ABSENT: dict[str, dict[str, str]] = {
         "recompute_grad": (
             "use keras.remat(function) or `with keras.RematScope():` around the building"
         ),
-        "set_gelu": (
-            'gelu is chosen by the config of a model: hidden_act="gelu" (erf) or "gelu_tanh"'
-        ),
         "set_infinity": "bert4keras.backend.sequence_masking has the number of the dtype",
         "symbolic": "every function is compiled by fit, evaluate and predict",
         "tf": "import tensorflow, or use keras.ops",
     },
     "layers": {
-        "BatchConcat": _DEVICES,
-        "BatchSplit": _DEVICES,
-        "Concatenate1D": "use keras.layers.Concatenate(axis=1) and concatenate the masks too",
-        "Embedding": "bert4keras.layers.TokenEmbedding, which also gives the scores of tokens",
-        "GlobalAveragePooling1D": (
-            "bert4keras.layers.MaskedMeanPooling, on [vectors, token ids], leaves out padding"
-        ),
-        "GlobalMaxPooling1D": "use keras.layers.GlobalMaxPooling1D after setting padding low",
-        "LayerNormalization": (
-            "keras.layers.LayerNormalization; with a condition "
-            "bert4keras.layers.ConditionalLayerNormalization"
-        ),
-        "Loss": "give a function to compile(loss=...), or call keras.layers.Layer.add_loss",
         "RelativePositionEmbedding": _BIASES,
         "RelativePositionEmbeddingT5": _BIASES,
-        "ScaleOffset": (
-            "a bias per token is bert4keras.layers.VocabularyBias, a fixed factor "
-            "keras.layers.Rescaling"
-        ),
         "SinusoidalPositionEmbedding": (
             "bert4keras.backend.sinusoidal_embeddings gives the vectors of positions"
         ),
         "integerize_shape": "shapes are integers in Keras 3, so it can be left out",
-        **dict.fromkeys(_HELPERS, _BACKEND),
         "recompute_grad": "use keras.remat(function)",
     },
     "models": {
@@ -96,7 +75,6 @@ ABSENT: dict[str, dict[str, str]] = {
         "data_parallel": _DEVICES,
         "extend_with_language_model": _MASK,
         "extend_with_unified_language_model": _MASK,
-        **dict.fromkeys(_HELPERS, _BACKEND),
         "recompute_grad": "use keras.remat(function)",
     },
     "optimizers": {
@@ -104,22 +82,16 @@ ABSENT: dict[str, dict[str, str]] = {
         "AdaFactorBase": _ADAFACTOR,
         "AdaFactorV1": _ADAFACTOR,
         "AdaFactorV2": _ADAFACTOR,
-        "Lion": "keras.optimizers.Lion",
         "LionV1": "keras.optimizers.Lion",
         "LionV2": "keras.optimizers.Lion",
         **{
             f"extend_with_{name}_v2": f"one for all: bert4keras.optimizers.extend_with_{name}"
             for name in _EXTENSIONS
         },
-        **dict.fromkeys(["K", "keras", "is_tf_keras", "piecewise_linear"], _BACKEND),
         **dict.fromkeys(["is_string", "is_one_of"], _SNIPPETS),
         "insert_arguments": _ARGUMENTS,
     },
     "snippets": {
-        "ViterbiDecoder": (
-            "bert4keras.tasks.tagging.viterbi finds the best labels of a batch of scores, and a "
-            "trained bert4keras.tasks.tagging.ConditionalRandomField has the method decode"
-        ),
         "WebServing": "call model.predict in a handler of any web framework",
         "convert_to_str": _STRINGS,
         "convert_to_unicode": _STRINGS,
@@ -135,12 +107,26 @@ ABSENT: dict[str, dict[str, str]] = {
         **dict.fromkeys(_TEXTS, _SNIPPETS),
     },
 }
-# The modules of 0.11 also had the names of these Keras modules, by `import *`.
-_OF_KERAS = {"layers": ("layers",), "models": ("layers", "models"), "optimizers": ("optimizers",)}
+
+
+def resolve(module: str, name: str) -> Any:
+    """Return what 0.11 had under a name of a module; the end of its `__getattr__`.
+
+    Args:
+        module: `__name__` of the module, such as "bert4keras.layers".
+        name: the name, which the module itself does not have.
+
+    Raises:
+        ImportError, AttributeError: as `refuse`.
+    """
+    _, _, part = module.partition(".")
+    for found in find_old(part, name):
+        return found
+    return refuse(module, name)
 
 
 def refuse(module: str, name: str) -> NoReturn:
-    """Raise the error for a name that a module does not have; the end of its `__getattr__`.
+    """Raise the error for a name that a module does not have.
 
     Args:
         module: `__name__` of the module, such as "bert4keras.layers"; for "bert4keras" itself the
@@ -148,7 +134,7 @@ def refuse(module: str, name: str) -> NoReturn:
         name: the missing name.
 
     Raises:
-        ImportError: with a hint, if 0.11 had the name or Keras has it. An AttributeError would lose
+        ImportError: with a hint, if 0.11 had the name. An AttributeError would lose
             the hint: `from module import name` replaces its message.
         AttributeError: any other name.
     """
@@ -159,10 +145,10 @@ def refuse(module: str, name: str) -> NoReturn:
 
 
 def absent(module: str) -> Callable[[str], Any]:
-    """Return a `__getattr__` for a module that resolves no names itself; see `refuse`."""
+    """Return a `__getattr__` for a module that resolves no names itself; see `resolve`."""
 
-    def __getattr__(name: str) -> NoReturn:
-        refuse(module, name)
+    def __getattr__(name: str) -> Any:
+        return resolve(module, name)
 
     return __getattr__
 
@@ -170,12 +156,4 @@ def absent(module: str) -> Callable[[str], Any]:
 def _hint(part: str, name: str) -> str | None:
     if not part:
         return next((hints[name] for hints in ABSENT.values() if name in hints), None)
-    if name in ABSENT.get(part, {}):
-        return ABSENT[part][name]
-    if name[:1].isupper():
-        for place in _OF_KERAS.get(part, ()):
-            import keras
-
-            if hasattr(getattr(keras, place), name):
-                return f"it is in keras.{place}.{name}"
-    return None
+    return ABSENT.get(part, {}).get(name)

@@ -98,6 +98,12 @@ def _l2_normalize(x, axis=None):
     return ops.multiply(x, ops.rsqrt(ops.maximum(squares, 1e-12)))
 
 
+def _prod(x, axis=None, keepdims=False):
+    if isinstance(x, (tuple, list)) and all(isinstance(size, int) for size in x):
+        return math.prod(x)  # of a shape: a number, as compiled code needs it
+    return ops.prod(x, axis=axis, keepdims=keepdims)
+
+
 def _random_bernoulli(shape, p=0.0, dtype=None, seed=None):
     return ops.cast(keras.random.uniform(shape, seed=seed) < p, _dtype_or_floatx(dtype))
 
@@ -163,6 +169,7 @@ _RENAMED: dict[str, Callable] = {
     "name_scope": keras.name_scope,
     "permute_dimensions": lambda x, pattern: ops.transpose(x, pattern),
     "pow": ops.power,
+    "prod": _prod,
     "random_bernoulli": _random_bernoulli,
     "random_binomial": _random_bernoulli,
     "random_normal": _random_normal,

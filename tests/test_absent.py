@@ -13,6 +13,7 @@ import pytest
 import bert4keras
 from bert4keras import generation
 from bert4keras._absent import ABSENT
+from bert4keras._old_names import OLD_NAMES
 
 pytestmark = pytest.mark.spread
 
@@ -42,7 +43,7 @@ def test_a_missing_name_says_the_way_out(module, name):
     assert message.startswith(f"bert4keras.{module}.{name} is not part of this version: ")
     for dotted in re.findall(r"\b(?:bert4keras|keras)(?:\.\w+)+", message.split(": ", 1)[1]):
         assert resolve(dotted) is not None, dotted
-    if where := re.search(r"it is in bert4keras\.(backend|snippets)\.$", message):
+    if where := re.search(r"it is in bert4keras\.(snippets)\.$", message):
         place = importlib.import_module(f"bert4keras.{where[1]}")
         assert hasattr(place, name)
 
@@ -73,11 +74,18 @@ def test_no_name_is_listed_that_is_there(module):
         ("optimizers", "SGD", "optimizers"),
     ],
 )
-def test_names_of_keras_are_pointed_to(module, name, place):
+def test_names_of_keras_are_there(module, name, place):
     """The modules of 0.11 had them by `import *`."""
-    with pytest.raises(ImportError, match=rf"it is in keras\.{place}\.{name}\."):
-        exec(f"from bert4keras.{module} import {name}")
-    assert hasattr(getattr(keras, place), name)
+    found = getattr(importlib.import_module(f"bert4keras.{module}"), name)
+    assert found is getattr(getattr(keras, place), name)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_old_names_are_there(module):
+    package = importlib.import_module(f"bert4keras.{module}")
+    assert not set(OLD_NAMES[module]) & {*vars(package), *ABSENT[module]}
+    for name in OLD_NAMES[module]:
+        getattr(package, name)
 
 
 def test_names_of_the_package_itself():
@@ -86,17 +94,25 @@ def test_names_of_the_package_itself():
     assert not hasattr(bert4keras, "nonsense")
 
 
-def test_heads_are_where_the_ancestor_had_them():
+def test_heads_have_the_behaviour_of_the_import_path():
+    from bert4keras import legacy
     from bert4keras.layers import ConditionalRandomField, GlobalPointer
     from bert4keras.tasks import tagging
 
-    assert ConditionalRandomField is tagging.ConditionalRandomField
-    assert GlobalPointer is tagging.GlobalPointer
+    for head in (ConditionalRandomField, GlobalPointer):
+        assert head.__module__.startswith(legacy.__name__)
+        assert issubclass(head, getattr(tagging, head.__name__))
 
 
-def test_viterbi_is_there():
-    with pytest.raises(ImportError, match=r"bert4keras\.tasks\.tagging\.viterbi finds"):
-        exec("from bert4keras.snippets import ViterbiDecoder")
+def test_import_of_everything():
+    """`import *` gives the layers of Keras too, and those that are redefined here instead."""
+    names: dict = {}
+    exec("from bert4keras.layers import *", names)
+    assert names["Dense"] is keras.layers.Dense
+    assert names["K"] is importlib.import_module("bert4keras.backend").K
+    assert names["MultiHeadAttention"] is not keras.layers.MultiHeadAttention
+    assert {"Loss", "TokenEmbedding", "keras", "Lambda"} <= set(names)
+    assert "nonsense" not in names
 
 
 @pytest.mark.parametrize("name", ["generate", "stream"])
@@ -122,6 +138,8 @@ def public_functions():
         package = importlib.import_module(f"bert4keras.{module}")
         for name in package.__all__:
             found = getattr(package, name)
+            if not getattr(found, "__module__", "").startswith("bert4keras"):
+                continue
             if inspect.isfunction(found):
                 yield f"{module}.{name}", found
             elif inspect.isclass(found):

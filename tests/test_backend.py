@@ -8,6 +8,7 @@ import pytest
 from keras import ops
 
 from bert4keras import backend
+from bert4keras._old_names import OLD_NAMES
 from bert4keras.backend import K
 from helpers import tiny
 
@@ -40,7 +41,7 @@ def close(found, expected, atol=1e-6):
 @pytest.mark.spread
 @pytest.mark.parametrize("name", ANCESTOR)
 def test_every_name_is_there_or_says_why_not(name):
-    if name in backend.__all__:
+    if name in [*backend.__all__, *OLD_NAMES["backend"]]:
         assert hasattr(backend, name)
     else:
         with pytest.raises(ImportError, match=rf"backend\.{name} is not part of this version: \w"):
@@ -288,6 +289,8 @@ def test_sparse_multilabel_crossentropy(mask_zero):
         (lambda: K.arange(3), [0, 1, 2]),
         (lambda: K.cast_to_floatx(MASK), MASK),
         (lambda: K.pow(X, 2), X**2),
+        (lambda: K.prod(X, axis=1), X.prod(1)),
+        (lambda: K.prod(K.shape(X)[:2]), 10),
         (lambda: K.identity(X), X),
         (lambda: K.bias_add(X, X[0, 0]), X + X[0, 0]),
         (lambda: K.where(MASK, 1.0, 2.0), np.where(MASK, 1.0, 2.0)),

@@ -42,6 +42,7 @@ FORBIDDEN = {
     "optimizers": MODEL_CODE - {"optimizers", "config"} | {"data", "display"},
     "registry": MODEL_CODE - {"families"} | {"tokenizers"},
 }
+LEGACY = "legacy"  # names of 0.11; `_old_names` looks them up by their text
 FACADES = ("backend", "snippets")  # the old import paths, which the core itself never uses
 
 
@@ -61,7 +62,9 @@ def import_offences(source: str, module: str, is_package: bool = False) -> list[
             found.append(f"{module}:{line} imports {name} by its full name")
         if root != "bert4keras" or target == part or module == "bert4keras":
             continue
-        if target in FACADES and part not in FACADES:
+        if target == LEGACY:
+            found.append(f"{module}:{line} imports {name}, which only old scripts ask for")
+        if target in FACADES and part not in (*FACADES, LEGACY):
             found.append(f"{module}:{line} imports the facade {target}")
         above = part in RANKS and RANKS.get(target, -1) >= RANKS[part]
         if above or target in FORBIDDEN.get(part, ()):
@@ -214,6 +217,12 @@ def test_example_length(path):
         ("bert4keras.display", "from .losses import X", "imports losses"),
         ("bert4keras.optimizers.lamb", "from ..training import X", "imports training"),
         ("bert4keras.families.bert", "from ..backend import keras", "imports the facade backend"),
+        (
+            "bert4keras.layers.pooling",
+            "def f():\n  from ..legacy.loss import A",
+            "only old scripts",
+        ),
+        ("bert4keras.snippets", "from .legacy import viterbi", "which only old scripts ask for"),
         ("bert4keras.layers.attention", "import tensorflow as tf", "tensorflow at module top"),
         ("bert4keras.data.padding", "try:\n  import jax.numpy\nexcept X: pass", "jax at module"),
         ("bert4keras.snippets", "class A:\n  from torch import nn", "torch at module top"),
@@ -246,10 +255,20 @@ def test_offending_import_is_found(module, source, offence):
         ("bert4keras._compat", "from keras.src import backend", False),
         ("bert4keras", "from .models import Backbone", True),
         ("bert4keras.snippets", "from .models import Backbone", False),
+        ("bert4keras.legacy.loss", "from ..tasks.tagging import A\nfrom ..backend import K", False),
     ],
 )
 def test_proper_import_passes(module, source, is_package):
     assert import_offences(source, module, is_package) == []
+
+
+def test_the_core_runs_without_the_old_names():
+    """The table of old names is text: looking at it imports nothing."""
+    code = "import sys\nfrom bert4keras._old_names import OLD_NAMES\nassert len(OLD_NAMES) == 6\n"
+    code = f"sys = __import__('sys'); sys.argv = ['bert4keras']\n{code}"
+    code += "print(*[name for name in sys.modules if name.startswith(('bert4keras', 'keras'))])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["bert4keras", "bert4keras._old_names"]
 
 
 def test_the_list_of_families_imports_nothing():

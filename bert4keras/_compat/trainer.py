@@ -52,6 +52,17 @@ def trainer_call() -> TrainerCall | None:
     return None
 
 
+def model_in_fit() -> keras.Model | None:
+    """Return the model whose `fit` this thread runs, also from within its callbacks; else None."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        owner = frame.f_locals.get("self") if frame.f_code.co_name == "fit" else None
+        if isinstance(owner, keras.Model) and "callbacks" in frame.f_locals:
+            return owner
+        frame = frame.f_back
+    return None
+
+
 def disable_shuffle(dataset: keras.utils.PyDataset) -> None:
     """Stop Keras from shuffling the batches of a data set, since its shuffle follows no seed.
 

@@ -1,8 +1,7 @@
 """Layers of the models; each is a `keras.layers.Layer` and can be used on its own."""
 
-import importlib
-
 from .._absent import absent
+from .._old_names import old_names
 from ..masks import AttentionMask
 from ..positions import PositionEmbedding
 from .activations import gelu_tanh, get_activation
@@ -54,17 +53,5 @@ __all__ = [
     "get_activation",
     "syntax_distances",
 ]
-# Heads that bert4keras 0.11 had here.
-_HEADS = (
-    "ConditionalRandomField",
-    "EfficientGlobalPointer",
-    "GlobalPointer",
-    "MaximumEntropyMarkovModel",
-)
-_refuse = absent(__name__)
-
-
-def __getattr__(name: str):
-    if name in _HEADS:
-        return getattr(importlib.import_module("..tasks.tagging", __name__), name)
-    return _refuse(name)
+__getattr__ = absent(__name__)
+__all__ += [name for name in old_names("layers") if name not in __all__]  # for `import *`

@@ -1,6 +1,6 @@
 """Model families and the one function that builds them."""
 
-from .._absent import absent
+from .._absent import resolve
 from ..config import TransformerConfig
 from ..registry import FAMILIES, get_family, register_model
 from .attention_weights import attention_weights
@@ -23,8 +23,7 @@ __all__ = [
     "build_transformer_model",
     "register_model",
 ]
-_refuse = absent(__name__)
 
 
 def __getattr__(name: str):
-    return get_family("bert").transformer if name == "BERT" else _refuse(name)
+    return get_family("bert").transformer if name == "BERT" else resolve(__name__, name)

@@ -22,6 +22,10 @@ ConfigSource: TypeAlias = str | Path | TransformerConfig | Mapping[str, Any] | N
 # Config files of other parts: "tokenizer_config.json", "generation_config.json", ...
 _OTHER_CONFIGS = ("tokenizer", "generation", "preprocessor", "sentence", "adapter", "special")
 
+# Activations of configs that have another name in the models built now; `backend.set_gelu` of old
+# scripts fills it. A model keeps the name it was built with.
+RENAMED_ACTIVATIONS: dict[str, str] = {}
+
 
 def read_model_config(
     config_path: ConfigSource,
@@ -50,6 +54,8 @@ def read_model_config(
     config_class.check_overrides(overrides)
     with errors_from(file):
         config = config_class.from_dict(values, **overrides)
+    if config.hidden_act in RENAMED_ACTIVATIONS:
+        config = dataclasses.replace(config, hidden_act=RENAMED_ACTIVATIONS[config.hidden_act])
     if family.name in FAMILIES:
         config = dataclasses.replace(config, model_type=family.name)
     check_tokenizer(directory, config, overrides.get("pad_token_id") is not None)

@@ -41,7 +41,7 @@ class GlobalPointer(ReadsPadding, keras.layers.Layer):
         use_rotary: rotate queries and keys.
         tril: mask pairs whose last token is before the first.
         use_bias: use a bias in the projections, and c_h.
-        initial_score: initial value of c_h.
+        initial_score: initial value of c_h; None: no c_h, as in the paper.
         pad_token_id: token id of padding; None: use the Keras mask of x; -1: no padding.
         kernel_initializer: of the projections.
 
@@ -69,7 +69,7 @@ class GlobalPointer(ReadsPadding, keras.layers.Layer):
         use_rotary: bool = True,
         tril: bool = True,
         use_bias: bool = True,
-        initial_score: float = _INITIAL_SCORE,
+        initial_score: float | None = _INITIAL_SCORE,
         pad_token_id: int | None = None,
         kernel_initializer: Any = "lecun_normal",
         **kwargs,
@@ -96,9 +96,14 @@ class GlobalPointer(ReadsPadding, keras.layers.Layer):
         shape = first_shape(input_shape)
         self.query = self._dense("query", width, shape)
         self.key = self._dense("key", width, shape)
-        if self.use_bias:
+        if self.has_offset:
             start = keras.initializers.Constant(self.initial_score)
             self.bias = self.add_weight(name="bias", shape=(self.heads,), initializer=start)
+
+    @property
+    def has_offset(self) -> bool:
+        """Whether there is a c_h."""
+        return self.use_bias and self.initial_score is not None
 
     @property
     def scores_dtype(self) -> str:
@@ -125,7 +130,7 @@ class GlobalPointer(ReadsPadding, keras.layers.Layer):
         x = self.split(inputs)[0]
         query, key = self.query(x), self.key(x)
         scores = self.extend(self.products(query, key), query, key)
-        if self.use_bias:
+        if self.has_offset:
             scores = scores + ops.cast(self.bias, scores.dtype)[:, None, None]
         return ops.where(
             self.possible(self.real_tokens(inputs, mask)), scores, lowest(scores.dtype)
