@@ -109,7 +109,7 @@ ABSENT: dict[str, dict[str, str]] = {
 }
 
 
-def resolve(module: str, name: str) -> Any:
+def old_name(module: str, name: str) -> Any:
     """Return what 0.11 had under a name of a module; the end of its `__getattr__`.
 
     Args:
@@ -145,10 +145,10 @@ def refuse(module: str, name: str) -> NoReturn:
 
 
 def absent(module: str) -> Callable[[str], Any]:
-    """Return a `__getattr__` for a module that resolves no names itself; see `resolve`."""
+    """Return a `__getattr__` for a module that resolves no names itself; see `old_name`."""
 
     def __getattr__(name: str) -> Any:
-        return resolve(module, name)
+        return old_name(module, name)
 
     return __getattr__
 

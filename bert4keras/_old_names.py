@@ -12,18 +12,18 @@ from typing import Any
 _HELPERS = "K keras is_tf_keras align sequence_masking apply_rotary_position_embeddings".split()
 _HELPERS += "attention_normalize batch_gather divisible_temporal_padding flatten pool1d".split()
 _HELPERS += "reshape search_layer sinusoidal_embeddings".split()
-_HEADS = {
+_OLD_HEADS = {
     "ConditionalRandomField": "legacy.chains",
     "EfficientGlobalPointer": "legacy.pointers",
     "GlobalPointer": "legacy.pointers",
     "MaximumEntropyMarkovModel": "legacy.chains",
 }
-_SEQUENCES = "BatchConcat BatchSplit Concatenate1D Embedding GlobalAveragePooling1D".split()
-_SEQUENCES += ["GlobalMaxPooling1D"]
-_LAYERS = {
+_OLD_SEQUENCES = "BatchConcat BatchSplit Concatenate1D Embedding GlobalAveragePooling1D".split()
+_OLD_SEQUENCES += ["GlobalMaxPooling1D"]
+_OLD_LAYERS = {
     **dict.fromkeys(_HELPERS, "backend"),
-    **_HEADS,
-    **dict.fromkeys(_SEQUENCES, "legacy.sequences"),
+    **_OLD_HEADS,
+    **dict.fromkeys(_OLD_SEQUENCES, "legacy.sequences"),
     "LayerNormalization": "legacy.norms",
     "Loss": "legacy.loss",
     "ScaleOffset": "legacy.norms",
@@ -36,8 +36,8 @@ LEGACY_CLASSES = tuple(f"legacy.{name}" for name in "chains loss norms pointers 
 # differs there follows after a colon.
 OLD_NAMES: dict[str, dict[str, str]] = {
     "backend": {"set_gelu": "legacy.gelu"},
-    "layers": _LAYERS,
-    "models": {**_LAYERS},
+    "layers": _OLD_LAYERS,
+    "models": {**_OLD_LAYERS},
     "optimizers": dict.fromkeys(["K", "keras", "is_tf_keras", "piecewise_linear"], "backend"),
     "snippets": {
         **dict.fromkeys(["K", "keras"], "backend"),

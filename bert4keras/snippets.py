@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ._absent import resolve
+from ._absent import old_name
 from ._numpy import softmax
 
 # Resolved on first use: a worker of `parallel_apply` imports this module, but needs no Keras.
@@ -47,7 +47,7 @@ __all__ = [
 def __getattr__(name: str):
     if name in _ELSEWHERE:
         return getattr(importlib.import_module(_ELSEWHERE[name]), name)
-    return resolve(__name__, name)
+    return old_name(__name__, name)
 
 
 def is_one_of(x: Any, candidates: Iterable) -> bool:

@@ -54,4 +54,4 @@ __all__ = [
     "syntax_distances",
 ]
 __getattr__ = absent(__name__)
-__all__ += [name for name in old_names("layers") if name not in __all__]  # for `import *`
+__all__.extend(set(old_names("layers")) - set(__all__))  # `import *` of old scripts

@@ -8,4 +8,18 @@ docs/migrating.md names the new way of each.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from .._types import Shape, Tensor
+
+Tensors: TypeAlias = Tensor | Sequence[Tensor]
+"""A tensor, or the tensors of a layer with several inputs or outputs."""
+
+Masks: TypeAlias = Tensor | Sequence[Tensor | None] | None
+"""The Keras mask of each of `Tensors`."""
+
+Shapes: TypeAlias = Shape | Sequence[Shape]
+"""The shape of each of `Tensors`."""
+
 PACKAGE = "bert4keras.legacy"

@@ -22,11 +22,11 @@ from ..tasks.tagging.sequence_labelling import SequenceLabelling
 from . import PACKAGE
 
 
-class MaskedScores(SequenceLabelling):
+class _MaskedScores(SequenceLabelling):
     """Mixin of a head: padding comes from the mask, and `trans` are the transition scores."""
 
     def add_scores(
-        self, name: str, *shape: int, initializer: Any = "glorot_uniform"
+        self, name: str, *shape: int, initializer: str = "glorot_uniform"
     ) -> keras.Variable:
         return super().add_scores(name, *shape, initializer=initializer)
 
@@ -46,7 +46,7 @@ class MaskedScores(SequenceLabelling):
     @storable_method
     def loss(self, y_true: Tensor, scores: Tensor) -> Tensor:
         """Compute the training loss of each row (B,), without padding."""
-        return super().loss(labels_without_padding(y_true, scores), scores)
+        return super().loss(_labels_without_padding(y_true, scores), scores)
 
     @storable_method
     def sparse_loss(self, y_true: Tensor, scores: Tensor) -> Tensor:
@@ -62,17 +62,17 @@ class MaskedScores(SequenceLabelling):
     @function_of("legacy.SequenceLabelling")
     def sparse_accuracy(y_true: Tensor, scores: Tensor) -> Tensor:
         """Return the share of labels with the highest score, without padding."""
-        return SequenceLabelling.accuracy(labels_without_padding(y_true, scores), scores)
+        return SequenceLabelling.accuracy(_labels_without_padding(y_true, scores), scores)
 
     @staticmethod
     @function_of("legacy.SequenceLabelling")
     def dense_accuracy(y_true: Tensor, scores: Tensor) -> Tensor:
         """Compute `sparse_accuracy` of one-hot labels (B, T, C)."""
-        return MaskedScores.sparse_accuracy(ops.argmax(y_true, axis=-1), scores)
+        return _MaskedScores.sparse_accuracy(ops.argmax(y_true, axis=-1), scores)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class ConditionalRandomField(MaskedScores, _ConditionalRandomField):
+class ConditionalRandomField(_MaskedScores, _ConditionalRandomField):
     """`tasks.tagging.ConditionalRandomField` with labels and masks as in 0.11.
 
     Args:
@@ -81,7 +81,7 @@ class ConditionalRandomField(MaskedScores, _ConditionalRandomField):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class MaximumEntropyMarkovModel(MaskedScores, _MaximumEntropyMarkovModel):
+class MaximumEntropyMarkovModel(_MaskedScores, _MaximumEntropyMarkovModel):
     """`tasks.tagging.MaximumEntropyMarkovModel` with labels and masks as in 0.11.
 
     Args:
@@ -98,7 +98,7 @@ class MaximumEntropyMarkovModel(MaskedScores, _MaximumEntropyMarkovModel):
         super().__init__(lr_multiplier, hidden_dim, bidirectional, **kwargs)
 
 
-def labels_without_padding(y_true: Tensor, scores: Tensor) -> Tensor:
+def _labels_without_padding(y_true: Tensor, scores: Tensor) -> Tensor:
     """Return labels (B, T), -1 where the scores (B, T, C) are those of padding."""
     padding = ops.all(is_masked(scores), axis=-1)
     labels = ops.reshape(ops.cast(y_true, "int32"), ops.shape(padding))

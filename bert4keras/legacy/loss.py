@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from .._types import Tensor
-from . import PACKAGE
+from . import PACKAGE, Masks, Shapes, Tensors
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -37,15 +37,15 @@ class Loss(keras.layers.Layer):
         self.supports_masking = True
         self._means: dict[str, keras.metrics.Mean] = {}
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shapes) -> None:
         self.built = True
 
-    def call(self, inputs: Any, mask: Any = None) -> Any:
+    def call(self, inputs: Tensors, mask: Masks = None) -> Tensors:
         self.add_loss(self.compute_loss(inputs, mask))
         # Keras hangs the mask on tensors, and the inputs themselves have theirs already.
         return keras.tree.map_structure(lambda x: ops.add(x, 0), self._selected(inputs))
 
-    def compute_loss(self, inputs: Any, mask: Any = None) -> Tensor:
+    def compute_loss(self, inputs: Tensors, mask: Masks = None) -> Tensor:
         """Return the loss, a scalar; arguments as of the layer."""
         raise NotImplementedError(f"{type(self).__name__} needs compute_loss(inputs, mask=None).")
 
@@ -57,13 +57,13 @@ class Loss(keras.layers.Layer):
             return [values[index] for index in self.output_axis]
         return values[self.output_axis]
 
-    def compute_output_spec(self, inputs: Any, mask: Any = None) -> Any:
+    def compute_output_spec(self, inputs: Tensors, mask: Masks = None) -> Any:
         # The loss is not computed on symbols, whose lengths are unknown.
         return keras.tree.map_structure(
             lambda x: keras.KerasTensor(x.shape, dtype=x.dtype), self._selected(inputs)
         )
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Tensors, previous_mask: Masks = None) -> Masks:
         return self._selected(previous_mask)
 
     def get_config(self) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from .._types import ActivationLike, Tensor
+from .._types import ActivationLike, Shape, Tensor
 from ..layers.activations import get_activation
-from . import PACKAGE
+from . import PACKAGE, Masks, Shapes, Tensors
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -34,7 +34,7 @@ class ScaleOffset(keras.layers.Layer):
         conditional: bool = False,
         hidden_units: int | None = None,
         hidden_activation: ActivationLike = "linear",
-        hidden_initializer: Any = "glorot_uniform",
+        hidden_initializer: str | keras.initializers.Initializer = "glorot_uniform",
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -44,7 +44,7 @@ class ScaleOffset(keras.layers.Layer):
         self.hidden_initializer = keras.initializers.get(hidden_initializer)
         self.supports_masking = True
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shapes) -> None:
         shape, condition = input_shape if self.conditional else (input_shape, None)
         self.beta, self.gamma = self.offset, self.scale
         if self.offset is True:
@@ -59,7 +59,7 @@ class ScaleOffset(keras.layers.Layer):
         if condition is not None and not _is_off(self.scale):
             self.gamma_dense = self._dense("gamma_dense", shape[-1], condition)
 
-    def _dense(self, name: str, units: int, shape: Any) -> keras.layers.Dense:
+    def _dense(self, name: str, units: int, shape: Shape) -> keras.layers.Dense:
         hidden = name == "hidden_dense"
         dense = keras.layers.Dense(
             units,
@@ -72,7 +72,7 @@ class ScaleOffset(keras.layers.Layer):
         dense.build(shape)
         return dense
 
-    def call(self, inputs: Any) -> Tensor:
+    def call(self, inputs: Tensors) -> Tensor:
         x, condition = inputs if self.conditional else (inputs, None)
         x = self.normalized(x)
         if condition is not None:
@@ -92,10 +92,10 @@ class ScaleOffset(keras.layers.Layer):
         """Return what is scaled, the same shape as `x`."""
         return x
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Tensor | None:
+    def compute_mask(self, inputs: Tensors, previous_mask: Masks = None) -> Tensor | None:
         return previous_mask[0] if self.conditional and previous_mask else previous_mask
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: Shapes) -> Shape:
         return input_shape[0] if self.conditional else input_shape
 
     def get_config(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What was needed for Python 2."""
+"""Names that were needed for Python 2."""
 
 from __future__ import annotations
 

@@ -10,10 +10,10 @@ import keras
 from keras import ops
 
 from .._scores import lowest
-from .._types import Tensor
+from .._types import Shape, Tensor
 from ..layers.masking import EndsMask
 from ..layers.pooling import mean
-from . import PACKAGE
+from . import PACKAGE, Masks, Tensors
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -95,7 +95,7 @@ class Concatenate1D(keras.layers.Layer):
         ]
         return ops.concatenate(full, axis=1)
 
-    def compute_output_shape(self, input_shape: Sequence[Any]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: Sequence[Shape]) -> Shape:
         lengths = [shape[1] for shape in input_shape]
         length = None if None in lengths else sum(lengths)
         return (input_shape[0][0], length, *input_shape[0][2:])
@@ -120,7 +120,7 @@ class BatchSplit(keras.layers.Layer):
         self.parts = parts
         self.supports_masking = True
 
-    def call(self, inputs: Any) -> list[Tensor]:
+    def call(self, inputs: Tensors) -> list[Tensor]:
         if isinstance(inputs, (list, tuple)):
             return [part for x in inputs for part in self.call(x)]
         ends = [0, *self._ends(ops.shape(inputs)[0])]
@@ -134,13 +134,13 @@ class BatchSplit(keras.layers.Layer):
         total, ends = sum(self.parts), list(itertools.accumulate(self.parts))[:-1]
         return [*(ops.cast(end * size / total, "int32") for end in ends), size]
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> list[Tensor | None]:
+    def compute_mask(self, inputs: Tensors, previous_mask: Masks = None) -> list[Tensor | None]:
         if isinstance(previous_mask, (list, tuple)):
             return [part for mask in previous_mask for part in self.compute_mask(None, mask)]
         count = self.parts if isinstance(self.parts, int) else len(self.parts)
         return [None] * count if previous_mask is None else list(self.call(previous_mask))
 
-    def compute_output_spec(self, inputs: Any) -> list[keras.KerasTensor]:
+    def compute_output_spec(self, inputs: Tensors) -> list[keras.KerasTensor]:
         count = self.parts if isinstance(self.parts, int) else len(self.parts)
         tensors = inputs if isinstance(inputs, (list, tuple)) else [inputs]
         return [
@@ -170,5 +170,5 @@ class BatchConcat(keras.layers.Layer):
         masks = previous_mask or [None]
         return None if any(m is None for m in masks) else ops.concatenate(masks, axis=0)
 
-    def compute_output_shape(self, input_shape: Sequence[Any]) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: Sequence[Shape]) -> Shape:
         return (None, *input_shape[0][1:])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -21,7 +20,10 @@ class ViterbiDecoder:
     """
 
     def __init__(
-        self, trans: Any, starts: Sequence[int] | None = None, ends: Sequence[int] | None = None
+        self,
+        trans: np.ndarray,
+        starts: Sequence[int] | None = None,
+        ends: Sequence[int] | None = None,
     ):
         self.trans = trans
         self.num_labels = len(trans)
@@ -31,7 +33,7 @@ class ViterbiDecoder:
     def _others(self, labels: Sequence[int] | None) -> list[int]:
         return [i for i in range(self.num_labels) if labels is not None and i not in labels]
 
-    def decode(self, nodes: Any) -> np.ndarray:
+    def decode(self, nodes: np.ndarray) -> np.ndarray:
         """Find the best labels.
 
         Args:

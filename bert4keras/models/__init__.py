@@ -1,6 +1,6 @@
 """Model families and the one function that builds them."""
 
-from .._absent import resolve
+from .._absent import old_name
 from ..config import TransformerConfig
 from ..registry import FAMILIES, get_family, register_model
 from .attention_weights import attention_weights
@@ -26,4 +26,4 @@ __all__ = [
 
 
 def __getattr__(name: str):
-    return get_family("bert").transformer if name == "BERT" else resolve(__name__, name)
+    return get_family("bert").transformer if name == "BERT" else old_name(__name__, name)
