@@ -263,7 +263,7 @@ def test_proper_import_passes(module, source, is_package):
 
 
 def test_the_core_runs_without_the_old_names():
-    """The table of old names is text: looking at it imports nothing."""
+    """The table of these names is text: looking at it imports nothing."""
     code = "import sys\nfrom bert4keras._old_names import OLD_NAMES\nassert len(OLD_NAMES) == 6\n"
     code = f"sys = __import__('sys'); sys.argv = ['bert4keras']\n{code}"
     code += "print(*[name for name in sys.modules if name.startswith(('bert4keras', 'keras'))])"

@@ -22,8 +22,8 @@ ConfigSource: TypeAlias = str | Path | TransformerConfig | Mapping[str, Any] | N
 # Config files of other parts: "tokenizer_config.json", "generation_config.json", ...
 _OTHER_CONFIGS = ("tokenizer", "generation", "preprocessor", "sentence", "adapter", "special")
 
-# Activations of configs that have another name in the models built now; `backend.set_gelu` of old
-# scripts fills it. A model keeps the name it was built with.
+# Activations of configs that have another name in the models built now; `backend.set_gelu`, a name
+# of 0.11, fills it. A model keeps the name it was built with.
 RENAMED_ACTIVATIONS: dict[str, str] = {}
 
 

@@ -102,7 +102,7 @@ class GlobalPointer(ReadsPadding, keras.layers.Layer):
 
     @property
     def has_offset(self) -> bool:
-        """Whether there is a c_h."""
+        """True if there is a c_h."""
         return self.use_bias and self.initial_score is not None
 
     @property
