@@ -22,6 +22,7 @@ from .numerics import (
     fused_attention,
     has_fused_attention,
     linear,
+    repeatable_seed,
     take_along_last_axis,
     write_rows,
 )
@@ -75,6 +76,7 @@ __all__ = [
     "raise_at_runtime",
     "recurrent_loop",
     "remember_loaded",
+    "repeatable_seed",
     "run_graph",
     "seed_states",
     "set_keras_mask",

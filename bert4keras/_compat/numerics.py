@@ -100,6 +100,15 @@ def can_map(count: int | Tensor) -> bool:
     return isinstance(count, int) or keras.backend.backend() != "openvino"
 
 
+def repeatable_seed(generator: keras.random.SeedGenerator) -> keras.random.SeedGenerator:
+    """Return a seed for dropout in a function that `keras.remat` computes again.
+
+    On torch that is the generator: torch puts back its own state before it computes again, and
+    drops with a seed of Keras in six operations in place of one.
+    """
+    return generator if keras.backend.backend() == "torch" else FixedSeed(generator.next())
+
+
 class FixedSeed(keras.random.SeedGenerator):
     """A generator that returns the same seed at every call.
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 import keras
 from keras import ops
 
-from .._compat import FixedSeed, fused_attention, has_fused_attention, write_rows
+from .._compat import fused_attention, has_fused_attention, repeatable_seed, write_rows
 from .._scores import lowest
 from .._serialization import revive, serializable
 from .._types import KeyValues, Shape, Tensor
@@ -208,7 +208,7 @@ class MultiHeadAttention(HasProjections, CarriesMask, keras.layers.Layer):
             key_positions=key_positions,
             dropout=rate,
             # Drawn here, so that a recomputation drops the same probabilities.
-            seed=FixedSeed(self.seed_generator.next()) if rate else None,
+            seed=repeatable_seed(self.seed_generator) if rate else None,
         )
         tensors = {
             "query": query,
@@ -242,7 +242,7 @@ class MultiHeadAttention(HasProjections, CarriesMask, keras.layers.Layer):
         key_positions: Tensor | None,
         relative: Tensor | None,
         dropout: float,
-        seed: FixedSeed | None,
+        seed: keras.random.SeedGenerator | None,
     ) -> AttentionOutput:
         """Compute the attention itself: scores, probabilities, weighted values.
 
