@@ -170,8 +170,7 @@ def markdown(results, imports: list[dict], facts: dict[str, str]) -> str:
 # How a peer's work differs from ours, by cases and peer; a page has those it measured.
 DIFFERENCES = {
     (("encode", "train"), "transformers"): """\
-- encode and train step: on torch, Keras' `Dense` multiplies and adds in two operations where
-  transformers has one, and every layer passes through Keras' `__call__`.""",
+- encode and train step: on torch, every layer passes through Keras' `__call__`.""",
     (("load",), "transformers"): """\
 - load: transformers maps the file of weights into memory and builds no graph; reading and building
   (`read bytes + build`) are most of our time.""",
