@@ -112,6 +112,8 @@ def test_containerfile():
     text = path.read_text(encoding="utf-8")
     assert re.search(r"^USER (?!root|0)", text, re.MULTILINE)
     assert "HEALTHCHECK" in text
+    copied = re.findall(r"^COPY (.+) \S+$", text, re.MULTILINE)
+    assert all((path.parents[1] / name).exists() for names in copied for name in names.split())
     command = json.loads(re.search(r"^CMD (\[.*\])$", text, re.MULTILINE)[1])
     assert command[:2] == ["bert4keras", "serve"]
     given = serve.command.make_context("serve", command[2:]).params
