@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 
-__version__ = "1.0.0.dev0"
+__version__ = "1.0.0"
 
 _EXPORTS = {
     "TransformerConfig": "config",

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import ast
+import io
+import itertools
 import re
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
+NUMBER = re.compile(r"\d+\.\d+")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # English pages that have a Chinese one beside them, `NAME_zh.md`.
-TRANSLATED = ("index.md",)
+TRANSLATED = ("index.md", "tasks.md", "guides/tagger.md", "faq.md")
+# Pages whose code runs here, each in an empty folder.
+RUN = (*TRANSLATED[1:], "guides/generation.md", "guides/checkpoints.md", "assistants.md")
 
 pytestmark = [
     pytest.mark.spread,
@@ -61,6 +67,57 @@ def test_both_languages_have_the_same_structure(page):
     assert outline(DOCS / page) == outline(in_chinese(page))
     assert start(DOCS / page) == f"[中文]({in_chinese(page).name})"
     assert start(in_chinese(page)) == f"[English]({Path(page).name})"
+
+
+def printed_and_shown(path: Path) -> list[tuple[str, str]]:
+    """Run the Python blocks of a page; return what each printed, and the output after it."""
+    found, names = [], {}
+    pairs = [*blocks(path), ("", "")]
+    for (language, source), (after, shown) in itertools.pairwise(pairs):
+        if language == "python":
+            with redirect_stdout(io.StringIO()) as stream:
+                exec(compile(source, path.name, "exec"), names)
+            found.append((stream.getvalue(), "" if after else shown))
+    return found
+
+
+def alike(printed: str, shown: str) -> bool:
+    """Tell whether outputs are equal, numbers with a decimal point within a quarter."""
+    found, wanted = ([float(x) for x in NUMBER.findall(text)] for text in (printed, shown))
+    same = NUMBER.sub("#", printed) == NUMBER.sub("#", shown)
+    return same and all(abs(a - b) < 0.25 for a, b in zip(found, wanted, strict=True))
+
+
+# On torch, which compiles nothing: several small models are trained.
+@pytest.mark.spread(over="torch")
+@pytest.mark.parametrize("page", RUN)
+def test_code_prints_what_the_page_shows(page, tmp_path, monkeypatch, minilm):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "minilm-l6").symlink_to(minilm)  # a directory of the name goes first
+    found = printed_and_shown(DOCS / page)
+    assert len(found) >= 2
+    assert [pair for pair in found if not alike(*pair)] == []
+
+
+def test_another_output_is_seen(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "```python\nprint(1)\n```\nSo:\n```\n2\n```\n```bash\nls\n```\n", encoding="utf-8"
+    )
+    assert printed_and_shown(page) == [("1\n", "2\n")]
+    page.write_text("```python\nx = 1\n```\n```bash\nls\n```\n", encoding="utf-8")
+    assert printed_and_shown(page) == [("", "")]
+    assert alike("f1 0.9\n", "f1 0.8\n")
+    assert not alike("f1 0.9\n", "f1 0.6\n")
+    assert not alike("", "1\n")
+
+
+def test_pages_of_llms_txt_exist():
+    text = (DOCS / "llms.txt").read_text(encoding="utf-8")
+    links = re.findall(r"^- \[[^]]+\]\(([^)]+)\): \S", text, re.MULTILINE)
+    assert len(links) > 20
+    assert [link for link in links if not (DOCS / link).is_file()] == []
+    assert text.startswith("# bert4keras\n\n> ")
 
 
 def test_every_chinese_page_has_an_english_one():
