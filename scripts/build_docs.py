@@ -25,6 +25,12 @@ EXTERNAL = re.compile(
     r"|\burl\([\"']?(?:https?:)?//[^)]*\)|@import[^;]*//[^;]*;"
 )
 SHIM = re.compile(r'<script src="https://unpkg.com/iframe-worker/shim"></script>')
+# What the theme says in English, on Chinese pages.
+CHINESE = {
+    '<html lang="en"': '<html lang="zh-Hans"',
+    "Table of contents": "目录",
+    'placeholder="Search"': 'placeholder="搜索"',
+}
 REFERENCE = "  - Reference: reference/index.md\n"
 
 
@@ -64,7 +70,8 @@ def finish(site: Path) -> list[str]:
         to_root = os.path.relpath(site, path.parent)
         text = SHIM.sub(f'<script src="{to_root}/assets/offline_search.js"></script>', text)
         if path.stem.endswith("_zh"):
-            text = text.replace('<html lang="en"', '<html lang="zh-Hans"', 1)
+            for english, chinese in CHINESE.items():
+                text = text.replace(english, chinese)
         path.write_text(text, encoding="utf-8")
         found += external(text, path.relative_to(site).as_posix())
     for path in sorted(site.rglob("*.css")):

@@ -15,7 +15,6 @@ ROOT = Path(__file__).resolve().parents[2]
 # Modules whose names no package exports again.
 MODULES = (
     "config",
-    "display",
     "positions",
     "registry",
     "saving",
