@@ -70,6 +70,7 @@ def test_the_reference_has_every_name_once(modules):
     # The old import path does not take a name away from its package.
     moved = modules["bert4keras.backend"].elsewhere["multilabel_categorical_crossentropy"]
     assert moved == "bert4keras.losses.multilabel_categorical_crossentropy"
+    assert modules["bert4keras.tasks.tagging"].own[-1] == "SCHEMES"  # constants are last
     every = [name for module in modules.values() for name in module.own]
     assert len(every) > 400
 

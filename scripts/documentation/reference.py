@@ -137,8 +137,14 @@ def public_modules(package: griffe.Module) -> list[Module]:
                 module.own.append(name)
             else:
                 module.elsewhere[name] = f"{home}.{name}"
+        # Constants last: a reader looks for classes and functions.
+        module.own.sort(key=lambda name: _is_constant(package, module.path, name))
         found.append(module)
     return found
+
+
+def _is_constant(package: griffe.Module, path: str, name: str) -> bool:
+    return package[target_of(package, path, name).partition(".")[2]].is_attribute
 
 
 def target_of(package: griffe.Module, path: str, name: str) -> str:
