@@ -12,50 +12,44 @@ from typing import Any, NoReturn
 
 from ._old_names import find_old
 
-_STRINGS = "Python 3 has one kind of string: decode bytes with data.decode('utf-8')"
-_ARGUMENTS = "write the arguments into __init__ and pass the others on with **kwargs"
-_SNIPPETS = "it is in bert4keras.snippets"
 _FAMILY = 'pass its name: bert4keras.models.build_transformer_model(..., model="{}")'
-_BIASES = (
-    "positions are a strategy of the family, such as bert4keras.positions.Learned; "
-    "bert4keras.models.build_transformer_model builds the layers"
-)
 _MASK = (
     'pass application="lm" or "unilm" to bert4keras.models.build_transformer_model, or combine the '
     "masks of bert4keras.masks"
 )
 _DEVICES = "for several devices use keras.distribution.DataParallel"
-_ADAFACTOR = "keras.optimizers.Adafactor"
-_EXTENSIONS = """exponential_moving_average gradient_accumulation layer_adaptation lazy_optimization
-    lookahead parameter_wise_lr piecewise_linear_lr weight_decay""".split()
-_TEXTS = "is_string is_one_of open lowercase_and_normalize truncate_sequences".split()
+_GPUS = 'ask the backend: tf.config.list_physical_devices("GPU"), jax.devices()'
+_REGISTERED = "the classes are registered with Keras, so load_model finds them"
+_SHAPES = "shapes are integers in Keras 3, so it can be left out"
+_SIX = "only Python 3 is supported, so it is not needed"
+_TENSORFLOW = "import it from tensorflow.python"
+_NO_LAYER = "Keras 3 has no such layer"
+_NOT_IN_KERAS = """AbstractRNNCell DenseFeatures LocallyConnected1D LocallyConnected2D RandomHeight
+    RandomWidth experimental""".split()
+_GONE = {
+    **dict.fromkeys(_NOT_IN_KERAS, _NO_LAYER),
+    "ThresholdedReLU": "use keras.layers.ReLU(threshold=...)",
+}
 
 ABSENT: dict[str, dict[str, str]] = {
     "backend": {
-        "custom_objects": "the layers are registered with Keras, so load_model finds them",
+        "custom_objects": _REGISTERED,
         "do_recompute": "pass it to a model: build_transformer_model(..., remat=True)",
-        "get_available_gpus": (
-            'ask the backend: tf.config.list_physical_devices("GPU"), jax.devices()'
-        ),
+        "get_available_gpus": _GPUS,
         "graph_mode_decorator": "use keras.remat",
         "infinity": "bert4keras.backend.sequence_masking has the number of the dtype",
-        "recompute_grad": (
-            "use keras.remat(function) or `with keras.RematScope():` around the building"
-        ),
         "set_infinity": "bert4keras.backend.sequence_masking has the number of the dtype",
+        "strtobool": "compare the text: os.environ.get(name) == '1'",
+        **dict.fromkeys(["device_lib", "nest", "tape", "tf_inspect"], _TENSORFLOW),
         "symbolic": "every function is compiled by fit, evaluate and predict",
-        "tf": "import tensorflow, or use keras.ops",
     },
     "layers": {
-        "RelativePositionEmbedding": _BIASES,
-        "RelativePositionEmbeddingT5": _BIASES,
-        "SinusoidalPositionEmbedding": (
-            "bert4keras.backend.sinusoidal_embeddings gives the vectors of positions"
-        ),
-        "integerize_shape": "shapes are integers in Keras 3, so it can be left out",
-        "recompute_grad": "use keras.remat(function)",
+        "custom_objects": _REGISTERED,
+        "integerize_shape": _SHAPES,
+        **_GONE,
     },
     "models": {
+        **_GONE,
         "ALBERT": _FAMILY.format("albert"),
         "ALBERT_Unshared": _FAMILY.format("albert_unshared"),
         "ELECTRA": _FAMILY.format("electra"),
@@ -72,39 +66,20 @@ ABSENT: dict[str, dict[str, str]] = {
         "T5_Decoder": _FAMILY.format("t5.1.1_decoder"),
         "T5_Encoder": _FAMILY.format("t5.1.1_encoder"),
         "UniLM_Mask": _MASK,
+        "custom_objects": _REGISTERED,
         "data_parallel": _DEVICES,
+        "get_available_gpus": _GPUS,
+        "integerize_shape": _SHAPES,
         "extend_with_language_model": _MASK,
         "extend_with_unified_language_model": _MASK,
-        "recompute_grad": "use keras.remat(function)",
     },
     "optimizers": {
-        "AdaFactor": _ADAFACTOR,
-        "AdaFactorBase": _ADAFACTOR,
-        "AdaFactorV1": _ADAFACTOR,
-        "AdaFactorV2": _ADAFACTOR,
-        "LionV1": "keras.optimizers.Lion",
-        "LionV2": "keras.optimizers.Lion",
-        **{
-            f"extend_with_{name}_v2": f"one for all: bert4keras.optimizers.extend_with_{name}"
-            for name in _EXTENSIONS
-        },
-        **dict.fromkeys(["is_string", "is_one_of"], _SNIPPETS),
-        "insert_arguments": _ARGUMENTS,
+        "custom_objects": _REGISTERED,
+        "export_to_custom_objects": _REGISTERED,
     },
-    "snippets": {
-        "WebServing": "call model.predict in a handler of any web framework",
-        "convert_to_str": _STRINGS,
-        "convert_to_unicode": _STRINGS,
-        "delete_arguments": _ARGUMENTS,
-        "insert_arguments": _ARGUMENTS,
-        "is_py2": "only Python 3 is supported",
-    },
+    "snippets": {"six": _SIX},
     "tokenizers": {
         "BasicTokenizer": "bert4keras.tokenizers.TokenizerBase",
-        "convert_to_str": _STRINGS,
-        "convert_to_unicode": _STRINGS,
-        "is_py2": "only Python 3 is supported",
-        **dict.fromkeys(_TEXTS, _SNIPPETS),
     },
 }
 

@@ -20,9 +20,34 @@ _OLD_HEADS = {
 }
 _OLD_SEQUENCES = "BatchConcat BatchSplit Concatenate1D Embedding GlobalAveragePooling1D".split()
 _OLD_SEQUENCES += ["GlobalMaxPooling1D"]
+_POSITIONS = "RelativePositionEmbedding RelativePositionEmbeddingT5 SinusoidalPositionEmbedding"
+_ARGUMENTS = dict.fromkeys(["delete_arguments", "insert_arguments"], "legacy.arguments")
+_STRINGS = dict.fromkeys(
+    ["basestring", "convert_to_str", "convert_to_unicode", "is_py2", "uniout"], "legacy.python2"
+)
+_OLD_TEXTS = "is_string is_one_of lowercase_and_normalize open string_matching".split()
+_OLD_TEXTS += ["truncate_sequences", "orthogonally_resize"]
+_TEXT_NAMES = dict.fromkeys(_OLD_TEXTS, "snippets")
+_EXTENSIONS = """exponential_moving_average gradient_accumulation layer_adaptation lazy_optimization
+    lookahead parameter_wise_lr piecewise_linear_lr weight_decay""".split()
+_OLD_OPTIMIZERS = {
+    **dict.fromkeys(["K", "keras", "is_tf_keras", "piecewise_linear"], "backend"),
+    **dict.fromkeys(
+        ["AdaFactor", "AdaFactorBase", "AdaFactorV1", "AdaFactorV2"], "legacy.adafactor:AdaFactor"
+    ),
+    **{f"extend_with_{name}": "legacy.optimizers" for name in _EXTENSIONS},
+    **{f"extend_with_{name}_v2": f"legacy.optimizers:extend_with_{name}" for name in _EXTENSIONS},
+    **dict.fromkeys(["Lion", "LionV2"], "legacy.lion:Lion"),
+    **_ARGUMENTS,
+    **_TEXT_NAMES,
+    "rms": "backend:root_mean_square",
+}
+_SHARED = "FeedForward GatedAttentionUnit MultiHeadAttention PositionEmbedding".split()
 _OLD_LAYERS = {
+    **dict.fromkeys(_POSITIONS.split(), "legacy.positions"),
     **dict.fromkeys(_HELPERS, "backend"),
     **_OLD_HEADS,
+    "recompute_grad": "legacy.recompute",
     **dict.fromkeys(_OLD_SEQUENCES, "legacy.sequences"),
     "LayerNormalization": "legacy.norms",
     "Loss": "legacy.loss",
@@ -30,22 +55,31 @@ _OLD_LAYERS = {
 }
 
 # Modules with classes that saved models may refer to.
-LEGACY_CLASSES = tuple(f"legacy.{name}" for name in "chains loss norms pointers sequences".split())
+_FILES = "adafactor chains lion loss norms optimizers pointers positions sequences".split()
+LEGACY_CLASSES = tuple(f"legacy.{name}" for name in _FILES)
 
 # For each import path the old names and the module that holds each, in this package. A name that
 # differs there follows after a colon.
 OLD_NAMES: dict[str, dict[str, str]] = {
-    "backend": {"set_gelu": "legacy.gelu"},
+    "backend": {"recompute_grad": "legacy.recompute", "set_gelu": "legacy.gelu"},
     "layers": _OLD_LAYERS,
-    "models": {**_OLD_LAYERS},
-    "optimizers": dict.fromkeys(["K", "keras", "is_tf_keras", "piecewise_linear"], "backend"),
+    "models": {**_OLD_LAYERS, **dict.fromkeys(_SHARED, "layers"), **_ARGUMENTS, **_TEXT_NAMES},
+    "optimizers": _OLD_OPTIMIZERS,
     "snippets": {
         **dict.fromkeys(["K", "keras"], "backend"),
         "ViterbiDecoder": "legacy.viterbi",
-        "uniout": "legacy.python2",
+        "DataGenerator": "legacy.datasets",
+        "WebServing": "legacy.web",
+        "defaultdict": "legacy.python2",
+        **_ARGUMENTS,
+        **_STRINGS,
     },
-    "tokenizers": {},
+    "tokenizers": {**_STRINGS, **_TEXT_NAMES},
 }
+# Modules that each import path of 0.11 had imported for itself.
+MODULES = {name: name for name in "json logging os re sys unicodedata".split()}
+MODULES |= {"np": "numpy", "tf": "tensorflow"}
+MODULES |= {name: f"keras.{name}" for name in ("activations", "initializers")}
 # The modules of 0.11 also had the names of these Keras modules, by `import *`.
 OF_KERAS = {"layers": ("layers",), "models": ("layers", "models"), "optimizers": ("optimizers",)}
 
@@ -60,11 +94,12 @@ def find_old(part: str, name: str) -> tuple[Any, ...]:
     if place := OLD_NAMES.get(part, {}).get(name):
         module, _, attribute = place.partition(":")
         return (getattr(importlib.import_module(f".{module}", __package__), attribute or name),)
-    if name[:1].isupper():
-        for place in OF_KERAS.get(part, ()):
-            module = importlib.import_module(f"keras.{place}")
-            if hasattr(module, name):
-                return (getattr(module, name),)
+    if part in OLD_NAMES and name in MODULES:
+        return (importlib.import_module(MODULES[name]),)
+    for place in OF_KERAS.get(part, ()) if name[:1] != "_" else ():
+        module = importlib.import_module(f"keras.{place}")
+        if hasattr(module, name):
+            return (getattr(module, name),)
     return ()
 
 
@@ -74,6 +109,6 @@ def old_names(part: str) -> list[str]:
         name
         for place in OF_KERAS.get(part, ())
         for name in vars(importlib.import_module(f"keras.{place}"))
-        if name[:1].isupper()
+        if name[:1] != "_"
     }
-    return sorted({*OLD_NAMES[part], *of_keras})
+    return sorted({*OLD_NAMES[part], *of_keras, "np", "activations", "initializers"})

@@ -26,7 +26,7 @@ from ._numpy import softmax
 # Resolved on first use: a worker of `parallel_apply` imports this module, but needs no Keras.
 _ELSEWHERE = {
     **dict.fromkeys(
-        """DataGenerator is_string longest_common_subsequence longest_common_substring
+        """is_string longest_common_subsequence longest_common_substring
         lowercase_and_normalize open sequence_padding strQ2B text_segmentate to_array
         truncate_sequences""".split(),
         "bert4keras.data",

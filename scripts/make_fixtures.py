@@ -20,6 +20,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 # In this order: google is made from what bert wrote.
 SECTIONS = (
+    "ancestor",
     "bert",
     "entity_metrics",
     "families",

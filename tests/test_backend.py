@@ -14,7 +14,7 @@ from helpers import tiny
 
 # Every public name of the ancestor's module.
 ANCESTOR = """
-    is_tf_keras keras K tf get_available_gpus gelu_erf gelu_tanh set_gelu piecewise_linear
+    is_tf_keras keras K get_available_gpus gelu_erf gelu_tanh set_gelu piecewise_linear
     search_layer align reshape flatten dtype where sequence_masking batch_gather pool1d
     divisible_temporal_padding root_mean_square swish leaky_relu attention_normalize
     sinusoidal_embeddings Sinusoidal apply_rotary_position_embeddings

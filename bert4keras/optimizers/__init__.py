@@ -4,16 +4,6 @@ from __future__ import annotations
 
 from .._absent import absent
 from .adam import Adam
-from .ancestor import (
-    extend_with_exponential_moving_average,
-    extend_with_gradient_accumulation,
-    extend_with_layer_adaptation,
-    extend_with_lazy_optimization,
-    extend_with_lookahead,
-    extend_with_parameter_wise_lr,
-    extend_with_piecewise_linear_lr,
-    extend_with_weight_decay,
-)
 from .averages import EMA, Lookahead
 from .ema import WithEMA, apply_ema_weights, ema_weights
 from .extended import ExtendedOptimizer
@@ -53,14 +43,6 @@ __all__ = [
     "WithEMA",
     "apply_ema_weights",
     "ema_weights",
-    "extend_with_exponential_moving_average",
-    "extend_with_gradient_accumulation",
-    "extend_with_layer_adaptation",
-    "extend_with_lazy_optimization",
-    "extend_with_lookahead",
-    "extend_with_parameter_wise_lr",
-    "extend_with_piecewise_linear_lr",
-    "extend_with_weight_decay",
     "group_by_path",
     "layerwise_decay",
     "warm_up",

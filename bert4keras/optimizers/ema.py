@@ -136,8 +136,28 @@ def _swap_in(model: keras.Model) -> dict[int, np.ndarray]:
     """Assign the averages to the model; return its own weights by index of the variable."""
     if hasattr(model, "jax_state_sync"):
         model.jax_state_sync()  # within `fit` the variables do not have the current values
-    optimizer = _find_extended(model)
-    averages = optimizer.average_values()
+    return swap_in(_find_extended(model))
+
+
+def _swap_out(model: keras.Model, weights: dict[int, np.ndarray]) -> None:
+    """Assign the model's own weights again."""
+    swap_out(_find_extended(model), weights)
+
+
+def swap_in(optimizer: ExtendedOptimizer, bias_correction: bool = True) -> dict[int, np.ndarray]:
+    """Assign the averages to the variables of an optimizer.
+
+    Args:
+        optimizer: with `EMA`; the variables must have their current values.
+        bias_correction: False: averages as they are stored, without the correction of `EMA`.
+
+    Returns:
+        The weights before, by index of the variable, for `swap_out`.
+
+    Raises:
+        ValueError: there is no `EMA`, no update yet, or the averages are there already.
+    """
+    averages = optimizer.average_values(bias_correction)
     if optimizer._state.swapped:
         raise ValueError(
             "the averages are in the model already: leave the other `ema_weights` block first"
@@ -150,9 +170,8 @@ def _swap_in(model: keras.Model) -> dict[int, np.ndarray]:
     return weights
 
 
-def _swap_out(model: keras.Model, weights: dict[int, np.ndarray]) -> None:
-    """Assign the model's own weights again."""
-    optimizer = _find_extended(model)
+def swap_out(optimizer: ExtendedOptimizer, weights: dict[int, np.ndarray]) -> None:
+    """Assign the weights that `swap_in` returned."""
     for index, weight in weights.items():
         optimizer.model_variables[index].assign(weight)
     optimizer._state.swapped = False

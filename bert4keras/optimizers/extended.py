@@ -268,8 +268,11 @@ class ExtendedOptimizer(keras.optimizers.Optimizer):
     def _extended(self) -> list[tuple[Extension, Any]]:
         return list(zip(self.extensions, self._state.states, strict=True))
 
-    def average_values(self) -> dict[int, np.ndarray]:
+    def average_values(self, bias_correction: bool = True) -> dict[int, np.ndarray]:
         """Return the averages of `EMA` by index of the variable.
+
+        Args:
+            bias_correction: False: without the correction of `EMA`.
 
         Raises:
             ValueError: there is no `EMA`, or there was no update yet.
@@ -283,7 +286,8 @@ class ExtendedOptimizer(keras.optimizers.Optimizer):
         if not updates:
             raise ValueError("ExtendedOptimizer: there are no averages before the first update")
         ((ema, averages),) = found
-        return {i: ops.convert_to_numpy(a) * ema.scale(updates) for i, a in averages.items()}
+        scale = ema.scale(updates) if bias_correction else 1.0
+        return {i: ops.convert_to_numpy(a) * scale for i, a in averages.items()}
 
     def finalize_variable_values(self, var_list: Sequence[keras.Variable]) -> None:
         self.inner_optimizer.finalize_variable_values(var_list)

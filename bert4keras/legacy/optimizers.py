@@ -3,7 +3,7 @@
 `extend_with_lookahead(extend_with_weight_decay(Adam))(learning_rate=..., weight_decay_rate=...)`
 works as before, except that substrings are searched for in the paths of variables, not in their
 names. Errors of that version are not repeated: slow weights start at the weights, and schedules and
-averages count updates.
+averages count updates. One function serves all optimizers, so `extend_with_..._v2` is the same.
 """
 
 from __future__ import annotations
@@ -15,19 +15,55 @@ from typing import Any
 
 import keras
 
-from .averages import EMA, Lookahead
-from .extended import ExtendedOptimizer
-from .extension import Extension
-from .schedules import LearningRate, PiecewiseLinear
-from .updates import (
+from .._compat import model_in_fit
+from ..optimizers import EMA, ExtendedOptimizer, Extension, Lookahead, PiecewiseLinear
+from ..optimizers.ema import swap_in, swap_out
+from ..optimizers.schedules import LearningRate
+from ..optimizers.updates import (
     Accumulate,
     LayerAdaptation,
     LazyEmbeddings,
     LearningRateMultipliers,
     WeightDecay,
 )
+from . import PACKAGE
 
 _Factory = Callable[..., keras.optimizers.Optimizer]
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class OptimizerOfFactory(ExtendedOptimizer):
+    """`ExtendedOptimizer` with the methods for averages of 0.11; `ema_weights` is the new way.
+
+    Args:
+        inner_optimizer, extensions, name: of `ExtendedOptimizer`.
+    """
+
+    def apply_ema_weights(self, bias_correction: bool = True) -> None:
+        """Put the averages in place of the weights until `reset_old_weights`.
+
+        Args:
+            bias_correction: False: averages as they are stored, which began at 0.
+
+        Raises:
+            ValueError: no `EMA` among the extensions, no update yet, or called twice in a row.
+        """
+        model = model_in_fit()
+        if model is not None and hasattr(model, "jax_state_sync"):
+            model.jax_state_sync()  # in a callback the variables do not have the current values
+        self._old_weights = swap_in(self, bias_correction)
+
+    def reset_old_weights(self) -> None:
+        """Put the weights back that `apply_ema_weights` replaced.
+
+        Raises:
+            ValueError: nothing was replaced.
+        """
+        weights = getattr(self, "_old_weights", None)
+        if weights is None:
+            raise ValueError("reset_old_weights: call apply_ema_weights first.")
+        swap_out(self, weights)
+        self._old_weights = None
 
 
 def _extender(make: Callable[..., Extension]) -> Callable[..., _Factory]:
@@ -37,10 +73,10 @@ def _extender(make: Callable[..., Extension]) -> Callable[..., _Factory]:
     def extend(BaseOptimizer: _Factory, name: str | None = None) -> _Factory:
         own = [argument for argument in make.__annotations__ if argument != "return"]
 
-        def build(*args: Any, **kwargs: Any) -> ExtendedOptimizer:
+        def build(*args: Any, **kwargs: Any) -> OptimizerOfFactory:
             options = {key: kwargs.pop(key) for key in own if key in kwargs}
             optimizer_name = kwargs.pop("name", None)
-            return ExtendedOptimizer(
+            return OptimizerOfFactory(
                 BaseOptimizer(*args, **kwargs), [make(**options)], optimizer_name
             )
 
@@ -91,7 +127,7 @@ def extend_with_lazy_optimization(include_in_lazy_optimization: Sequence[str] = 
 
 @_extender
 def extend_with_exponential_moving_average(ema_momentum: float = 0.999) -> Extension:
-    """Add `EMA`; use `ema_weights(model)` instead of the methods of the optimizer."""
+    """Add `EMA`; the optimizer has the methods `apply_ema_weights` and `reset_old_weights`."""
     return EMA(ema_momentum)
 
 

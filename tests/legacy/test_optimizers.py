@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+import numpy as np
 import pytest
 
 from bert4keras import optimizers
@@ -59,6 +60,7 @@ def test_translates(name, arguments, extension):
     expected = ExtendedOptimizer(Adam(0.1), [extension])
     assert furthest(run(optimizer, some_gradients(4)), run(expected, some_gradients(4))) == 0
     assert extend(Adam, name="Mine").__name__ == "Mine"
+    assert getattr(optimizers, f"extend_with_{name}_v2") is extend
     assert extend.__doc__
 
 
@@ -113,3 +115,63 @@ def test_chains_as_in_the_pretraining_script():
     gradients = some_gradients(6, micro=2)
     assert furthest(run(optimizer, gradients), run(same, gradients)) < 1e-5
     assert keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(optimizer))
+
+
+def small_model(optimizer):
+    """Return a compiled model of one weight, whose gradient is constant."""
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+    model.compile(optimizer, loss=lambda y_true, y_pred: y_pred)
+    return model
+
+
+ONE = np.ones((4, 1), "float32")
+
+
+def test_averages_by_methods_of_the_optimizer():
+    extend = optimizers.extend_with_weight_decay_v2  # the outer extension has the methods too
+    factory = extend(optimizers.extend_with_exponential_moving_average(keras.optimizers.SGD))
+    optimizer = factory(learning_rate=1.0, ema_momentum=0.5, weight_decay_rate=0.0)
+    model, seen = small_model(optimizer), []
+    start = float(model.get_weights()[0][0, 0])
+    with pytest.raises(ValueError, match="no averages before the first update"):
+        optimizer.apply_ema_weights()
+    with pytest.raises(ValueError, match=r"reset_old_weights: call apply_ema_weights first\."):
+        optimizer.reset_old_weights()
+
+    class Evaluator(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            optimizer.apply_ema_weights()
+            seen.append(float(model.predict(ONE, verbose=0)[0, 0]))
+            optimizer.reset_old_weights()
+            seen.append(float(model.predict(ONE, verbose=0)[0, 0]))
+
+    model.fit(ONE, ONE, batch_size=2, epochs=2, verbose=0, callbacks=[Evaluator()])
+    weights = start - np.arange(1, 5)  # after each of 4 updates
+    halves = 0.5 ** np.arange(4, 0, -1)
+    expected = [np.average(weights[:n], weights=halves[:n]) for n in (2, 4)]
+    assert seen == pytest.approx([expected[0], weights[1], expected[1], weights[3]], rel=1e-5)
+    optimizer.apply_ema_weights(bias_correction=False)
+    stored = float(model.predict(ONE, verbose=0)[0, 0])
+    assert stored == pytest.approx(expected[1] * (1 - 0.5**4), rel=1e-5)
+    with pytest.raises(ValueError, match="the averages are in the model already"):
+        optimizer.apply_ema_weights()
+    optimizer.reset_old_weights()
+    restored = type(optimizer).from_config(optimizer.get_config())
+    assert isinstance(restored, type(optimizer))
+    assert restored.extensions == optimizer.extensions
+
+
+@pytest.mark.spread
+def test_averages_need_their_extension():
+    optimizer = optimizers.extend_with_weight_decay(keras.optimizers.SGD)()
+    small_model(optimizer).fit(ONE, ONE, verbose=0)
+    with pytest.raises(ValueError, match="no weights are averaged"):
+        optimizer.apply_ema_weights()
+
+
+@pytest.mark.spread
+def test_lion():
+    for name in ("Lion", "LionV2"):
+        options = getattr(optimizers, name)().get_config()
+        assert options["learning_rate"] == pytest.approx(3e-4)
+        assert (options["beta_1"], options["beta_2"]) == (0.95, 0.98)
