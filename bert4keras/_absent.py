@@ -13,10 +13,6 @@ from typing import Any, NoReturn
 from ._old_names import find_old
 
 _FAMILY = 'pass its name: bert4keras.models.build_transformer_model(..., model="{}")'
-_MASK = (
-    'pass application="lm" or "unilm" to bert4keras.models.build_transformer_model, or combine the '
-    "masks of bert4keras.masks"
-)
 _DEVICES = "for several devices use keras.distribution.DataParallel"
 _GPUS = 'ask the backend: tf.config.list_physical_devices("GPU"), jax.devices()'
 _REGISTERED = "the classes are registered with Keras, so load_model finds them"
@@ -50,28 +46,11 @@ ABSENT: dict[str, dict[str, str]] = {
     },
     "models": {
         **_GONE,
-        "ALBERT": _FAMILY.format("albert"),
-        "ALBERT_Unshared": _FAMILY.format("albert_unshared"),
-        "ELECTRA": _FAMILY.format("electra"),
-        "GAU_alpha": _FAMILY.format("gau_alpha"),
-        "GPT": _FAMILY.format("gpt"),
-        "GPT2": _FAMILY.format("gpt2"),
-        "GPT2_ML": _FAMILY.format("gpt2_ml"),
-        "LM_Mask": _MASK,
-        "NEZHA": _FAMILY.format("nezha"),
-        "RoFormer": _FAMILY.format("roformer"),
-        "RoFormerV2": _FAMILY.format("roformer_v2"),
-        "T5": _FAMILY.format("t5.1.1"),
         "T5_Base": _FAMILY.format("t5.1.1"),
-        "T5_Decoder": _FAMILY.format("t5.1.1_decoder"),
-        "T5_Encoder": _FAMILY.format("t5.1.1_encoder"),
-        "UniLM_Mask": _MASK,
         "custom_objects": _REGISTERED,
         "data_parallel": _DEVICES,
         "get_available_gpus": _GPUS,
         "integerize_shape": _SHAPES,
-        "extend_with_language_model": _MASK,
-        "extend_with_unified_language_model": _MASK,
     },
     "optimizers": {
         "custom_objects": _REGISTERED,

@@ -54,16 +54,26 @@ _OLD_LAYERS = {
     "ScaleOffset": "legacy.norms",
 }
 
+_OLD_MODELS = """ALBERT ALBERT_Unshared BERT ELECTRA GAU_alpha GPT GPT2 GPT2_ML LM_Mask NEZHA
+    RoFormer RoFormerV2 T5 T5_Decoder T5_Encoder UniLM_Mask extend_with_language_model
+    extend_with_unified_language_model""".split()
+
 # Modules with classes that saved models may refer to.
-_FILES = "adafactor chains lion loss norms optimizers pointers positions sequences".split()
-LEGACY_CLASSES = tuple(f"legacy.{name}" for name in _FILES)
+_FILES = "adafactor chains decoder lion loss norms optimizers pointers positions sequences".split()
+LEGACY_CLASSES = tuple(f"legacy.{name}" for name in [*_FILES, "stages"])
 
 # For each import path the old names and the module that holds each, in this package. A name that
 # differs there follows after a colon.
 OLD_NAMES: dict[str, dict[str, str]] = {
     "backend": {"recompute_grad": "legacy.recompute", "set_gelu": "legacy.gelu"},
     "layers": _OLD_LAYERS,
-    "models": {**_OLD_LAYERS, **dict.fromkeys(_SHARED, "layers"), **_ARGUMENTS, **_TEXT_NAMES},
+    "models": {
+        **_OLD_LAYERS,
+        **dict.fromkeys(_OLD_MODELS, "legacy.models"),
+        **dict.fromkeys(_SHARED, "layers"),
+        **_ARGUMENTS,
+        **_TEXT_NAMES,
+    },
     "optimizers": _OLD_OPTIMIZERS,
     "snippets": {
         **dict.fromkeys(["K", "keras"], "backend"),

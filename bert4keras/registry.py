@@ -143,9 +143,12 @@ def get_family(model: str | type[Transformer]) -> Family:
         ValueError: an unknown name; says what is known and how to add one.
     """
     if isinstance(model, type) and hasattr(model, "config_class"):
+        registered = vars(model).get("form_of", model)  # a form of it that is used in its place
         known = [FAMILIES[name] for name in FAMILIES.imported()]
-        known = [family for family in known if family.transformer is model]
-        return known[0] if known else Family(model.__name__, model, ())
+        known = [family for family in known if family.transformer is registered]
+        if known:
+            return dataclasses.replace(known[0], transformer=model)
+        return Family(model.__name__, model, ())
     if not isinstance(model, str) or model not in FAMILIES:
         raise ValueError(
             f"unknown model {model!r}. Known: {', '.join(sorted(FAMILIES))}. One of your own is "

@@ -28,6 +28,7 @@ from .numerics import (
 )
 from .openvino import extend_trainer, openvino_function, openvino_graph
 from .recurrent import recurrent_loop
+from .removed import note_removed_names, output_at
 from .saving import object_loaded_as, remember_loaded, seed_states
 from .trainer import (
     TrainerCall,
@@ -69,9 +70,11 @@ __all__ = [
     "layout",
     "linear",
     "model_in_fit",
+    "note_removed_names",
     "object_loaded_as",
     "openvino_function",
     "openvino_graph",
+    "output_at",
     "padding_ids",
     "raise_at_runtime",
     "recurrent_loop",

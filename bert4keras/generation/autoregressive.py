@@ -258,7 +258,8 @@ class AutoRegressiveDecoder:
             n: number of outputs for each sample.
             topk: draw from the `topk` most probable tokens.
             topp: draw from the fewest most probable tokens that have at least this probability in
-                total (nucleus sampling, Holtzman et al., arXiv:1904.09751), after `topk`.
+                total (nucleus sampling, Holtzman et al., arXiv:1904.09751), after `topk`; 1 or more
+                means all of them.
             seed: seed of the draws; None: drawn from numpy's global state. The draws for a sample
                 depend on its index in the batch, not on the other samples.
 
@@ -269,8 +270,8 @@ class AutoRegressiveDecoder:
             ValueError: as `beam_search_batch`.
         """
         _check_counts(n=n, topk=topk)
-        if topp is not None and not 0 < topp <= 1:
-            raise ValueError(f"topp={topp} must be above 0 and at most 1.")
+        if topp is not None and not topp > 0:
+            raise ValueError(f"topp={topp} must be above 0.")
         seed = int(np.random.randint(2**31)) if seed is None else seed
         seeds = np.random.SeedSequence(seed).spawn(len(batch))
         generators = [np.random.default_rng(s) for s in seeds]

@@ -2,7 +2,7 @@
 
 from .._absent import old_name
 from ..config import TransformerConfig
-from ..registry import FAMILIES, get_family, register_model
+from ..registry import FAMILIES, register_model
 from .attention_weights import attention_weights
 from .backbone import Backbone
 from .build import build_transformer_model
@@ -26,4 +26,4 @@ __all__ = [
 
 
 def __getattr__(name: str):
-    return get_family("bert").transformer if name == "BERT" else old_name(__name__, name)
+    return old_name(__name__, name)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+import importlib
+import inspect
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, overload
 
 import keras
@@ -23,6 +26,26 @@ from .sizes import depths, require_possible, weight_specs
 from .transformer import Transformer
 
 _LANGUAGE_MODELS = ("lm", "unilm", "prefix", "permutation")
+# Options of 0.11, which `legacy.options` translates.
+_OLD_OPTIONS = {"attention_caches", "final_activation", "ignore_invalid_weights"}
+_OLD_OPTIONS |= {"sequence_length", "version", "with_lm"}
+
+
+def _legacy(name: str) -> Any:
+    """Return a module of `legacy`, which is imported only when an old script asks for it."""
+    return importlib.import_module(f"..legacy.{name}", __package__)
+
+
+def _with_old_options(build: Callable[..., Any]) -> Callable[..., Any]:
+    """Translate options of 0.11 that have another name now."""
+
+    @functools.wraps(build)
+    def wrapper(*arguments: Any, **options: Any) -> Any:
+        if options.keys() & _OLD_OPTIONS:
+            options = _legacy("options").translate(options)
+        return build(*arguments, **options)
+
+    return wrapper
 
 
 @overload
@@ -48,6 +71,7 @@ def build_transformer_model(
 ) -> Backbone | Transformer: ...
 
 
+@_with_old_options
 def build_transformer_model(
     config_path: ConfigSource = None,
     checkpoint_path: Any = None,
@@ -83,7 +107,8 @@ def build_transformer_model(
             that the family was trained with (GPT: `"lm"`); a `Mask()` is always bidirectional.
             None: `"lm"` if the config says `is_decoder: true`, else `"encoder"`.
         return_keras_model: False returns the `Transformer`, built and loaded, whose `.model` is
-            the Keras model.
+            the Keras model. It can also be used as the builder that 0.11 returned, see
+            docs/migrating.md.
         with_pool, with_nsp, with_mlm, with_discriminator: heads, see `PretrainingHeads`. With None,
             `with_mlm` follows from the application: the language models have it if given by name
             (`"lm"`). With a mask object (`LM() & ...`) say `with_mlm=True`.
@@ -118,6 +143,7 @@ def build_transformer_model(
         raise ConfigError(f"`prefix` must be a text, not {short_repr(prefix)}.")
     width, condition, sources = _conditioning(layer_norm_cond, additional_input_layers)
     config_overrides["layer_norm_cond"] = width
+    own_options = _own_options(model, config_overrides)
     family, config, directory = read_model_config(
         config_path, model, dropout_rate, config_overrides
     )
@@ -129,7 +155,9 @@ def build_transformer_model(
     if with_mlm:
         _require_tied(config)
     heads = PretrainingHeads(with_pool, with_nsp, with_mlm, with_discriminator)
-    transformer = family.transformer(config, application, heads, prefix, layers, condition, sources)
+    own_options |= {"pretraining_heads": heads, "prefix": prefix, "layers": layers}
+    own_options |= {"condition": condition, "additional_inputs": sources}
+    transformer = family.transformer(config=config, application=application, **own_options)
     weights = directory if checkpoint_path is None else checkpoint_path
     if weights is None:
         require_possible(transformer)
@@ -138,7 +166,19 @@ def build_transformer_model(
         patterns = (ignore,) if isinstance(ignore, str) else tuple(ignore)
         options = (name, patterns, keep_tokens, compound_tokens, autoresize_weights)
         transformer.model = _with_weights(transformer, family, weights, edit, *options)
-    return transformer.model if return_keras_model else transformer
+    if return_keras_model:
+        return transformer.model
+    loading = (keep_tokens, compound_tokens, ignore == ("*",), autoresize_weights)
+    return _legacy("builder").as_old_builder(transformer, *loading)
+
+
+def _own_options(model: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """Take the arguments out of `options` that only the `__init__` of a class of your own names."""
+    if not isinstance(model, type):
+        return {}
+    own = inspect.signature(model).parameters.keys()
+    own -= inspect.signature(Transformer).parameters.keys()
+    return {name: options.pop(name) for name in own & options.keys()}
 
 
 def _with_weights(

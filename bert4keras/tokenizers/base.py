@@ -28,7 +28,8 @@ class TokenizerBase(TokenizerCore, SpecialTokens):
     Args:
         vocab: dict token -> id.
         token_start, token_end, token_pad, token_unk, token_mask: names of the special tokens;
-            None for one that does not exist.
+            None for one that does not exist. Without start and end token, the unknown token may
+            be absent from the vocabulary.
         pattern: template of a pair of texts (*) with start (S) and end (E) tokens: "S*E*E" is
             BERT's [CLS] a [SEP] b [SEP], "S*EE*E" RoBERTa's, "*E*E" T5's, "**" adds no token.
         segments: segment ids of the first and of the second text. Models that have only one
@@ -57,6 +58,8 @@ class TokenizerBase(TokenizerCore, SpecialTokens):
         pre_tokenize: Callable[[str], Iterable[str]] | None = None,
         token_translate: Mapping[str, str] | None = None,
     ):
+        if token_start is None and token_end is None and token_unk not in vocab:
+            token_unk = None  # a vocabulary without special tokens, such as one of characters
         super().__init__(vocab, token_unk, pre_tokenize, token_translate)
         self.token_pad, self.token_mask = token_pad, token_mask
         self.token_start, self.token_end = token_start, token_end

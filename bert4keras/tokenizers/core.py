@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 
 from .added import AddedToken
-from .errors import TokenizerError
+from .errors import TokenizerError, UnknownTokensWarning
 from .spans import Span, check_texts, locate_words
 from .warn_once import WarnOnce
 
@@ -45,9 +46,11 @@ class TokenizerCore:
         self._translate_back = {new: old for old, new in self._translate.items()}
         absent = [token for token in self._translate.values() if token not in self.vocab]
         if absent:
-            raise TokenizerError(
-                f"token_translate has tokens that are not in the vocabulary: {absent}."
-            )
+            message = f"token_translate has tokens that are not in the vocabulary: {absent}"
+            if self._unk_id is None:
+                raise TokenizerError(f"{message}.")
+            text = f"{message}; each becomes the unknown token."
+            warnings.warn(text, UnknownTokensWarning, stacklevel=4)
         self._added: list[AddedToken] = []  # found in texts without special=True
         self._added_ids: set[int | None] = set()
         self._special: set[str] = set()  # plain text, unless a call says special=True
@@ -100,7 +103,7 @@ class TokenizerCore:
                 for k, i in enumerate(ids):
                     token = self._token(i, text, spans[k])
                     if token in self._translate:
-                        ids[k] = self.vocab[self._translate[token]]
+                        ids[k] = self.vocab.get(self._translate[token], self._unk_id)
         return encodings
 
     def _warn_of_unknown(

@@ -17,7 +17,7 @@ _SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 def load_vocab(
-    path: str | os.PathLike,
+    dict_path: str | os.PathLike,
     encoding: str = "utf-8",
     simplified: bool = False,
     startswith: Sequence[str] | None = None,
@@ -28,7 +28,7 @@ def load_vocab(
     count behind its token, the counts are ignored.
 
     Args:
-        path: text file with one token per line; a byte order mark and CRLF are accepted.
+        dict_path: text file with one token per line; a byte order mark and CRLF are accepted.
         encoding: encoding of the file.
         simplified: drop the tokens that the tokenizer can never produce, such as "##中" or
             "[unused1]", and renumber the rest.
@@ -44,14 +44,14 @@ def load_vocab(
         TokenizerError: not a vocabulary: a line is empty, occurs twice, or has blanks around its
             token; the message has its number.
     """
-    token_dict = parse_vocab(read_vocab_lines(Path(path), encoding), path)
+    token_dict = parse_vocab(read_vocab_lines(Path(dict_path), encoding), dict_path)
     if not simplified:
         return token_dict
     if startswith is None:
         startswith = [token for token in _SPECIAL_TOKENS if token in token_dict]
     absent = [token for token in startswith if token not in token_dict]
     if absent:
-        raise TokenizerError(f"startswith names tokens that {path} does not have: {absent}.")
+        raise TokenizerError(f"startswith names tokens that {dict_path} does not have: {absent}.")
     tokens = dict.fromkeys(startswith)
     tokens.update(dict.fromkeys(token for token in token_dict if not _is_redundant(token)))
     return {token: i for i, token in enumerate(tokens)}, [token_dict[token] for token in tokens]

@@ -295,6 +295,12 @@ def test_a_seed_repeats_and_numpys_own_state_does_too():
     assert [ids.tolist() for ids in batch[1]] != draw(seed=3)
 
 
+def test_topp_from_1_on_cuts_nothing():
+    draws = [Toy().random_sample([(1,)], 50, topp=topp, seed=3) for topp in (None, 1, 5)]
+    plain, one, five = [[ids.tolist() for ids in draw] for draw in draws]
+    assert plain == one == five
+
+
 def test_several_models_vote():
     def predict(self, inputs, output_ids, states):
         return np.mean(

@@ -52,7 +52,7 @@ def test_errors_of_models(model, message, search):
         (lambda m: m.beam_search([(1,)], 2, temperature=0), "temperature=0 must be above 0"),
         (lambda m: m.random_sample([(1,)], 0), "n=0"),
         (lambda m: m.random_sample([(1,)], 1, topk=0), "topk=0"),
-        (lambda m: m.random_sample([(1,)], 1, topp=1.1), "topp=1.1"),
+        (lambda m: m.random_sample([(1,)], 1, topp=-0.1), r"topp=-0\.1 must be above 0"),
         (lambda m: m.beam_search_batch([[(1,)], []], 1), "sample 1 of the batch has 0 inputs"),
         (lambda m: m.predict([], np.zeros((1, 0)), None, 1, "odds"), "'odds'"),
         (lambda m: AutoRegressiveDecoder.wraps("odds"), "'odds'"),

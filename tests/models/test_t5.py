@@ -242,7 +242,7 @@ def test_the_decoder_alone_decodes():
     transformer, named = small()
     whole = transformer.model.predict(list(named.values()), verbose=0)
     encoded = transformer.encoder.predict(named[SOURCE], verbose=0)
-    decoder = transformer.decoder.transformer
+    decoder = transformer.model.transformer.decoder.transformer
     np.testing.assert_allclose(
         step_all(decoder, {"context": encoded, **named}, 1), whole, atol=5e-5
     )
@@ -251,7 +251,8 @@ def test_the_decoder_alone_decodes():
 @pytest.mark.parametrize("part", ["whole", "encoder", "decoder"])
 def test_saved_and_loaded_again(part, tmp_path):
     transformer, named = small({"gated": True, "tie_word_embeddings": False})
-    model = transformer.model if part == "whole" else getattr(transformer, part)
+    model = transformer.model
+    model = model if part == "whole" else getattr(model.transformer, part)
     encoded = np.random.default_rng(1).normal(size=(2, 6, 8)).astype("float32")
     x = {
         "whole": list(named.values()),

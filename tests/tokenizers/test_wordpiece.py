@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bert4keras.tokenizers import Tokenizer, save_vocab
+from bert4keras.tokenizers import Tokenizer, UnknownTokensWarning, save_vocab
 
 # Many of the texts are odd on purpose.
 pytestmark = [
@@ -217,8 +217,11 @@ def test_token_translate():
     assert tokenizer.tokenize("“丽 hello") == tokens
     assert tokenizer.encode("“丽 hello")[0] == tokenizer.tokens_to_ids(tokens)
     assert tokenizer.decode(tokenizer.encode("hello")[0]) == "hello"
-    with pytest.raises(ValueError, match="not in the vocabulary"):
-        Tokenizer(VOCAB, token_translate={"a": "nowhere"})
+    with pytest.warns(UnknownTokensWarning, match=r"\['nowhere'\]; each becomes the unknown"):
+        tokenizer = Tokenizer(VOCAB, token_translate={"hello": "nowhere"})
+    assert tokenizer.encode("hello")[0] == tokenizer.tokens_to_ids(["[CLS]", "[UNK]", "[SEP]"])
+    with pytest.raises(ValueError, match=r"not in the vocabulary: \['nowhere'\]\."):
+        Tokenizer(VOCAB, token_unk=None, token_translate={"a": "nowhere"})
 
 
 def test_special_tokens_and_old_names():
@@ -233,6 +236,15 @@ def test_special_tokens_and_old_names():
         _ = tokenizer.token_mask_id
     with pytest.raises(AttributeError, match="token_something"):
         _ = tokenizer.token_something
+
+
+def test_a_vocabulary_without_special_tokens():
+    tokenizer = Tokenizer(["a", "b"], token_start=None, token_end=None)
+    assert tokenizer.encode("a b") == ([0, 1], [0, 0])
+    assert tokenizer.decode([0, 1]) == "a b"
+    assert tokenizer.token_unk is None
+    with pytest.raises(ValueError, match=r"lacks \[UNK\]"):
+        Tokenizer(["a", "[CLS]"], token_end=None, token_start="[CLS]")
 
 
 @pytest.mark.parametrize(
