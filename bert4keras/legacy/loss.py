@@ -15,7 +15,8 @@ from . import PACKAGE, Masks, Shapes, Tensors
 class Loss(keras.layers.Layer):
     """Base of layers that compute a loss and return some of their inputs.
 
-    A subclass defines `compute_loss`; the model is compiled without a loss.
+    A subclass defines `compute_loss`, which gets integers as float32; the model is compiled without
+    a loss.
 
     Args:
         output_axis: index of the input that is returned, or a list of indices; None: all inputs.
@@ -41,7 +42,9 @@ class Loss(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: Tensors, mask: Masks = None) -> Tensors:
-        self.add_loss(self.compute_loss(inputs, mask))
+        # 0.11 had float inputs, and its losses multiply by segment ids.
+        floats = keras.tree.map_structure(_as_float, inputs)
+        self.add_loss(self.compute_loss(floats, mask))
         # Keras hangs the mask on tensors, and the inputs themselves have theirs already.
         return keras.tree.map_structure(lambda x: ops.add(x, 0), self._selected(inputs))
 
@@ -68,3 +71,9 @@ class Loss(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "output_axis": self.output_axis}
+
+
+def _as_float(x: Tensor) -> Tensor:
+    if keras.backend.is_float_dtype(keras.backend.standardize_dtype(x.dtype)):
+        return x
+    return ops.cast(x, "float32")

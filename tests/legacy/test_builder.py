@@ -8,7 +8,9 @@ import pytest
 from keras import ops
 
 from bert4keras import checkpoints
+from bert4keras.backend import K
 from bert4keras.config import ConfigError
+from bert4keras.layers import Loss
 from bert4keras.models import (
     BERT,
     GPT,
@@ -243,6 +245,26 @@ def test_save_weights_as_checkpoint(tmp_path):
     builder.save_weights_as_checkpoint(f"{tmp_path}/old")
     again = build_transformer_model(tiny.config(), f"{tmp_path}/old.ckpt")
     np.testing.assert_allclose(predict(again), predict(builder.model), atol=1e-6)
+
+
+class OnTargets(Loss):
+    """The loss where the segment id is 1: integers that were float in 0.11."""
+
+    def compute_loss(self, inputs, mask=None):
+        y_true, y_mask, y_pred = inputs
+        loss = K.sparse_categorical_crossentropy(y_true[:, 1:], y_pred[:, :-1])
+        return K.sum(loss * y_mask[:, 1:]) / K.sum(y_mask[:, 1:])
+
+
+def test_a_loss_of_all_inputs_and_outputs():
+    lm = tiny.build(application="unilm")
+    model = keras.Model(lm.inputs, OnTargets(2)(lm.inputs + lm.outputs))
+    model.compile("adam")
+    probabilities = predict(lm)
+    np.testing.assert_allclose(predict(model), probabilities)
+    taken = np.take_along_axis(probabilities[:, :-1], X[0][:, 1:, None], axis=-1)[..., 0]
+    expected = -np.log(taken)[X[1][:, 1:] == 1].mean()
+    assert abs(model.evaluate(X, batch_size=3, verbose=0) - expected) < 1e-4
 
 
 def test_a_decoder_of_two_inputs(tmp_path):
