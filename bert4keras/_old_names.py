@@ -87,9 +87,9 @@ OLD_NAMES: dict[str, dict[str, str]] = {
     "tokenizers": {**_STRINGS, **_TEXT_NAMES},
 }
 # Modules that each import path of 0.11 had imported for itself.
-MODULES = {name: name for name in "json logging os re sys unicodedata".split()}
-MODULES |= {"np": "numpy", "tf": "tensorflow"}
-MODULES |= {name: f"keras.{name}" for name in ("activations", "initializers")}
+OLD_MODULES = {name: name for name in "json logging os re sys unicodedata".split()}
+OLD_MODULES |= {"np": "numpy", "tf": "tensorflow"}
+OLD_MODULES |= {name: f"keras.{name}" for name in ("activations", "initializers")}
 # The modules of 0.11 also had the names of these Keras modules, by `import *`.
 OF_KERAS = {"layers": ("layers",), "models": ("layers", "models"), "optimizers": ("optimizers",)}
 
@@ -104,8 +104,8 @@ def find_old(part: str, name: str) -> tuple[Any, ...]:
     if place := OLD_NAMES.get(part, {}).get(name):
         module, _, attribute = place.partition(":")
         return (getattr(importlib.import_module(f".{module}", __package__), attribute or name),)
-    if part in OLD_NAMES and name in MODULES:
-        return (importlib.import_module(MODULES[name]),)
+    if part in OLD_NAMES and name in OLD_MODULES:
+        return (importlib.import_module(OLD_MODULES[name]),)
     for place in OF_KERAS.get(part, ()) if name[:1] != "_" else ():
         module = importlib.import_module(f"keras.{place}")
         if hasattr(module, name):
@@ -121,4 +121,4 @@ def old_names(part: str) -> list[str]:
         for name in vars(importlib.import_module(f"keras.{place}"))
         if name[:1] != "_"
     }
-    return sorted({*OLD_NAMES[part], *of_keras, "np", "activations", "initializers"})
+    return sorted({*OLD_NAMES[part], *of_keras, "np", "initializers"})
