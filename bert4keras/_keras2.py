@@ -12,6 +12,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from ._compat import call_is_training
+
 _GRAPH = "Keras 3 passes `training=` to Layer.call instead"
 _ABSENT = {
     "ctc_batch_cost": "use keras.ops.ctc_loss",
@@ -21,8 +23,6 @@ _ABSENT = {
     "function": "use keras.Model(inputs, outputs) and call it or its predict",
     "get_session": "Keras 3 has no sessions",
     "gradients": "each backend has its own: tf.GradientTape, jax.grad or tensor.backward()",
-    "in_test_phase": _GRAPH,
-    "in_train_phase": _GRAPH,
     "learning_phase": _GRAPH,
     "placeholder": "use keras.Input(shape, dtype=..., name=...)",
     "rnn": "use keras.layers.RNN or keras.ops.scan",
@@ -91,6 +91,13 @@ def _count_params(x) -> int:
 
 def _get_value(x):
     return ops.convert_to_numpy(ops.convert_to_tensor(x))
+
+
+def _in_train_phase(x, alt, training=None):
+    """Return `x` in the training of a model and `alt` elsewhere; either may be a function."""
+    training = call_is_training() if training is None else training
+    chosen = x if training else alt
+    return chosen() if callable(chosen) else chosen
 
 
 def _l2_normalize(x, axis=None):
@@ -162,7 +169,9 @@ _RENAMED: dict[str, Callable] = {
     "gather": lambda reference, indices: ops.take(reference, indices, axis=0),
     "get_value": _get_value,
     "identity": lambda x: x,
+    "in_test_phase": lambda x, alt, training=None: _in_train_phase(alt, x, training),
     "in_top_k": lambda predictions, targets, k: ops.in_top_k(targets, predictions, k),
+    "in_train_phase": _in_train_phase,
     "int_shape": lambda x: tuple(x.shape),
     "l2_normalize": _l2_normalize,
     "map_fn": lambda fn, elems: ops.map(fn, elems),

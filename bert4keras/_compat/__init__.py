@@ -32,6 +32,7 @@ from .removed import note_removed_names, output_at
 from .saving import object_loaded_as, remember_loaded, seed_states
 from .trainer import (
     TrainerCall,
+    call_is_training,
     compiled_losses_and_metrics,
     disable_shuffle,
     model_in_fit,
@@ -54,6 +55,7 @@ __all__ = [
     "TrainerCall",
     "assign_if",
     "assign_lerp",
+    "call_is_training",
     "calls_of_apply",
     "can_map",
     "check_at_runtime",

@@ -63,6 +63,14 @@ def model_in_fit() -> keras.Model | None:
     return None
 
 
+def call_is_training() -> bool:
+    """Return whether the layer that is being called is trained; only its `call` can be told."""
+    from keras.src.backend.common import global_state
+
+    context = global_state.get_global_attribute("current_call_ctx")
+    return context is not None and bool(context.get_value("training"))
+
+
 def disable_shuffle(dataset: keras.utils.PyDataset) -> None:
     """Stop Keras from shuffling the batches of a data set, since its shuffle follows no seed.
 

@@ -15,6 +15,7 @@ from .._json import short_repr
 from .._types import Tensor
 from ..checkpoints import load, open_checkpoint
 from ..checkpoints.assignment import check_sizes
+from ..checkpoints.readers import CheckpointSource
 from ..checkpoints.vocabulary_edit import VocabularyEdit
 from ..config import ConfigError, TransformerConfig
 from ..masks import Mask
@@ -51,7 +52,7 @@ def _with_old_options(build: Callable[..., Any]) -> Callable[..., Any]:
 @overload
 def build_transformer_model(
     config_path: ConfigSource = ...,
-    checkpoint_path: Any = ...,
+    checkpoint_path: CheckpointSource | None = ...,
     model: str | type[Transformer] | None = ...,
     application: str | Mask | None = ...,
     return_keras_model: Literal[True] = ...,
@@ -62,7 +63,7 @@ def build_transformer_model(
 @overload
 def build_transformer_model(
     config_path: ConfigSource = ...,
-    checkpoint_path: Any = ...,
+    checkpoint_path: CheckpointSource | None = ...,
     model: str | type[Transformer] | None = ...,
     application: str | Mask | None = ...,
     *,
@@ -74,7 +75,7 @@ def build_transformer_model(
 @_with_old_options
 def build_transformer_model(
     config_path: ConfigSource = None,
-    checkpoint_path: Any = None,
+    checkpoint_path: CheckpointSource | None = None,
     model: str | type[Transformer] | None = None,
     application: str | Mask | None = None,
     return_keras_model: bool = True,
@@ -86,7 +87,7 @@ def build_transformer_model(
     compound_tokens: Sequence | None = None,
     dropout_rate: float | None = None,
     layer_norm_cond: int | Tensor | None = None,
-    additional_input_layers: Any = None,
+    additional_input_layers: Tensor | Sequence[Tensor] | None = None,
     prefix: str = "",
     layers: dict | None = None,
     ignore: Sequence[str] = (),

@@ -247,6 +247,29 @@ def test_save_weights_as_checkpoint(tmp_path):
     np.testing.assert_allclose(predict(again), predict(builder.model), atol=1e-6)
 
 
+class Either(keras.layers.Layer):
+    """Its first input in training and its second elsewhere."""
+
+    def call(self, inputs):
+        return K.in_train_phase(inputs[0], lambda: inputs[1]) + K.in_test_phase(0.0, 5.0)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0]
+
+
+def test_phases():
+    x, y = keras.Input((1,)), keras.Input((1,))
+    same = keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")(x)
+    model = keras.Model([x, y], Either()([same, y]))
+    values = [np.ones((1, 1), "float32"), np.zeros((1, 1), "float32")]
+    found = [ops.convert_to_numpy(model(values, training=flag)) for flag in (True, False)]
+    assert [float(array[0, 0]) for array in found] == [6, 0]
+    assert predict(model, values) == 0
+    model.compile("sgd", "mse")
+    assert model.train_on_batch(values, values[1]) == 36
+    assert (K.in_train_phase(1, 2, training=True), K.in_test_phase(1, 2)) == (1, 1)
+
+
 class OnTargets(Loss):
     """The loss where the segment id is 1: integers that were float in 0.11."""
 
