@@ -9,7 +9,7 @@ from typing import Any
 _Method = Callable[..., Any]
 
 
-def insert_arguments(**arguments: Any) -> Callable[[_Method], _Method]:
+def insert_arguments(**arguments: object) -> Callable[[_Method], _Method]:
     """Return a decorator: a method takes keyword arguments and sets them as attributes first.
 
     Args:

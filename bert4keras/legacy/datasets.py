@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ..data import DataGenerator as _DataGenerator
@@ -31,7 +32,11 @@ class DataGenerator(_DataGenerator):
             yield (batch[0] if isinstance(batch, tuple) else batch,)
 
     def to_dataset(
-        self, types: Any, shapes: Any, names: Any = None, padded_batch: bool = False
+        self,
+        types: str | Sequence,
+        shapes: Sequence,
+        names: str | Sequence | None = None,
+        padded_batch: bool = False,
     ) -> tf.data.Dataset:
         """Return an endless, shuffled `tf.data.Dataset` of batches; needs TensorFlow.
 
@@ -61,7 +66,7 @@ class DataGenerator(_DataGenerator):
         return dataset.padded_batch(self.batch_size)
 
 
-def _arranger(names: Any) -> Callable[[Any], Any]:
+def _arranger(names: str | Sequence | None) -> Callable[[Any], Any]:
     """Return a function that puts the arrays of a sample into dicts with these names."""
     if names is None:
         return lambda sample: sample
@@ -73,7 +78,7 @@ def _arranger(names: Any) -> Callable[[Any], Any]:
     return lambda sample: tuple(arrange(part) for arrange, part in zip(parts, sample, strict=True))
 
 
-def _specs(tf: Any, types: Any, shapes: Any) -> Any:
+def _specs(tf: ModuleType, types: str | Sequence, shapes: Sequence) -> Any:
     """Return a `TensorSpec` for each array, in the structure of the types."""
     if isinstance(types, Sequence) and not isinstance(types, str):
         return tuple(_specs(tf, kind, shape) for kind, shape in zip(types, shapes, strict=True))
