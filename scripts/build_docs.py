@@ -40,7 +40,7 @@ def collect(folder: Path) -> list[str]:
     Returns:
         what is wrong with the docstrings of public names.
     """
-    config = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    config = (ROOT / "scripts" / "documentation" / "mkdocs.yml").read_text(encoding="utf-8")
     if config.count(REFERENCE) != 1:
         raise SystemExit(f"error: mkdocs.yml does not have the line {REFERENCE.strip()!r} once")
     if folder.exists():

@@ -165,7 +165,7 @@ def test_pages_are_finished(tmp_path):
 
 
 def test_the_navigation_has_every_page():
-    config = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    config = (ROOT / "scripts" / "documentation" / "mkdocs.yml").read_text(encoding="utf-8")
     assert config.count(build_docs.REFERENCE) == 1
     named = set(re.findall(r"[\w/]+\.md", config.split("\nnav:\n")[1]))
     written = {page for page in pages.pages_of_repository() if not page.startswith("source/")}

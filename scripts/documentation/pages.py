@@ -17,7 +17,7 @@ BLOCK = re.compile(r"^( *)(```|~~~).*?^\1\2 *$", re.MULTILINE | re.DOTALL)
 PAGES = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
-    "SECURITY.md": "security.md",
+    ".github/SECURITY.md": "security.md",
     "examples/README.md": "examples/index.md",
     "examples/datasets/README.md": "examples/datasets.md",
 }
