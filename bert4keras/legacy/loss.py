@@ -36,7 +36,6 @@ class Loss(keras.layers.Layer):
         super().__init__(**kwargs)
         self.output_axis = output_axis
         self.supports_masking = True
-        self._means: dict[str, keras.metrics.Mean] = {}
 
     def build(self, input_shape: Shapes) -> None:
         self.built = True
@@ -51,6 +50,13 @@ class Loss(keras.layers.Layer):
     def compute_loss(self, inputs: Tensors, mask: Masks = None) -> Tensor:
         """Return the loss, a scalar; arguments as of the layer."""
         raise NotImplementedError(f"{type(self).__name__} needs compute_loss(inputs, mask=None).")
+
+    def add_metric(self, *args: Any, **kwargs: Any) -> None:
+        """Say what replaces this method of Keras 2."""
+        raise NotImplementedError(
+            "Keras 3 has no add_metric: give compile(metrics=[function]) a function of labels and "
+            "outputs, or make the value an output of the model."
+        )
 
     def _selected(self, values: Any) -> Any:
         """Return the values, one for each input, that belong to the outputs."""

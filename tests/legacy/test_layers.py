@@ -172,6 +172,11 @@ def test_pointer_reads_the_mask(name, tril, tmp_path):
     assert ops.convert_to_numpy(without).min() > -1e8
 
 
+def test_metrics_of_a_loss_have_another_place():
+    with pytest.raises(NotImplementedError, match=r"give compile\(metrics="):
+        Loss().add_metric(1.0, name="accuracy")
+
+
 def test_loss_of_pointers_as_old_scripts_write_it():
     ids, vectors = encoder()
     model = keras.Model(ids, GlobalPointer(2, 4)(vectors))
