@@ -17,6 +17,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from ._lookup import Lookup
 from ._position_ids import CustomPositionIds, PositionIds
 from ._serialization import Configurable, serializable
 from ._types import Tensor
@@ -209,7 +210,7 @@ def sinusoids(count: int, size: int) -> np.ndarray:
 
 
 @serializable
-class PositionEmbedding(keras.layers.Embedding):
+class PositionEmbedding(Lookup):
     """Embedding of position ids, optionally extended beyond its table.
 
     Args:

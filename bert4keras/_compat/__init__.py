@@ -24,6 +24,7 @@ from .numerics import (
     linear,
     repeatable_seed,
     take_along_last_axis,
+    take_rows,
     write_rows,
 )
 from .openvino import extend_trainer, openvino_function, openvino_graph
@@ -87,6 +88,7 @@ __all__ = [
     "set_keras_mask",
     "start_at_epoch",
     "take_along_last_axis",
+    "take_rows",
     "track_variable",
     "trainer_call",
     "variable_index",

@@ -76,6 +76,25 @@ def write_rows(x: Tensor, rows: Tensor, index: Tensor) -> Tensor:
     return x.index_copy(2, index + ops.arange(rows.shape[2], dtype="int64"), rows)
 
 
+def take_rows(table: Tensor, ids: Tensor) -> Tensor:
+    """Return rows of a table, whose gradient is a table.
+
+    On TensorFlow the gradient of `keras.ops.take` is a list with an entry for each id. Keras' Adam
+    squares the entries one by one before it adds them, so a row that occurs n times in a batch
+    moves up to sqrt(n) times as far as on other backends.
+
+    Args:
+        table: (V, D).
+        ids: int, of any shape.
+
+    Returns:
+        (*shape of ids, D).
+    """
+    if keras.backend.backend() == "tensorflow":
+        table = ops.reshape(table, table.shape)  # its gradient adds the entries
+    return ops.take(table, ids, axis=0)
+
+
 def take_along_last_axis(x: Tensor, index: Tensor) -> Tensor:
     """Return `x[..., index]`, by rows, as `take_along_axis`, which does not broadcast everywhere.
 

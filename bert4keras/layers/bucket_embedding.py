@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from .._lookup import Lookup
 from .._serialization import serializable
 
 
@@ -41,7 +42,7 @@ def distance_buckets(count: int, max_distance: int, bidirectional: bool) -> np.n
 
 
 @serializable
-class BucketEmbedding(keras.layers.Embedding):
+class BucketEmbedding(Lookup):
     """Embedding of distances between queries and keys: a trained number per head and bucket.
 
     Args:

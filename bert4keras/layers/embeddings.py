@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from .._checks import check_ids
+from .._lookup import Lookup, look_up
 from .._serialization import serializable
 from .._types import Tensor
 
@@ -53,13 +54,13 @@ class TokenEmbedding(keras.layers.ReversibleEmbedding):
         return mask
 
     def call(self, inputs, reverse=False):
-        if not reverse:
-            inputs = check_token_ids(inputs, self.input_dim)
-        return super().call(inputs, reverse=reverse)
+        if reverse:
+            return super().call(inputs, reverse=True)
+        return look_up(self, check_token_ids(inputs, self.input_dim))
 
 
 @serializable
-class SegmentEmbedding(keras.layers.Embedding):
+class SegmentEmbedding(Lookup):
     """Embedding of segment ids: (B, T) to (B, T, E).
 
     Args:

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from .._lookup import Lookup
 from .._scores import lowest
 from .._types import Shape, Tensor
 from ..layers.masking import EndsMask
@@ -17,7 +18,7 @@ from . import PACKAGE, Masks, Tensors
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class Embedding(keras.layers.Embedding):
+class Embedding(Lookup):
     """`keras.layers.Embedding` that also gives the scores of tokens.
 
     The first token is never masked, since T5 starts its decoder with the padding id.

@@ -14,19 +14,20 @@ from .schedules import LearningRate
 
 @serializable
 class Adam(keras.optimizers.Adam):
-    """Keras' Adam with optional bias correction of its moments.
+    """Adam with optional bias correction of its moments, as of bert4keras 0.11.
 
-    Without it, for a weight w with gradient g:
+    For a weight w with gradient g, at update t = 1, 2, ...:
 
         m = beta_1 m + (1 - beta_1) g,   v = beta_2 v + (1 - beta_2) g^2
-        w = w - learning_rate * m / (sqrt(v) + epsilon)
+        w = w - learning_rate * m / (1 - beta_1^t) / (sqrt(v / (1 - beta_2^t)) + epsilon)
 
-    The first updates are then about (1 - beta_1) / sqrt(1 - beta_2), 3.2 with the defaults, times
-    as large as corrected ones: use it with warm-up.
+    The divisions by 1 - beta^t are the correction. Without it the first updates are about
+    (1 - beta_1) / sqrt(1 - beta_2), 3.2 with the defaults, times as large: use warm-up.
 
     Args:
         learning_rate: number or schedule.
         bias_correction: False: no correction.
+        epsilon: as in the paper's algorithm, where Keras has the paper's other form.
         kwargs: of `keras.optimizers.Adam`; `weight_decay` is decoupled, as in AdamW.
 
     Source: Devlin et al., BERT, 2019, https://arxiv.org/abs/1810.04805, the released code; Kingma
@@ -34,21 +35,32 @@ class Adam(keras.optimizers.Adam):
     """
 
     def __init__(
-        self, learning_rate: LearningRate = 0.001, bias_correction: bool = True, **kwargs: Any
+        self,
+        learning_rate: LearningRate = 0.001,
+        bias_correction: bool = True,
+        epsilon: float = 1e-6,
+        **kwargs: Any,
     ):
-        super().__init__(learning_rate=learning_rate, **kwargs)
+        super().__init__(learning_rate=learning_rate, epsilon=epsilon, **kwargs)
         self.bias_correction = bias_correction
 
     def update_step(
         self, gradient: Tensor, variable: keras.Variable, learning_rate: Tensor
     ) -> None:
-        if not self.bias_correction:
+        # The epsilon of Keras is divided by sqrt(1 - beta_2^t), thus 32 times as large at first.
+        epsilon, step = self.epsilon, ops.cast(self.iterations + 1, variable.dtype)
+        beta_1, beta_2 = (ops.cast(b, variable.dtype) for b in (self.beta_1, self.beta_2))
+        root = ops.sqrt(1 - ops.power(beta_2, step))
+        if self.bias_correction:
+            self.epsilon = epsilon * root
+        else:
             # Keras multiplies the rate by the correction, so it is divided by it here.
-            step = ops.cast(self.iterations + 1, variable.dtype)
-            beta_1, beta_2 = (ops.cast(b, variable.dtype) for b in (self.beta_1, self.beta_2))
-            correction = ops.sqrt(1 - ops.power(beta_2, step)) / (1 - ops.power(beta_1, step))
+            correction = root / (1 - ops.power(beta_1, step))
             learning_rate = ops.cast(learning_rate, variable.dtype) / correction
-        super().update_step(gradient, variable, learning_rate)
+        try:
+            super().update_step(gradient, variable, learning_rate)
+        finally:
+            self.epsilon = epsilon
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "bias_correction": self.bias_correction}

@@ -14,18 +14,18 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
 class Adam:
     """The moments of one run; `step` gives the update of one weight without the rate."""
 
-    def __init__(self, corrected: bool = True, epsilon: float = EPSILON):
+    def __init__(self, corrected: bool = True, epsilon: float = EPSILON, hat: bool = True):
         self.m, self.v, self.corrected, self.epsilon = {}, {}, corrected, epsilon
+        self.hat = hat  # Keras' epsilon is the "epsilon hat" of the paper
 
     def step(self, path, gradient, t):
         self.m[path] = BETA_1 * self.m.get(path, 0) + (1 - BETA_1) * gradient
         self.v[path] = BETA_2 * self.v.get(path, 0) + (1 - BETA_2) * gradient**2
-        m, v = self.m[path], self.v[path]
+        m, v, epsilon = self.m[path], self.v[path], self.epsilon
         if self.corrected:
             m, v = m / (1 - BETA_1**t), v / (1 - BETA_2**t)
-            # Keras' epsilon is the "epsilon hat" of the paper.
-            hat = self.epsilon / np.sqrt(1 - BETA_2**t)
-        return m / (np.sqrt(v) + (hat if self.corrected else self.epsilon))
+            epsilon = epsilon / np.sqrt(1 - BETA_2**t) if self.hat else epsilon
+        return m / (np.sqrt(v) + epsilon)
 
 
 def over_updates(weights, gradients, update):
@@ -37,9 +37,14 @@ def over_updates(weights, gradients, update):
     return history
 
 
-def adam(weights, gradients, rate, corrected=True, decay=None, factors=None, schedule=None):
-    """`decay(path)` is lambda, `factors(path)` multiplies the rate, `schedule(t)` from t = 0."""
-    moments = Adam(corrected)
+def adam(
+    weights, gradients, rate, corrected=True, decay=None, factors=None, schedule=None, own=False
+):
+    """`decay(path)` is lambda, `factors(path)` multiplies the rate, `schedule(t)` from t = 0.
+
+    With `own` the epsilon is that of the package's Adam, else that of Keras.
+    """
+    moments = Adam(corrected, 1e-6, hat=False) if own else Adam(corrected)
 
     def update(t, path, w, g):
         now = rate * (schedule(t - 1) if schedule else 1) * (factors(path) if factors else 1)

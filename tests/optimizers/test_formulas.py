@@ -115,11 +115,11 @@ def lazy(keep):
 
 
 CASES = {
-    "adam": (lambda: Adam(RATE), [], adam(), adam(corrected=False)),
+    "adam": (lambda: Adam(RATE), [], adam(own=True), adam(corrected=False)),
     "adam_uncorrected": (
         lambda: Adam(RATE, bias_correction=False, weight_decay=0.1),
         [],
-        adam(corrected=False, decay=lambda path: 0.1),
+        adam(corrected=False, decay=lambda path: 0.1, own=True),
         adam(decay=lambda path: 0.1),
     ),
     "lamb": (lambda: LAMB(RATE, weight_decay_rate=0.1), [], lamb(), lamb(decay_in_ratio=False)),
@@ -269,3 +269,16 @@ def test_gradients_of_one_large_batch():
     np.testing.assert_allclose(parts, whole, atol=1e-6)
     # Clipping each micro-batch instead, as one optimizer without accumulation would.
     assert np.abs(train(ExtendedOptimizer(keras_adam(), extensions), 4) - whole).max() > 1e-3
+
+
+@pytest.mark.parametrize("t", [1, 2])
+def test_epsilon_of_small_gradients(t):
+    """It is added to the root of the corrected moment; Keras' own would give 0.76 and 0.82."""
+    weight = keras.Variable(np.zeros(1, "float32"))
+    optimizer = Adam(1.0)
+    for _ in range(t):
+        before = float(keras.ops.convert_to_numpy(weight)[0])
+        optimizer.apply([keras.ops.convert_to_tensor([1e-5])], [weight])
+    moved = before - float(keras.ops.convert_to_numpy(weight)[0])
+    assert moved == pytest.approx(1e-5 / (1e-5 + 1e-6), abs=1e-3)
+    assert optimizer.epsilon == 1e-6
