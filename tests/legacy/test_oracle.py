@@ -5,6 +5,7 @@ scripts/fixtures/ancestor.py makes it with the original.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import keras
@@ -13,8 +14,21 @@ import pytest
 from keras import ops
 
 from bert4keras import layers
-from bert4keras.optimizers import AdaFactor
+from bert4keras.models import build_transformer_model
+from bert4keras.optimizers import AdaFactor, Adam
 
+CONFIG = {
+    "vocab_size": 10,
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "max_position_embeddings": 8,
+    "hidden_act": "gelu",
+    "hidden_dropout_prob": 0.0,
+    "attention_probs_dropout_prob": 0.0,
+    "type_vocab_size": 2,
+}
 with np.load(Path(__file__).resolve().parent.parent / "fixtures/ancestor/numbers.npz") as _file:
     N = {name: _file[name] for name in _file.files}
 
@@ -152,3 +166,26 @@ def test_weights_without_the_scale():
     size = np.sqrt((N["matrix"] ** 2).mean()) * 0.01
     np.testing.assert_allclose(steps[0], steps[1] * size, rtol=1e-3)
     np.testing.assert_allclose(steps[0], steps[2])
+
+
+def test_training(tmp_path):
+    """Four steps from the same weights; the negative control is the Adam of Keras."""
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
+    labels = np.array([0, 1, 1])
+    found = {}
+    for adam in (Adam, keras.optimizers.Adam):
+        bert = build_transformer_model(str(tmp_path / "config.json"))
+        first = keras.layers.Lambda(lambda x: x[:, 0], mask=lambda x, mask: None)(bert.output)
+        output = keras.layers.Dense(2, activation="softmax", name="Classifier")(first)
+        model = keras.Model(bert.input, output)
+        for layer in model.layers:
+            shapes = ["x".join(map(str, weight.shape)) for weight in layer.get_weights()]
+            layer.set_weights([N[f"training.{layer.name}.{shape}"] for shape in shapes])
+        model.compile(loss="sparse_categorical_crossentropy", optimizer=adam(1e-2))
+        batch = [N["ids"], np.zeros_like(N["ids"])]
+        losses = [float(model.train_on_batch(batch, labels)) for _ in range(4)]
+        found[adam] = losses, model.get_layer("Embedding-Segment").get_weights()[0]
+    wanted = N["training.losses"]
+    np.testing.assert_allclose(found[Adam][0], wanted, rtol=2e-5)
+    np.testing.assert_allclose(found[Adam][1], N["training.segments"], atol=1e-4)
+    assert np.abs(found[keras.optimizers.Adam][0] / wanted - 1).max() > 5e-5
