@@ -110,11 +110,20 @@ def search_layer(inputs: Any, name: str, exclude_from: Any = None) -> keras.laye
         inputs: symbolic tensor or built layer.
         name: of the layer.
         exclude_from: kept for old calls; not needed.
+
+    Raises:
+        TypeError: a tensor of a running model, as the outputs that a loss gets.
     """
     if isinstance(inputs, keras.layers.Layer):
         if inputs.name == name:
             return inputs
         inputs = inputs.output
+    if not all(isinstance(x, keras.KerasTensor) for x in keras.tree.flatten(inputs)):
+        raise TypeError(
+            f"search_layer needs a layer or model.output, not {type(inputs).__name__}: on Keras 3 "
+            "no layer can be found from the outputs that a loss gets. For a gradient penalty use "
+            "RegularizedModel(model, [GradientPenalty()]) of bert4keras.training."
+        )
     model = keras.Model(keras.utils.get_source_inputs(inputs), inputs)
     return next((layer for layer in model.layers if layer.name == name), None)
 

@@ -356,3 +356,8 @@ def test_what_keras_3_lacks_is_said():
 def test_errors(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_no_layer_is_found_from_what_a_loss_gets():
+    with pytest.raises(TypeError, match=r"not .*: on Keras 3 .*\[GradientPenalty\(\)\]"):
+        backend.search_layer(ops.ones((2, 3)), "Embedding-Token")
