@@ -116,6 +116,7 @@ def test_field_of_padded_labels(tmp_path):
     assert dense.mean() == pytest.approx(apart, rel=1e-5)
     dense = ops.convert_to_numpy(field.dense_accuracy(one_hot, scores))
     assert dense == pytest.approx(right[REAL].mean())
+    model.optimizer.build(model.trainable_variables)  # as `fit` does; Keras warns otherwise
     model.save(tmp_path / "field.keras")
     loaded = keras.models.load_model(tmp_path / "field.keras")
     assert loaded.evaluate(IDS, labels, verbose=0) == pytest.approx([loss, accuracy])
