@@ -39,7 +39,7 @@ def code_cells(notebook) -> list:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-@pytest.mark.script
+@pytest.mark.spread(over="torch")
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_it_runs_and_says_what_is_stored(path):
     pytest.importorskip("nbclient")

@@ -8,8 +8,8 @@ import zlib
 import keras
 
 # Of so many tests that may run anywhere: torch compiles no model, and is several times as quick;
-# JAX needs half a minute for each of those that build a model.
-SHARES = {"tensorflow": 2, "jax": 1, "torch": 9}
+# the others need up to half a minute for each of those that build a model.
+SHARES = {"tensorflow": 1, "jax": 1, "torch": 10}
 
 
 def runs_here(name: str, over: str = "") -> bool:
