@@ -46,7 +46,7 @@ def test_runs_go_on_where_they_stopped(tmp_path):
     assert resumed[:2] == first
     assert len(resumed) == 4
     assert scores(resumed) == pytest.approx(scores(runs("b", 2)))
-    assert len({run["score"] for run in resumed}) > 2  # seeds and techniques do differ
+    assert len({run["score"] for run in resumed}) > 1  # seeds do differ
 
 
 def test_hidden_labels_change_nothing_else(monkeypatch):
