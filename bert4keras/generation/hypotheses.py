@@ -172,12 +172,13 @@ def sample_tokens(
 ) -> np.ndarray:
     """Draw a token from each row of (R, V), among its best, by uniform numbers (R,) in [0, 1)."""
     order = None
+    topp = None if topp is None or topp >= 1 else topp  # 1 cuts nothing
     if topk is not None or topp is not None:
         order = np.argsort(-probas, axis=1, kind="stable")
         probas = np.take_along_axis(probas, order, axis=1)
         probas = probas[:, :topk]
     cumulative = np.cumsum(probas, axis=1)
-    if topp is not None and topp < 1:
+    if topp is not None:
         before = cumulative - probas
         probas = np.where(before < topp * cumulative[:, -1:], probas, 0)
         cumulative = np.cumsum(probas, axis=1)
