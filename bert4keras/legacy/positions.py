@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from .._compat import take_rows
 from .._types import Shape, Tensor
 from ..backend import sinusoidal_embeddings
 from ..layers.bucket_embedding import distance_buckets
@@ -117,7 +118,7 @@ class RelativePositionEmbedding(keras.layers.Layer):
 
     def call(self, inputs: Tensors) -> Tensor:
         query, key = (ops.arange(ops.shape(x)[1], dtype="int32") for x in inputs)
-        return ops.take(self.embeddings, self.rows(key[None, :] - query[:, None]), axis=0)
+        return take_rows(self.embeddings, self.rows(key[None, :] - query[:, None]))
 
     def rows(self, distance: Tensor) -> Tensor:
         """Return the row of each distance, key minus query: int (T, S) to the same."""

@@ -45,13 +45,32 @@ def test_a_frequent_id_moves_as_far_as_a_rare_one(make):
     np.testing.assert_allclose(moved(make(), ids), [1, 1, 0], atol=0.01)
 
 
-def test_buckets():
-    layer = BucketEmbedding(4, 2, max_distance=8, embeddings_initializer="zeros")
+class Total(keras.layers.Layer):
+    """The sum of everything as (1, 1), whatever the batch."""
+
+    def call(self, x):
+        return ops.reshape(ops.sum(x), (1, 1))
+
+    def compute_output_shape(self, input_shape):
+        return (1, 1)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        BucketEmbedding(4, 2, max_distance=8, embeddings_initializer="zeros"),
+        layers.RelativePositionEmbedding(5, 2),
+        layers.RelativePositionEmbeddingT5(4, 2, max_distance=8),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_distances(layer):
+    """Each of few rows belongs to many pairs of twelve positions."""
     x = keras.Input((None,), dtype="int32")
-    model = keras.Model(x, keras.layers.Lambda(lambda y: ops.sum(y, axis=(1, 3)))(layer([x, x])))
+    model = keras.Model(x, Total()(layer([x, x])))
     model.compile(keras.optimizers.Adam(RATE), "mse")
     ids = np.arange(12, dtype="int32")[None]
-    model.train_on_batch(ids, np.ones((1, 12), "float32"))
+    model.train_on_batch(ids, np.ones((1, 1), "float32"))
     found = np.abs(ops.convert_to_numpy(layer.embeddings)).max(axis=1) / RATE
     np.testing.assert_allclose(found[found > 0], 1, atol=0.01)
     assert (found > 0).any()
