@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ast
-import io
 import re
-from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +11,9 @@ import pytest
 
 from figures.imports import graph, imports, levels, reduced
 from figures.source import ROOT, Source, package
+from helpers.pages import run_page
 
 PAGE = ROOT / "docs" / "architecture.md"
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 STEP = re.compile(r"^\| .* \| `([\w.]+)` \| `([\w./]+)` \|$", re.MULTILINE)
 
 if not PAGE.is_file() or not package():  # an sdist, or its copy without the package
@@ -102,20 +100,12 @@ def registries():
 
 
 @pytest.mark.spread
-def test_the_code_runs(text, tmp_path, monkeypatch, registries):
+def test_the_code_runs(tmp_path, monkeypatch, registries):
     monkeypatch.chdir(tmp_path)
-    names: dict = {}
-    printed = ""
-    outputs = 0
-    for number, (language, source) in enumerate(BLOCK.findall(text), 1):
-        if language == "python":
-            with redirect_stdout(io.StringIO()) as stream:
-                exec(compile(source, f"architecture.md, block {number}", "exec"), names)
-            printed = stream.getvalue()
-        else:
-            outputs += 1
-            assert printed == source
-    assert outputs == 3
+    names, outputs = run_page(PAGE)
+    assert len(outputs) == 3
+    for printed, promised in outputs:
+        assert printed == promised
     ids = np.array([[2, 5, 6, 7, 8, 3]])
     other = np.array([[2, 5, 9, 7, 8, 3]])
     before, after = (names["strided"].predict([x, 0 * x], verbose=0) for x in (ids, other))

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import ast
-import io
-import itertools
 import re
-from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
 
 from helpers import pages
+from helpers.pages import alike, printed_and_shown, without_comments
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
-NUMBER = re.compile(r"\d+\.\d+")
 # English pages that have a Chinese one beside them, `NAME_zh.md`.
 TRANSLATED = ("index.md", "tasks.md", "guides/tagger.md", "faq.md")
 # Pages whose code runs here, each in an empty folder.
@@ -30,13 +26,6 @@ pytestmark = [
 def blocks(path: Path) -> list[tuple[str, str]]:
     """(language, text) of each block; output has no language."""
     return pages.blocks(path.read_text(encoding="utf-8"))
-
-
-def without_comments(block: tuple[str, str]) -> tuple[str, str]:
-    language, source = block
-    if language == "python":
-        return language, ast.unparse(ast.parse(source))
-    return language, re.sub(r"\s+# .*", "", source)
 
 
 def outline(path: Path) -> list[int]:
@@ -68,25 +57,6 @@ def test_both_languages_have_the_same_structure(page):
     assert outline(DOCS / page) == outline(in_chinese(page))
     assert start(DOCS / page) == f"[中文]({in_chinese(page).name})"
     assert start(in_chinese(page)) == f"[English]({Path(page).name})"
-
-
-def printed_and_shown(path: Path) -> list[tuple[str, str]]:
-    """Run the Python blocks of a page; return what each printed, and the output after it."""
-    found, names = [], {}
-    pairs = [*blocks(path), ("", "")]
-    for (language, source), (after, shown) in itertools.pairwise(pairs):
-        if language == "python":
-            with redirect_stdout(io.StringIO()) as stream:
-                exec(compile(source, path.name, "exec"), names)
-            found.append((stream.getvalue(), "" if after else shown))
-    return found
-
-
-def alike(printed: str, shown: str) -> bool:
-    """Tell whether outputs are equal, numbers with a decimal point within a quarter."""
-    found, wanted = ([float(x) for x in NUMBER.findall(text)] for text in (printed, shown))
-    same = NUMBER.sub("#", printed) == NUMBER.sub("#", shown)
-    return same and all(abs(a - b) < 0.25 for a, b in zip(found, wanted, strict=True))
 
 
 # On torch, which compiles nothing: several small models are trained.

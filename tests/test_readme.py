@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import ast
-import io
 import json
 import re
 import shutil
-from contextlib import redirect_stdout
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -15,30 +12,18 @@ import numpy as np
 import pytest
 
 from bert4keras.checkpoints import CheckpointError, fetch
+from helpers.pages import BLOCK, alike, blocks, run_block, without_comments
 
 pytestmark = pytest.mark.spread
 
 ROOT = Path(__file__).resolve().parent.parent
 READMES = ("README.md", "README_zh.md")
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#]+)[^)]*\)")
 SCRIPT = re.compile(r"\b(?:scripts|examples)/[\w./]*\w")
 
 
 def read(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
-
-
-def code(text: str) -> list[tuple[str, str]]:
-    """(language, source) of each block; output has no language."""
-    return BLOCK.findall(text)
-
-
-def without_comments(block: tuple[str, str]) -> tuple[str, str]:
-    language, source = block
-    if language == "python":
-        return language, ast.unparse(ast.parse(source))
-    return language, re.sub(r"\s+# .*", "", source)
 
 
 def absent_paths(text: str) -> list[str]:
@@ -49,27 +34,9 @@ def absent_paths(text: str) -> list[str]:
 
 def snippets(text: str) -> list[tuple[str, str]]:
     """Each Python block and what the page says that it prints: the block after it."""
-    blocks = [block for block in code(text) if block[0] in ("python", "")]
-    assert [language for language, _ in blocks] == ["python", ""] * (len(blocks) // 2)
-    return [(blocks[k][1], blocks[k + 1][1]) for k in range(0, len(blocks), 2)]
-
-
-def run(number: int, source: str, names: dict) -> str:
-    """Run a block; what it printed."""
-    with redirect_stdout(io.StringIO()) as stream:
-        exec(compile(source, f"README.md, block {number}", "exec"), names)
-    return stream.getvalue()
-
-
-def alike(printed: str, promised: str) -> bool:
-    """Return whether outputs are equal, numbers with a decimal point within a quarter.
-
-    Those are probabilities after training, which differ by backend.
-    """
-    number = re.compile(r"\d+\.\d+")
-    found, wanted = (list(map(float, number.findall(text))) for text in (printed, promised))
-    same = number.sub("#", printed) == number.sub("#", promised)
-    return same and all(abs(a - b) < 0.25 for a, b in zip(found, wanted, strict=True))
+    found = [block for block in blocks(text) if block[0] in ("python", "")]
+    assert [language for language, _ in found] == ["python", ""] * (len(found) // 2)
+    return [(found[k][1], found[k + 1][1]) for k in range(0, len(found), 2)]
 
 
 @pytest.fixture
@@ -95,7 +62,7 @@ def test_first_answers_of_the_real_checkpoint(tmp_path, monkeypatch):
     except CheckpointError:
         pytest.skip("multilingual-e5-small is not in the cache")
     source, promised = snippets(read("README.md"))[0]
-    assert run(1, source, {}) == promised
+    assert run_block(source, "README.md, block 1", {}) == promised
 
 
 @pytest.mark.filterwarnings("ignore::bert4keras.tokenizers.UnknownTokensWarning")
@@ -109,7 +76,7 @@ def test_the_tagger_learns(tmp_path, monkeypatch, minilm):
     (tmp_path / "minilm-l6").symlink_to(minilm)  # a directory of the name goes first
     keras.utils.set_random_seed(0)
     source, promised = snippets(read("README.md"))[1]
-    printed = run(2, source, {"tasks": tasks})
+    printed = run_block(source, "README.md, block 2", {"tasks": tasks})
     assert alike(printed, promised), printed
 
 
@@ -129,7 +96,7 @@ def test_python_runs(tmp_path, monkeypatch, tiny):
     pairs = snippets(read("README.md"))
     assert len(pairs) >= 9
     for number, (source, promised) in enumerate(pairs, 1):
-        printed = run(number, source, names)
+        printed = run_block(source, f"README.md, block {number}", names)
         assert number < 3 or printed == promised  # the first two have separate tests
     inputs = [np.array([[2, 5, 6, 3]], "int32"), np.zeros((1, 4), "int32")]
     probabilities = names["model"].predict(inputs, verbose=0)
@@ -150,7 +117,7 @@ def test_outputs_are_compared():
 
 
 def test_both_languages_have_the_same_code():
-    english, chinese = ([without_comments(b) for b in code(read(name))] for name in READMES)
+    english, chinese = ([without_comments(b) for b in blocks(read(name))] for name in READMES)
     assert english == chinese
 
 

@@ -7,39 +7,29 @@ from pathlib import Path
 
 import pytest
 
+from helpers.pages import blocks, printed_and_shown, without_comments
+
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = ("migrating.md", "migrating_zh.md")
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 
 if not DOCS.is_dir():  # an sdist
     pytestmark = pytest.mark.skip("docs are not part of this tree")
 
 
-def blocks(name: str) -> list[tuple[str, str]]:
-    """Kind and text of the fenced blocks of a page."""
-    return FENCE.findall((DOCS / name).read_text(encoding="utf-8"))
-
-
-def without_comments(source: str) -> str:
-    return re.sub(r'\s*#.*|\s*""".*"""', "", source)
-
-
 @pytest.mark.spread
 @pytest.mark.filterwarnings("ignore:Layer 'lambda")
-def test_the_page_runs_and_prints_what_it_says(tmp_path, monkeypatch, capsys):
-    import plot_initialization
-
+def test_the_page_runs_and_prints_what_it_says(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    plot_initialization.run(DOCS / PAGES[0])
-    expected = [text for kind, text in blocks(PAGES[0]) if not kind]
-    assert len(expected) == 4
-    assert capsys.readouterr().out == "".join(expected)
+    found = printed_and_shown(DOCS / PAGES[0])
+    assert sum(bool(shown) for _, shown in found) == 4
+    assert [pair for pair in found if pair[0] != pair[1]] == []
 
 
 @pytest.mark.spread
 def test_both_languages_have_the_same_code():
     english, chinese = (
-        [(kind, without_comments(text)) for kind, text in blocks(name)] for name in PAGES
+        [without_comments(block) for block in blocks((DOCS / name).read_text(encoding="utf-8"))]
+        for name in PAGES
     )
     assert english == chinese
 
