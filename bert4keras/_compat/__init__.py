@@ -33,12 +33,12 @@ from .removed import note_removed_names, output_at
 from .saving import object_loaded_as, remember_loaded, seed_states
 from .trainer import (
     TrainerCall,
+    TrainerCalls,
     call_is_training,
     compiled_losses_and_metrics,
     disable_shuffle,
     model_in_fit,
     start_at_epoch,
-    trainer_call,
     wrapped_function,
 )
 from .variables import (
@@ -54,6 +54,7 @@ from .variables import (
 __all__ = [
     "FixedSeed",
     "TrainerCall",
+    "TrainerCalls",
     "assign_if",
     "assign_lerp",
     "call_is_training",
@@ -90,7 +91,6 @@ __all__ = [
     "take_along_last_axis",
     "take_rows",
     "track_variable",
-    "trainer_call",
     "variable_index",
     "with_implicit_mask",
     "with_mask_of",

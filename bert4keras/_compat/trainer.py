@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping
+from types import FrameType
 from typing import Any, NamedTuple
 
 import keras
@@ -16,40 +18,88 @@ class TrainerCall(NamedTuple):
     Attributes:
         model: the model it was called on.
         name: name of the method.
-        arguments: its local variables: its arguments, and `epoch` once its loop has begun.
+        arguments: those of its arguments that concern data: initial_epoch, epochs, steps_per_epoch
+            and class_weight.
+        epoch: current epoch of `fit`, from 0; None before the first one, and in other methods.
     """
 
     model: keras.Model
     name: str
     arguments: Mapping[str, Any]
-
-    @property
-    def epoch(self) -> int | None:
-        """Current epoch of `fit`, from 0; None before the first one, and in other methods."""
-        return self.arguments.get("epoch") if self.name == "fit" else None
+    epoch: int | None
 
 
-def trainer_call() -> TrainerCall | None:
-    """Return the call of Keras for which data is being made, in this thread or the main one.
+_ARGUMENTS = ("initial_epoch", "epochs", "steps_per_epoch", "class_weight")
+
+
+class TrainerCalls:
+    """Finder of the call of Keras for which a data set makes its batches.
 
     Keras tells data sets neither the model nor the epoch, and a resumed `fit` does not begin at
-    epoch 0, so the call is looked for on the stack. Data that a callback makes for itself in the
-    middle of a `fit` belongs to no call.
+    epoch 0, so the call is looked for on the stack of the thread that asks. On TensorFlow other
+    threads ask too, after the one that called `fit` or `predict` has taken the first batch: they
+    get the call that was found then. They must not look at the stack of its thread. When `fit`
+    ends, the frame that they find there may be half destroyed, and the interpreter crashes.
     """
-    main, here = threading.main_thread().ident, threading.get_ident()
-    frames = [sys._getframe(1)] + ([sys._current_frames().get(main)] if here != main else [])
-    for own, frame in zip((True, False), frames, strict=False):
+
+    def __init__(self) -> None:
+        self._seen: _Remembered | None = None
+
+    def current(self) -> TrainerCall | None:
+        """Return the call; None for data that nobody or a callback in the middle of it asks for."""
+        frame: FrameType | None = sys._getframe(1)
         while frame is not None:
             name = frame.f_code.co_name
-            if name in ("fit", "evaluate", "predict") or (own and name.startswith("on_")):
+            if name in ("fit", "evaluate", "predict") or name.startswith("on_"):
                 variables = frame.f_locals
                 owner = variables.get("self")
                 if isinstance(owner, keras.Model) and "callbacks" in variables:
-                    return TrainerCall(owner, name, variables)
+                    given = {key: variables[key] for key in _ARGUMENTS if key in variables}
+                    epoch = variables.get("epoch") if name == "fit" else None
+                    self._seen = _Remembered.of(TrainerCall(owner, name, given, epoch))
+                    return self._seen.call(epoch)
                 if isinstance(owner, keras.callbacks.Callback):
                     return None
             frame = frame.f_back
-    return None
+        if self._seen is None or threading.current_thread() is threading.main_thread():
+            return None
+        return self._seen.call_of_worker()
+
+    def __getstate__(self) -> dict:
+        return {}  # a copy in another process works for no call of this one
+
+    def __setstate__(self, state: dict) -> None:
+        self.__init__()
+
+
+class _Remembered(NamedTuple):
+    """A call without references that would keep its model alive."""
+
+    model: weakref.ref
+    history: Callable[[], keras.callbacks.History | None]  # that of the `fit` before
+    name: str
+    arguments: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, call: TrainerCall) -> _Remembered:
+        history = getattr(call.model, "history", None)
+        if call.epoch is not None or history is None:  # it has begun: any history is its own
+            return cls(weakref.ref(call.model), lambda: None, call.name, call.arguments)
+        return cls(weakref.ref(call.model), weakref.ref(history), call.name, call.arguments)
+
+    def call(self, epoch: int | None) -> TrainerCall | None:
+        model = self.model()
+        return None if model is None else TrainerCall(model, self.name, self.arguments, epoch)
+
+    def call_of_worker(self) -> TrainerCall | None:
+        """Return the call; its epoch is read from the `History` that a `fit` makes as it begins."""
+        call = self.call(None)
+        history = getattr(call and call.model, "history", None)
+        if call is None or self.name != "fit" or history is None or history is self.history():
+            return call
+        begun_at = call.model._initial_epoch or self.arguments["initial_epoch"]
+        epoch = history.epoch[-1] + 1 if history.epoch else begun_at
+        return call._replace(epoch=epoch, arguments={**call.arguments, "initial_epoch": begun_at})
 
 
 def model_in_fit() -> keras.Model | None:

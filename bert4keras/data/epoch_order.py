@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .._compat import TrainerCall, disable_shuffle, trainer_call
+from .._compat import TrainerCall, disable_shuffle
 
 
 class EpochOrder:
@@ -51,20 +51,21 @@ class EpochOrder:
             if call is not None and call.name == "fit":
                 self._base = None
             return self.epoch
-        if self._base is None:
-            self._base = max(0, self.epoch - call.arguments["initial_epoch"])
-        self.epoch = self._base + call.epoch
+        base = self._base
+        if base is None:  # the first epoch; a thread of a worker may not know its number
+            base = max(0, self.epoch - call.arguments["initial_epoch"])
+        self.epoch = base + call.epoch
         return self.epoch
 
-    def ended(self, dataset: Any) -> None:
+    def ended(self, dataset: Any, call: TrainerCall | None) -> None:
         """Count an epoch. Keras calls this at the end of each, and once before the first."""
         disable_shuffle(dataset)
-        call = trainer_call()
         if call is None:
             self.epoch += 1
         elif call.name == "fit":
             number = self.now(call)
-            self.epoch = number if call.epoch is None else number + 1
+            if call.epoch is not None:
+                self.epoch, self._base = number + 1, number - call.epoch
 
 
 def buffered_shuffle(samples: Iterable[Any], size: int, seed: str) -> Iterator[Any]:

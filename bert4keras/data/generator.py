@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from .._compat import trainer_call
+from .._compat import TrainerCalls
 from .batch_checks import checked_batch, labels_of
 from .bucketing import choose_buckets, epoch_batches, plain_batches
 from .collate import Collator, flatten_sample, lists_to_tuples, unflatten_sample
@@ -101,7 +101,7 @@ class DataGenerator(keras.utils.PyDataset):
         self.buffer_size = buffer_size or 1000 * batch_size
         self.steps = math.ceil(len(data) / batch_size) if hasattr(data, "__len__") else None
         self.shuffle, self.pool, self.cache = shuffle, pool, cache
-        self.order = EpochOrder(seed)
+        self.order, self._calls = EpochOrder(seed), TrainerCalls()
         if encode is not None:
             self.encode = encode
         if encode_batch is not None:
@@ -159,7 +159,7 @@ class DataGenerator(keras.utils.PyDataset):
         """Number of batches; None if unknown."""
         # Keras asks for it before it begins. An error in a later batch would leave the model
         # without weights on JAX, so the first batch is checked here.
-        call = trainer_call()
+        call = self._calls.current()
         if call is not None and self.shuffle is not None and not self._makes_own_batches:
             self._prepare()
             self._checked(self._batch(self._ordered()[0]), call)
@@ -177,7 +177,7 @@ class DataGenerator(keras.utils.PyDataset):
                 "Use DataGenerator(..., shuffle=True) to train on the generator itself, or "
                 "shuffle=False to evaluate or predict."
             )
-        call = trainer_call()
+        call = self._calls.current()
         with self._lock:  # several workers may ask at the same time
             self._prepare()
             epoch = self.order.now(call) if self.shuffle else 0
@@ -192,7 +192,7 @@ class DataGenerator(keras.utils.PyDataset):
 
     def on_epoch_end(self) -> None:
         """Continue with the order of the next epoch; called by Keras."""
-        self.order.ended(self)
+        self.order.ended(self, self._calls.current())
 
     def sample(self, random: bool = False) -> Iterator[tuple[bool, Any]]:
         """Yield (is_end, sample); is_end is True for the last sample. For use in `__iter__`."""
@@ -209,13 +209,13 @@ class DataGenerator(keras.utils.PyDataset):
     def forfit(self, random: bool = True) -> Iterator:
         """Yield batches endlessly, for `model.fit(g.forfit(), steps_per_epoch=len(g))`."""
         began_at, settled = self.order.epoch + self.order.skipped, False
-        skipped, self.order.skipped = self.order.skipped, 0
+        skipped, self.order.skipped, calls = self.order.skipped, 0, TrainerCalls()
         while True:
             empty = True
             batches = (lists_to_tuples(batch) for batch in self.__iter__(random))
             batches = put_other_shape_second(batches, self._axes_that_vary)
             for batch in itertools.islice(batches, skipped, None):
-                empty, call = False, trainer_call()
+                empty, call = False, calls.current()
                 settled = settled or check_resumed(call, began_at)
                 yield self._checked(batch, call)
             empty, skipped = empty and not skipped, 0
@@ -231,11 +231,12 @@ class DataGenerator(keras.utils.PyDataset):
             sort: True: samples in the order of their length, which is faster; `restore_order`
                 sorts the predictions back. Not possible with an overridden `__iter__`.
         """
+        calls = TrainerCalls()
         while True:
             empty = True
             for batch in self._to_predict(sort):
                 empty = False
-                batch = self._checked(lists_to_tuples(batch), trainer_call())
+                batch = self._checked(lists_to_tuples(batch), calls.current())
                 yield (batch[0] if isinstance(batch, tuple) else batch,)
             if empty:
                 raise ValueError("DataGenerator got no batches: the data is empty or used up.")
