@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -12,15 +14,17 @@ from tqdm import tqdm
 
 from .._json import read_json
 from ..registry import TABLES
-from .directories import find_config, model_directory
+from .directories import copy_modules, find_config, model_directory
 from .errors import CheckpointError
 from .hub import TOKENIZER_PATTERNS, is_address, resolve
 from .lazy_tensor import LazyTensor, fuse_lazily
+from .pruning import KeepTokens, pruned_vocabulary
 from .readers import CheckpointReader, CheckpointSource, open_checkpoint
 from .table import WeightMap, WeightTable
 from .tensor_match import TensorMatch, match_tensors, row_label
 from .tensor_transform import TensorTransform
 from .transfer import CHECKPOINT_FILES, table_for, write_checkpoint
+from .vocabulary_edit import VocabularyEdit
 
 _TOKENIZER_FILES = {
     "huggingface": TOKENIZER_PATTERNS,
@@ -60,8 +64,11 @@ def convert(
     overwrite: bool = False,
     progress: bool = True,
     max_shard_size: int | str | None = None,
+    keep_tokens: KeepTokens | None = None,
 ) -> Conversion:
     """Write a checkpoint in another format, with the config and vocabulary beside it.
+
+    The modules of sentence-transformers, such as the pooling, go with a Hugging Face directory.
 
     One tensor at a time is in memory; for TensorFlow, the tensors of one data file.
 
@@ -73,12 +80,17 @@ def convert(
         progress: show a progress bar.
         max_shard_size: largest size of a file of tensors, in bytes or as text such as `"2GB"`;
             None means one safetensors file, or TensorFlow data files of 1 GB.
+        keep_tokens: tokens of a smaller vocabulary: their ids, or a function that returns them for
+            the tokenizer, such as `lambda tokenizer: used_tokens(tokenizer, texts)`. Tokenizer,
+            config and the rows of all tensors of tokens are changed together, and tokens that the
+            tokenizer cannot do without are added. None keeps all.
 
     Returns:
         A `Conversion`, which lists everything that was left out.
 
     Raises:
         CheckpointError: an unreadable source, an unknown format, an existing destination.
+        TokenizerError: `keep_tokens` for a source whose tokenizer cannot be read.
     """
     if format not in CHECKPOINT_FILES:
         known = ", ".join(sorted(CHECKPOINT_FILES))
@@ -92,19 +104,27 @@ def convert(
     source = resolve(source) if is_address(source) else source
     beside = _directory_of(source)
     config = _read_config(beside)
-    with open_checkpoint(source) as reader:
+    with contextlib.ExitStack() as stack:
+        edit, vocabulary = VocabularyEdit.of(), beside
+        if keep_tokens is not None:
+            vocabulary = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            edit = pruned_vocabulary(_place_of_tokenizer(beside, folder), keep_tokens, vocabulary)
+            config = edit.new_config(config)
+        reader = stack.enter_context(open_checkpoint(source))
         family, match = _match_family(reader, config)
         rows = (row for name in match.names for row in match.table.of_tensor(name))
         target = table_for(format, TABLES[family], [row.weight for row in rows])
-        tensors, origin = _translate(reader, match, target)
+        tensors, origin = _translate(reader, match, target, edit)
         config = _adapted(config, family, format, tensors)
-        tokenizer = _files(beside, folder, _TOKENIZER_FILES[format])
+        tokenizer = _files(vocabulary, folder, _TOKENIZER_FILES[format])
         bar = tqdm(
             total=len(tensors), desc="converting", unit="tensor", leave=False, disable=not progress
         )
         with bar:
             tensors = {name: _ticking(tensor, bar) for name, tensor in tensors.items()}
             files = write_checkpoint(destination, target, tensors, config, shard_size, tokenizer)
+        if format == "huggingface" and isinstance(source, str | Path) and not explicit:
+            files += copy_modules(Path(source), folder)
     return Conversion(tuple(files), origin, match.ignored, match.unexpected)
 
 
@@ -133,7 +153,7 @@ def _match_family(reader: CheckpointReader, config: Mapping | None) -> tuple[str
 
 
 def _translate(
-    reader: CheckpointReader, match: TensorMatch, target: WeightTable
+    reader: CheckpointReader, match: TensorMatch, target: WeightTable, edit: VocabularyEdit
 ) -> tuple[dict[str, LazyTensor], dict[str, str]]:
     """Return the tensors under the names and in the layout of another table, without their data.
 
@@ -146,17 +166,23 @@ def _translate(
             new_row = target.of_weight(row.weight)
             if new_row is None:
                 raise CheckpointError(f"{target.name} has no name for {row_label(row, stored)}")
-            weight = _weight(reader, row, stored)
+            weight = _weight(reader, row, stored, edit)
             pieces.setdefault(new_row.tensor, []).append((new_row.transform, weight))
             origin[stored] = new_row.tensor
     return {name: fuse_lazily(name, parts) for name, parts in pieces.items()}, origin
 
 
-def _weight(reader: CheckpointReader, row: WeightMap, stored: str) -> LazyTensor:
-    """Return the weight of a row from its stored tensor."""
+def _weight(
+    reader: CheckpointReader, row: WeightMap, stored: str, edit: VocabularyEdit
+) -> LazyTensor:
+    """Return the weight of a row from its stored tensor, with the kept tokens only."""
     tensor = LazyTensor(reader.shape(stored), reader.dtype(stored), lambda: reader.read(stored))
     try:
-        return tensor.through(row.transform.forward)
+        weight = tensor.through(row.transform.forward)
+        if not row.per_token or not edit:
+            return weight
+        edit.new_size(weight.shape[0])
+        return weight.through(edit.apply)
     except ValueError as error:
         raise CheckpointError(f"{reader.source}: {row_label(row, stored)}: {error}") from error
 
@@ -211,6 +237,21 @@ def _bert_class(tensors: Iterable[str]) -> str:
     if "seq_relationship" in heads:
         return "BertForPreTraining"
     return "BertForMaskedLM" if heads else "BertModel"
+
+
+def _place_of_tokenizer(beside: Path | None, destination: Path) -> Path:
+    """Return the directory of the tokenizer to prune."""
+    if beside is None:
+        raise CheckpointError(
+            "keep_tokens needs a checkpoint on the disk, with its tokenizer beside it; these are "
+            "arrays in memory."
+        )
+    if beside.resolve() == destination.resolve():
+        raise CheckpointError(
+            f"keep_tokens needs another destination than {beside}, whose other files belong to "
+            "the whole vocabulary."
+        )
+    return beside
 
 
 def _files(source: Path | None, destination: Path, patterns: Iterable[str]) -> list[Path]:

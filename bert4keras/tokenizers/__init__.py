@@ -13,6 +13,7 @@ from .errors import (
     TruncationWarning,
     UnknownTokensWarning,
 )
+from .pruning import prune_tokenizer, select_vocabulary, used_tokens
 from .sentencepiece import SpTokenizer
 from .subword import SubwordTokenizer
 from .vocabulary import load_vocab, save_vocab
@@ -31,6 +32,9 @@ __all__ = [
     "TruncationWarning",
     "UnknownTokensWarning",
     "load_vocab",
+    "prune_tokenizer",
     "save_vocab",
+    "select_vocabulary",
+    "used_tokens",
 ]
 __getattr__ = absent(__name__)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -13,7 +12,7 @@ from .ids import TokenIds
 from .spans import Span, check_texts, paused_gc
 from .special_tokens import SpecialTokens
 from .template import SpecialTokensTemplate
-from .vocabulary import is_chinese_or_english
+from .vocabulary import UNUSED, is_chinese_or_english
 
 _T = TypeVar("_T")
 
@@ -167,12 +166,14 @@ class TokenizerBase(TokenizerCore, SpecialTokens):
         Returns:
             Old ids, increasing.
         """
+        chosen = (i for i, token in self._tokens.items() if keep(token.removeprefix("▁")))
+        return self._with_required(chosen)
+
+    def _with_required(self, ids: Iterable[int]) -> list[int]:
+        """Return ids, and those without which these tokens cannot be made; increasing."""
         always = self.special_tokens | self._protected
-        return [
-            i
-            for i, token in sorted(self._tokens.items())
-            if token in always or keep(token.removeprefix("▁"))
-        ]
+        always |= {token for pair in self._translate.items() for token in pair}
+        return sorted({*ids, *(self.vocab[token] for token in always & self.vocab.keys())})
 
     def encode(
         self,
@@ -341,7 +342,7 @@ class TokenizerBase(TokenizerCore, SpecialTokens):
             [
                 self._translate_back.get(token, token)
                 for token in tokens
-                if token not in special and not re.fullmatch(r"\[unused\d+\]", token)
+                if token not in special and not UNUSED.fullmatch(token)
             ]
         )
 

@@ -23,6 +23,8 @@ class TokenizerCore:
         pre_tokenize, token_translate: as in `TokenizerBase`.
     """
 
+    _inner_prefix = ""  # of tokens inside a word
+
     def __init__(
         self,
         vocab: Mapping[str, int],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .._json import parse_json_content
@@ -13,6 +13,7 @@ from .core import Encoding
 from .errors import TokenizerError, rust_errors
 from .post_processor import read_template
 from .read_file import read_file
+from .required import merge_of, required_tokens, unknown_token
 from .rust_pipeline import RustPipeline
 from .saving import dump
 from .schema import check_tokenizer_json
@@ -40,7 +41,8 @@ class SubwordTokenizer(TokenizerBase):
 
     Args:
         source: path of a tokenizer.json, or its content.
-        keep_tokens: ids of the tokens to keep; their order gives the new ids (Unigram only).
+        keep_tokens: ids of the tokens to keep; their order gives the new ids. BPE also needs the
+            tokens that they are merged from, which `used_tokens` and `select_vocabulary` include.
         added_tokens: more added tokens: strings, or dicts with the keys of `AddedToken`.
         options: see `TokenizerBase`. The template of a pair is read from the post-processor;
             special tokens that are not given are those with one of the usual names.
@@ -78,6 +80,11 @@ class SubwordTokenizer(TokenizerBase):
         self._find_added(AddedToken.make(token) for token in content["added_tokens"])
         self._protected = {token["content"] for token in content["added_tokens"]}
         self._blank_id = vocab.get("▁")
+
+    def _with_required(self, ids: Iterable[int]) -> list[int]:
+        kept = {self._tokens[i] for i in super()._with_required(ids)}
+        kept |= required_tokens(self._pipeline.content, kept)
+        return sorted(self.vocab[token] for token in kept)
 
     def _tokenize_texts(
         self, texts: list[str], offsets: bool, special: bool = False
@@ -161,42 +168,44 @@ def _guess(content: Mapping[str, Any], vocab: Mapping[str, int]) -> dict[str, st
         name: next((token for token in tokens if token in vocab), None)
         for name, tokens in _USUAL.items()
     }
-    model = content["model"]
-    if isinstance(model["vocab"], list) and model.get("unk_id") is not None:
-        guess["token_unk"] = model["vocab"][model["unk_id"]][0]
-    elif model.get("unk_token") is not None:
-        guess["token_unk"] = model["unk_token"]
-    return guess
+    unknown = unknown_token(content)
+    return guess if unknown is None else {**guess, "token_unk": unknown}
 
 
 def _restrict(
     content: dict[str, Any], vocab: Mapping[str, int], keep_tokens: Sequence[int]
 ) -> tuple[dict[str, int], dict[str, Any]]:
-    """Reduce a Unigram vocabulary to the kept tokens, which are numbered in the order given.
+    """Reduce a vocabulary to the kept tokens, which are numbered in the order given.
 
-    Scores stay, so a text is tokenized into the best sequence of kept tokens. An added token that
-    is no piece of the model gets the score 0; it is never used to tokenize, only found.
+    Scores of Unigram and merges of BPE stay. An added token that is no token of the model becomes
+    one (with the score 0); it is never used to tokenize, only found.
 
     Returns:
         Vocabulary and content of the reduced tokenizer.json.
     """
     model = content["model"]
-    if algorithm_of(content) != "Unigram":
-        raise TokenizerError(
-            "keep_tokens needs a Unigram or WordPiece vocabulary. The merges of BPE build tokens "
-            "from other tokens, so none can be removed."
-        )
     tokens = {i: token for token, i in vocab.items()}
     kept = {tokens[i]: n for n, i in enumerate(check_keep_tokens(keep_tokens, tokens))}
-    unknown = None if model.get("unk_id") is None else model["vocab"][model["unk_id"]][0]
-    if unknown is not None and unknown not in kept:
+    unknown = unknown_token(content)
+    if unknown is not None and unknown in vocab and unknown not in kept:
         raise TokenizerError(f"keep_tokens must keep the unknown token {unknown}.")
-    scores = dict(model["vocab"])
-    model = {
-        **model,
-        "vocab": [[token, scores.get(token, 0.0)] for token in kept],
-        "unk_id": None if unknown is None else kept[unknown],
-    }
+    if algorithm_of(content) == "Unigram":
+        scores = dict(model["vocab"])
+        model = {
+            **model,
+            "vocab": [[token, scores.get(token, 0.0)] for token in kept],
+            "unk_id": None if unknown is None else kept[unknown],
+        }
+    else:
+        absent = sorted(required_tokens(content, kept) - kept.keys())
+        if absent:
+            raise TokenizerError(
+                f"keep_tokens must keep {absent[0]!r} (id {vocab[absent[0]]}), from which BPE "
+                f"merges other tokens; it lacks {len(absent)} such tokens or bytes. used_tokens, "
+                "select_vocabulary and prune_tokenizer include them."
+            )
+        merges = [m for m in model["merges"] if kept.keys() >= {*merge_of(m, model)}]
+        model = {**model, "vocab": kept, "merges": merges}
     added = [
         {**token, "id": kept[token["content"]]}
         for token in content["added_tokens"]

@@ -11,8 +11,10 @@ from .._files import atomic_file
 from .characters import is_cjk, is_punctuation
 from .errors import TokenizerError, TokenizerNotFoundError
 from .read_file import read_file
+from .scripts import ASCII, is_written_in
 
 _COUNTED = re.compile(r"(\S+)[ \t]+\d+")
+UNUSED = re.compile(r"\[unused\d+\]")
 _SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
@@ -89,8 +91,8 @@ def _is_redundant(token: str) -> bool:
 
 
 def is_chinese_or_english(token: str) -> bool:
-    """Return whether a token has only ASCII, Chinese characters and punctuation."""
-    return all(char.isascii() or is_cjk(char) or is_punctuation(char) for char in token)
+    """Return whether a token has only ASCII, Chinese characters, punctuation and symbols."""
+    return is_written_in(token, (ASCII, "Han"))
 
 
 def check_keep_tokens(keep_tokens: Iterable[int], known: Container[int]) -> list[int]:

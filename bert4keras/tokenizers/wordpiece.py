@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from numbers import Integral
@@ -81,11 +82,12 @@ class Tokenizer(TokenizerBase):
             ]
             model_vocab = {token: i for token, i in vocab.items() if token in model_vocab}
         super().__init__(vocab, **options)
+        self._word_maxlen = word_maxlen
         if not isinstance(word_maxlen, Integral) or not 1 <= word_maxlen <= _MAX_WORD:
             raise TokenizerError(
                 f"word_maxlen must be a number from 1 to {_MAX_WORD}, not {word_maxlen!r}."
             )
-        self._prefix: str = prefix
+        self._inner_prefix = prefix
         self._find_added(added)
         normalizer = {"type": "BertNormalizer", "clean_text": True, "lowercase": do_lower_case}
         normalizer |= {"handle_chinese_chars": split_cjk, "strip_accents": strip_accents}
@@ -144,6 +146,21 @@ class Tokenizer(TokenizerBase):
     def _surface(self, text: str) -> str:
         return self._pipeline.normalize(without_surrogates(text)).strip()
 
+    def _tried_pieces(self, text: str) -> set[int]:
+        """Return ids of all pieces of the unknown words of a text.
+
+        Such a word stays unknown in a smaller vocabulary if the pieces that were tried are in it:
+        without one of them, shorter pieces might fit.
+        """
+        tried = set()
+        for i, (start, end) in zip(*self._tokenize_one(text), strict=True):
+            word = self._surface(text[start:end]) if i == self._unk_id else ""
+            size = len(word) if len(word) <= self._word_maxlen else 0
+            for a, b in itertools.combinations(range(size + 1), 2):
+                piece = word[a:b] if a == 0 else self._inner_prefix + word[a:b]
+                tried.add(self.vocab.get(piece, self._unk_id))
+        return tried
+
     def _describe(self) -> tuple[dict[str, bytes], dict[str, Any]]:
         content = self._pipeline.describe(self)
         config: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast"}
@@ -154,7 +171,7 @@ class Tokenizer(TokenizerBase):
                 "do_lower_case": normalizer["lowercase"],
                 "strip_accents": normalizer["strip_accents"],
                 "tokenize_chinese_chars": normalizer["handle_chinese_chars"],
-                "wordpieces_prefix": self._prefix,
+                "wordpieces_prefix": self._inner_prefix,
             }
         files = {"tokenizer.json": dump(content)}
         tokens = sorted(self.vocab, key=self.vocab.__getitem__)
@@ -164,10 +181,10 @@ class Tokenizer(TokenizerBase):
         return files, config
 
     def _join(self, tokens: list[str]) -> str:
-        if self._prefix != _WORDPIECE_PREFIX:
+        if self._inner_prefix != _WORDPIECE_PREFIX:
             tokens = [
-                _WORDPIECE_PREFIX + token[len(self._prefix) :]
-                if token.startswith(self._prefix)
+                _WORDPIECE_PREFIX + token[len(self._inner_prefix) :]
+                if token.startswith(self._inner_prefix)
                 else token
                 for token in tokens
             ]

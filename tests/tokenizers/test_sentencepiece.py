@@ -144,7 +144,7 @@ def test_smaller_vocabularies_that_cannot_be(directories):
         Tokenizer.from_pretrained(t5, keep_tokens=[0, 1, 2, 2])
     with pytest.raises(ValueError, match=r"no token has: \[99999\]"):
         Tokenizer.from_pretrained(t5, keep_tokens=[0, 1, 2, 99999])
-    with pytest.raises(ValueError, match="merges of BPE"):
+    with pytest.raises(ValueError, match="from which BPE merges"):
         Tokenizer.from_pretrained(roberta, keep_tokens=[0, 1, 2, 3])
 
 

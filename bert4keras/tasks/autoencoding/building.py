@@ -17,10 +17,9 @@ from ...latent import BOTTLENECKS, Bottleneck
 from ...layers import MaskedMeanPooling
 from ...masks import input_layer_name
 from ...models import Backbone, build_transformer_model
-from ...tokenizers import Tokenizer
+from ...tokenizers import Tokenizer, used_tokens
 from ...tokenizers.base import TokenizerBase
 from ..base import TaskError
-from ..generation.prompts import used_tokens
 from ..pretrained import locate, open_encoder
 from .layers import WordDropout
 
@@ -63,7 +62,9 @@ def open_pair(
         return tokenizer, encoder, decoder
     directory, options = locate(checkpoint), dict(options)
     if texts is not None:
-        keep = used_tokens(tokenizer or Tokenizer.from_pretrained(directory), texts)
+        keep = used_tokens(
+            tokenizer or Tokenizer.from_pretrained(directory), texts, characters=False
+        )
         tokenizer = Tokenizer.from_pretrained(directory, keep_tokens=keep)
         options["keep_tokens"] = keep
     tokenizer, encoder = open_encoder(directory, tokenizer, options)

@@ -103,7 +103,7 @@ class TextStream:
         if not isinstance(self.tokenizer, Tokenizer):
             return list(range(len(ids)))
         tokens = self.tokenizer.ids_to_tokens(ids)
-        prefix = self.tokenizer._prefix
+        prefix = self.tokenizer._inner_prefix
         return [
             i
             for i, token in enumerate(tokens)

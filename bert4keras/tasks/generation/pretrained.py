@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 from ...checkpoints import save
 from ...models import Backbone, build_transformer_model
 from ...registry import get_family
-from ...tokenizers import Tokenizer
+from ...tokenizers import Tokenizer, used_tokens
 from ...tokenizers.base import TokenizerBase
 from ..base import TaskError
 from ..pretrained import WITHOUT_TOKENIZER, locate, read_config
-from .prompts import used_tokens
 
 if TYPE_CHECKING:
     from .task import Generator
@@ -54,7 +53,9 @@ def open_generator(
     if conditions:
         settings["layer_norm_cond"] = conditions
     if texts is not None:
-        keep = used_tokens(tokenizer or Tokenizer.from_pretrained(directory), texts)
+        keep = used_tokens(
+            tokenizer or Tokenizer.from_pretrained(directory), texts, characters=False
+        )
         settings["keep_tokens"] = keep
         tokenizer = Tokenizer.from_pretrained(directory, keep_tokens=keep)
     tokenizer = tokenizer or Tokenizer.from_pretrained(directory)

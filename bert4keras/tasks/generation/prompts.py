@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -214,14 +214,6 @@ class PromptEncoder:
             read = ids[start : start + len(labels)]
             rows.append(TrainingRow(read, [0] * len(read), None, labels, condition))
         return rows
-
-
-def used_tokens(tokenizer: TokenizerBase, texts: Iterable[str]) -> list[int]:
-    """Return ids of the special tokens, and of those that occur in texts, for `keep_tokens`."""
-    names = ("pad", "unk", "start", "end", "mask")
-    special = {getattr(tokenizer, f"token_{name}") for name in names} & set(tokenizer.vocab)
-    keep = set(tokenizer.tokens_to_ids(sorted(special)))
-    return sorted(keep.union(*tokenizer.encode_batch(list(texts))[0]))
 
 
 def never_written(tokenizer: TokenizerBase, vocab_size: int) -> tuple[int, ...]:
