@@ -45,6 +45,7 @@ CAPTIONS = {
     "serving": "answers over HTTP",
     "export": "graphs without Keras",
     "batch_inference": "actors of Ray, Spark",
+    "pretraining": "objectives, corpus, loop",
     "legacy": "names of bert4keras 0.11",
 }
 WIDTH, HEIGHT, GAP, ROW = 196, 46, 16, 120

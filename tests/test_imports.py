@@ -31,7 +31,7 @@ MAX_EXAMPLE = 150  # lines
 # A part with a rank may import its own modules and those of a lower rank, nothing of the others.
 RANKS = {"config": 0, "masks": 1, "positions": 1, "layers": 2, "models": 3}
 RANKS |= {"families": 4, "generation": 5, "training": 6, "latent": 7, "export": 7, "tasks": 8}
-RANKS |= {"serving": 9, "batch_inference": 9, "cli": 10}
+RANKS |= {"serving": 9, "batch_inference": 9, "pretraining": 9, "cli": 10}
 # What a part may not import although the ranks do not forbid it.
 MODEL_CODE = {*RANKS, "checkpoints", "losses", "optimizers"}
 FORBIDDEN = {

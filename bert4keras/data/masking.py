@@ -51,11 +51,37 @@ def mask_tokens(
     special = _check(ids, rng, vocab_size, mask_id, rate, special_ids)
     word, count = _number_words(ids, special[ids], whole_words, vocab_size)
     chosen = (rng.random(count) < rate)[word] & ~special[ids]
-    action = rng.random(count)[word]
-    drawn = rng.choice(np.flatnonzero(~special), size=ids.shape)
-    hidden = np.select([action < _MASKED, action < _MASKED + _RANDOM], [mask_id, drawn], ids)
-    masked = np.where(chosen, hidden, ids).astype("int32")
+    masked = hide_words(ids, chosen, word, count, np.flatnonzero(~special), mask_id, rng)
     return masked, np.where(chosen, ids, IGNORED).astype("int32")
+
+
+def hide_words(
+    ids: np.ndarray,
+    chosen: np.ndarray,
+    word: np.ndarray,
+    count: int,
+    plain_ids: np.ndarray,
+    mask_id: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Replace 80 % of the chosen words by [MASK], 10 % by random tokens, and keep 10 %.
+
+    Args:
+        ids: token ids, integers of any shape.
+        chosen: bool, True for the tokens of the chosen words; shaped like `ids`.
+        word: number of the word of each token, below `count`; shaped like `ids`.
+        count: number of words.
+        plain_ids: ids to draw from, those of no special token.
+        mask_id: id of [MASK].
+        rng: source of randomness.
+
+    Returns:
+        int32, shaped like `ids`.
+    """
+    action = rng.random(count)[word]
+    drawn = plain_ids[rng.integers(len(plain_ids), size=ids.shape)]
+    hidden = np.select([action < _MASKED, action < _MASKED + _RANDOM], [mask_id, drawn], ids)
+    return np.where(chosen, hidden, ids).astype("int32")
 
 
 def word_pieces(token_dict: Mapping[str, int], prefix: str = "##") -> np.ndarray:

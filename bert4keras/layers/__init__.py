@@ -21,7 +21,7 @@ from .normalization import (
     UnscaledRMSNormalization,
 )
 from .on_lstm import ONLSTM, ONLSTMCell, syntax_distances
-from .pooling import FirstToken, MaskedMeanPooling
+from .pooling import FirstToken, MaskedMeanPooling, TokensAt
 from .relative_attention import RelativeAttention
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "RelativeEmbedding",
     "SegmentEmbedding",
     "TokenEmbedding",
+    "TokensAt",
     "UnscaledRMSNormalization",
     "VocabularyBias",
     "gelu_tanh",

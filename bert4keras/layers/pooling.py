@@ -22,6 +22,23 @@ class FirstToken(EndsMask, keras.layers.Layer):
 
 
 @serializable
+class TokensAt(EndsMask, keras.layers.Layer):
+    """Vectors at given positions, such as those of the masked tokens: (B, T, D) to (B, M, D).
+
+    Call arguments:
+        inputs: pair `[x, positions]`, (B, T, D) and int (B, M).
+    """
+
+    def call(self, inputs):
+        x, positions = inputs
+        return ops.take_along_axis(x, ops.cast(positions, "int32")[:, :, None], axis=1)
+
+    def compute_output_shape(self, input_shape):
+        (batch, _, width), (_, count) = input_shape
+        return (batch, count, width)
+
+
+@serializable
 class MaskedMeanPooling(ReadsPadding, keras.layers.Layer):
     """Mean over the tokens that are not padding: (B, T, D) to (B, D).
 

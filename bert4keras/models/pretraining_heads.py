@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from .._types import ActivationLike, Tensor
-from ..layers import FirstToken, VocabularyBias, get_activation
+from ..config import ConfigError
+from ..layers import FirstToken, TokensAt, VocabularyBias, get_activation
 
 if TYPE_CHECKING:
     from .context import Context
@@ -29,12 +30,22 @@ class PretrainingHeads:
             `"linear"`.
         with_discriminator: probability (B, T, 1) that a token was replaced; True is sigmoid, or
             an activation.
+        masked_positions: True: the model has an input `masked_positions` (B, M), and the scores of
+            `with_mlm` are computed only there, (B, M, V), which saves most of their work.
     """
 
     with_pool: bool | str = False
     with_nsp: bool | str = False
     with_mlm: bool | str = False
     with_discriminator: bool | str = False
+    masked_positions: bool = False
+
+    def __post_init__(self) -> None:
+        if self.masked_positions and not self.with_mlm:
+            raise ConfigError(
+                "masked_positions=True says where the language-model head is computed, and this "
+                'model has none: add with_mlm="linear".'
+            )
 
     @property
     def gives_logits(self) -> bool:
@@ -52,7 +63,11 @@ class PretrainingHeads:
         if self.with_pool or self.with_nsp:
             outputs.append(transformer.apply_pooler(x))
         if self.with_mlm:
-            outputs.append(transformer.apply_language_model(x, context))
+            chosen = x
+            if self.masked_positions:
+                pair = [x, context.inputs["masked_positions"]]
+                chosen = transformer.apply(pair, TokensAt, name="MLM-Positions")
+            outputs.append(transformer.apply_language_model(chosen, context))
         if self.with_discriminator:
             outputs.append(transformer.apply_discriminator(x))
         if not outputs:

@@ -119,6 +119,7 @@ class Transformer(Assembler):
         if config.custom_position_ids:
             names.append("position_ids")
         names += [name for name in self.mask.input_names if name not in names]
+        names += ["masked_positions"] if self.pretraining_heads.masked_positions else []
         inputs = {name: self.input(name) for name in names}
         if config.layer_norm_cond and self.condition is None:
             inputs["condition"] = self.input("condition", (config.layer_norm_cond,), "float32")

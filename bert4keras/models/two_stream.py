@@ -98,8 +98,8 @@ def run_query_stream(transformer: Transformer, context: Context) -> Tensor:
     token, size = transformer.mask.query_token_id, transformer.config.vocab_size
     if not 0 <= token < size:
         raise ConfigError(f"TwoStream: {token} is not an id of the model's {size} tokens.")
-    heads = dataclasses.asdict(transformer.pretraining_heads)
-    for name in (name for name, option in heads.items() if option and name != "with_mlm"):
+    heads, own = dataclasses.asdict(transformer.pretraining_heads), ("with_mlm", "masked_positions")
+    for name in (name for name, option in heads.items() if option and name not in own):
         raise ConfigError(f"TwoStream predicts tokens and has no head {name}; leave it out.")
     if context.cross is not None:
         raise ConfigError("TwoStream does not work in decoders with cross-attention.")
