@@ -9,7 +9,7 @@ import keras
 
 # Of so many tests that may run anywhere: torch compiles no model, and is several times as quick;
 # the others need up to half a minute for each of those that build a model.
-SHARES = {"tensorflow": 1, "jax": 1, "torch": 10}
+SHARES = {"tensorflow": 1, "jax": 1, "torch": 22}
 
 
 def runs_here(name: str, over: str = "") -> bool:
