@@ -1,7 +1,8 @@
 """Names of bert4keras 0.11 that work under their old import path, and the modules that hold them.
 
-Everything here is text: a name is imported when a script first asks for it, so the package itself
-never imports `legacy`. Names that are gone are in `_absent`, with what replaces them.
+Everything here is text: a name is looked up when a script first asks for it. The package imports
+modules of `legacy` only to register their classes with Keras, for models that were saved with
+them. Names that are gone are in `_absent`, with what replaces them.
 """
 
 from __future__ import annotations
@@ -103,6 +104,8 @@ def find_old(part: str, name: str) -> tuple[Any, ...]:
     """
     if place := OLD_NAMES.get(part, {}).get(name):
         module, _, attribute = place.partition(":")
+        if module.startswith("legacy."):  # an old script, which may call methods that are gone
+            importlib.import_module("._compat", __package__).note_removed_names()
         return (getattr(importlib.import_module(f".{module}", __package__), attribute or name),)
     if part in OLD_NAMES and name in OLD_MODULES:
         return (importlib.import_module(OLD_MODULES[name]),)

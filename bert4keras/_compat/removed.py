@@ -30,7 +30,7 @@ def output_at(layer: keras.layers.Layer, node_index: int) -> Tensor:
 def note_removed_names() -> None:
     """Give Keras' models the methods that Keras 3 removed; they raise what takes their place.
 
-    Only the builder of scripts for bert4keras 0.11 calls this.
+    Called only for scripts that use a name of bert4keras 0.11, or its builder.
     """
     for name, hint in _REMOVED.items():
         if not hasattr(keras.Model, name):

@@ -2,7 +2,8 @@
 
 Scripts import them from where they were (`bert4keras.layers.Loss`, `bert4keras.snippets`, ...); the
 tables in `_old_names` lead here. Each class is a thin adapter over an implementation of the
-package, which never imports this part. Models that contain these layers can be saved and loaded.
+package, which uses none of them: it imports their modules only to register the classes with Keras.
+Models that contain these layers can be saved and loaded.
 docs/migrating.md names the new way of each.
 """
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -320,3 +323,16 @@ def test_methods_that_keras_removed(name, hint):
     model = tiny.build(**OPTIONS).model
     with pytest.raises(AttributeError, match=rf"Model\.{name} does not exist on Keras 3: .*{hint}"):
         getattr(keras.Model(model.inputs, model.output), name)()
+
+
+@pytest.mark.spread
+def test_methods_that_keras_removed_without_a_builder():
+    """A script that only imports an old name is told as well; one that does not is left alone."""
+    code = "import keras; {}; print(hasattr(keras.Model, 'fit_generator'))"
+    for line, told in (
+        ("from bert4keras.snippets import uniout", True),
+        ("import bert4keras.layers", False),
+    ):
+        command = [sys.executable, "-W", "ignore", "-c", code.format(line)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert done.stdout.strip() == str(told), done.stderr[-1000:]
