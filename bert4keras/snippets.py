@@ -27,10 +27,11 @@ from ._numpy import softmax
 _ELSEWHERE = {
     **dict.fromkeys(
         """is_string longest_common_subsequence longest_common_substring
-        lowercase_and_normalize open sequence_padding strQ2B text_segmentate to_array
-        truncate_sequences""".split(),
-        "bert4keras.data",
+        lowercase_and_normalize strQ2B text_segmentate""".split(),
+        "bert4keras.data.text",
     ),
+    **dict.fromkeys(["to_array", "truncate_sequences"], "bert4keras.data.padding"),
+    **dict.fromkeys(["open", "sequence_padding"], "bert4keras.data"),
     "AutoRegressiveDecoder": "bert4keras.generation",
     "orthogonally_resize": "bert4keras.checkpoints.resize",
 }

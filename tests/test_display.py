@@ -14,7 +14,6 @@ import pytest
 from bert4keras.display import (
     entities_to_ansi,
     entities_to_html,
-    escape_control_characters,
     plot_attention,
     plot_history,
     plot_points,
@@ -24,6 +23,7 @@ from bert4keras.display import (
     weights_to_ansi,
     weights_to_html,
 )
+from bert4keras.display.texts import escape_control_characters
 
 pytestmark = pytest.mark.spread
 

@@ -10,7 +10,8 @@ import warnings
 import numpy as np
 import pytest
 
-from bert4keras.display import display_width, draw_grid, plot_grid
+from bert4keras.display import draw_grid, plot_grid
+from bert4keras.display.grids import display_width
 from bert4keras.masks import (
     LM,
     Atrous,

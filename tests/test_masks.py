@@ -23,8 +23,8 @@ from bert4keras.masks import (
     UniLM,
     Window,
     get_mask,
-    input_layer_name,
 )
+from bert4keras.masks.base import input_layer_name
 from helpers import tiny
 
 LENGTH = 8

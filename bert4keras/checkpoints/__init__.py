@@ -9,12 +9,10 @@ from .presets import PRESETS, fetch
 from .readers import CheckpointReader, open_checkpoint
 from .table import Ignored, Rename, WeightMap, WeightTable
 from .tensor_match import TensorMatch, match_tensors
-from .tensor_transform import IDENTITY, TRANSPOSE, slice_of
+from .tensor_transform import TRANSPOSE, slice_of
 from .transfer import LoadReport, load, save
-from .writers import write_safetensors, write_tensorflow
 
 __all__ = [
-    "IDENTITY",
     "PRESETS",
     "TABLES",
     "TRANSPOSE",
@@ -35,6 +33,4 @@ __all__ = [
     "register_tables",
     "save",
     "slice_of",
-    "write_safetensors",
-    "write_tensorflow",
 ]

@@ -16,7 +16,7 @@ import click
 
 from .errors import Failure, failures
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["main"]
 
 # Name -> its line in the help. The module is called like the command, with "_" for "-".
 COMMANDS = {

@@ -55,7 +55,7 @@ def line_of(form: str, record: Record, answer: object) -> str:
 
 def _in_one_line(answer: Any) -> str:
     """Return an answer for people: a label, a text, or what the parts of a list print."""
-    from ..display import escape_control_characters
+    from ..display.texts import escape_control_characters
 
     label = getattr(answer, "label", None)
     if hasattr(answer, "brackets"):

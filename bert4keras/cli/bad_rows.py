@@ -71,7 +71,7 @@ def read_good_rows(
 
 
 def _has_header(line: str, how: Reading) -> bool:
-    from ..data import is_header
+    from ..data.text_files import is_header
 
     named = any(isinstance(column, str) for column in how.columns or ())
     return bool(how.header) or named or is_header(line.replace(",", "\t").split("\t"))

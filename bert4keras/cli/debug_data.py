@@ -98,7 +98,7 @@ def _file_names(files: Sequence[Path]) -> list[str]:
 
 
 def _open_model(name: str, maxlen: int | None) -> _Model:
-    from ..tasks import locate
+    from ..tasks.pretrained import locate
     from ..tokenizers import Tokenizer
     from .description import describe_model
 

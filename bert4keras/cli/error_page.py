@@ -23,7 +23,7 @@ def error_page(
         report: its report, with as many wrong answers as are shown.
         samples, answers, labels: of the whole file.
     """
-    from ..display import page_to_html
+    from ..display.texts import page_to_html
 
     parts = _ROWS_OF.get(type(task).__name__, _tagged)
     names = list(getattr(task, "labels", ()))

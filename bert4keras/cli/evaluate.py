@@ -196,7 +196,7 @@ def _order(name: str) -> tuple[bool, str]:
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
     """Align columns; Chinese characters are two places wide."""
-    from ..display import escape_control_characters
+    from ..display.texts import escape_control_characters
 
     safe = [[escape_control_characters(cell).replace("\n", "\\n") for cell in row] for row in rows]
     widths = [max(map(_width, column)) for column in zip(*safe, strict=True)]

@@ -11,7 +11,7 @@ from .common import ModelCommand, emit, note, quiet_libraries
 from .data import Reading, kind_of, reading_options
 from .evaluate import unlabelled
 
-# As `export.ENGINES`, which is not imported for the help.
+# As `export.engines.ENGINES`, which is not imported for the help.
 _FORMAT_NAMES = ("openvino", "onnx", "litert", "saved_model")
 _EXPORT_PRECISIONS = ("float32", "float16", "bfloat16", "int8")
 

@@ -137,7 +137,7 @@ class Source:
         """Yield (line, cells by name) of a table; without a header the names are numbers."""
         rows = _table_rows(lines, kind)
         line, cells = next(rows)
-        from ..data import is_header
+        from ..data.text_files import is_header
 
         named = [column for column in self.columns if isinstance(column, str)]
         names = [cell.strip() for cell in cells] if isinstance(cells, list) else []

@@ -156,3 +156,9 @@ def _common_dtype(arrays: list[np.ndarray], value: float) -> np.dtype:
     if dtype.kind in "iu":
         return np.dtype("float32" if isinstance(value, float) and value % 1 else "int32")
     return np.dtype("float32") if dtype.kind == "f" else dtype
+
+
+def to_array(*args) -> np.ndarray | list[np.ndarray]:
+    """Convert arguments to arrays: one array for one argument, else a list of arrays."""
+    arrays = [np.asarray(a) for a in args]
+    return arrays[0] if len(arrays) == 1 else arrays

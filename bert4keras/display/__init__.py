@@ -4,7 +4,7 @@
 attention weights.
 """
 
-from .grids import display_width, draw_grid
+from .grids import draw_grid
 from .plots import (
     plot_attention,
     plot_grid,
@@ -15,22 +15,12 @@ from .plots import (
     plot_transitions,
     plot_weights,
 )
-from .texts import (
-    entities_to_ansi,
-    entities_to_html,
-    escape_control_characters,
-    page_to_html,
-    weights_to_ansi,
-    weights_to_html,
-)
+from .texts import entities_to_ansi, entities_to_html, weights_to_ansi, weights_to_html
 
 __all__ = [
-    "display_width",
     "draw_grid",
     "entities_to_ansi",
     "entities_to_html",
-    "escape_control_characters",
-    "page_to_html",
     "plot_attention",
     "plot_grid",
     "plot_history",

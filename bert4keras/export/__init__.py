@@ -5,21 +5,14 @@ task = bert4keras.export.load("exported")          # with numpy, tokenizers and 
 task("a text")
 """
 
-from .engines import ENGINES
 from .errors import ExportError
-from .exported_model import ExportedModel, Signature, TensorSpec, as_inputs
+from .exported_model import ExportedModel, Signature, TensorSpec
 from .loading import load_exported as load
-from .storage import EXPORT_FILE, open_export, write_export
 
 __all__ = [
-    "ENGINES",
-    "EXPORT_FILE",
     "ExportError",
     "ExportedModel",
     "Signature",
     "TensorSpec",
-    "as_inputs",
     "load",
-    "open_export",
-    "write_export",
 ]

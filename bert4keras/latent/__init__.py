@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from .adversarial_inference import ALI, AdversarialPrior
 from .bijectors import ActNorm, AffineCoupling, Bijector, InvertibleLinear
-from .bottleneck import (
-    BOTTLENECKS,
-    Bottleneck,
-    GaussianBottleneck,
-    GumbelBottleneck,
-    VectorQuantizedBottleneck,
-)
+from .bottleneck import Bottleneck, GaussianBottleneck, GumbelBottleneck, VectorQuantizedBottleneck
 from .density import Density
-from .divergences import DIVERGENCES, Divergence, get_divergence
+from .divergences import DIVERGENCES, Divergence
 from .energy import EnergyGAN, langevin
 from .flows import Flow, Glow, RealNVP
-from .gan import GAN, OGAN, adversarial_loss, gradient_penalty, player_term
+from .gan import GAN, OGAN, gradient_penalty
 from .glann import GLANN
 from .lipschitz import LipschitzDense, SpectralNormPenalty, spectral_norm, spectral_norm_bound
 from .quantizer import VectorQuantizer
@@ -34,7 +28,6 @@ from .vae_metrics import active_units, importance_weighted_bound, mutual_informa
 
 __all__ = [
     "ALI",
-    "BOTTLENECKS",
     "DIVERGENCES",
     "GAN",
     "GLANN",
@@ -65,15 +58,12 @@ __all__ = [
     "VectorQuantizedBottleneck",
     "VectorQuantizer",
     "active_units",
-    "adversarial_loss",
     "categorical_kl",
     "gaussian_kl",
-    "get_divergence",
     "gradient_penalty",
     "importance_weighted_bound",
     "langevin",
     "mutual_information",
-    "player_term",
     "spectral_norm",
     "spectral_norm_bound",
     "straight_through",

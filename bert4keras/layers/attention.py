@@ -17,7 +17,7 @@ from .._compat import fused_attention, has_fused_attention, repeatable_seed, wri
 from .._scores import lowest
 from .._serialization import revive, serializable
 from .._types import KeyValues, Shape, Tensor
-from ..masks import Band
+from ..masks.bands import Band
 from ..positions import Position
 from .banded_attention import banded_values, is_banded
 from .masking import CarriesMask

@@ -19,8 +19,8 @@ import keras
 from keras import ops
 
 from .._types import Tensor
-from ..masks import Band
 from ..masks.band_parts import BandParts, PartKeys
+from ..masks.bands import Band
 
 if TYPE_CHECKING:
     from .attention import AttentionOutput, MultiHeadAttention

@@ -22,7 +22,8 @@ from keras import ops
 from .._scores import lowest
 from .._serialization import serializable
 from .._types import Shape, Tensor
-from ..masks import Band, Mask
+from ..masks import Mask
+from ..masks.bands import Band
 from ..models.context import Collected, Context
 from ..models.transformer import Transformer
 

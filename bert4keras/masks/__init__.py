@@ -5,8 +5,7 @@
 `drawing` pictures.
 """
 
-from .bands import Band
-from .base import And, Inputs, Mask, Pairs, input_layer_name
+from .base import And, Inputs, Mask
 from .drawing import draw_mask, visible_keys
 from .layer import AttentionMask, padding_mask
 from .sparse import Atrous, Local, Sparse, Window
@@ -27,12 +26,10 @@ __all__ = [
     "And",
     "Atrous",
     "AttentionMask",
-    "Band",
     "Inputs",
     "Local",
     "Mask",
     "Packed",
-    "Pairs",
     "Permutation",
     "PrefixLM",
     "SharedPrefix",
@@ -41,7 +38,6 @@ __all__ = [
     "Window",
     "draw_mask",
     "get_mask",
-    "input_layer_name",
     "padding_mask",
     "visible_keys",
 ]

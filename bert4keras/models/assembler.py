@@ -9,7 +9,7 @@ import keras
 
 from .._types import Shape, Tensor
 from ..config import TransformerConfig
-from ..masks import input_layer_name
+from ..masks.base import input_layer_name
 from ..positions import LayerSpec
 
 

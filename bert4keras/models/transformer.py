@@ -23,7 +23,8 @@ from ..layers import (
     SegmentEmbedding,
     TokenEmbedding,
 )
-from ..masks import Band, Mask, get_mask
+from ..masks import Mask, get_mask
+from ..masks.bands import Band
 from ..positions import Learned, Position
 from .assembler import Assembler
 from .block import ResidualLayout, block, post_norm

@@ -19,7 +19,7 @@ from .generation import Generation, Generator, Prompt
 from .linking import CCKS2019Linker, EntityLinker, LinkedMention
 from .novelty import Novelty, NoveltyDetector
 from .parsing import Parse, SentenceParser
-from .pretrained import locate, open_encoder
+from .pretrained import open_encoder
 from .reading import Answer, ExtractiveQA, Question
 from .relations import Relation, RelationExtractor
 from .similarity import Neighbour, Ranked, Reranker, SentenceEncoder, TextIndex
@@ -65,7 +65,6 @@ __all__ = [
     "WordSegmenter",
     "from_scratch",
     "load",
-    "locate",
     "open_encoder",
     "register_task",
     "word_tokenizer",

@@ -255,7 +255,7 @@ def check_answers(name: str, samples: Sequence[Any]) -> list[Finding]:
 
 def check_triples(name: str, samples: Sequence[Any]) -> list[Finding]:
     """Find triples whose subject or object is not in the text."""
-    from .relations import find_triples
+    from .relations.triples import find_triples
 
     places = [
         (name, number)

@@ -12,7 +12,8 @@ import numpy as np
 from ..data.padding import sequence_padding
 from ..export import ExportedModel
 from ..layers.masking import PaddingMask
-from ..masks import AttentionMask, Mask, get_mask, input_layer_name
+from ..masks import AttentionMask, Mask, get_mask
+from ..masks.base import input_layer_name
 from ..positions import PositionIds
 from ..tokenizers.base import TokenizerBase
 

@@ -22,17 +22,12 @@ import numpy as np
 
 from .._files import atomic_directory
 from .._structure import flatten
-from ..export import (
-    ENGINES,
-    EXPORT_FILE,
-    ExportedModel,
-    ExportError,
-    Signature,
-    as_inputs,
-    write_export,
-)
+from ..export import ExportedModel, ExportError, Signature
+from ..export.engines import ENGINES
+from ..export.exported_model import as_inputs
 from ..export.loading import load_exported
 from ..export.quantize import quantize_graph
+from ..export.storage import EXPORT_FILE, write_export
 from .base import Task
 from .parity import ParityReport, compare, random_rows
 from .samples import all_samples, pairs_of

@@ -19,7 +19,8 @@ from .._files import atomic_directory, atomic_file, recover_directory
 from .._json import read_json, require_regular_file, short_repr
 from ..checkpoints.directories import model_directory
 from ..checkpoints.hub import is_address
-from ..export import EXPORT_FILE, ExportedModel, open_export
+from ..export import ExportedModel
+from ..export.storage import EXPORT_FILE, open_export
 from ..saving import save_model
 from ..tokenizers import Tokenizer
 from .base import TASKS, Task, TaskError

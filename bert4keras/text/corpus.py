@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from tqdm import tqdm
 
-from ..data import read_blocks
+from ..data.text_blocks import read_blocks
 from .units import BREAK, UnitVocabulary
 
 Corpus: TypeAlias = "str | os.PathLike | Iterable[str | os.PathLike]"

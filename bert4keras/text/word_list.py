@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from .._files import atomic_file
 from .._folding import fold_by_character
-from ..data import DataFileError, read_blocks
+from ..data import DataFileError
+from ..data.text_blocks import read_blocks
 from .units import BREAK, UnitVocabulary
 
 _LINE = re.compile(r"(.+?)[ \t]+([0-9]+)(?:[ \t]+\S+)?")

@@ -8,7 +8,7 @@ from .evaluator import Evaluator
 from .metrics import BinaryAccuracy, SparseCategoricalAccuracy
 from .mixup import Mixup
 from .regularized import RegularizedModel
-from .theseus import ModuleReplacement, Theseus
+from .theseus import Theseus
 
 __all__ = [
     "FGM",
@@ -21,7 +21,6 @@ __all__ = [
     "GradientPenalty",
     "IntegratedGradients",
     "Mixup",
-    "ModuleReplacement",
     "RDrop",
     "RegularizedModel",
     "SparseCategoricalAccuracy",

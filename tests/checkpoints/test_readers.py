@@ -14,12 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from bert4keras.checkpoints import (
-    CheckpointError,
-    open_checkpoint,
-    write_safetensors,
-    write_tensorflow,
-)
+from bert4keras.checkpoints import CheckpointError, open_checkpoint
+from bert4keras.checkpoints.writers import write_safetensors, write_tensorflow
 from helpers.named_weights import assert_same
 
 pytestmark = pytest.mark.spread

@@ -13,14 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bert4keras.checkpoints import (
-    CheckpointError,
-    convert,
-    open_checkpoint,
-    save,
-    write_safetensors,
-)
+from bert4keras.checkpoints import CheckpointError, convert, open_checkpoint, save
 from bert4keras.checkpoints.readers import SafetensorsReader
+from bert4keras.checkpoints.writers import write_safetensors
 from helpers.named_weights import arrays_of, assert_same
 
 pytestmark = pytest.mark.spread

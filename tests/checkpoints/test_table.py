@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from bert4keras.checkpoints import (
-    IDENTITY,
     TRANSPOSE,
     CheckpointError,
     Rename,
@@ -17,7 +16,7 @@ from bert4keras.checkpoints import (
     WeightTable,
     slice_of,
 )
-from bert4keras.checkpoints.tensor_transform import fuse
+from bert4keras.checkpoints.tensor_transform import IDENTITY, fuse
 from bert4keras.families.bert import GOOGLE, HUGGINGFACE, TABLES
 from helpers.named_weights import Sizes, weight_shapes
 

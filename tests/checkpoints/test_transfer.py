@@ -19,8 +19,8 @@ from bert4keras.checkpoints import (
     register_tables,
     save,
     slice_of,
-    write_safetensors,
 )
+from bert4keras.checkpoints.writers import write_safetensors
 from bert4keras.registry import all_tables
 from helpers.named_weights import (
     Bag,

@@ -12,13 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bert4keras.checkpoints import (
-    CheckpointError,
-    open_checkpoint,
-    write_safetensors,
-    write_tensorflow,
-)
-from bert4keras.checkpoints.writers import atomic_checkpoint
+from bert4keras.checkpoints import CheckpointError, open_checkpoint
+from bert4keras.checkpoints.writers import atomic_checkpoint, write_safetensors, write_tensorflow
 
 pytestmark = pytest.mark.spread
 
@@ -115,7 +110,8 @@ def test_a_disk_that_is_really_full(tmp_path):
     code = f"""
 import resource, signal
 import numpy as np
-from bert4keras.checkpoints import CheckpointError, write_safetensors
+from bert4keras.checkpoints import CheckpointError
+from bert4keras.checkpoints.writers import write_safetensors
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 try:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bert4keras.data import sequence_padding, to_array, truncate_sequences
+from bert4keras.data import sequence_padding
+from bert4keras.data.padding import to_array, truncate_sequences
 
 pytestmark = pytest.mark.spread
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bert4keras import snippets
-from bert4keras.data import (
+from bert4keras.data.text import (
     is_string,
     longest_common_subsequence,
     longest_common_substring,

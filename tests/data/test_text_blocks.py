@@ -8,7 +8,8 @@ import re
 
 import pytest
 
-from bert4keras.data import DataFileError, read_blocks, text_blocks
+from bert4keras.data import DataFileError, text_blocks
+from bert4keras.data.text_blocks import read_blocks
 
 pytestmark = pytest.mark.spread
 

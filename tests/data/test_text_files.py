@@ -15,7 +15,6 @@ import pytest
 from bert4keras.data import (
     DataFileError,
     LineFile,
-    is_header,
     parse_json_text,
     read_json_rows,
     read_lines,
@@ -24,6 +23,7 @@ from bert4keras.data import (
     text_files,
 )
 from bert4keras.data import open as open_file
+from bert4keras.data.text_files import is_header
 
 pytestmark = pytest.mark.spread
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from bert4keras.latent import DIVERGENCES, get_divergence
+from bert4keras.latent import DIVERGENCES
+from bert4keras.latent.divergences import get_divergence
 
 P = np.array([0.5, 0.2, 0.2, 0.1])
 Q = np.array([0.1, 0.3, 0.4, 0.2])

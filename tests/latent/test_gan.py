@@ -7,15 +7,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from bert4keras.latent import (
-    ALI,
-    DIVERGENCES,
-    GAN,
-    OGAN,
-    AdversarialPrior,
-    get_divergence,
-    gradient_penalty,
-)
+from bert4keras.latent import ALI, DIVERGENCES, GAN, OGAN, AdversarialPrior, gradient_penalty
+from bert4keras.latent.divergences import get_divergence
 from bert4keras.latent.gan import code_correlation
 from bert4keras.training.gradients import value_and_detached_grads
 

@@ -14,18 +14,8 @@ from bert4keras.layers import (
     banded_attention,
 )
 from bert4keras.layers.relative_attention import RelativeAttention
-from bert4keras.masks import (
-    LM,
-    Atrous,
-    Band,
-    Local,
-    Mask,
-    Packed,
-    Sparse,
-    UniLM,
-    Window,
-    band_parts,
-)
+from bert4keras.masks import LM, Atrous, Local, Mask, Packed, Sparse, UniLM, Window, band_parts
+from bert4keras.masks.bands import Band
 from bert4keras.positions import Rotary
 from bert4keras.training.gradients import value_and_grad
 from helpers.compiled import compiled

@@ -85,7 +85,7 @@ def test_votes_of_infinity():
 
 
 def test_sql_scores():
-    from bert4keras.tasks.sql import decode_sql
+    from bert4keras.tasks.sql.candidates import decode_sql
 
     with pytest.raises(ValueError, match=r"scores of select contain NaN at \[1\]"):
         decode_sql({"select": np.array([0, np.nan])}, "q", SimpleNamespace(columns=[1, 2]))

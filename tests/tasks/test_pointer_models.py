@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from bert4keras.tasks.relations import CasRel, GPLinker, Triple, casrel_labels, linker_pairs
+from bert4keras.tasks.relations import CasRel, GPLinker, Triple
+from bert4keras.tasks.relations.triples import casrel_labels, linker_pairs
 from bert4keras.tasks.span_matrix import dense_pairs, span_pairs, sparse_pairs
 from bert4keras.tasks.tagging import EfficientGlobalPointer, GlobalPointer
 from helpers import tiny

@@ -24,6 +24,7 @@ from bert4keras.tasks import (
     similarity,
     tagging,
 )
+from bert4keras.tasks.linking.readers import read_conll_documents
 from bert4keras.tasks.sql import execute, read_table_questions
 
 pytestmark = pytest.mark.spread
@@ -136,7 +137,7 @@ def readers(tmp_path):
     def documents(path):
         (path.parent / "eng.train").write_bytes(path.read_bytes())
         try:
-            return linking.read_conll_documents(path.parent, "train")
+            return read_conll_documents(path.parent, "train")
         except data.DataFileError as error:
             raise data.DataFileError(str(error).replace("eng.train", path.name)) from None
 

@@ -15,7 +15,8 @@ from bert4keras.layers import MaskedMeanPooling
 from bert4keras.masks import LM
 from bert4keras.models import build_transformer_model
 from bert4keras.models.two_stream import TwoStream
-from bert4keras.training import ModuleReplacement, Theseus
+from bert4keras.training import Theseus
+from bert4keras.training.theseus import ModuleReplacement
 from helpers import tiny
 
 pytestmark = pytest.mark.spread

@@ -13,9 +13,10 @@ from typing import Any
 
 import keras
 
-from ...latent import BOTTLENECKS, Bottleneck
+from ...latent import Bottleneck
+from ...latent.bottleneck import BOTTLENECKS
 from ...layers import MaskedMeanPooling
-from ...masks import input_layer_name
+from ...masks.base import input_layer_name
 from ...models import Backbone, build_transformer_model
 from ...tokenizers import Tokenizer, used_tokens
 from ...tokenizers.base import TokenizerBase

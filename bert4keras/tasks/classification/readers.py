@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..._folding import fold_spelling
-from ...data import DataFileError, is_header, read_json_rows, read_table
+from ...data import DataFileError, read_json_rows, read_table
+from ...data.text_files import is_header
 
 PROBLEMS = ("single_label", "multi_label", "regression")
 # Usual names of columns and of keys of JSON objects. The first one that is there counts.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .answers import Generation, TextStream, decode_continuation
+from .answers import Generation, TextStream
 from .bleu import bleu, sentence_bleu
 from .metrics import generation_scores
-from .perplexity import perplexity, perplexity_of_losses
+from .perplexity import perplexity
 from .prompts import Prompt
 from .readers import TextPair, read_text_pairs, read_texts
 from .rouge import RougeScore, rouge, rouge_l, rouge_n
@@ -21,10 +21,8 @@ __all__ = [
     "TextPair",
     "TextStream",
     "bleu",
-    "decode_continuation",
     "generation_scores",
     "perplexity",
-    "perplexity_of_losses",
     "read_text_pairs",
     "read_texts",
     "rouge",

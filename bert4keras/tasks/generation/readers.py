@@ -6,7 +6,8 @@ import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ...data import DataFileError, is_header, read_json_rows, read_lines, read_table
+from ...data import DataFileError, read_json_rows, read_lines, read_table
+from ...data.text_files import is_header
 
 # Usual keys of source and target in data sets.
 KEYS = (

@@ -11,12 +11,11 @@ from .ccks2019 import (
 )
 from .ccks2019_task import CCKS2019Linker
 from .knowledge_base import KnowledgeBase, KnowledgeBaseEntity
-from .linker import LinkedMention, Linker
-from .mentions import AliasTrie, Mention, name_boundary_flags
+from .linker import LinkedMention
+from .mentions import Mention
 from .metrics import linking_scores
 from .readers import (
     read_aida,
-    read_conll_documents,
     read_knowledge_base,
     read_linked_texts,
     read_word_vectors,
@@ -26,7 +25,6 @@ from .samples import Document, Link, LinkedText
 from .task import EntityLinker
 
 __all__ = [
-    "AliasTrie",
     "BiLSTM",
     "CCKS2019Linker",
     "CCKS2019Matching",
@@ -39,13 +37,10 @@ __all__ = [
     "Link",
     "LinkedMention",
     "LinkedText",
-    "Linker",
     "Mention",
     "build_ccks2019",
     "linking_scores",
-    "name_boundary_flags",
     "read_aida",
-    "read_conll_documents",
     "read_knowledge_base",
     "read_linked_texts",
     "read_word_vectors",

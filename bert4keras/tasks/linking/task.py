@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from ...data import DataGenerator, pack_candidates
-from ...masks import input_layer_name
+from ...masks.base import input_layer_name
 from ...tokenizers.base import TokenizerBase
 from ..base import Encoded, TaskError, register_task
 from ..finite import as_scores

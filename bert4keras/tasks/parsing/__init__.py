@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .answers import Bracketing, Parse, tree_of_words
-from .language_model import distances_model, on_lstm_language_model, recurrent_language_model
+from .language_model import on_lstm_language_model, recurrent_language_model
 from .metrics import unlabelled_scores
 from .readers import read_treebank, word_constituents
 from .task import SentenceParser
@@ -15,7 +15,6 @@ __all__ = [
     "SentenceParser",
     "bracketed",
     "build_tree",
-    "distances_model",
     "drawn",
     "on_lstm_language_model",
     "read_treebank",

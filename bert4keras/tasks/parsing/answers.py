@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from ...display import escape_control_characters
+from ...display.texts import escape_control_characters
 from ...tokenizers.spans import Span
 from .trees import bracketed, build_tree, drawn
 

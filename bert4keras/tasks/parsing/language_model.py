@@ -10,7 +10,7 @@ from ...export import ExportedModel
 from ...layers.embeddings import TokenEmbedding
 from ...layers.masking import PaddingMask
 from ...layers.on_lstm import ONLSTM, syntax_distances
-from ...masks import input_layer_name
+from ...masks.base import input_layer_name
 
 
 def recurrent_language_model(

@@ -94,7 +94,7 @@ class SpanExtraction(EndsMask, keras.layers.Layer):
     def decode(
         self, scores: Tensor, top: int = 1, max_length: int = 30, threshold: float = 0.0
     ) -> list[list[ScoredSpan]]:
-        """Find the best spans of each row; for long texts see `tasks.reading.read_answers`.
+        """Find the best spans of each row; for long texts see `tasks.reading.answers.read_answers`.
 
         Args:
             scores: (B, T, 2), an array.

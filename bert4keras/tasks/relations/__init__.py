@@ -6,16 +6,7 @@ from .heads import CasRel, GPLinker
 from .metrics import triple_scores
 from .readers import RelationSample, read_relations
 from .task import RelationExtractor
-from .triples import (
-    Relation,
-    RelationEntity,
-    Triple,
-    casrel_labels,
-    decode_linker,
-    find_triples,
-    linker_pairs,
-    token_triples,
-)
+from .triples import Relation, RelationEntity, Triple
 
 __all__ = [
     "CasRel",
@@ -25,11 +16,6 @@ __all__ = [
     "RelationExtractor",
     "RelationSample",
     "Triple",
-    "casrel_labels",
-    "decode_linker",
-    "find_triples",
-    "linker_pairs",
     "read_relations",
-    "token_triples",
     "triple_scores",
 ]

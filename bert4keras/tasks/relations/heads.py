@@ -87,7 +87,7 @@ class GPLinker(ReadsPadding, keras.layers.Layer):
         threshold: float = 0.0,
         max_entities: int = 64,
     ) -> list[list[Triple]]:
-        """Find the triples of each text; arguments as of `tasks.relations.decode_linker`."""
+        """Find the triples of each text; arguments as of `decode_linker` in `triples`."""
         scores = ops.convert_to_numpy(scores)
         return decode_linker(scores, offsets, relations, threshold, max_entities)
 
@@ -117,7 +117,7 @@ class CasRel(FindsTriples, ReadsPadding, keras.layers.Layer):
     objects `sigmoid(y V + c)^4` for each relation. y is x after a conditional layer normalization,
     whose condition is the vectors of the subject's first and last token. Because of the powers,
     probabilities start low, as sparse labels need. Training uses one random subject per text; text
-    and subject are inputs of the model, and `tasks.relations.casrel_labels` makes the labels.
+    and subject are inputs of the model, and `casrel_labels` in `triples` makes the labels.
 
     Args:
         relations: number of relations, P.

@@ -13,7 +13,8 @@ import numpy as np
 
 from ..._files import atomic_directory
 from ..._json import short_repr
-from ...checkpoints import save, write_safetensors
+from ...checkpoints import save
+from ...checkpoints.writers import write_safetensors
 from ...registry import class_prefix, get_family
 from ..base import TaskError
 from .pooling import SentencePooling

@@ -33,7 +33,7 @@ from ...layers import MaskedMeanPooling, get_activation
 from ...layers.masking import EndsMask
 from ...layers.pooling import mean
 from ...losses.similarity import in_batch_negatives, unit
-from ...masks import input_layer_name
+from ...masks.base import input_layer_name
 from ...models import Backbone
 from .pooling import MODES, SentencePooling
 from .whitening import Whitening

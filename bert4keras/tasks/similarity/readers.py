@@ -8,7 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ...data import DataFileError, is_header, read_json_rows, read_table
+from ...data import DataFileError, read_json_rows, read_table
+from ...data.text_files import is_header
 
 FIRST = ("sentence1", "text1", "text_a", "first", "question1", "query", "sent1", "premise")
 SECOND = ("sentence2", "text2", "text_b", "second", "question2", "title", "sent2", "hypothesis")

@@ -46,7 +46,7 @@ class NL2SQL(EndsMask, keras.layers.Layer):
 
     Returns:
         A dict of the four scores. To train: `model.compile(optimizer, loss=head.loss)` on a model
-        whose output is this dict, with labels of `tasks.sql.encode_sql`.
+        whose output is this dict, with labels of `tasks.sql.labels.encode_sql`.
 
     Source: Su, https://kexue.fm/archives/6771, changed as in `tasks.sql.labels`. There h is
     only the vector of [CLS], which takes far longer to learn the meaning of the name.
@@ -127,7 +127,7 @@ class NL2SQL(EndsMask, keras.layers.Layer):
         Args:
             scores: the outputs as arrays, one row per question.
             questions: texts.
-            encoded: results of `tasks.sql.encode_question`.
+            encoded: results of `tasks.sql.labels.encode_question`.
             tables: tables of the questions, to whose cells values are linked (`ValueLinker`).
             execution: drop queries that do not run on the table or return nothing; with a table
                 without rows the best query is kept.

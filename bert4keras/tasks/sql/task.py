@@ -44,7 +44,7 @@ class SQLAnswer:
         text: the query as text.
         rows: result of the query; None if the table has no rows, or SQLite refuses the query.
         score: probability of the query: the product of those of its parts
-            (`tasks.sql.scored_candidates`).
+            (`tasks.sql.candidates.scored_candidates`).
     """
 
     sql: SQL

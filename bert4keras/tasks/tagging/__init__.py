@@ -33,15 +33,7 @@ from .readers import (
 from .report import (
     LabelReport,
 )
-from .schemes import (
-    SCHEMES,
-    allowed_transitions,
-    decode_tags,
-    encode_tags,
-    find_scheme,
-    split_tag,
-    tag_names,
-)
+from .schemes import SCHEMES, allowed_transitions, decode_tags, encode_tags, find_scheme, tag_names
 from .segmentation import (
     SegmentationScore,
     segmentation_scores,
@@ -52,14 +44,7 @@ from .segmenter import (
 from .task import (
     Tagger,
 )
-from .tokens import (
-    split_words,
-)
-from .viterbi import (
-    best_paths,
-    viterbi,
-    viterbi_k_best,
-)
+from .viterbi import viterbi, viterbi_k_best
 
 __all__ = [
     "SCHEMES",
@@ -76,7 +61,6 @@ __all__ = [
     "Tagger",
     "WordSegmenter",
     "allowed_transitions",
-    "best_paths",
     "decode_tags",
     "encode_tags",
     "entity_scores",
@@ -86,8 +70,6 @@ __all__ = [
     "read_entities",
     "read_segmented",
     "segmentation_scores",
-    "split_tag",
-    "split_words",
     "tag_names",
     "tag_scores",
     "viterbi",

@@ -10,7 +10,8 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...data import DataFileError, is_header, read_table
+from ...data import DataFileError, read_table
+from ...data.text_files import is_header
 from ..alignment import locate_entities
 from ..labelled_span import LabelledSpan
 from .entity import TaggedText

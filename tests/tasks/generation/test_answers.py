@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bert4keras.tasks.generation import TextStream, decode_continuation
+from bert4keras.tasks.generation import TextStream
+from bert4keras.tasks.generation.answers import decode_continuation
 from bert4keras.tokenizers import Tokenizer
 
 pytestmark = pytest.mark.spread

@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from bert4keras.tasks.generation import Perplexity, perplexity, perplexity_of_losses
+from bert4keras.tasks.generation import Perplexity, perplexity
+from bert4keras.tasks.generation.perplexity import perplexity_of_losses
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(size=(3, 4, 6), scale=2.0).astype("float32")

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bert4keras.tasks.linking import AliasTrie, Mention, name_boundary_flags
+from bert4keras.tasks.linking import Mention
+from bert4keras.tasks.linking.mentions import AliasTrie, name_boundary_flags
 from bert4keras.tokenizers import Tokenizer
 
 pytestmark = pytest.mark.spread

@@ -18,12 +18,12 @@ from bert4keras.tasks.linking import (
     LinkedText,
     Mention,
     read_aida,
-    read_conll_documents,
     read_knowledge_base,
     read_linked_texts,
     read_word_vectors,
     write_knowledge_base,
 )
+from bert4keras.tasks.linking.readers import read_conll_documents
 
 pytestmark = pytest.mark.spread
 DATA = Path(__file__).resolve().parents[3] / "examples" / "datasets" / "knowledge_base"

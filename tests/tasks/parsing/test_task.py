@@ -8,7 +8,8 @@ import pytest
 
 from bert4keras import tasks
 from bert4keras.tasks import SentenceParser, TaskError, word_tokenizer
-from bert4keras.tasks.parsing import Bracketing, distances_model, recurrent_language_model
+from bert4keras.tasks.parsing import Bracketing, recurrent_language_model
+from bert4keras.tasks.parsing.language_model import distances_model
 from bert4keras.tokenizers import Tokenizer
 
 TEXTS = ["the cat sat on the mat .", "the dog ran .", "我们 喜欢 the cat"] * 2

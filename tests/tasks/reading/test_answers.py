@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bert4keras.tasks.reading import (
-    Answer,
+from bert4keras.tasks.reading import Answer
+from bert4keras.tasks.reading.answers import (
     PassageAnswers,
     aggregate_answers,
     best_spans,
-    encode_passages,
     read_answers,
     read_probabilities,
-    webqa_normalize,
 )
+from bert4keras.tasks.reading.metrics import webqa_normalize
+from bert4keras.tasks.reading.windows import encode_passages
 from bert4keras.tokenizers import Tokenizer
 
 pytestmark = pytest.mark.spread

@@ -14,10 +14,10 @@ from bert4keras.tasks.reading import (
     Answer,
     AttentionPooling,
     DilatedGatedConvolution,
-    aggregate_answers,
     build_dgcnn,
-    match_features,
 )
+from bert4keras.tasks.reading.answers import aggregate_answers
+from bert4keras.tasks.reading.matching import match_features
 from helpers.fresh_process import fresh_outputs, outputs
 
 pytestmark = pytest.mark.spread

@@ -12,17 +12,15 @@ from bert4keras.tasks.reading import (
     cmrc2018,
     cmrc_em,
     cmrc_f1,
-    cmrc_segment,
     no_answer_threshold,
     squad,
     squad_em,
     squad_f1,
-    squad_normalize,
     webqa,
     webqa_em,
     webqa_f1,
-    webqa_normalize,
 )
+from bert4keras.tasks.reading.metrics import cmrc_segment, squad_normalize, webqa_normalize
 
 pytestmark = pytest.mark.spread
 

@@ -7,13 +7,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from bert4keras.tasks.reading import (
-    PassageAnswers,
-    SpanExtraction,
-    SpanLoss,
-    encode_passages,
-    read_answers,
-)
+from bert4keras.tasks.reading import SpanExtraction, SpanLoss
+from bert4keras.tasks.reading.answers import PassageAnswers, read_answers
+from bert4keras.tasks.reading.windows import encode_passages
 from bert4keras.tokenizers import Tokenizer
 from helpers import tiny
 from helpers.fresh_process import fresh_outputs, outputs

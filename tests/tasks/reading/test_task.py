@@ -13,7 +13,9 @@ from safetensors.numpy import load_file
 from bert4keras import tasks
 from bert4keras.models import build_transformer_model
 from bert4keras.tasks import Answer, ExtractiveQA, Question, TaskError, from_scratch
-from bert4keras.tasks.reading import SpanExtraction, encode_passages, match_features
+from bert4keras.tasks.reading import SpanExtraction
+from bert4keras.tasks.reading.matching import match_features
+from bert4keras.tasks.reading.windows import encode_passages
 from bert4keras.tokenizers import Tokenizer
 from bert4keras.training import FGM, RegularizedModel
 

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from bert4keras.tasks.reading import PassageWindow, encode_passages
+from bert4keras.tasks.reading.windows import PassageWindow, encode_passages
 from bert4keras.tasks.windows import max_context_window, sliding_windows
 from bert4keras.tokenizers import Tokenizer
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bert4keras.tasks.relations import (
-    Triple,
+from bert4keras.tasks.relations import Triple
+from bert4keras.tasks.relations.triples import (
     casrel_labels,
     decode_linker,
     find_triples,
+    half_pointers,
     linker_pairs,
     token_triples,
 )
-from bert4keras.tasks.relations.triples import half_pointers
 from bert4keras.tasks.span_matrix import dense_pairs, sparse_pairs
 
 pytestmark = pytest.mark.spread

@@ -8,15 +8,8 @@ import statistics
 import numpy as np
 import pytest
 
-from bert4keras.tasks.sql import (
-    AGGREGATES,
-    OPERATORS,
-    SQL,
-    Database,
-    Table,
-    execute,
-    execution_guided,
-)
+from bert4keras.tasks.sql import AGGREGATES, OPERATORS, SQL, Database, Table, execute
+from bert4keras.tasks.sql.execution import execution_guided
 
 pytestmark = pytest.mark.spread
 

@@ -13,18 +13,18 @@ from bert4keras.tasks.sql import (
     OPERATORS,
     SQL,
     Condition,
-    EncodedQuestion,
     Table,
     UnsupportedQuery,
-    ValueLinker,
-    decode_sql,
+)
+from bert4keras.tasks.sql.candidates import best_combinations, decode_sql, sql_candidates
+from bert4keras.tasks.sql.labels import (
+    EncodedQuestion,
     encode_question,
     encode_sql,
     scores_of_labels,
     select_labels_only,
-    sql_candidates,
 )
-from bert4keras.tasks.sql.candidates import best_combinations
+from bert4keras.tasks.sql.value_linking import ValueLinker
 from bert4keras.tokenizers import Tokenizer
 
 pytestmark = pytest.mark.spread

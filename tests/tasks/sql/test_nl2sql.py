@@ -11,7 +11,8 @@ import pytest
 from keras import ops
 
 from bert4keras.data import DataGenerator
-from bert4keras.tasks.sql import NL2SQL, SQL, Table, encode_question, encode_sql, scores_of_labels
+from bert4keras.tasks.sql import NL2SQL, SQL, Table
+from bert4keras.tasks.sql.labels import encode_question, encode_sql, scores_of_labels
 from bert4keras.tasks.sql.nl2sql import pair_loss, token_loss
 from bert4keras.tokenizers import Tokenizer
 from helpers import tiny

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bert4keras.tasks.sql import SQL, Database, Table, read_number
-from bert4keras.tasks.sql.numbers import number_text, plain_number
+from bert4keras.tasks.sql import SQL, Database, Table
+from bert4keras.tasks.sql.numbers import number_text, plain_number, read_number
 
 pytestmark = pytest.mark.spread
 

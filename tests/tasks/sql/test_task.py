@@ -12,16 +12,9 @@ import pytest
 from bert4keras import tasks
 from bert4keras.models import build_transformer_model
 from bert4keras.tasks import SQLAnswer, TableQA, TaskError
-from bert4keras.tasks.sql import (
-    AGGREGATES,
-    NL2SQL,
-    SQL,
-    Table,
-    encode_question,
-    encode_sql,
-    execute,
-    scored_candidates,
-)
+from bert4keras.tasks.sql import AGGREGATES, NL2SQL, SQL, Table, execute
+from bert4keras.tasks.sql.candidates import scored_candidates
+from bert4keras.tasks.sql.labels import encode_question, encode_sql
 from bert4keras.tokenizers import Tokenizer
 from bert4keras.training import FGM, RegularizedModel
 from helpers import tiny

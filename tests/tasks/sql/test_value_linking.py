@@ -7,7 +7,8 @@ import functools
 import numpy as np
 import pytest
 
-from bert4keras.tasks.sql import Condition, Table, ValueLinker, edit_distance
+from bert4keras.tasks.sql import Condition, Table
+from bert4keras.tasks.sql.value_linking import ValueLinker, edit_distance
 
 pytestmark = pytest.mark.spread
 

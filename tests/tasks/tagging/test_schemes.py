@@ -17,9 +17,9 @@ from bert4keras.tasks.tagging import (
     decode_tags,
     encode_tags,
     find_scheme,
-    split_tag,
     tag_names,
 )
+from bert4keras.tasks.tagging.schemes import split_tag
 from bert4keras.tasks.windows import sliding_windows
 
 pytestmark = pytest.mark.spread

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bert4keras.tasks.tagging import split_words
-from bert4keras.tasks.tagging.tokens import separate
+from bert4keras.tasks.tagging.tokens import separate, split_words
 
 pytestmark = pytest.mark.spread
 
