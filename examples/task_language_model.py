@@ -1,14 +1,13 @@
 """A BERT as a language model: only its mask is another one.
 
-`application="lm"` lets each position see what is on its left, and every BERT is a GPT. Without
---checkpoint a small model of characters starts from random weights.
+`application="lm"` lets each position see what is on its left, and every BERT is a GPT.
 
 Data: the Chinese texts of examples/datasets (written for this project, Apache-2.0): 8 of 10 to
 train on, one to choose the epoch, one held out. --train takes any file with one text a line.
-    python examples/task_language_model.py [--checkpoint NAME --learning-rate 5e-5]
+    python examples/task_language_model.py [--random-weights]
     python task_language_model.py --train mine.txt --prompt "Today" --save writer
 Seen: perplexity 80.8 of 23 texts held out (by the frequency of each token 110.6); 26 s on one
-CPU core (TensorFlow), of an earlier version with a BERT of this size.
+CPU core (TensorFlow), of an earlier version with random weights.
 """
 
 import argparse
@@ -25,23 +24,32 @@ from bert4keras.tasks.generation import read_texts
 from bert4keras.training import Evaluator
 
 DATA = Path(__file__).parent / "datasets"
+ENCODER = "multilingual-e5-small-zh-en"
+KINDS = "directory, hf://org/name or name"
 FILES = [DATA / "corpus_zh.txt", DATA / "reviews_zh" / "train.tsv"]
 
 parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
 )
-parser.add_argument("--checkpoint", help="directory, hf://org/name or minilm-l6 (default: none)")
+parser.add_argument(
+    "--checkpoint", type=tasks.checkpoint_argument, default=ENCODER, help=f"{KINDS} (%(default)s)"
+)
+parser.add_argument(
+    "--random-weights", dest="checkpoint", action="store_const", const=None, help="no checkpoint"
+)
 parser.add_argument("--train", type=Path, nargs="+", default=FILES, help="texts, one a line")
 parser.add_argument("--prompt", nargs="+", default=["我", "今天", "老师"], help="to continue")
 parser.add_argument("--save", type=Path, help="directory for the trained task")
-parser.add_argument("--epochs", type=int, default=20)
+parser.add_argument("--epochs", type=int, help="8, from random weights 20")
 parser.add_argument("--batch-size", type=int, default=16)
-parser.add_argument("--learning-rate", type=float, default=1e-3)
+parser.add_argument("--learning-rate", type=float, help="2e-4, from random weights 1e-3")
 parser.add_argument("--maxlen", type=int, default=64)
 parser.add_argument("--longest", type=int, default=32, help="most tokens to write")
 parser.add_argument("--seed", type=int, default=1)
 parser.add_argument("--limit", type=int, help="train on only so many texts")
 options = parser.parse_args()
+options.epochs = options.epochs or (8 if options.checkpoint else 20)
+options.learning_rate = options.learning_rate or (2e-4 if options.checkpoint else 1e-3)
 keras.utils.set_random_seed(options.seed)
 
 texts = list(dict.fromkeys(text for path in options.train for text in read_texts(path)))

@@ -2,10 +2,10 @@
 
 `ExtractiveQA` puts a head on an encoder that scores first and last token of the answer. Long
 passages are read in windows. Data: SQuAD 1.1 or 2.0, CMRC 2018, DRCD, WebQA, SubjQA (*.csv), or
-JSON lines {"question": "...", "passage": "...", "answers": ["..."]}. Seen: reading, seed 1, torch:
-EM 0.8886, F1 0.9155; 3 min on a busy core.
+JSON lines {"question": "...", "passage": "...", "answers": ["..."]}. Seen: reading, seed 1,
+--random-weights, torch: EM 0.8886, F1 0.9155; 3 min on a busy core.
 
-    python examples/task_reading_comprehension.py
+    python examples/task_reading_comprehension.py [--random-weights]
     python examples/task_reading_comprehension.py --checkpoint minilm-l6 --train train.json \
         --valid dev.json --test dev.json --metric squad --epochs 2 --learning-rate 1e-4
 """
@@ -24,23 +24,32 @@ from bert4keras.tasks.reading import read_questions
 from bert4keras.training import Evaluator
 
 DATA = Path(__file__).parent / "datasets" / "reading"
+ENCODER = "multilingual-e5-small-zh-en"
+KINDS = "directory, hf://org/name or name"
 
 style = argparse.RawDescriptionHelpFormatter
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=style)
-parser.add_argument("--checkpoint", help="directory, hf://org/name, minilm-l6 (a small RoFormer)")
+parser.add_argument(
+    "--checkpoint", type=tasks.checkpoint_argument, default=ENCODER, help=f"{KINDS} (%(default)s)"
+)
+parser.add_argument(
+    "--random-weights", dest="checkpoint", action="store_const", const=None, help="no checkpoint"
+)
 parser.add_argument("--train", type=Path, default=DATA / "train.json", help="(%(default)s)")
 parser.add_argument("--valid", type=Path, help="to choose the epoch; else a tenth of --train")
 parser.add_argument("--test", type=Path, help="to report on; else a tenth of --train")
 parser.add_argument("--predict", type=Path, help="JSON lines with question and passage: answer")
 parser.add_argument("--save", type=Path, help="directory for the trained task")
 parser.add_argument("--metric", default="cmrc2018", choices=("squad", "cmrc2018", "webqa"))
-parser.add_argument("--epochs", type=int, default=12)
+parser.add_argument("--epochs", type=int, help="3, from random weights 12")
 parser.add_argument("--batch-size", type=int, default=32)
-parser.add_argument("--learning-rate", type=float, default=2e-3)
+parser.add_argument("--learning-rate", type=float, help="1e-4, from random weights 2e-3")
 parser.add_argument("--maxlen", type=int, default=256, help="tokens of a window")
 parser.add_argument("--limit", type=int, help="train on only so many questions")
 parser.add_argument("--seed", type=int, default=1)
 options = parser.parse_args()
+options.epochs = options.epochs or (3 if options.checkpoint else 12)
+options.learning_rate = options.learning_rate or (1e-4 if options.checkpoint else 2e-3)
 keras.utils.set_random_seed(options.seed)
 
 train = read_questions(options.train)

@@ -5,10 +5,10 @@ empty text, which means "no answer".
 
 Data: examples/datasets/reading (Chinese, made from templates, Apache-2.0), or files in the format
 of SQuAD or CMRC 2018; *.xz and *.gz too.
-    python examples/task_reading_comprehension_by_seq2seq.py [--checkpoint NAME]
+    python examples/task_reading_comprehension_by_seq2seq.py [--random-weights]
     python task_reading_comprehension_by_seq2seq.py --train mine.json --save reader
 Seen: EM 0.220, F1 0.325 (baseline, words of the nearest sentence that the question lacks: 0.023,
-0.136); 206 s on one CPU core (JAX), by an earlier version with a BERT of this size.
+0.136); 206 s on one CPU core (JAX), by an earlier version with random weights.
 """
 
 import argparse
@@ -25,25 +25,34 @@ from bert4keras.optimizers import warm_up
 from bert4keras.training import Evaluator
 
 DATA = Path(__file__).parent / "datasets" / "reading"
+ENCODER = "multilingual-e5-small-zh-en"
+KINDS = "directory, hf://org/name or name"
 
 parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
 )
-parser.add_argument("--checkpoint", help="directory, hf://org/name or minilm-l6 (default: none)")
+parser.add_argument(
+    "--checkpoint", type=tasks.checkpoint_argument, default=ENCODER, help=f"{KINDS} (%(default)s)"
+)
+parser.add_argument(
+    "--random-weights", dest="checkpoint", action="store_const", const=None, help="no checkpoint"
+)
 parser.add_argument(
     "--train", type=Path, default=DATA / "train.json", help="(default: %(default)s)"
 )
 parser.add_argument("--valid", type=Path, help="default: beside the shipped file, else a tenth")
 parser.add_argument("--test", type=Path, help="default: beside the shipped file, else a tenth")
 parser.add_argument("--save", type=Path, help="directory for the trained task")
-parser.add_argument("--epochs", type=int, default=12)
+parser.add_argument("--epochs", type=int, help="4, from random weights 12")
 parser.add_argument("--batch-size", type=int, default=16)
-parser.add_argument("--learning-rate", type=float, default=1e-3)
+parser.add_argument("--learning-rate", type=float, help="2e-4, from random weights 1e-3")
 parser.add_argument("--maxlen", type=int, default=256, help="tokens of all three")
 parser.add_argument("--answer", type=int, default=16, help="maximum tokens of an answer")
 parser.add_argument("--seed", type=int, default=1)
 parser.add_argument("--limit", type=int, help="train on only so many rows")
 options = parser.parse_args()
+options.epochs = options.epochs or (4 if options.checkpoint else 12)
+options.learning_rate = options.learning_rate or (2e-4 if options.checkpoint else 1e-3)
 keras.utils.set_random_seed(options.seed)
 
 

@@ -1,15 +1,14 @@
 """Titles for short texts: one BERT reads the text and writes its title (UniLM).
 
 The text is segment 0, with attention in both directions; the title is segment 1, written from left
-to right. Without --checkpoint a small model starts from random weights; a pretrained one
-(minilm-l6, hf://org/name, a directory) keeps only the tokens that occur in the training texts.
+to right. A pretrained model keeps only the tokens that occur in the training texts.
 
 Data: examples/datasets/titles (Chinese, made from templates, Apache-2.0), or your own: TSV
 `title<TAB>text`, or JSON lines with "title" and "content" (CSL, LCSTS, ...); *.xz and *.gz too.
-    python examples/task_seq2seq_title.py [--checkpoint NAME --learning-rate 5e-5]
+    python examples/task_seq2seq_title.py [--random-weights]
     python task_seq2seq_title.py --train mine.tsv --predict texts.txt --save titles
-Seen: seed 1, beam search: ROUGE-L 0.847, BLEU 0.712 (the first sentence: 0.211, 0.124); 2 min on
-one CPU core (torch).
+Seen: seed 1, --random-weights, beam search: ROUGE-L 0.847, BLEU 0.712 (the first sentence: 0.211,
+0.124); 2 min on one CPU core (torch).
 """
 
 import argparse
@@ -27,24 +26,33 @@ from bert4keras.tasks.generation import read_text_pairs
 from bert4keras.training import Evaluator
 
 DATA = Path(__file__).parent / "datasets" / "titles"
+ENCODER = "multilingual-e5-small-zh-en"
+KINDS = "directory, hf://org/name or name"
 
 parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
 )
-parser.add_argument("--checkpoint", help="directory, hf://org/name or minilm-l6 (default: none)")
+parser.add_argument(
+    "--checkpoint", type=tasks.checkpoint_argument, default=ENCODER, help=f"{KINDS} (%(default)s)"
+)
+parser.add_argument(
+    "--random-weights", dest="checkpoint", action="store_const", const=None, help="no checkpoint"
+)
 parser.add_argument("--train", type=Path, default=DATA / "train.tsv", help="(default: %(default)s)")
 parser.add_argument("--valid", type=Path, help="default: beside the shipped file, else a tenth")
 parser.add_argument("--test", type=Path, help="default: beside the shipped file, else a tenth")
 parser.add_argument("--predict", type=Path, help="texts, one a line: their titles as JSON lines")
 parser.add_argument("--save", type=Path, help="directory for the trained task")
-parser.add_argument("--epochs", type=int, default=15)
+parser.add_argument("--epochs", type=int, help="5, from random weights 15")
 parser.add_argument("--batch-size", type=int, default=16)
-parser.add_argument("--learning-rate", type=float, default=1e-3)
+parser.add_argument("--learning-rate", type=float, help="2e-4, from random weights 1e-3")
 parser.add_argument("--maxlen", type=int, default=128, help="tokens of text and title together")
 parser.add_argument("--title", type=int, default=32, help="most tokens of a title")
 parser.add_argument("--seed", type=int, default=1)
 parser.add_argument("--limit", type=int, help="train on only so many rows")
 options = parser.parse_args()
+options.epochs = options.epochs or (5 if options.checkpoint else 15)
+options.learning_rate = options.learning_rate or (2e-4 if options.checkpoint else 1e-3)
 keras.utils.set_random_seed(options.seed)
 
 

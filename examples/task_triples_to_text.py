@@ -1,15 +1,14 @@
 """Text from triples: one BERT reads what is known and writes it as a sentence (UniLM).
 
-(subject, relation, object) triples, written out one behind the other, are what is read. Without
---checkpoint a small model starts from random weights.
+(subject, relation, object) triples, written out one behind the other, are what is read.
 
 Data: examples/datasets/relations (Chinese, made from templates, Apache-2.0), or your own, one JSON
 object a line in the format of DuIE: {"text": ..., "spo_list": [{"subject": ..., "predicate": ...,
 "object": ...}]}; *.xz and *.gz too.
-    python examples/task_triples_to_text.py [--checkpoint NAME --learning-rate 3e-4]
+    python examples/task_triples_to_text.py [--random-weights]
     python task_triples_to_text.py --train mine.json --save triples
 Seen: beam search: BLEU 0.419, ROUGE-L 0.606 (the triples themselves: 0.292, 0.553); 4 min on one
-CPU core (JAX), of an earlier version with a BERT of this size. WebNLG from MiniLM with --limit 2500
+CPU core (JAX), of an earlier version with random weights. WebNLG from MiniLM with --limit 2500
 --epochs 4: BLEU 0.168, ROUGE-L 0.361 (random weights 0.023, 0.226), of that version too.
 """
 
@@ -26,25 +25,34 @@ from bert4keras.optimizers import warm_up
 from bert4keras.training import Evaluator
 
 DATA = Path(__file__).parent / "datasets" / "relations"
+ENCODER = "multilingual-e5-small-zh-en"
+KINDS = "directory, hf://org/name or name"
 
 parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
 )
-parser.add_argument("--checkpoint", help="directory, hf://org/name or minilm-l6 (default: none)")
+parser.add_argument(
+    "--checkpoint", type=tasks.checkpoint_argument, default=ENCODER, help=f"{KINDS} (%(default)s)"
+)
+parser.add_argument(
+    "--random-weights", dest="checkpoint", action="store_const", const=None, help="no checkpoint"
+)
 parser.add_argument(
     "--train", type=Path, default=DATA / "train.json", help="(default: %(default)s)"
 )
 parser.add_argument("--valid", type=Path, help="default: beside the shipped file, else a tenth")
 parser.add_argument("--test", type=Path, help="default: beside the shipped file, else a tenth")
 parser.add_argument("--save", type=Path, help="directory for the trained task")
-parser.add_argument("--epochs", type=int, default=12)
+parser.add_argument("--epochs", type=int, help="5, from random weights 12")
 parser.add_argument("--batch-size", type=int, default=16)
-parser.add_argument("--learning-rate", type=float, default=1e-3)
+parser.add_argument("--learning-rate", type=float, help="2e-4, from random weights 1e-3")
 parser.add_argument("--maxlen", type=int, default=192, help="tokens of triples and text")
 parser.add_argument("--longest", type=int, default=64, help="most tokens of a text")
 parser.add_argument("--seed", type=int, default=1)
 parser.add_argument("--limit", type=int, help="train on only so many rows")
 options = parser.parse_args()
+options.epochs = options.epochs or (5 if options.checkpoint else 12)
+options.learning_rate = options.learning_rate or (2e-4 if options.checkpoint else 1e-3)
 keras.utils.set_random_seed(options.seed)
 
 

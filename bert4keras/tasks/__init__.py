@@ -19,7 +19,7 @@ from .generation import Generation, Generator, Prompt
 from .linking import CCKS2019Linker, EntityLinker, LinkedMention
 from .novelty import Novelty, NoveltyDetector
 from .parsing import Parse, SentenceParser
-from .pretrained import open_encoder
+from .pretrained import checkpoint_argument, open_encoder
 from .reading import Answer, ExtractiveQA, Question
 from .relations import Relation, RelationExtractor
 from .similarity import Neighbour, Ranked, Reranker, SentenceEncoder, TextIndex
@@ -63,6 +63,7 @@ __all__ = [
     "TextClassifier",
     "TextIndex",
     "WordSegmenter",
+    "checkpoint_argument",
     "from_scratch",
     "load",
     "open_encoder",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from .._json import read_json
-from ..checkpoints import PRESETS, fetch
+from ..checkpoints import PRESETS, CheckpointError, fetch
 from ..checkpoints.hub import resolve
 from ..models import Backbone, build_transformer_model
 from ..tokenizers import Tokenizer
@@ -40,6 +41,26 @@ def locate(checkpoint: str | Path) -> Path:
             f"{', '.join(PRESETS)}."
         )
     return directory
+
+
+def checkpoint_argument(checkpoint: str) -> Path:
+    """Return the directory of a checkpoint, as the `type` of an argument of `argparse`.
+
+    >>> parser.add_argument("--checkpoint", type=checkpoint_argument, default="minilm-l6")
+
+    Args:
+        checkpoint: as in `locate`.
+
+    Raises:
+        argparse.ArgumentTypeError: it cannot be had; `argparse` prints the reason and exits.
+    """
+    try:
+        return locate(checkpoint)
+    except (CheckpointError, TaskError) as error:
+        raise argparse.ArgumentTypeError(
+            f"{error} Without a network, pass the directory of a checkpoint, or start from "
+            "random weights if there is an option for that."
+        ) from error
 
 
 def find(checkpoint: str | Path) -> Path:

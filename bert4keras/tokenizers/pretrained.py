@@ -32,6 +32,7 @@ from .subword import (
     check_algorithm,
     model_vocab,
 )
+from .vocabulary import check_keep_tokens
 from .wordpiece import Tokenizer
 from .wordpiece_files import word_piece_options
 
@@ -211,6 +212,12 @@ def _load_own_sentencepiece(
 ) -> SpTokenizer:
     """Load an `SpTokenizer` from the files that `TokenizerBase.save` wrote."""
     ours = {name: value for name, value in ours.items() if name != "class"}
+    saved, wanted = ours.get("keep_tokens"), options.get("keep_tokens")
+    if saved is not None and wanted is not None:  # its ids are those of the saved tokenizer
+        options = {
+            **options,
+            "keep_tokens": [saved[i] for i in check_keep_tokens(wanted, range(len(saved)))],
+        }
     path = files.path("sentencepiece.model")
     try:
         return SpTokenizer(path, **{**ours, **options})

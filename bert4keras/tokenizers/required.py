@@ -60,6 +60,29 @@ def required_tokens(content: Mapping[str, Any], kept: Iterable[str]) -> set[str]
     return found
 
 
+def required_pieces(scores: Mapping[str, float], is_bpe: bool, kept: Iterable[str]) -> set[str]:
+    """Return the pieces of a SentencePiece model that a smaller one must have.
+
+    As `required_tokens`; BPE of SentencePiece merges any two pieces whose concatenation is one.
+
+    Args:
+        scores: piece -> score, without control symbols and bytes.
+        is_bpe: True for BPE, False for Unigram.
+        kept: pieces to keep.
+    """
+    if not is_bpe:
+        return {min(scores, key=scores.__getitem__)} if scores else set()
+    found: set[str] = set()
+    open_pieces = [*kept]
+    while open_pieces:
+        piece = open_pieces.pop()
+        halves = ((piece[:at], piece[at:]) for at in range(1, len(piece)))
+        parts = {part for pair in halves if scores.keys() >= {*pair} for part in pair}
+        open_pieces.extend(parts - found)
+        found |= parts
+    return found
+
+
 def merge_of(merge: str | Iterable[str], model: Mapping[str, Any]) -> tuple[str, str, str]:
     """Return the two tokens that a merge joins, and the result."""
     left, right = merge.split(" ") if isinstance(merge, str) else merge

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from .base import TokenizerBase
 from .core import Encoding
 from .errors import TokenizerError, TokenizerNotFoundError, rust_errors
 from .read_file import read_file
-from .sentencepiece_file import hide_pieces, keep_pieces
+from .required import required_pieces
+from .sentencepiece_file import hide_pieces, is_bpe, keep_pieces
 from .spans import Span, tidy_spans, without_surrogates
 from .vocabulary import check_keep_tokens
 
@@ -99,6 +100,17 @@ class SpTokenizer(TokenizerBase):
         }
         self.do_lower_case = do_lower_case
         self._prepares = do_lower_case, strip_accents, plain_quotes
+
+    def _with_required(self, ids: Iterable[int]) -> list[int]:
+        kept = {self._tokens[i] for i in super()._with_required(ids)}
+        model = self._model
+        scores = {
+            piece: model.get_score(i)
+            for i, piece in enumerate(_pieces(model))
+            if not _is_technical(model, i)
+        }
+        kept |= required_pieces(scores, is_bpe(model.serialized_model_proto()), kept)
+        return sorted(self.vocab[token] for token in kept)
 
     def _tokenize_texts(
         self, texts: list[str], offsets: bool, special: bool = False

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator
 
-_PIECES = 1
+_PIECES, _TRAINER = 1, 2  # fields of a model
+_MODEL_TYPE, _BPE = 3, 2  # field of the trainer's settings, and its value
 _FIXED_SIZES = {1: 8, 5: 4}  # wire type -> bytes
 _VARINT, _LENGTH = 0, 2
 _CONTROL = bytes([3 << 3 | _VARINT, 3])  # field 3 of a piece, its type: CONTROL
@@ -23,6 +24,17 @@ def keep_pieces(model: bytes, kept: Container[int]) -> bytes:
         if field != _PIECES or index in kept:
             parts.append(model[start:end])
     return b"".join(parts)
+
+
+def is_bpe(model: bytes) -> bool:
+    """Return whether a model is one of BPE; if it does not say so, it is one of Unigram."""
+    kind = None
+    for field, start, end in _fields(model):
+        if field == _TRAINER:
+            spec = model[_varint(model, _varint(model, start)[1])[1] : end]
+            for inner, at, _ in _fields(spec):
+                kind = _varint(spec, _varint(spec, at)[1])[0] if inner == _MODEL_TYPE else kind
+    return kind == _BPE
 
 
 def hide_pieces(model: bytes, hidden: Container[int]) -> bytes:

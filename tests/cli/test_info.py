@@ -148,6 +148,25 @@ def test_convert_there_and_back(tmp_path, fixtures):
     assert "pass --force" in again.stderr
 
 
+def test_convert_with_fewer_tokens(tmp_path, fixtures):
+    texts, source = tmp_path / "texts.txt", fixtures / "bert_gelu"
+    texts.write_text("good film\n", encoding="utf-8")
+    done = run("convert", source, tmp_path / "few", "--keep-tokens-of", texts)
+    assert done.exit_code == 0, done.output
+    sizes = [
+        json.loads((d / "config.json").read_text())["vocab_size"]
+        for d in (source, tmp_path / "few")
+    ]
+    assert 6 < sizes[1] < sizes[0]
+    script = ["--keep-scripts", "ASCII", "--split", "characters", "--max-tokens", 10_000]
+    assert run("convert", source, tmp_path / "latin", *script).exit_code == 0
+    done = run("convert", source, tmp_path / "no", "--max-tokens", 9)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "give --keep-scripts or --keep-tokens-of too" in done.stderr
+    done = run("convert", source, tmp_path / "no", "--keep-scripts", "Thai")
+    assert "error: No token is written in the script 'Thai'." in done.stderr
+
+
 def test_download(tmp_path, fixtures, monkeypatch):
     monkeypatch.setattr(checkpoints, "fetch", lambda name: fixtures / "bert_gelu")
     assert run("download", "minilm-l6").stdout == f"{fixtures / 'bert_gelu'}\n"

@@ -108,7 +108,7 @@ def test_answers_of_several_characters(pretrained, tmp_path):
     path.write_text(json.dumps(data), encoding="utf-8")
     options = ["--train", path, "--epochs", 1, "--answer", 4, "--question", 8, "--maxlen", 40]
     options += ["--predict", path, "--save", tmp_path / "saved"]
-    options += ["--checkpoint", TINY] * pretrained
+    options += ["--checkpoint", TINY] if pretrained else ["--random-weights"]
     found = run("task_reading_comprehension_by_mlm.py", tmp_path, *options)
     assert re.search(r"^test: em [01]\.\d{4}, f1 [01]\.\d{4}$", found, re.M)
     assert len(re.findall(r"^我爱 good\? .+$", found, re.M)) == 12

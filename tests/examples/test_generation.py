@@ -47,15 +47,21 @@ READING = json.dumps(
     }
 )
 SHORT = ["--maxlen", "40", "--checkpoint", TINY]
+NEW = "--random-weights"
 CASES = [
-    ("task_seq2seq_title.py", TITLES, ["--title", "8"], "test, BeamSearch"),
+    ("task_seq2seq_title.py", TITLES, ["--title", "8", NEW], "test, BeamSearch"),
     ("task_seq2seq_title.py", TITLES, ["--title", "8", *SHORT], "test, Greedy"),
     ("task_seq2seq_title_t5.py", TITLES, ["--title", "8"], "test, BeamSearch"),
-    ("task_triples_to_text.py", TRIPLES, ["--longest", "12"], "test, BeamSearch"),
-    ("task_question_answer_generation.py", READING, ["--longest", "12"], "questions: rouge_l"),
-    ("task_reading_comprehension_by_seq2seq.py", READING, ["--answer", "6"], "test: rouge_l"),
+    ("task_triples_to_text.py", TRIPLES, ["--longest", "12", NEW], "test, BeamSearch"),
+    ("task_question_answer_generation.py", READING, ["--longest", "12", NEW], "questions: rouge_l"),
+    ("task_reading_comprehension_by_seq2seq.py", READING, ["--answer", "6", NEW], "test: rouge_l"),
     ("task_conditional_language_model.py", REVIEWS, ["--longest", "6", *SHORT], "held-out texts"),
-    ("task_language_model.py", TEXTS, ["--prompt", "the", "--longest", "6"], "test: perplexity"),
+    (
+        "task_language_model.py",
+        TEXTS,
+        ["--prompt", "the", "--longest", "6", NEW],
+        "test: perplexity",
+    ),
     ("basic_language_model_gpt2.py", TEXTS, ["--prompt", "the", "--longest", "6"], "a token"),
     ("task_math_word_problem.py", PROBLEMS, [], "right"),
 ]

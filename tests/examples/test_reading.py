@@ -106,7 +106,7 @@ def run_alone(tmp_path: Path, script: str, *arguments) -> Path:
 @pytest.mark.parametrize(
     ("script", "arguments"),
     [
-        ("task_reading_comprehension.py", []),
+        ("task_reading_comprehension.py", ["--random-weights"]),
         ("task_reading_comprehension.py", ["--checkpoint", TINY, "--maxlen", "24"]),
         ("task_reading_comprehension_dgcnn.py", ["--units", "8", "--metric", "webqa"]),
     ],

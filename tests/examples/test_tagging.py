@@ -56,9 +56,14 @@ def test_half_of_the_names_are_new():
     ("script", "content", "arguments", "head"),
     [
         ("task_ner_crf", COLUMNS, ["--checkpoint", TINY, "--scheme", "BIOES"], "crf"),
-        ("task_ner_memm", JSON, [], "bi-memm"),
-        ("task_ner_global_pointer", JSON, ["--efficient"], "efficient-global-pointer"),
-        ("task_cws_crf", "我 爱 北京\n北京 很 好\n" * 20, [], "crf"),
+        ("task_ner_memm", JSON, ["--random-weights"], "bi-memm"),
+        (
+            "task_ner_global_pointer",
+            JSON,
+            ["--efficient", "--random-weights"],
+            "efficient-global-pointer",
+        ),
+        ("task_cws_crf", "我 爱 北京\n北京 很 好\n" * 20, ["--random-weights"], "crf"),
     ],
 )
 def test_runs_on_a_file_of_ones_own(tmp_path, script, content, arguments, head):

@@ -9,7 +9,7 @@ import sentencepiece
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bert4keras.tokenizers import SpTokenizer, Tokenizer
+from bert4keras.tokenizers import SpTokenizer, Tokenizer, prune_tokenizer, used_tokens
 from bert4keras.tokenizers.sentencepiece_file import keep_pieces
 
 pytestmark = pytest.mark.spread
@@ -166,6 +166,22 @@ def test_pieces_are_left_out_of_a_file(trained):
     assert [smaller.get_score(i) for i in range(len(pieces))] == [
         library.get_score(i) for i in sorted(kept)
     ]
+
+
+@pytest.mark.filterwarnings("ignore::bert4keras.tokenizers.errors.UnknownTokensWarning")
+def test_a_smaller_model_cuts_its_texts_as_before(trained, tmp_path):
+    _, library, whole = trained
+    texts = ["the storm é", "我们在 snow"]
+    small, kept = prune_tokenizer(whole, used_tokens(whole, texts, characters=False))
+    assert small.vocab_size == len(kept) < whole.vocab_size
+    for text in texts:
+        assert [kept[i] for i in small.encode(text)[0]] == library.encode(text)
+    small.save(tmp_path / "small")
+    backwards = range(len(kept))[::-1]
+    Tokenizer.from_pretrained(tmp_path / "small", keep_tokens=backwards).save(tmp_path / "back")
+    again = Tokenizer.from_pretrained(tmp_path / "back", keep_tokens=backwards)  # twice reversed
+    assert again.vocab == small.vocab
+    assert [kept[i] for i in again.encode(texts[0])[0]] == library.encode(texts[0])
 
 
 def test_words_of_a_segmenter(tmp_path):
