@@ -9,7 +9,8 @@ Data: examples/datasets/entities (Chinese, made from templates for this project,
 Command: python examples/task_ner_crf.py [--random-weights]
     python task_ner_crf.py --train eng.train --valid eng.testa --test eng.testb --units word \
         --checkpoint minilm-l6 --epochs 3 --learning-rate 1e-4 --batch-size 32
-Seen: entities, seed 1, --random-weights: test F1 0.9256, 66 s on one CPU core (torch).
+Seen: entities, seed 1: test F1 0.9694, 3 min on one CPU core; with --random-weights 0.9256, 66 s
+    (torch).
 """
 
 import argparse

@@ -1,13 +1,11 @@
 """Measure vocabularies cut from a checkpoint: size, tokens, entities, and vectors of sentences.
 
 Printed for each vocabulary: the weights of the encoder; the entities that begin or end inside a
-token; tokens a text and an English word; the mean cosine of sentence vectors with those of the
-whole model, on the texts of the entities ("news") and of the pairs ("questions"); the area under
-the curve of the cosine of a pair against its label (chance: 0.5).
+token; tokens a text and an English word; and the mean cosine of sentence vectors with those of the
+whole model.
 
-Command: python scripts/experiments/smaller_vocabulary.py --entities dev.json \
-    --pairs train.tsv --english testa.txt
-Seen: docs/guides/checkpoints.md, with CLUENER, AFQMC and CoNLL-2003.
+Command: python scripts/experiments/smaller_vocabulary.py --entities dev.json --english testa.txt
+Seen: docs/guides/checkpoints.md, with CLUENER and CoNLL-2003.
 """
 
 import argparse
@@ -16,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from bert4keras import build_transformer_model, checkpoints
-from bert4keras.data import read_lines, read_table
+from bert4keras.data import read_lines
 from bert4keras.tasks.tagging import read_entities
 from bert4keras.tokenizers import Tokenizer, prune_tokenizer, select_vocabulary
 from bert4keras.tokenizers.scripts import joins
@@ -26,19 +24,13 @@ parser = argparse.ArgumentParser(
 )
 parser.add_argument("--checkpoint", default="multilingual-e5-small")
 parser.add_argument("--entities", type=Path, required=True, help="as for task_ner_crf.py")
-parser.add_argument("--pairs", type=Path, required=True, help="first<TAB>second<TAB>0 or 1")
 parser.add_argument("--english", type=Path, required=True, help="texts, a sentence or word a line")
-parser.add_argument("--limit", type=int, default=300, help="texts and pairs to compare by vectors")
+parser.add_argument("--limit", type=int, default=100, help="texts to compare by vectors")
 options = parser.parse_args()
 
 directory = checkpoints.fetch(options.checkpoint)
 whole, model = Tokenizer.from_pretrained(directory), build_transformer_model(directory)
 rows = read_entities(options.entities)
-pairs = [cells[-3:] for _, cells in read_table(options.pairs)]
-pairs = [pair for pair in pairs if pair[2] in ("0", "1")]
-pairs = [pairs[i] for i in np.random.default_rng(0).permutation(len(pairs))[: options.limit]]
-labels = np.array([label == "1" for *_, label in pairs])
-questions = [text for first, second, _ in pairs for text in (first, second)]
 news = [row.text for row in rows[: options.limit]]
 english = [line.split()[0] for line in read_lines(options.english) if line.split()]
 english = [" ".join(english[i : i + 20]) for i in range(0, 20_000, 20)]
@@ -66,12 +58,6 @@ def unreachable(tokenizer: Tokenizer) -> tuple[int, int]:
     return bad, total
 
 
-def area(scores: np.ndarray) -> float:
-    """Return the chance that a pair of label 1 has a higher score than one of label 0."""
-    difference = scores[labels][:, None] - scores[~labels][None, :]
-    return float(np.mean((difference > 0) + 0.5 * (difference == 0)))
-
-
 def split(how: str) -> list[int]:
     surfaces = ((i, token.removeprefix("▁")) for token, i in whole.vocab.items())
     return [i for i, text in surfaces if not joins(text, how)]
@@ -81,7 +67,7 @@ kinds = {how: split(how) for how in ("none", "punctuation", "characters")}
 kinds["17,000"] = select_vocabulary(
     whole, scripts=["Han", "ASCII"], split="characters", max_tokens=17_000
 )
-width, reference = model.config.embedding_size, {}
+width, reference = model.config.embedding_size, None
 for name, keep in kinds.items():
     tokenizer, old_ids = prune_tokenizer(whole, keep)
     weights = model.count_params() - (model.config.vocab_size - len(old_ids)) * width
@@ -92,8 +78,6 @@ for name, keep in kinds.items():
     )
     print(f"{name}: {weights / 1e6:.1f} M weights, {bad} of {total} entities cannot be told,")
     print(f"  {length:.1f} tokens a text, {words:.2f} an English word;", flush=True)
-    for what, texts in (("news", news), ("questions", questions)):
-        found = vectors(tokenizer, np.array(old_ids), texts)
-        same = (found * reference.setdefault(what, found)).sum(axis=1).mean()
-        print(f"  {what}: cosine to the whole model {same:.4f}", flush=True)
-    print(f"  pairs: area under the curve {area((found[::2] * found[1::2]).sum(axis=1)):.4f}")
+    found = vectors(tokenizer, np.array(old_ids), news)
+    reference = found if reference is None else reference
+    print(f"  cosine to the whole model {(found * reference).sum(axis=1).mean():.4f}", flush=True)
