@@ -7,6 +7,12 @@ function says what the public API lacks, so that it can be removed once Keras ha
 import keras
 
 from .checks import check_at_runtime, raise_at_runtime
+from .distribution import (
+    distribution_works,
+    process_place,
+    split_over_devices,
+    tensorflow_replicas,
+)
 from .graph import (
     flat_inputs,
     inner_layers,
@@ -63,6 +69,7 @@ __all__ = [
     "check_at_runtime",
     "compiled_losses_and_metrics",
     "disable_shuffle",
+    "distribution_works",
     "flat_inputs",
     "full_precision",
     "fused_attention",
@@ -80,6 +87,7 @@ __all__ = [
     "openvino_graph",
     "output_at",
     "padding_ids",
+    "process_place",
     "raise_at_runtime",
     "recurrent_loop",
     "remember_loaded",
@@ -87,9 +95,11 @@ __all__ = [
     "run_graph",
     "seed_states",
     "set_keras_mask",
+    "split_over_devices",
     "start_at_epoch",
     "take_along_last_axis",
     "take_rows",
+    "tensorflow_replicas",
     "track_variable",
     "variable_index",
     "with_implicit_mask",

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 
 from .._types import Tensor
 from .openvino import check_input
@@ -30,8 +31,8 @@ def check_at_runtime(
     Args:
         values: int tensor.
         bad: returns which values are wrong, a bool tensor of the same shape.
-        check: raises for an array with wrong values (JAX, OpenVINO).
-        message: template of the error with {id}, {place} and {limit} (TensorFlow).
+        check: raises for an array with wrong values (OpenVINO).
+        message: template of the error with {id}, {place} and {limit} (TensorFlow, JAX).
         limit: value of {limit}.
     """
     backend = keras.backend.backend()
@@ -39,8 +40,14 @@ def check_at_runtime(
         import jax
 
         if isinstance(values, jax.core.Tracer) and all(isinstance(n, int) for n in values.shape):
-            wrong = bad(values).any()
-            jax.lax.cond(wrong, lambda: jax.debug.callback(check, values), lambda: None)
+            # Only two numbers are given to the host: on several devices, JAX would first copy all
+            # values to the one that calls it.
+            place = _raiser(message, limit, values.shape)
+            jax.lax.cond(
+                bad(values).any(),
+                lambda: jax.debug.callback(place, *_first(values, bad(values))),
+                lambda: None,
+            )
     elif backend == "tensorflow":
         import tensorflow as tf
 
@@ -49,6 +56,22 @@ def check_at_runtime(
     elif backend == "openvino":
         check_input(values, check)
     return values
+
+
+def _raiser(message: str, limit: int, shape: tuple[int, ...]) -> Callable[[Any, Any], None]:
+    """Return a function (wrong value, its place in the flat values) that raises the error."""
+
+    def fail(found: Any, place: Any) -> None:
+        index = tuple(int(n) for n in np.unravel_index(int(place), shape))
+        raise ValueError(message.format(id=int(found), place=index, limit=limit))
+
+    return fail
+
+
+def _first(values: Tensor, wrong: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the first wrong value and its place in the flat values."""
+    place = keras.ops.argmax(keras.ops.cast(keras.ops.reshape(wrong, [-1]), "int32"))
+    return keras.ops.reshape(values, [-1])[place], place
 
 
 def _asserted(tf: Any, values: Tensor, wrong: Tensor, message: str, limit: int) -> Tensor:

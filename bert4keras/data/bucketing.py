@@ -58,7 +58,11 @@ def choose_buckets(lengths: np.ndarray, count: int = 8) -> list[int]:
 
 
 def epoch_batches(
-    lengths: np.ndarray, batch_size: int, pool: int, generator: np.random.Generator
+    lengths: np.ndarray,
+    batch_size: int,
+    pool: int,
+    generator: np.random.Generator,
+    drop_remainder: bool = False,
 ) -> list[np.ndarray]:
     """Make shuffled batches of samples of similar length; every sample occurs exactly once.
 
@@ -72,11 +76,14 @@ def epoch_batches(
         batch_size: samples per batch.
         pool: number of batches that are sorted together.
         generator: source of randomness.
+        drop_remainder: leave out as many random samples as make the last batch incomplete.
 
     Returns:
         Arrays of sample indices; at most one has fewer than `batch_size`.
     """
     order = generator.permutation(len(lengths))
+    if drop_remainder:  # before sorting, which would leave out the longest
+        order = order[: len(order) // batch_size * batch_size]
     batches: list[np.ndarray] = []
     for start in range(0, len(order), pool * batch_size):
         part = order[start : start + pool * batch_size]
@@ -85,6 +92,10 @@ def epoch_batches(
     return [batches[i] for i in generator.permutation(len(batches))]
 
 
-def plain_batches(order: np.ndarray, batch_size: int) -> list[np.ndarray]:
+def plain_batches(
+    order: np.ndarray, batch_size: int, drop_remainder: bool = False
+) -> list[np.ndarray]:
     """Split an order of samples into consecutive batches."""
+    if drop_remainder:
+        order = order[: len(order) // batch_size * batch_size]
     return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]

@@ -149,31 +149,52 @@ class Collator:
             return np.ones(len(shapes), "int64")
         return shapes[:, varies].max(axis=1)
 
-    def __call__(self, samples: Sequence[Any], extra: int = 0) -> Any:
+    def __call__(
+        self, samples: Sequence[Any], extra: int = 0, sizes: np.ndarray | None = None
+    ) -> Any:
         """Collate samples to a batch of arrays with a leading axis B.
 
         Args:
             samples: results of `to_arrays`.
             extra: additional padding of the varying axes, see `dynamic_shapes`.
+            sizes: (axes of all leaves,) int, sizes to pad to before they are rounded up; None:
+                the largest ones of these samples.
+
+        Raises:
+            ValueError: a sample is larger than `sizes`.
         """
-        columns = zip(*(flatten_sample(sample) for sample in samples), strict=True)
+        columns = list(zip(*(flatten_sample(sample) for sample in samples), strict=True))
         values = self.values(samples[0])
+        found = [np.max([leaf.shape for leaf in column], axis=0) for column in columns]
+        if sizes is not None:
+            given = np.split(sizes, np.cumsum([len(leaf) for leaf in found])[:-1])
+            if any((own > most).any() for own, most in zip(found, given, strict=True)):
+                raise ValueError(
+                    "encode() returned a longer sample than when the data was first read. With "
+                    "`shard`, the length of a sample must be the same each time: other processes "
+                    "pad to it."
+                )
+            found = given
         joined = [
-            self._join(column, self.varying(k), value, extra)
+            self._join(column, self.varying(k), value, extra, found[k])
             for k, (column, value) in enumerate(zip(columns, values, strict=True))
         ]
         return unflatten_sample(samples[0], iter(joined))
 
     def _join(
-        self, arrays: Sequence[np.ndarray], varies: np.ndarray, value: int, extra: int
+        self,
+        arrays: Sequence[np.ndarray],
+        varies: np.ndarray,
+        value: int,
+        extra: int,
+        sizes: np.ndarray,
     ) -> np.ndarray:
         if not varies.any():
             return np.stack(arrays)
         depth = int(np.flatnonzero(varies)[-1]) + 1  # `sequence_padding` pads leading axes
-        sizes = np.max([a.shape[:depth] for a in arrays], axis=0)
         length = [
             round_up(int(n), self.buckets) + extra if v else int(n)
-            for n, v in zip(sizes, varies[:depth], strict=True)
+            for n, v in zip(sizes[:depth], varies[:depth], strict=True)
         ]
         return sequence_padding(arrays, length, value, depth, dtype=arrays[0].dtype)
 
@@ -185,6 +206,11 @@ def flatten_sample(sample: Any) -> list[np.ndarray]:
     if isinstance(sample, tuple):
         return [leaf for value in sample for leaf in flatten_sample(value)]
     return [sample]
+
+
+def axes_of(sample: Any) -> list[int]:
+    """Return the sizes of all axes of the leaves of a sample."""
+    return [size for leaf in flatten_sample(sample) for size in leaf.shape]
 
 
 def unflatten_sample(sample: Any, leaves: Any) -> Any:

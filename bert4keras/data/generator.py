@@ -12,17 +12,19 @@ import keras
 import numpy as np
 
 from .._compat import TrainerCalls
-from .batch_checks import checked_batch, labels_of
-from .bucketing import choose_buckets, epoch_batches, plain_batches
-from .collate import Collator, flatten_sample, lists_to_tuples, unflatten_sample
+from .batch_checks import checked_batch
+from .bucketing import epoch_batches, plain_batches
+from .collate import Collator, flatten_sample, lists_to_tuples
 from .dynamic_shapes import (
     is_shape_probe,
     put_other_length_second,
     put_other_shape_second,
     sample_shapes,
 )
+from .encoded_samples import EncodedSamples
 from .epoch_order import EpochOrder, buffered_shuffle, check_resumed, check_whole_epochs
-from .padding import round_up
+from .shards import Shard, check_cut_once, check_distributed, check_remainder
+from .tf_dataset import open_shapes, tensorflow_dataset
 
 
 class DataGenerator(keras.utils.PyDataset):
@@ -66,6 +68,12 @@ class DataGenerator(keras.utils.PyDataset):
             metrics it is replaced by 0 where the model's Keras mask skips padding; where they would
             count it, `fit` and `evaluate` raise ValueError.
         cache: keep encoded samples. False encodes them again every time, for random encodings.
+        shard: (rank, size) of this process, if several train together: each gets its rows of every
+            batch, of the same width. `batch_size` and all sizes are those of the whole batch. See
+            `distribution.data_shard` and docs/distributed.md.
+        drop_remainder: leave out the last batch of an epoch if it has fewer than `batch_size`
+            samples; which samples these are is random when shuffling. Without it, the last batch is
+            smaller, and ValueError is raised if `shard` cannot cut it into equal parts.
         options: arguments of `keras.utils.PyDataset`: workers, use_multiprocessing,
             max_queue_size. On TensorFlow `workers` is 2 unless given or `cache=False`.
     """
@@ -85,6 +93,8 @@ class DataGenerator(keras.utils.PyDataset):
         pad_value: Any = None,
         label_pad: int = -1,
         cache: bool = True,
+        shard: tuple[int, int] | None = None,
+        drop_remainder: bool = False,
         **options: Any,
     ):
         if cache and keras.backend.backend() == "tensorflow":
@@ -99,7 +109,8 @@ class DataGenerator(keras.utils.PyDataset):
             raise ValueError("DataGenerator got no data: len(data) is 0.")
         self.data, self.batch_size = data, batch_size
         self.buffer_size = buffer_size or 1000 * batch_size
-        self.steps = math.ceil(len(data) / batch_size) if hasattr(data, "__len__") else None
+        self.shard, self.drop_remainder = Shard.of(shard, batch_size, seed), drop_remainder
+        self.steps = self._count_steps()
         self.shuffle, self.pool, self.cache = shuffle, pool, cache
         self.order, self._calls = EpochOrder(seed), TrainerCalls()
         if encode is not None:
@@ -108,12 +119,9 @@ class DataGenerator(keras.utils.PyDataset):
             self.encode_batch = encode_batch
         if not (buckets is None or isinstance(buckets, int)):
             buckets = sorted(buckets)
-        self._buckets = buckets
-        self._collate = Collator(
-            pad_value, label_pad, buckets if isinstance(buckets, list) else None
-        )
-        self._encoded: list | None = None
-        self._lengths: np.ndarray | None = None
+        lengths = buckets if isinstance(buckets, list) else None
+        self._collate = Collator(pad_value, label_pad, lengths)
+        self._encoded = EncodedSamples(self.encode_batch, self._collate, buckets, self.shard, cache)
         self._batches: list[np.ndarray] | None = None
         self._batches_of: int | None = None
         self._lock = threading.RLock()
@@ -136,7 +144,7 @@ class DataGenerator(keras.utils.PyDataset):
         if self.steps is None:
             yield from self._stream(random)
             return
-        self._prepare()
+        self._encoded.prepare(self.data)
         batches = self._shuffled(self.order.advance()) if random else self._ordered()
         yield from (self._batch(indices) for indices in batches)
 
@@ -161,8 +169,12 @@ class DataGenerator(keras.utils.PyDataset):
         # without weights on JAX, so the first batch is checked here.
         call = self._calls.current()
         if call is not None and self.shuffle is not None and not self._makes_own_batches:
-            self._prepare()
-            self._checked(self._batch(self._ordered()[0]), call)
+            self._encoded.prepare(self.data)
+            batches = self._ordered()
+            self._checked(self._batch(batches[0]), call)
+            if len(batches[-1]) < self.batch_size:
+                parts = self.shard.size if self.shard else 1
+                check_distributed(call, self.shard, len(batches[-1]) // parts)
         return self.steps
 
     def __getitem__(self, index: int) -> Any:
@@ -179,7 +191,7 @@ class DataGenerator(keras.utils.PyDataset):
             )
         call = self._calls.current()
         with self._lock:  # several workers may ask at the same time
-            self._prepare()
+            self._encoded.prepare(self.data)
             epoch = self.order.now(call) if self.shuffle else 0
             if self._batches is None or self._batches_of != epoch:
                 check_whole_epochs(call, len(self))
@@ -212,8 +224,7 @@ class DataGenerator(keras.utils.PyDataset):
         skipped, self.order.skipped, calls = self.order.skipped, 0, TrainerCalls()
         while True:
             empty = True
-            batches = (lists_to_tuples(batch) for batch in self.__iter__(random))
-            batches = put_other_shape_second(batches, self._axes_that_vary)
+            batches = put_other_shape_second(self._epoch(random), self._encoded.axes_that_vary)
             for batch in itertools.islice(batches, skipped, None):
                 empty, call = False, calls.current()
                 settled = settled or check_resumed(call, began_at)
@@ -243,39 +254,56 @@ class DataGenerator(keras.utils.PyDataset):
 
     def restore_order(self, predictions: np.ndarray) -> np.ndarray:
         """Put predictions on `fortest(sort=True)`, (samples, ...), into the order of the data."""
-        self._prepare()
-        if len(predictions) != len(self._lengths):
-            raise ValueError(f"{len(predictions)} predictions for {len(self._lengths)} samples.")
+        self._encoded.prepare(self.data)
+        if len(predictions) != len(self._encoded.lengths):
+            raise ValueError(
+                f"{len(predictions)} predictions for {len(self._encoded.lengths)} samples."
+            )
         restored = np.empty_like(predictions)
-        restored[np.argsort(self._lengths, kind="stable")] = predictions
+        restored[np.argsort(self._encoded.lengths, kind="stable")] = predictions
         return restored
 
     def as_tf(self, random: bool = True):
         """Return a tf.data.Dataset; each pass over it is an epoch.
 
+        The batch axis has a fixed size if all batches are full: with `drop_remainder`, or if
+        `batch_size` divides the number of samples. `tf.distribute` and `keras.distribution` need
+        that to split the batches themselves.
+
         Args:
             random: True: shuffled, differently in every pass.
-        """
-        import tensorflow as tf
 
-        first = [lists_to_tuples(batch) for batch in itertools.islice(self.__iter__(False), 8)]
-        columns = zip(*map(flatten_sample, first), strict=True)
-        specs = [
-            tf.TensorSpec(self._open_shape(k, leaves), np.asarray(leaves[0]).dtype)
-            for k, leaves in enumerate(columns)
-        ]
-        signature = unflatten_sample(first[0], iter(specs))
-        dataset = tf.data.Dataset.from_generator(
-            lambda: (lists_to_tuples(batch) for batch in self.__iter__(random)),
-            output_signature=signature,
-        )
-        if self.steps is not None:
-            dataset = dataset.apply(tf.data.experimental.assert_cardinality(self.steps))
-        untuned = tf.data.Options()  # see __init__
-        untuned.autotune.enabled = False
-        return dataset.prefetch(2).with_options(untuned)
+        Raises:
+            ValueError: Keras' distribution would split again what `shard` has cut.
+        """
+        check_cut_once(self.shard)
+        return tensorflow_dataset(self._epoch, random, self.steps, self._batch_shapes)
 
     # Private methods
+
+    def _count_steps(self) -> int | None:
+        if not hasattr(self.data, "__len__"):
+            return None
+        count = len(self.data)
+        if not self.drop_remainder:
+            check_remainder(count, self.batch_size, self.shard)
+            return math.ceil(count / self.batch_size)
+        if count < self.batch_size:
+            raise ValueError(
+                f"drop_remainder=True leaves nothing of {count} samples: they are fewer than "
+                f"batch_size={self.batch_size}."
+            )
+        return count // self.batch_size
+
+    def _epoch(self, random: bool) -> Iterator:
+        """Yield this process's part of the batches of an epoch, also of an own `__iter__`."""
+        for batch in self.__iter__(random):
+            batch = lists_to_tuples(batch)
+            if self._overrides_iter:
+                if self.drop_remainder and len(flatten_sample(batch)[0]) < self.batch_size:
+                    continue
+                batch = batch if self.shard is None else self.shard.cut_batch(batch)
+            yield batch
 
     def _samples(self, random: bool) -> Iterator:
         if not random:
@@ -293,51 +321,30 @@ class DataGenerator(keras.utils.PyDataset):
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state, _lock=threading.RLock())
 
-    def _prepare(self) -> None:
-        """Encode all data once: it gives the lengths of the samples and the axes that vary."""
-        if self._lengths is not None:
-            return
-        shapes, encoded = [], []
-        for start in range(0, len(self.data), 4096):
-            samples = [self.data[i] for i in range(start, min(start + 4096, len(self.data)))]
-            for sample in self._encode_all(samples):
-                shapes.append([size for leaf in flatten_sample(sample) for size in leaf.shape])
-                if self.cache:
-                    encoded.append(sample)
-        self._lengths = self._collate.lengths(np.array(shapes, "int64"))
-        self._encoded = encoded if self.cache else None
-        if isinstance(self._buckets, int):
-            self._collate.buckets = choose_buckets(self._lengths, self._buckets)
-
-    def _encode_all(self, samples: list) -> list:
-        encoded = list(self.encode_batch(samples))
-        self._collate.learn_padding(encoded)
-        encoded = [self._collate.to_arrays(sample) for sample in encoded]
-        if len(encoded) != len(samples):
-            raise ValueError(f"encode_batch returned {len(encoded)} of {len(samples)} samples.")
-        for sample in encoded:
-            self._collate.observe(flatten_sample(sample))
-            self._collate.note_negative_labels(labels_of(sample))
-        return encoded
-
     def _checked(self, batch: Any, call: Any) -> Any:
-        own = type(self).__iter__ is not DataGenerator.__iter__
-        return checked_batch(call, batch, None if own else self._collate)
+        check_distributed(call, self.shard, len(flatten_sample(batch)[0]))
+        return checked_batch(call, batch, None if self._overrides_iter else self._collate)
 
     def _shuffled(self, epoch: int) -> list[np.ndarray]:
-        batches = epoch_batches(self._lengths, self.batch_size, self.pool, self.order.random(epoch))
-        return put_other_length_second(batches, self._padded_length)
+        batches = epoch_batches(
+            self._encoded.lengths,
+            self.batch_size,
+            self.pool,
+            self.order.random(epoch),
+            self.drop_remainder,
+        )
+        return put_other_length_second(batches, self._encoded.padded_length)
 
     def _to_predict(self, sort: bool) -> Iterator:
         """Yield batches in the order of the data or of the lengths; see `_extra` for the second."""
         if self._makes_own_batches and not sort:
-            yield from self.__iter__(False)
+            yield from self._epoch(False)
             return
-        self._prepare()
+        self._encoded.prepare(self.data)
         batches = self._ordered()
         if sort:
-            batches = plain_batches(np.argsort(self._lengths, kind="stable"), self.batch_size)
-        vary = len({self._padded_length(indices) for indices in batches}) > 1
+            batches = self._split(np.argsort(self._encoded.lengths, kind="stable"))
+        vary = len({self._encoded.padded_length(indices) for indices in batches}) > 1
         for place, indices in enumerate(batches):
             yield self._batch(
                 indices, self._extra(batches[0], indices) if vary and place == 1 else 0
@@ -348,53 +355,44 @@ class DataGenerator(keras.utils.PyDataset):
         if not is_shape_probe():
             return 0
         taken = sample_shapes(self._batch(first)) - sample_shapes(self._batch(second))
-        if np.count_nonzero(taken) >= self._axes_that_vary():
+        if np.count_nonzero(taken) >= self._encoded.axes_that_vary():
             return 0
         return next(n for n in itertools.count(1) if n not in taken)
 
     @property
+    def _overrides_iter(self) -> bool:
+        return type(self).__iter__ is not DataGenerator.__iter__
+
+    @property
     def _makes_own_batches(self) -> bool:
-        return type(self).__iter__ is not DataGenerator.__iter__ or self.steps is None
+        return self._overrides_iter or self.steps is None
 
     def _ordered(self) -> list[np.ndarray]:
-        return plain_batches(np.arange(len(self._lengths)), self.batch_size)
+        return self._split(np.arange(len(self._encoded.lengths)))
 
-    def _padded_length(self, indices: np.ndarray) -> int:
-        return round_up(int(self._lengths[indices].max()), self._collate.buckets)
+    def _split(self, order: np.ndarray) -> list[np.ndarray]:
+        return plain_batches(order, self.batch_size, self.drop_remainder)
 
     def _batch(self, indices: np.ndarray, extra: int = 0) -> Any:
-        if self._encoded is not None:
-            return self._collate([self._encoded[i] for i in indices], extra)
-        return self._collate(self._encode_all([self.data[int(i)] for i in indices]), extra)
+        return self._encoded.batch(self.data, indices, extra)
 
-    def _axes_that_vary(self) -> int:
-        """Return the number of axes of all arrays of a batch that vary; at least 1."""
-        if self._lengths is None:  # batches of an overridden `__iter__`
-            return 1
-        return max(1, sum(int(varies.sum()) for varies in self._collate.all_varying()))
+    def _batch_shapes(self, first: list[list[np.ndarray]]) -> list[list[int | None]]:
+        """Return the shape of each array of all batches, None for axes that may vary.
 
-    def _open_shape(self, k: int, leaves: Sequence[np.ndarray]) -> list[int | None]:
-        """Return the shape of the k-th array of a batch, None for axes that may vary."""
-        shapes = [np.shape(leaf) for leaf in leaves]
-        if self._lengths is not None:  # all samples are encoded
-            varies = [True, *self._collate.varying(k)]
-        else:  # batches of an overridden `__iter__`: axis 1 is nearly always the length
-            varies = [
-                axis < 2 or len({s[axis] for s in shapes}) > 1 for axis in range(len(shapes[0]))
-            ]
-        return [None if v else size for v, size in zip(varies, shapes[0], strict=True)]
+        Args:
+            first: for each array, those of the first batches.
+        """
+        full = self.drop_remainder or (
+            not self._makes_own_batches and len(self.data) % self.batch_size == 0
+        )
+        rows = self.batch_size // (self.shard.size if self.shard else 1) if full else None
+        return open_shapes(first, rows, self._encoded.varying())
 
     def _stream(self, random: bool) -> Iterator:
         """Yield batches of data without length: each pool of samples is encoded, sorted, split."""
         samples = self._samples(random)
         while part := list(itertools.islice(samples, self.pool * self.batch_size)):
-            encoded = self._encode_all(part)
-            shapes = [[size for leaf in flatten_sample(s) for size in leaf.shape] for s in encoded]
-            lengths = self._collate.lengths(np.array(shapes, "int64"))
-            if isinstance(self._buckets, int) and self._collate.buckets is None:
-                self._collate.buckets = choose_buckets(lengths, self._buckets)
-            order = np.argsort(lengths, kind="stable") if random else np.arange(len(lengths))
-            batches = plain_batches(order, self.batch_size)
-            if random:
-                self.order.random(self.order.advance()).shuffle(batches)
-            yield from (self._collate([encoded[i] for i in batch]) for batch in batches)
+            if self.drop_remainder:  # before sorting, which would leave out the longest
+                part = part[: len(part) // self.batch_size * self.batch_size]
+            shuffled = self.order.random(self.order.advance()) if random else None
+            yield from self._encoded.batches_of_pool(part, self._split, shuffled)

@@ -11,6 +11,7 @@ from .._compat import keras_mask
 from .._serialization import QUANTIZED, quantization_config, quantize_as, serializable
 from .._types import Tensor
 from ..checkpoints import WeightTable
+from ..distribution import check_distribution
 from ..layers.embeddings import check_segment_ids, check_token_ids
 from ..masks import padding_mask
 from ..registry import get_family
@@ -35,6 +36,7 @@ class Backbone(AtomicSave, keras.Model):
     """
 
     def __init__(self, transformer: Transformer, **kwargs: Any):
+        check_distribution()
         context = Context(inputs=transformer.get_inputs())
         output = transformer.forward(context)
         inputs = [*context.inputs.values(), *transformer.additional_inputs]

@@ -18,6 +18,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
+from .._compat import split_over_devices
 from .._structure import map_structure
 from ..data import DataGenerator
 from ..tokenizers.base import TokenizerBase
@@ -135,7 +136,7 @@ class Task(Generic[_AnswerT]):
         Override it if the outputs are too large to be kept for all windows, or if the model runs
         more than once.
         """
-        return self.model.predict_on_batch(inputs)
+        return self.model.predict_on_batch(split_over_devices(inputs))
 
     def condense(self, output: Any) -> Any:
         """Reduce the model's output for one window to what `decode` needs; by default keep it all.

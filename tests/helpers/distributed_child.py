@@ -1,0 +1,131 @@
+"""Trainings on several devices, or as one of several processes; writes what came out.
+
+    python distributed_child.py JOB OUTPUT [OPTIONS of the job as JSON]
+
+A training is named by its parts, such as "crf+accumulate+ema". Dropout is on: on JAX the numbers
+that are drawn do not depend on the number of devices. The optimizer is plain gradient descent,
+because Adam divides gradients that are 0 but for rounding by their own size.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from bert4keras import distribution
+from bert4keras.data import DataGenerator
+from bert4keras.layers import FirstToken
+from bert4keras.losses import SparseCategoricalCrossentropy
+from bert4keras.models import build_transformer_model
+from bert4keras.optimizers import EMA, Accumulate, Clip, ExtendedOptimizer, Lookahead
+from bert4keras.tasks.tagging.crf import ConditionalRandomField
+from bert4keras.training import FGM, RDrop, RegularizedModel
+
+CLASSES, BATCH, EPOCHS = 3, 8, 2
+CONFIG = {
+    "model_type": "bert",
+    "vocab_size": 20,
+    "hidden_size": 8,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 12,
+    "max_position": 16,
+    "initializer_range": 0.5,
+}
+EXTENSIONS = {
+    "accumulate": lambda: Accumulate(2),
+    "lookahead": lambda: Lookahead(2),
+    "ema": lambda: EMA(0.9),
+    "clip": lambda: Clip(0.5),
+}
+TECHNIQUES = {"fgm": lambda: FGM(0.5), "rdrop": lambda: RDrop(4.0)}
+
+
+def samples() -> list[tuple[list[int], list[int]]]:
+    """32 rows of 2 to 11 ids, in groups of similar length, with a label for each."""
+    rng = np.random.default_rng(0)
+    rows = [rng.integers(1, 20, n) for n in rng.integers(2, 12, 32)]
+    return [(row.tolist(), (row % CLASSES).tolist()) for row in rows]
+
+
+def generator(parts: list[str], shuffle: bool = True, **options) -> DataGenerator:
+    """Batches of the samples, with labels per token for taggers; "widths": padded to two."""
+    tags = bool({"tags", "crf"} & set(parts))
+    return DataGenerator(
+        samples(),
+        BATCH,
+        encode=lambda s: ((s[0], [0] * len(s[0])), s[1] if tags else s[1][0]),
+        shuffle=shuffle,
+        seed=1,
+        buckets=[5, 12] if "widths" in parts else [12],
+        **options,
+    )
+
+
+def model(parts: list[str], dropout: float = 0.2) -> keras.Model:
+    """A compiled model of one training."""
+    keras.utils.set_random_seed(0)
+    rates = {"dropout_rate": dropout, "attention_dropout_rate": dropout}
+    encoder = build_transformer_model({**CONFIG, **rates})
+    x = encoder.output
+    if "crf" in parts:
+        head = ConditionalRandomField(CLASSES, name="CRF")
+        made, loss = keras.Model(encoder.input, head(x)), head.loss
+    else:
+        x = x if "tags" in parts else FirstToken()(x)
+        x = keras.layers.Dense(CLASSES, "softmax", name="Scores")(x)
+        made, loss = keras.Model(encoder.input, x), SparseCategoricalCrossentropy()
+    techniques = [TECHNIQUES[part]() for part in parts if part in TECHNIQUES]
+    made = RegularizedModel(made, techniques) if techniques else made
+    optimizer = keras.optimizers.SGD(0.05, momentum=0.9)
+    extensions = [EXTENSIONS[part]() for part in parts if part in EXTENSIONS]
+    optimizer = ExtendedOptimizer(optimizer, extensions) if extensions else optimizer
+    made.compile(optimizer, loss)
+    return made
+
+
+def train(name: str, shard: tuple[int, int] | None = None, dropout: float = 0.2) -> dict:
+    """Train one model; return its losses, its weights, and its averages if it has any."""
+    parts = name.split("+")
+    made = model(parts, dropout)
+    history = made.fit(generator(parts, shard=shard), epochs=EPOCHS, verbose=0)
+    found = {"loss": history.history["loss"]}
+    found["weights"] = np.concatenate(
+        [np.ravel(keras.ops.convert_to_numpy(v)) for v in made.trainable_variables]
+    ).tolist()
+    if "ema" in parts:
+        found["averages"] = [float(v.sum()) for v in made.optimizer.average_values().values()]
+    if "tags" in parts:
+        test = generator(parts, shuffle=False, shard=shard)
+        found["evaluated"] = made.evaluate(test, verbose=0)
+    return found
+
+
+def devices(names: list[str], counts: list[int]) -> dict:
+    """Train each model without a distribution (0) and on some numbers of devices."""
+    found = {}
+    for name in names:
+        for count in counts:
+            used = keras.distribution.list_devices()[:count]
+            keras.distribution.set_distribution(distribution.data_parallel(used) if count else None)
+            found[f"{name} {count}"] = train(name)
+    return found
+
+
+def processes(names: list[str], port: int, rank: int, size: int, alone: list[str]) -> dict:
+    """Train each model as one process of several; those of `alone` with no part of the data."""
+    keras.distribution.initialize(f"localhost:{port}", size, rank)
+    keras.distribution.set_distribution(distribution.data_parallel())
+    found = {name: train(name, distribution.data_shard()) for name in names}
+    found |= {f"{name} alone": train(name, (0, 1)) for name in alone}
+    return found
+
+
+if __name__ == "__main__":
+    job, output, options = sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])
+    jobs = {function.__name__: function for function in (devices, processes)}
+    output.write_text(json.dumps(jobs[job](**options)), encoding="utf-8")

@@ -1,0 +1,142 @@
+"""Training on several devices and processes against one device; the child process computes both."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from bert4keras import distribution
+from bert4keras.models import build_transformer_model
+
+CHILD = Path(__file__).parent / "helpers" / "distributed_child.py"
+FAST = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+# All that is promised, in few models: each is compiled for every number of devices.
+NAMES = ["tags+rdrop", "crf+fgm+clip+accumulate+lookahead+ema"]
+EACH = ["tags+widths", "crf", "fgm", "rdrop", "accumulate", "lookahead", "ema", "clip"]
+
+on_jax = pytest.mark.skipif(keras.backend.backend() != "jax", reason="distributes on JAX only")
+
+
+def start(job: str, output: Path, count: int, backend: str = "jax", **options) -> subprocess.Popen:
+    """Start a process with a number of virtual devices."""
+    flags = f"--xla_force_host_platform_device_count={count} {FAST}"
+    search = os.pathsep.join([str(CHILD.parents[2]), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "KERAS_BACKEND": backend, "XLA_FLAGS": flags, "PYTHONPATH": search}
+    environment.pop("JAX_COMPILATION_CACHE_DIR", None)  # of programs for other devices
+    command = [sys.executable, "-W", "ignore", str(CHILD), job, str(output), json.dumps(options)]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def results(started: dict[Path, subprocess.Popen]) -> list[dict]:
+    """Wait for processes; return what each has written."""
+    for process in started.values():
+        try:
+            _, errors = process.communicate(timeout=300)
+        except subprocess.TimeoutExpired:
+            for other in started.values():
+                other.kill()
+            raise
+        assert process.returncode == 0, errors[-3000:]
+    return [json.loads(path.read_text(encoding="utf-8")) for path in started]
+
+
+def run_devices(directory: Path, names: list[str], counts: list[int]) -> dict:
+    path = directory / "devices.json"
+    return results({path: start("devices", path, 4, names=names, counts=counts)})[0]
+
+
+def run_processes(directory: Path, names: list[str], alone: list[str]) -> list[dict]:
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    started = {}
+    for rank in range(2):
+        path = directory / f"process{rank}.json"
+        options = {"names": names, "alone": alone, "port": port, "rank": rank, "size": 2}
+        started[path] = start("processes", path, 2, **options)
+    return results(started)
+
+
+def gap(found: dict, expected: dict) -> float:
+    """Largest difference of losses, scores, weights and averages."""
+    assert found.keys() == expected.keys()
+    return max(float(np.abs(np.subtract(found[k], expected[k])).max()) for k in found)
+
+
+@pytest.fixture(scope="module")
+def one_and_four(tmp_path_factory):
+    return run_devices(tmp_path_factory.mktemp("devices"), NAMES, [0, 4])
+
+
+@on_jax
+@pytest.mark.parametrize("name", NAMES)
+def test_four_devices_train_as_one_does(one_and_four, name):
+    expected = one_and_four[f"{name} 0"]
+    assert gap(one_and_four[f"{name} 4"], expected) < 1e-5
+    assert expected["loss"][1] < expected["loss"][0] - 0.1
+
+
+@on_jax
+def test_two_processes_train_as_one_does(one_and_four, tmp_path):
+    name = NAMES[0]
+    first, second = run_processes(tmp_path, [name], [name])
+    expected = one_and_four[f"{name} 0"]
+    assert gap(first[name], second[name]) < 1e-7
+    assert gap(first[name], expected) < 1e-5
+    # Without its part of the data, each process trains on the same batches.
+    assert gap(first[f"{name} alone"], expected) > 1e-3
+
+
+@pytest.mark.slow
+@on_jax
+def test_each_technique_on_devices_and_processes(tmp_path):
+    devices = run_devices(tmp_path, EACH, [0, 1, 2, 4])
+    processes = run_processes(tmp_path, EACH, [])
+    gaps = {name: gap(devices[name], devices[f"{name.split()[0]} 0"]) for name in devices}
+    gaps |= {
+        f"{name}, process {rank}": gap(found[name], devices[f"{name} 0"])
+        for rank, found in enumerate(processes)
+        for name in EACH
+    }
+    assert {name: value for name, value in gaps.items() if value > 1e-5} == {}
+
+
+def tiny():
+    return build_transformer_model(
+        {"model_type": "bert", "vocab_size": 20, "hidden_size": 8, "num_hidden_layers": 1}
+        | {"num_attention_heads": 2, "intermediate_size": 12, "max_position": 16}
+    )
+
+
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX distributes")
+def test_distribution_that_does_nothing_is_refused():
+    nothing = keras.distribution.DataParallel(devices=["cpu:0", "cpu:1"])  # silently, in Keras
+    backend = keras.backend.backend()
+    other = {"tensorflow": "MirroredStrategy", "torch": "DistributedDataParallel"}[backend]
+    with nothing.scope(), pytest.raises(ValueError, match=f"does nothing on {backend}.*{other}"):
+        tiny()
+    for make in (distribution.data_parallel, lambda: distribution.model_parallel(1)):
+        with pytest.raises(ValueError, match="Use JAX"):
+            make()
+    assert distribution.data_shard() == (0, 1)
+    assert distribution.num_replicas() == 1
+
+
+@on_jax
+def test_one_device_is_a_distribution_too():
+    with distribution.data_parallel().scope():
+        assert distribution.data_shard() == (0, 1)
+        assert distribution.num_replicas() == len(keras.distribution.list_devices())
+    with pytest.raises(ValueError, match="model_devices=3 must divide"):
+        distribution.model_parallel(3, ["cpu:0"])
+    mesh = keras.distribution.DeviceMesh((1, 1), ("batch", "model"), ["cpu:0"])
+    with pytest.raises(ValueError, match=r"axis='rows' must be one of .*'batch', 'model'"):
+        distribution.layout_map(mesh, "rows")
