@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pytest
 
-from bert4keras import distribution
+from bert4keras import distribution, optimizers, training
 from bert4keras.models import build_transformer_model
 
 CHILD = Path(__file__).parent / "helpers" / "distributed_child.py"
@@ -140,3 +140,32 @@ def test_one_device_is_a_distribution_too():
     mesh = keras.distribution.DeviceMesh((1, 1), ("batch", "model"), ["cpu:0"])
     with pytest.raises(ValueError, match=r"axis='rows' must be one of .*'batch', 'model'"):
         distribution.layout_map(mesh, "rows")
+
+
+@pytest.mark.spread(over="tensorflow")
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="replicas of TensorFlow")
+def test_what_replicas_of_tensorflow_cannot_do(monkeypatch):
+    """The rest trains as on one device, as the slow test of the mirrored strategy shows."""
+    for module in (optimizers.checks, training.regularized):
+        monkeypatch.setattr(module, "tensorflow_replicas", lambda: 2)
+    for extension in (optimizers.Clip(1.0), optimizers.Accumulate(2)):
+        with pytest.raises(ValueError, match=r"one of the 2 replicas .* or use JAX"):
+            optimizers.ExtendedOptimizer("sgd", [extension])
+    optimizers.ExtendedOptimizer("sgd", [optimizers.Lookahead(), optimizers.EMA()])
+    encoder = tiny()
+    scores = keras.layers.Dense(3, "softmax")(encoder.output)
+    model = training.RegularizedModel(keras.Model(encoder.input, scores), [training.FGM(0.5)])
+    with pytest.raises(ValueError, match=r"FGM scales .* the 2 replicas"):
+        model.compile("sgd", "sparse_categorical_crossentropy")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="replicas of TensorFlow")
+def test_mirrored_replicas_train_as_one_device_does(tmp_path):
+    path = tmp_path / "mirrored.json"
+    names = ["plain", "rdrop", "lookahead", "ema", "tags"]
+    found = results({path: start("mirrored", path, 1, "tensorflow", names=names)})[0]
+    gaps = {name: gap(found[f"{name} 2"], found[f"{name} 1"]) for name in names}
+    # The mean over the replicas of means over their tokens, which is not the mean over all tokens.
+    assert gaps.pop("tags") > 1e-3
+    assert {name: value for name, value in gaps.items() if value > 1e-5} == {}

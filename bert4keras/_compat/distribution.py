@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeVar
 
 import keras
+
+_Inputs = TypeVar("_Inputs")
 
 
 def distribution_works() -> bool:
@@ -37,7 +39,7 @@ def tensorflow_replicas() -> int:
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
-def split_over_devices(inputs: Any) -> Any:
+def split_over_devices(inputs: _Inputs) -> _Inputs:
     """Give each device its part of the rows of a batch, where Keras would copy all rows to all.
 
     `predict_on_batch` does not distribute its inputs. Without a distribution, with several

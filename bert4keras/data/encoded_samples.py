@@ -75,7 +75,10 @@ class EncodedSamples:
         return self.collate(self._encode([data[int(i)] for i in rows]), extra, sizes)
 
     def batches_of_pool(
-        self, samples: list, split: Callable[[np.ndarray], list[np.ndarray]], random: Any
+        self,
+        samples: list,
+        split: Callable[[np.ndarray], list[np.ndarray]],
+        random: np.random.Generator | None,
     ) -> Iterator[Any]:
         """Yield batches of samples that are encoded now.
 

@@ -8,7 +8,7 @@ widths.)
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -30,7 +30,7 @@ class Shard(NamedTuple):
     size: int
 
     @classmethod
-    def of(cls, given: Any, batch_size: int, seed: int | None) -> Shard | None:
+    def of(cls, given: object, batch_size: int, seed: int | None) -> Shard | None:
         """Check the argument `shard` of a `DataGenerator`, beside two others.
 
         Raises:
@@ -69,7 +69,7 @@ class Shard(NamedTuple):
         count = len(rows) // self.size
         return rows[self.rank * count : (self.rank + 1) * count]
 
-    def cut_batch(self, batch: Any) -> Any:
+    def cut_batch(self, batch: tuple) -> tuple:
         """Return this part of a batch of arrays."""
         return unflatten_sample(batch, (self.cut(leaf) for leaf in flatten_sample(batch)))
 

@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 
 import keras
 
+from .._compat import tensorflow_replicas
 from .._types import Tensor
 from .extension import Extension
 from .transforms import FunctionTransform
+from .updates import Accumulate
 
 
 def as_extension(extension: Extension | Callable[[str, Tensor], Tensor]) -> Extension:
@@ -33,6 +35,22 @@ def check_extensions(extensions: Sequence[Extension]) -> None:
                     f"ExtendedOptimizer: the optimizer has {type(extension).__name__} twice: "
                     f"{other} and {extension}. Remove one of them"
                 )
+
+
+def check_replicas(extensions: Sequence[Extension]) -> None:
+    """Refuse extensions that read gradients where each replica of TensorFlow has only its own.
+
+    The inner optimizer adds the gradients of the replicas later; and it cannot do so in a branch.
+    """
+    replicas = tensorflow_replicas()
+    reading = [e for e in extensions if e.reads_gradients or isinstance(e, Accumulate)]
+    if replicas > 1 and reading:
+        raise ValueError(
+            f"ExtendedOptimizer: {type(reading[0]).__name__} would see only the gradients of one "
+            f"of the {replicas} replicas of tf.distribute, not those of the batch. Remove it (for "
+            "clipping, give the inner optimizer global_clipnorm), or use JAX, where it works on "
+            "many devices, see docs/distributed.md"
+        )
 
 
 def check_inner(inner: keras.optimizers.Optimizer, extensions: Sequence[Extension]) -> None:

@@ -30,7 +30,7 @@ from .._compat import assign_if, calls_of_apply, layout, track_variable, variabl
 from .._serialization import revive, serializable
 from .._types import Tensor
 from .averages import EMA
-from .checks import as_extension, check_extensions, check_inner
+from .checks import as_extension, check_extensions, check_inner, check_replicas
 from .extension import Extension, GradientTransform, WeightUpdate
 from .schedules import LearningRate
 from .updates import Accumulate
@@ -92,6 +92,7 @@ class ExtendedOptimizer(keras.optimizers.Optimizer):
             inner = inner.inner_optimizer
         check_extensions(extensions)
         check_inner(inner, extensions)
+        check_replicas(extensions)
         # As a function, because Keras would make another variable from a number.
         super().__init__(learning_rate=lambda: inner.learning_rate, name=name)
         self.inner_optimizer = inner

@@ -20,7 +20,13 @@ from typing import Any
 import keras
 from keras import ops
 
-from .._compat import full_precision, inner_layers, is_functional, layer_calls
+from .._compat import (
+    full_precision,
+    inner_layers,
+    is_functional,
+    layer_calls,
+    tensorflow_replicas,
+)
 from .._serialization import revive, serializable
 from .._types import Tensor
 from ..saving import AtomicSave
@@ -139,6 +145,12 @@ class RegularizedModel(AtomicSave, keras.Model):
         """
         for technique in self.techniques:
             name = type(technique).__name__
+            if technique.role != "objective" and (replicas := tensorflow_replicas()) > 1:
+                raise ValueError(
+                    f"{name} scales a perturbation by the gradient of the whole batch, but each of "
+                    f"the {replicas} replicas of tf.distribute has only its part. Use JAX, where "
+                    "it works on many devices, see docs/distributed.md."
+                )
             if technique.own_loss and loss is None:
                 raise ValueError(
                     f"{name} needs the labels as targets and a loss in `compile`: a loss that a "

@@ -83,7 +83,7 @@ def test_parts_of_indexed_batches_and_of_an_own_iter():
 
 
 def test_widths_of_parts_that_are_padded_on_their_own_differ():
-    """Why the rows of a common batch are cut: dealt samples would give other widths."""
+    """Rows of a common batch are cut, because dealt samples have other widths."""
     parts = [generator(data=DATA[rank::2]) for rank in range(2)]
     widths = [[batch[0].shape[1] for batch in part] for part in parts]
     assert widths[0] != widths[1]

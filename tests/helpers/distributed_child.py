@@ -4,11 +4,12 @@
 
 A training is named by its parts, such as "crf+accumulate+ema". Dropout is on: on JAX the numbers
 that are drawn do not depend on the number of devices. The optimizer is plain gradient descent,
-because Adam divides gradients that are 0 but for rounding by their own size.
+because Adam divides a gradient that is only rounding error by its own size.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -88,10 +89,16 @@ def model(parts: list[str], dropout: float = 0.2) -> keras.Model:
     return made
 
 
-def train(name: str, shard: tuple[int, int] | None = None, dropout: float = 0.2) -> dict:
+def train(
+    name: str,
+    shard: tuple[int, int] | None = None,
+    dropout: float = 0.2,
+    scope=contextlib.nullcontext,
+) -> dict:
     """Train one model; return its losses, its weights, and its averages if it has any."""
     parts = name.split("+")
-    made = model(parts, dropout)
+    with scope():
+        made = model(parts, dropout)
     history = made.fit(generator(parts, shard=shard), epochs=EPOCHS, verbose=0)
     found = {"loss": history.history["loss"]}
     found["weights"] = np.concatenate(
@@ -125,7 +132,21 @@ def processes(names: list[str], port: int, rank: int, size: int, alone: list[str
     return found
 
 
+def mirrored(names: list[str]) -> dict:
+    """Train each model on TensorFlow, on one device and on two replicas, without dropout."""
+    import tensorflow as tf
+
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    found = {}
+    for name in names:
+        found[f"{name} 1"] = train(name, dropout=0.0)
+        found[f"{name} 2"] = train(name, dropout=0.0, scope=strategy.scope)
+    return found
+
+
 if __name__ == "__main__":
     job, output, options = sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])
-    jobs = {function.__name__: function for function in (devices, processes)}
+    jobs = {function.__name__: function for function in (devices, processes, mirrored)}
     output.write_text(json.dumps(jobs[job](**options)), encoding="utf-8")
