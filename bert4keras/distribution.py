@@ -6,7 +6,7 @@ have in its place.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 
@@ -37,7 +37,7 @@ def data_parallel(devices: Sequence[str] | None = None) -> keras.distribution.Da
     )
 
 
-class ModelParallel(keras.distribution.ModelParallel):
+class _ModelParallel(keras.distribution.ModelParallel):
     """`keras.distribution.ModelParallel` that also takes weights which the axis does not divide.
 
     JAX raises an error where a size is not a multiple of the number of devices, such as for 3
@@ -58,15 +58,23 @@ class ModelParallel(keras.distribution.ModelParallel):
         return keras.distribution.TensorLayout([None] * len(variable.shape), mesh)
 
 
-def model_parallel(model_devices: int, devices: Sequence[str] | None = None) -> ModelParallel:
+def model_parallel(
+    model_devices: int,
+    devices: Sequence[str] | None = None,
+    layouts: Mapping[str, tuple[str | None, ...]] | None = None,
+) -> keras.distribution.ModelParallel:
     """Return a distribution that splits the large weights over groups of devices.
 
     The devices form a grid of (number of devices / `model_devices`) copies of the model; a batch is
-    split over the copies. Set it before the model is built.
+    split over the copies. What is split is told by `layout_map`; a weight whose size is not a
+    multiple of `model_devices`, where JAX would raise an error, is copied. Set the distribution
+    before the model is built.
 
     Args:
         model_devices: devices that share the weights of one copy.
         devices: as in `data_parallel`.
+        layouts: further weights to split, `{"Scores/kernel": (None, "model")}`: a regular
+            expression that matches the whole path, and for each axis None or "model".
 
     Raises:
         ValueError: the number of devices is not a multiple; TensorFlow or torch.
@@ -80,7 +88,10 @@ def model_parallel(model_devices: int, devices: Sequence[str] | None = None) -> 
     mesh = keras.distribution.DeviceMesh(
         (len(devices) // model_devices, model_devices), ("batch", "model"), devices
     )
-    return ModelParallel(layout_map=layout_map(mesh), auto_shard_dataset=False)
+    layout = layout_map(mesh)
+    for pattern, axes in (layouts or {}).items():
+        layout[pattern] = axes
+    return _ModelParallel(layout_map=layout, auto_shard_dataset=False)
 
 
 # Weights that are split, as two regular expressions: all but the last part, and the last. Of two
@@ -100,17 +111,15 @@ def layout_map(
     """Return the layouts of the weights of all models of this package.
 
     Attention and feed-forward layers are split by heads and units, the matrix of the vocabulary by
-    tokens; norms, positions and task heads are copied. Add your own layers by
-    `map["Scores/kernel"] = (None, axis)`, with a regular expression that matches the whole path of
-    the weight.
+    tokens; norms, positions and task heads are copied.
 
     Args:
         mesh: grid of devices.
         axis: name of the axis of the mesh whose devices share the weights.
 
     Returns:
-        A map for `ModelParallel` of this module, which copies what cannot be divided; Keras' own
-        raises an error there.
+        The map. `model_parallel` uses it; `keras.distribution.ModelParallel` takes it too, if all
+        sizes are multiples of the size of the axis.
 
     Raises:
         ValueError: the mesh has no such axis.

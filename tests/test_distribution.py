@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
 
 from bert4keras import distribution, optimizers, training
 from bert4keras.models import build_transformer_model
+from helpers import pages
 
 CHILD = Path(__file__).parent / "helpers" / "distributed_child.py"
+PAGE = CHILD.parents[2] / "docs" / "distributed.md"
 FAST = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 # All that is promised, in few models: each is compiled for every number of devices.
 NAMES = ["tags+rdrop", "crf+fgm+clip+accumulate+lookahead+ema"]
@@ -48,16 +52,19 @@ def results(started: dict[Path, subprocess.Popen]) -> list[dict]:
     return [json.loads(path.read_text(encoding="utf-8")) for path in started]
 
 
-def run_devices(directory: Path, names: list[str], counts: list[int]) -> dict:
+def run_devices(directory: Path, names: list[str], counts: list) -> dict:
     path = directory / "devices.json"
     return results({path: start("devices", path, 4, names=names, counts=counts)})[0]
 
 
-def run_processes(directory: Path, names: list[str], alone: list[str]) -> list[dict]:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    started = {}
+        return free.getsockname()[1]
+
+
+def run_processes(directory: Path, names: list[str], alone: list[str]) -> list[dict]:
+    port, started = free_port(), {}
     for rank in range(2):
         path = directory / f"process{rank}.json"
         options = {"names": names, "alone": alone, "port": port, "rank": rank, "size": 2}
@@ -98,7 +105,10 @@ def test_two_processes_train_as_one_does(one_and_four, tmp_path):
 @pytest.mark.slow
 @on_jax
 def test_each_technique_on_devices_and_processes(tmp_path):
-    devices = run_devices(tmp_path, EACH, [0, 1, 2, 4])
+    devices = run_devices(tmp_path, EACH, [0, 1, 2, 4, "split"])
+    layouts = devices.pop("layouts")
+    assert "'model'" in layouts["Transformer-0-FeedForward/inner/kernel"]
+    assert "'model'" not in layouts["Scores/bias"]  # 3 classes on 2 devices
     processes = run_processes(tmp_path, EACH, [])
     gaps = {name: gap(devices[name], devices[f"{name.split()[0]} 0"]) for name in devices}
     gaps |= {
@@ -107,6 +117,43 @@ def test_each_technique_on_devices_and_processes(tmp_path):
         for name in EACH
     }
     assert {name: value for name, value in gaps.items() if value > 1e-5} == {}
+
+
+@pytest.mark.spread(over="torch")
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="a script for torch")
+@pytest.mark.skipif(not PAGE.is_file(), reason="docs are not part of this tree")
+def test_the_script_for_torch_trains_as_one_process_does(tmp_path, monkeypatch):
+    sources = [source for _, source in pages.blocks(PAGE.read_text(encoding="utf-8"))]
+    (tmp_path / "ddp.py").write_text(next(s for s in sources if "torchrun" in s), encoding="utf-8")
+    output = str(tmp_path / "two.weights.h5")
+    command = [sys.executable, "-W", "ignore", str(tmp_path / "ddp.py"), output]
+    variables = {"MASTER_ADDR": "localhost", "WORLD_SIZE": "2", "MASTER_PORT": str(free_port())}
+    search = os.pathsep.join([str(CHILD.parents[2]), os.environ.get("PYTHONPATH", "")])
+    started = [
+        subprocess.Popen(
+            command,
+            env={**os.environ, **variables, "RANK": str(rank), "PYTHONPATH": search},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    for name, value in {**variables, "WORLD_SIZE": "1", "RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MASTER_PORT", str(free_port()))
+    monkeypatch.setattr(sys, "argv", ["ddp.py", str(tmp_path / "one.weights.h5")])
+    runpy.run_path(str(tmp_path / "ddp.py"), run_name="__main__")
+    for process in started:
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors[-3000:]
+    weights = []
+    for name in ("one", "two"):
+        with h5py.File(tmp_path / f"{name}.weights.h5") as file:
+            names: list[str] = []
+            file.visit(names.append)
+            weights.append([file[n][()] for n in names if isinstance(file[n], h5py.Dataset)])
+    assert len(weights[0]) > 20
+    assert max(np.abs(a - b).max() for a, b in zip(*weights, strict=True)) < 1e-5
 
 
 def tiny():

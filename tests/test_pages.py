@@ -15,7 +15,14 @@ DOCS = ROOT / "docs"
 # English pages that have a Chinese one beside them, `NAME_zh.md`.
 TRANSLATED = ("index.md", "tasks.md", "guides/tagger.md", "faq.md")
 # Pages whose code runs here, each in an empty folder.
-RUN = (*TRANSLATED[1:], "guides/generation.md", "guides/checkpoints.md", "assistants.md")
+RUN = (
+    *TRANSLATED[1:],
+    "guides/generation.md",
+    "guides/checkpoints.md",
+    "assistants.md",
+    "distributed.md",
+)
+
 
 pytestmark = [
     pytest.mark.spread,

@@ -112,14 +112,22 @@ def train(
     return found
 
 
-def devices(names: list[str], counts: list[int]) -> dict:
-    """Train each model without a distribution (0) and on some numbers of devices."""
+def devices(names: list[str], counts: list[int | str]) -> dict:
+    """Train each model without a distribution (0), on some devices, and "split" over 2 of 4."""
     found = {}
     for name in names:
         for count in counts:
-            used = keras.distribution.list_devices()[:count]
-            keras.distribution.set_distribution(distribution.data_parallel(used) if count else None)
+            made = None
+            if count == "split":
+                made = distribution.model_parallel(2, layouts={"Scores/bias": ("model",)})
+            elif count:
+                made = distribution.data_parallel(keras.distribution.list_devices()[:count])
+            keras.distribution.set_distribution(made)
             found[f"{name} {count}"] = train(name)
+            if count == "split":
+                found["layouts"] = {
+                    v.path: str(v.value.sharding.spec) for v in model(["tags"]).weights
+                }
     return found
 
 

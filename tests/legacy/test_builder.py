@@ -327,7 +327,7 @@ def test_methods_that_keras_removed(name, hint):
 
 @pytest.mark.spread
 def test_methods_that_keras_removed_without_a_builder():
-    """A script that only imports an old name is told as well; one that does not is left alone."""
+    """A script that only imports an old name is told as well; one that does not is told nothing."""
     code = "import keras; {}; print(hasattr(keras.Model, 'fit_generator'))"
     for line, told in (
         ("from bert4keras.snippets import uniout", True),
