@@ -100,8 +100,9 @@ def model_parallel(
 _BY_OUTPUTS = (
     r".*Attention/(query|key|value|position_query|position_key)",
     r".*FeedForward/(inner|gate)",
+    r".*GatedAttentionUnit/inner",
 )
-_BY_INPUTS = (r".*Attention/output", r".*FeedForward/output")
+_BY_INPUTS = (r".*(Attention|FeedForward|GatedAttentionUnit)/output",)
 _BY_ROWS = (r".*Embedding-Token", r".*Output-LM")  # a part of the vocabulary each
 
 

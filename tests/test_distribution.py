@@ -17,7 +17,7 @@ import pytest
 
 from bert4keras import distribution, optimizers, training
 from bert4keras.models import build_transformer_model
-from helpers import pages
+from helpers import families, pages
 
 CHILD = Path(__file__).parent / "helpers" / "distributed_child.py"
 PAGE = CHILD.parents[2] / "docs" / "distributed.md"
@@ -175,6 +175,27 @@ def test_distribution_that_does_nothing_is_refused():
             make()
     assert distribution.data_shard() == (0, 1)
     assert distribution.num_replicas() == 1
+
+
+@pytest.mark.spread(over="torch")
+@pytest.mark.parametrize("family", [*families.NAMES, "gau_alpha"])
+def test_layouts_split_every_matrix_of_the_blocks(family):
+    if family == "gau_alpha":
+        sizes = {"vocab_size": 20, "hidden_size": 8, "num_hidden_layers": 1, "max_position": 16}
+        model = build_transformer_model(
+            {"model_type": family, "intermediate_size": 16, "attention_key_size": 4, **sizes}
+        )
+    else:
+        model = families.build(family)
+    mesh = keras.distribution.DeviceMesh((1, 1), ("batch", "model"), ["cpu:0"])
+    layouts = distribution.layout_map(mesh)
+    found = {v.path: layouts[v.path] for v in model.weights}  # an error if two patterns match
+    copied = {path for path, layout in found.items() if layout is None}
+    kernels = {v.path for v in model.weights if "Transformer" in v.path and len(v.shape) == 2}
+    assert len(kernels) > 1
+    assert kernels & copied == set()
+    assert any(path.endswith("Embedding-Token/embeddings") for path in found.keys() - copied)
+    assert all(len(found[v.path].axes) == len(v.shape) for v in model.weights if found[v.path])
 
 
 @on_jax
