@@ -21,11 +21,16 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from figures import names, prose, signatures, sizes
-from figures.source import ROOT, Place, Source, package, pages, surroundings
+from figures.source import ROOT, Place, Source, notebooks, package, pages, surroundings
 
 
 def _unused() -> list[Place]:
-    return names.unused_exports(package(), [*surroundings(), *pages()])
+    return names.unused_exports(package(), [*surroundings(), *pages(), *notebooks()])
+
+
+def _undocumented_exports() -> list[Place]:
+    readable = [source for source in surroundings() if not source.path.startswith("tests/")]
+    return names.undocumented_exports(package(), [*readable, *pages(), *notebooks()])
 
 
 def _outside() -> list[Source]:
@@ -43,6 +48,7 @@ RULES: dict[str, Callable[[], list[Place]]] = {
     "repeated-name": lambda: names.repeated_names(package()),
     "repeated-private-name": lambda: names.repeated_names(package(), private=True),
     "unused-export": _unused,
+    "undocumented-export": _undocumented_exports,
     "absolute-import": lambda: names.absolute_imports(package()),
     "any": lambda: signatures.untyped(package()),
 }

@@ -11,7 +11,7 @@ pytest.importorskip("code_figures", reason="the scripts are not part of this tre
 
 import code_figures
 from figures import names, prose, reading, signatures, sizes
-from figures.source import ROOT, Source, package
+from figures.source import ROOT, Source, notebooks, package
 
 if not (ROOT / "docs").is_dir() or not package():  # an sdist, or its copy without the package
     pytestmark = pytest.mark.skip("the whole working tree is not here")
@@ -27,7 +27,8 @@ LIMITS = {
     "dialect-outside": 0,
     "repeated-name": 5,
     "repeated-private-name": 40,
-    "unused-export": 12,
+    "unused-export": 0,
+    "undocumented-export": 0,
     "absolute-import": 0,
     "any": 190,
 }
@@ -123,6 +124,7 @@ def test_repeated_names_are_found():
         ("bert4keras/b.py", "from .a import f\n", False),
         ("tests/test_a.py", 'getattr(a, "f")\n', False),
         ("docs/a.md", "`f` does it.\n", False),
+        ("examples/a.ipynb", "# Cells\n\na.f()", False),
         ("bert4keras/__init__.py", '__all__ = ["f"]\nfrom .a import f\n', True),
         ("bert4keras/b.py", '"""Not the same as f."""\n# f\n', True),
     ],
@@ -131,6 +133,34 @@ def test_unused_export_is_found(user, text, unused):
     defined = source("def f(): ...\n\n\ndef _g(): ...\n\n\n@register\nclass C: ...\n")
     found = names.unused_exports([defined], [source(text, user)])
     assert [place.text for place in found] == ["f"] * unused
+
+
+@pytest.mark.parametrize(
+    ("reader", "text", "undocumented"),
+    [
+        ("docs/a.md", "Call `layers.f(x)`.\n", False),
+        ("docs/a.md", "```python\nf(x)\n```\n", False),
+        ("docs/a.md", "Prose about f and `g`, and f again.\n", True),
+        ("examples/a.py", "from bert4keras.layers import f\n", False),
+        ("examples/a.ipynb", "f(x)", False),
+        ("scripts/a.py", "# f\n", True),
+    ],
+)
+def test_undocumented_export_is_found(reader, text, undocumented):
+    listed = source(
+        '__all__ = ["f"]\n__all__.extend(old_names())\n', "bert4keras/layers/__init__.py"
+    )
+    lazy = source('_NAMES = {"f": "layers"}\n__all__ = sorted(_NAMES)\n', "bert4keras/__init__.py")
+    for exporting in (listed, lazy):
+        found = names.undocumented_exports([exporting], [source(text, reader)])
+        assert [place.text for place in found] == ["f"] * undocumented
+    old = source('__all__ = ["f"]\n', "bert4keras/backend.py")
+    assert names.undocumented_exports([old], []) == []
+
+
+def test_notebooks_are_read_without_their_outputs():
+    assert all("image/png" not in notebook.text for notebook in notebooks())
+    assert any("tasks" in names.mentions(notebook) for notebook in notebooks())
 
 
 def test_absolute_import_is_found():

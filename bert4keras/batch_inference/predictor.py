@@ -16,7 +16,7 @@ from ..tasks.named_samples import named_texts, sample_of
 from .threads import allotted_threads, limit_threads
 
 ERROR = "error"
-ON_ERROR = ("skip", "stop")
+_ON_ERROR = ("skip", "stop")
 
 
 class Predictor:
@@ -60,8 +60,8 @@ class Predictor:
         on_error: str = "skip",
         threads: int | None = None,
     ):
-        if on_error not in ON_ERROR:
-            raise ValueError(f"on_error={on_error!r} must be one of {', '.join(ON_ERROR)}.")
+        if on_error not in _ON_ERROR:
+            raise ValueError(f"on_error={on_error!r} must be one of {', '.join(_ON_ERROR)}.")
         if isinstance(fields, str):
             raise ValueError(f"fields={fields!r} must be a list of names.")
         self.columns = (column,) if isinstance(column, str) else tuple(column or ())

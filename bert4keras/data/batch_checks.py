@@ -25,7 +25,7 @@ from .collate import Collator, flatten_sample, is_sample, unflatten_sample
 _PADDING: weakref.WeakKeyDictionary[keras.Model, list] = weakref.WeakKeyDictionary()
 
 
-class IgnoredLabels(NamedTuple):
+class _IgnoredLabels(NamedTuple):
     """Values below 0 in one array of labels, which mean "no label".
 
     Attributes:
@@ -63,7 +63,7 @@ def checked_batch(call: TrainerCall | None, batch: Any, collator: Collator | Non
         return batch
     labels = labels_of(batch)
     all_ignored = (
-        [IgnoredLabels(*m) for m in collator.ignored_labels(batch)]
+        [_IgnoredLabels(*m) for m in collator.ignored_labels(batch)]
         if collator
         else _ignored_in(labels)
     )
@@ -74,8 +74,8 @@ def checked_batch(call: TrainerCall | None, batch: Any, collator: Collator | Non
 
 
 def _plain_labels(
-    call: TrainerCall, batch: Any, all_ignored: Sequence[IgnoredLabels]
-) -> tuple[Any, Sequence[IgnoredLabels]]:
+    call: TrainerCall, batch: Any, all_ignored: Sequence[_IgnoredLabels]
+) -> tuple[Any, Sequence[_IgnoredLabels]]:
     """Replace the padding of labels by 0 where Keras' own losses and metrics skip it by the mask.
 
     They would read -1 as a class. It is replaced if the model's output has a Keras mask, all
@@ -101,7 +101,7 @@ def _plain_labels(
         padded = (leaf == ignored.padding).reshape(*real.shape, -1)
         if np.array_equal(padded.all(-1), ~real) and np.array_equal(padded.any(-1), ~real):
             leaves[place] = np.where(leaf == ignored.padding, 0, leaf).astype(leaf.dtype)
-            changed[place] = IgnoredLabels(None, frozenset())
+            changed[place] = _IgnoredLabels(None, frozenset())
     labels = unflatten_sample(batch[1], iter(leaves))
     return (batch[0], labels, *batch[2:]), changed
 
@@ -167,14 +167,14 @@ def _check_token_padding(
 
 
 def _check_no_ignored_labels(
-    call: TrainerCall, labels: Any, all_ignored: Sequence[IgnoredLabels]
+    call: TrainerCall, labels: Any, all_ignored: Sequence[_IgnoredLabels]
 ) -> None:
     """Raise ValueError if a loss or metric of Keras would count labels that mean "no label".
 
     Args:
         call: a `fit` or `evaluate`.
         labels: labels of a batch, in their structure.
-        all_ignored: `IgnoredLabels` of each array of labels.
+        all_ignored: `_IgnoredLabels` of each array of labels.
     """
     if not any(ignored.numbers for ignored in all_ignored):
         return
@@ -214,10 +214,10 @@ def _check_class_weight(call: TrainerCall, labels: Any) -> None:
             )
 
 
-def _ignored_in(labels: Any) -> list[IgnoredLabels]:
-    """Return `IgnoredLabels` of each array of labels; its padding, if any, is unknown."""
+def _ignored_in(labels: Any) -> list[_IgnoredLabels]:
+    """Return `_IgnoredLabels` of each array of labels; its padding, if any, is unknown."""
     return [
-        IgnoredLabels(None, _negative_values(np.asarray(leaf))) for leaf in flatten_sample(labels)
+        _IgnoredLabels(None, _negative_values(np.asarray(leaf))) for leaf in flatten_sample(labels)
     ]
 
 
@@ -266,7 +266,7 @@ def _of_output(given: Any, names: list[str], name: str | None) -> list:
     return [item for item in keras.tree.flatten(given) if item is not None]
 
 
-def _misreads(item: Any, ignored: IgnoredLabels, masked: bool, module: Any) -> bool:
+def _misreads(item: Any, ignored: _IgnoredLabels, masked: bool, module: Any) -> bool:
     """Return whether a loss or metric counts labels that mean "no label"."""
     if isinstance(item, str) and item in ("accuracy", "acc", "crossentropy", "ce"):
         resolved = item

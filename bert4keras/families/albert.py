@@ -131,7 +131,7 @@ TOKENIZER = TokenizerDefaults(
 )
 
 
-class OneBlock(Transformer):
+class _OneBlock(Transformer):
     """Base of models whose blocks share their layers, which have the same name at every depth."""
 
     config_class = ALBERTConfig
@@ -145,7 +145,7 @@ HEADS = TaskHeads(TaskHead("classifier", "pooler"))
 
 
 @register_model("albert", tables=TABLES, tokenizer=TOKENIZER, heads=HEADS)
-class ALBERT(OneBlock):
+class ALBERT(_OneBlock):
     """BERT with shared blocks and factorized embeddings.
 
     Source: Lan et al., ALBERT, 2019 (arXiv:1909.11942).
@@ -164,7 +164,7 @@ class ALBERTUnshared(Transformer):
 
 
 @register_model("albert_zh", tables=_CHINESE_TABLES)
-class ALBERTChinese(OneBlock):
+class ALBERTChinese(_OneBlock):
     """The first Chinese ALBERT, which projects token vectors before adding segments and positions.
 
     Source: https://github.com/brightmart/albert_zh (checkpoints without `google` in the name).

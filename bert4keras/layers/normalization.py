@@ -13,7 +13,7 @@ from .activations import get_activation
 from .masking import CarriesMask
 
 
-class Conditional(keras.layers.Layer):
+class _Conditional(keras.layers.Layer):
     """Mixin of a norm: add two zero-initialized `Dense` of a condition to gain and shift.
 
     The weights of the norm keep their names. So a pretrained model can be built with a condition,
@@ -96,8 +96,8 @@ class Conditional(keras.layers.Layer):
 
 
 @serializable
-class ConditionalLayerNormalization(Conditional, keras.layers.LayerNormalization):
-    """`LayerNormalization` with a condition, see `Conditional`."""
+class ConditionalLayerNormalization(_Conditional, keras.layers.LayerNormalization):
+    """`LayerNormalization` whose gain and shift depend on a condition: `norm([x, condition])`."""
 
     def modulate(self, x, gain, shift):
         """Return the norm of x (..., D), with gain and shift (..., D) added to its own."""
@@ -114,8 +114,8 @@ class RMSNormalization(CarriesMask, keras.layers.RMSNormalization):
 
 
 @serializable
-class ConditionalRMSNormalization(Conditional, RMSNormalization):
-    """`RMSNormalization` with a condition, see `Conditional`; it has a gain and no shift."""
+class ConditionalRMSNormalization(_Conditional, RMSNormalization):
+    """`RMSNormalization` whose gain depends on a condition: `norm([x, condition])`."""
 
     shifts = False
 

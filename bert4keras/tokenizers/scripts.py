@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from .errors import TokenizerError
 
-COMMON = "Common"  # digits, punctuation, symbols: characters of no script in particular
+_COMMON = "Common"  # digits, punctuation, symbols: characters of no script in particular
 ASCII = "ASCII"  # in a list of scripts: Latin letters without accents
 SPLITS = ("none", "punctuation", "characters")
 _WIDTHS = ("FULLWIDTH", "HALFWIDTH")
@@ -20,7 +20,7 @@ def script_of(char: str) -> str:
     Digits of ASCII, punctuation and symbols are "Common"; so are "①" and "Ⅱ".
     """
     if char.isascii():
-        return "Latin" if char.isalpha() else COMMON
+        return "Latin" if char.isalpha() else _COMMON
     category = unicodedata.category(char)
     if category in ("Cc", "Co"):  # control characters, private use
         return "Unassigned"
@@ -28,7 +28,7 @@ def script_of(char: str) -> str:
     first = next((word for word in words if word not in _WIDTHS), "").title()
     if category in ("Lo", "Lm", "Nl") and first in _HAN:
         return "Han"
-    return first if category[0] in "LM" or category == "Nd" else COMMON
+    return first if category[0] in "LM" or category == "Nd" else _COMMON
 
 
 def is_written_in(text: str, scripts: Collection[str]) -> bool:
@@ -39,7 +39,7 @@ def is_written_in(text: str, scripts: Collection[str]) -> bool:
         scripts: names as `script_of` returns them; "ASCII" for Latin letters without accents.
     """
     return all(
-        (ASCII in scripts and char.isascii()) or script_of(char) in (COMMON, *scripts)
+        (ASCII in scripts and char.isascii()) or script_of(char) in (_COMMON, *scripts)
         for char in text
     )
 

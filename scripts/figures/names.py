@@ -12,6 +12,10 @@ from .source import FUNCTIONS, Place, Source
 
 # The import paths of bert4keras on Keras 2, which repeat names on purpose.
 FACADES = ("bert4keras/backend.py", "bert4keras/snippets.py", "bert4keras/legacy/")
+# New packages, whose pages are still being written.
+GROWING = ("bert4keras/pretraining/", "bert4keras/tokenizers/", "bert4keras/distribution")
+LEFT_OUT = (*FACADES, *GROWING, "bert4keras/_compat/")
+CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
 
 
 def definitions(source: Source) -> dict[str, int]:
@@ -104,6 +108,55 @@ def unused_exports(sources: Iterable[Source], users: Iterable[Source]) -> list[P
             if public and not used[name] - {source.path}:
                 found.append(Place("unused-export", source.path, line, name))
     return found
+
+
+def exports(source: Source) -> dict[str, int]:
+    """Return the line of each name in the `__all__` of a module, or in the dict it is made of.
+
+    Names that are added when the module runs are left out.
+    """
+    values = {
+        target.id: node.value
+        for node in source.tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    listed = values.get("__all__")
+    if isinstance(listed, ast.Call):  # sorted(_EXPORTS)
+        listed = next((values.get(a.id) for a in listed.args if isinstance(a, ast.Name)), None)
+    nodes = listed.elts if isinstance(listed, (ast.List, ast.Tuple)) else []
+    nodes = listed.keys if isinstance(listed, ast.Dict) else nodes
+    return {str(n.value): n.lineno for n in nodes if isinstance(n, ast.Constant)}
+
+
+def undocumented_exports(sources: Iterable[Source], readable: Iterable[Source]) -> list[Place]:
+    """Return the exported names that no page, example, script or notebook mentions.
+
+    A name that only the reference lists is not found by those who need it, or is no name for them:
+    then it is not exported. Of pages only code counts: prose about a loss does not mention `loss`.
+
+    Left out are private modules; the import paths of bert4keras 0.11 and the layers of Keras that
+    `bert4keras.layers` adds for old scripts, since the page on migrating tells of them as a whole;
+    and the packages in `GROWING`.
+
+    Args:
+        sources: modules of the package.
+        readable: pages, examples, scripts and notebooks.
+    """
+    used: set[str] = set()
+    for source in readable:
+        if source.path.endswith(".md"):
+            used.update(re.findall(r"\w+", " ".join(CODE.findall(source.text))))
+        else:
+            used |= mentions(source)
+    return [
+        Place("undocumented-export", source.path, line, name)
+        for source in sources
+        if not source.path.startswith(LEFT_OUT)
+        for name, line in exports(source).items()
+        if name not in used
+    ]
 
 
 def absolute_imports(sources: Iterable[Source]) -> list[Place]:

@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import functools
 import io
+import json
 import tokenize
 from collections.abc import Iterator
 from pathlib import Path
@@ -121,3 +122,14 @@ def pages() -> tuple[Source, ...]:
     paths = [*ROOT.glob("README*.md"), ROOT / "CONTRIBUTING.md", ROOT / "examples" / "README.md"]
     paths += sorted((ROOT / "docs").rglob("*.md"))
     return tuple(read(path) for path in paths if path.exists())
+
+
+@functools.cache
+def notebooks() -> tuple[Source, ...]:
+    """Return the notebooks, each as the text of its cells, without their outputs."""
+    found = []
+    for path in sorted((ROOT / "examples").rglob("*.ipynb")):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        text = "\n\n".join("".join(cell["source"]) for cell in cells)
+        found.append(Source(path.relative_to(ROOT).as_posix(), text))
+    return tuple(found)

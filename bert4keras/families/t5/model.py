@@ -30,7 +30,7 @@ register_tables("t5", TABLES)
 register_tables("mt5", MT5_TABLES)
 
 
-class T5Stack(Transformer):
+class _T5Stack(Transformer):
     """Base of encoder and decoder: T5's blocks.
 
     Layer names begin with the side, except those of layers and inputs that both sides share.
@@ -64,7 +64,7 @@ class T5Stack(Transformer):
 
 
 @register_model("t5_encoder", "t5.1.0_encoder", tables="t5")
-class T5Encoder(T5Stack):
+class T5Encoder(_T5Stack):
     """The encoder of T5 without the decoder."""
 
     side = "Encoder"
@@ -75,7 +75,7 @@ class T5Encoder(T5Stack):
 
 
 @register_model("t5_decoder", "t5.1.0_decoder", tables="t5")
-class T5Decoder(T5Stack):
+class T5Decoder(_T5Stack):
     """The decoder of T5 without the encoder.
 
     Inputs: the encoder's output `Input-Context` (B, S, D); its token ids `Encoder-Input-Token`
@@ -160,7 +160,7 @@ class T5(T5Decoder):
     encoder_class: type[T5Encoder] = T5Encoder
     decoder_class: type[T5Decoder] = T5Decoder
 
-    def part(self, cls: type[T5Stack], **options: Any) -> T5Stack:
+    def part(self, cls: type[_T5Stack], **options: Any) -> _T5Stack:
         """Return an assembler of the encoder or the decoder that shares the layers of this one."""
         model_type = f"{self.config.model_type}_{cls.side.lower()}"
         stack = cls(
