@@ -21,6 +21,7 @@ RUN = (
     "guides/checkpoints.md",
     "assistants.md",
     "distributed.md",
+    "guides/pretraining_objectives.md",
 )
 
 

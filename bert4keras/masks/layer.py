@@ -23,6 +23,8 @@ def padding_mask(inputs: Inputs, pad_token_id: int | None, start_token: bool = F
     if "padding_mask" in inputs:
         return ops.cast(inputs["padding_mask"], "bool")
     token_ids = inputs["token_ids"]
+    if start_token and "document_ids" in inputs:  # each document begins with a start token
+        return ops.greater(inputs["document_ids"], 0)
     if pad_token_id is None:
         return ops.ones_like(token_ids, dtype="bool")
     mask = ops.not_equal(token_ids, pad_token_id)
@@ -40,7 +42,8 @@ class AttentionMask(keras.layers.Layer):
         strategy: a `Mask`, its application name, or its serialised form.
         pad_token_id: token id of padding, which is never visible; None: no token is padding.
         start_token: the first position holds a start token, which is visible whatever its id (T5
-            starts its decoder with the padding id).
+            starts its decoder with the padding id). With `document_ids` each document begins with
+            one, and only document 0 is padding.
         bands: `strategy.bands`, if the attention layers compute in bands; empty: a dense mask.
 
     Call arguments:

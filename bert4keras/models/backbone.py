@@ -53,10 +53,11 @@ class Backbone(AtomicSave, keras.Model):
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """Return the Keras masks of the outputs, for calls as a layer of another model."""
-        t, place = self.transformer, self.input_order.index("token_ids")
-        named = isinstance(inputs, dict)
-        given = inputs[self.inputs[place].name] if named else keras.tree.flatten(inputs)[place]
-        valid = padding_mask({"token_ids": given}, self.config.pad_token_id, t.start_token)
+        t = self.transformer
+        if isinstance(inputs, dict):
+            inputs = [inputs[symbol.name] for symbol in self.inputs]
+        given = dict(zip(self.input_order, keras.tree.flatten(inputs), strict=False))
+        valid = padding_mask(given, self.config.pad_token_id, t.start_token)
         masks = [None if keras_mask(output) is None else valid for output in self.outputs]
         return masks if any(mask is not None for mask in masks) else None
 

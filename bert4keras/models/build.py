@@ -84,6 +84,7 @@ def build_transformer_model(
     with_mlm: bool | str | None = None,
     with_discriminator: bool | str = False,
     masked_positions: bool = False,
+    document_starts: bool = False,
     keep_tokens: Sequence[int] | None = None,
     compound_tokens: Sequence | None = None,
     dropout_rate: float | None = None,
@@ -111,8 +112,8 @@ def build_transformer_model(
         return_keras_model: False returns the `Transformer`, built and loaded, whose `.model` is
             the Keras model. It can also be used as the builder that 0.11 returned, see
             docs/migrating.md.
-        with_pool, with_nsp, with_mlm, with_discriminator, masked_positions: heads, see
-            `PretrainingHeads`. With None, `with_mlm` follows from the application: the language
+        with_pool, with_nsp, with_mlm, with_discriminator, masked_positions, document_starts: heads,
+            see `PretrainingHeads`. With None, `with_mlm` follows from the application: the language
             models have it if given by name (`"lm"`). With a mask object (`LM() & ...`) say
             `with_mlm=True`.
         keep_tokens: old ids of the tokens to keep, in their new order. Ids of special tokens in
@@ -157,7 +158,9 @@ def build_transformer_model(
         with_mlm = _is_language_model(application, family)
     if with_mlm:
         _require_tied(config)
-    heads = PretrainingHeads(with_pool, with_nsp, with_mlm, with_discriminator, masked_positions)
+    heads = PretrainingHeads(
+        with_pool, with_nsp, with_mlm, with_discriminator, masked_positions, document_starts
+    )
     own_options |= {"pretraining_heads": heads, "prefix": prefix, "layers": layers}
     own_options |= {"condition": condition, "additional_inputs": sources}
     transformer = family.transformer(config=config, application=application, **own_options)

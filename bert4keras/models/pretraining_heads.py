@@ -32,6 +32,8 @@ class PretrainingHeads:
             an activation.
         masked_positions: True: the model has an input `masked_positions` (B, M), and the scores of
             `with_mlm` are computed only there, (B, M, V), which saves most of their work.
+        document_starts: True: the model has an input `document_starts` (B, K), and pools the tokens
+            there instead of the first ones: (B, K, D) or (B, K, 2), for packed documents.
     """
 
     with_pool: bool | str = False
@@ -39,13 +41,24 @@ class PretrainingHeads:
     with_mlm: bool | str = False
     with_discriminator: bool | str = False
     masked_positions: bool = False
+    document_starts: bool = False
 
     def __post_init__(self) -> None:
+        if self.document_starts and not (self.with_pool or self.with_nsp):
+            raise ConfigError(
+                "document_starts=True says which tokens are pooled, and this model pools none: add "
+                "with_pool=True or with_nsp=True."
+            )
         if self.masked_positions and not self.with_mlm:
             raise ConfigError(
                 "masked_positions=True says where the language-model head is computed, and this "
                 'model has none: add with_mlm="linear".'
             )
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the model inputs that the heads read."""
+        return tuple(n for n in ("masked_positions", "document_starts") if getattr(self, n))
 
     @property
     def gives_logits(self) -> bool:
@@ -61,7 +74,11 @@ class PretrainingHeads:
         """Apply the heads to x (B, T, D); several give a list, in the order of the attributes."""
         outputs = []
         if self.with_pool or self.with_nsp:
-            outputs.append(transformer.apply_pooler(x))
+            pooled = x
+            if self.document_starts:
+                pair = [x, context.inputs["document_starts"]]
+                pooled = transformer.apply(pair, TokensAt, name="Pooler-Positions")
+            outputs.append(transformer.apply_pooler(pooled))
         if self.with_mlm:
             chosen = x
             if self.masked_positions:
@@ -81,9 +98,13 @@ def activation_of(option: bool | str, default: str) -> str:
 
 
 def pooler(transformer: Transformer, x: Tensor) -> Tensor:
-    """Apply a dense layer to the first token, and with `with_nsp` a classifier after it."""
+    """Apply a dense layer to the first token, and with `with_nsp` a classifier after it.
+
+    With `document_starts` x has only first tokens, those of each document: (B, K, D).
+    """
     heads = transformer.pretraining_heads
-    x = transformer.apply(x, FirstToken, name="Pooler")
+    if not heads.document_starts:
+        x = transformer.apply(x, FirstToken, name="Pooler")
     x = dense(
         transformer,
         x,

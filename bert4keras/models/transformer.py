@@ -119,8 +119,8 @@ class Transformer(Assembler):
             names.append("segment_ids")
         if config.custom_position_ids:
             names.append("position_ids")
-        names += [name for name in self.mask.input_names if name not in names]
-        names += ["masked_positions"] if self.pretraining_heads.masked_positions else []
+        added = (*self.mask.input_names, *self.pretraining_heads.input_names)
+        names += [name for name in added if name not in names]
         inputs = {name: self.input(name) for name in names}
         if config.layer_norm_cond and self.condition is None:
             inputs["condition"] = self.input("condition", (config.layer_norm_cond,), "float32")
@@ -214,20 +214,20 @@ class Transformer(Assembler):
         return () if dense or not strategy.fits_bands else strategy.bands
 
     def mask_padding(self, x: Tensor, context: Context) -> Tensor:
-        """Attach a Keras mask of the padding to the embeddings x (B, T, D).
-
-        All later layers pass it on. A decoding step does not need it.
-        """
+        """Attach a Keras mask of the padding, which all later layers pass on, to x (B, T, D)."""
         pad_token_id, inputs = self.config.pad_token_id, context.inputs
         if pad_token_id is None or context.step is not None or "padding_mask" in inputs:
             return x
         options: dict[str, Any] = {"pad_token_id": pad_token_id, "start_token": self.start_token}
-        return self.apply([x, inputs["token_ids"]], PaddingMask, name="Padding-Mask", **options)
+        ids = inputs["token_ids"]
+        if self.start_token and "document_ids" in inputs:  # see `masks.padding_mask`
+            ids, options = inputs["document_ids"], {"pad_token_id": 0}
+        return self.apply([x, ids], PaddingMask, name="Padding-Mask", **options)
 
     def select(self, context: Context, name: str) -> Tensor:
         """Return an input at the rows of this pass, (B, T)."""
-        tensor, step = context.inputs[name], context.step
-        return tensor if step is None else ops.take(tensor, step.query_index, axis=1)
+        x, step = context.inputs[name], context.step
+        return x if step is None else ops.take(x, step.query_index, axis=1)
 
     def apply_embeddings(self, context: Context) -> Tensor:
         """Return the normalized sum of token, segment and position vectors, (B, T, D)."""

@@ -163,7 +163,10 @@ def small(changes: dict | None = None, **options):
     source[1, 4:] = 0
     target[:, 0] = 0
     extra = EXTRA.get(options.get("application", "lm"), {})
-    return transformer, {SOURCE: source, TARGET: target, **extra}
+    named = {SOURCE: source, TARGET: target, **extra}
+    if "document_ids" in extra:
+        named["encoder_document_ids"] = np.array([[1, 1, 1, 2, 2, 2]] * 2, "int32")
+    return transformer, {name: named[name] for name in transformer.model.input_order}
 
 
 def sees(transformer, named, changed, at):
@@ -188,7 +191,8 @@ def sees(transformer, named, changed, at):
 def test_the_mask_is_the_decoders(application, expected):
     transformer, named = small(application=application)
     assert sees(transformer, named, TARGET, 5) == expected
-    assert sees(transformer, named, SOURCE, 5) == [1] * 8
+    own = [0] * 4 + [1] * 4 if application == "packed" else [1] * 8
+    assert sees(transformer, named, SOURCE, 5) == own
 
 
 def test_a_prefix_sees_itself():

@@ -16,12 +16,14 @@ from ...layers import (
     RMSNormalization,
     TokenEmbedding,
 )
+from ...masks import Mask, Packed
 from ...models.backbone import Backbone
 from ...models.block import pre_norm
 from ...models.pretraining_heads import vocabulary_scores
 from ...models.transformer import Context, Transformer
 from ...registry import register_model, register_tables
 from .config import T5Config, T511Config
+from .cross_mask import SameDocument
 from .positions import T5Buckets
 from .tokenizer import MT5_TOKENIZER, TOKENIZER
 from .weights import MT5_TABLES, TABLES
@@ -81,6 +83,10 @@ class T5Decoder(_T5Stack):
     Inputs: the encoder's output `Input-Context` (B, S, D); its token ids `Encoder-Input-Token`
     (B, S), which mark padding; and the decoder's token ids `Decoder-Input-Token` (B, T), which
     begin with a start token, usually the padding id.
+
+    With a mask of packed documents, such as `LM() & Packed()`, rows of both sides hold several
+    documents: there is an input `Encoder-Input-Document` too, and a decoder's token sees the source
+    with its own number. Each document of the decoder begins with a start token.
     """
 
     side = "Decoder"
@@ -92,11 +98,17 @@ class T5Decoder(_T5Stack):
     def depth(self):
         return self.config.num_decoder_layers or self.config.num_hidden_layers
 
+    @property
+    def source_mask(self) -> Mask:
+        """Mask of the encoder: packed if that of the decoder is."""
+        return Packed() if "document_ids" in self.mask.input_names else Mask()
+
     def get_inputs(self):
         encoder = T5Encoder(self.config, prefix=self.prefix)
+        names = ("token_ids", *self.source_mask.input_names)
         return {
             "context": self.input("context", (None, self.config.hidden_size), "float32"),
-            "encoder_token_ids": encoder.input("token_ids"),
+            **{f"encoder_{name}": encoder.input(name) for name in names},
             **super().get_inputs(),
         }
 
@@ -116,6 +128,9 @@ class T5Decoder(_T5Stack):
             name="Cross-Attention-Mask",
             pad_token_id=self.config.pad_token_id,
         )
+        if "document_ids" in inputs:
+            numbers = [self.select(context, "document_ids"), inputs["document_ids"]]
+            mask = self.apply([mask, *numbers], SameDocument, name="Cross-Attention-Document")
         if self.config.cross_position_bias:
             keys = self.position_ids(inputs, name="Cross-Position-Ids")
             bias = self.position_bias(context.positions, keys)
@@ -180,7 +195,7 @@ class T5(T5Decoder):
     @functools.cached_property
     def encoder(self) -> Backbone:
         """The encoder as a Keras model: token ids (B, S) to (B, S, D)."""
-        return Backbone(self.part(self.encoder_class))
+        return Backbone(self.part(self.encoder_class, application=self.source_mask))
 
     @functools.cached_property
     def decoder(self) -> Backbone:
@@ -191,7 +206,7 @@ class T5(T5Decoder):
         return Backbone(part)
 
     def get_inputs(self):
-        source = self.part(self.encoder_class).get_inputs()
+        source = self.part(self.encoder_class, application=self.source_mask).get_inputs()
         source.pop("condition", None)  # one for both
         return {
             **{f"encoder_{name}": tensor for name, tensor in source.items()},
@@ -199,7 +214,7 @@ class T5(T5Decoder):
         }
 
     def encode(self, context):
-        encoder = self.part(self.encoder_class)
+        encoder = self.part(self.encoder_class, application=self.source_mask)
         return encoder.forward(Context(_encoder_inputs(context.inputs)))
 
 

@@ -6,14 +6,29 @@ from .base import (
     PRETRAINING_OBJECTIVES,
     PretrainingObjective,
     named_model,
+    predictions,
     register_objective,
 )
+from .causal_lm import CausalLM
 from .masked_lm import MaskedLM
+from .permutation_lm import PermutationLM
+from .replaced_tokens import ReplacedTokens
+from .sentence_pairs import NextSentence, SentenceOrder
+from .span_corruption import SpanCorruption
+from .unilm import UniLMMixture
 
 __all__ = [
     "PRETRAINING_OBJECTIVES",
+    "CausalLM",
     "MaskedLM",
+    "NextSentence",
+    "PermutationLM",
     "PretrainingObjective",
+    "ReplacedTokens",
+    "SentenceOrder",
+    "SpanCorruption",
+    "UniLMMixture",
     "named_model",
+    "predictions",
     "register_objective",
 ]

@@ -11,6 +11,7 @@ Legend: B rows, L tokens of a row, M predictions of a row, V vocabulary.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias, TypeVar
@@ -20,20 +21,25 @@ import numpy as np
 from keras import ops
 
 from ... import checkpoints
+from ...checkpoints.tensor_match import first_names
+from ...data.masking import IGNORED
 from ...losses import SparseCategoricalCrossentropy
 from ...models import Backbone
+from ...models.model_config import ConfigSource
 from ...tokenizers.base import TokenizerBase
 from ...training import SparseCategoricalAccuracy
 from ..rows import TokenRows
 
+logger = logging.getLogger(__name__)
+
 Arrays: TypeAlias = dict[str, np.ndarray]
-_Class = TypeVar("_Class", bound="type[PretrainingObjective]")
+_ObjectiveClass = TypeVar("_ObjectiveClass", bound="type[PretrainingObjective]")
 
 PRETRAINING_OBJECTIVES: dict[str, type[PretrainingObjective]] = {}
 """Name of an objective, as on the command line -> its class."""
 
 
-def register_objective(cls: _Class) -> _Class:
+def register_objective(cls: _ObjectiveClass) -> _ObjectiveClass:
     """Make an objective known by its `name`."""
     PRETRAINING_OBJECTIVES[cls.name] = cls
     return cls
@@ -76,6 +82,21 @@ class PretrainingObjective:
         ids = np.array(sorted(tokenizer.vocab.values()), "int32")
         self.plain_ids = ids[~np.isin(ids, [i for i in special if i is not None])]
 
+    def required_id(self, tokenizer: TokenizerBase, attribute: str, use: str) -> int:
+        """Return the id of a special token, such as `"sep_token_id"`.
+
+        Raises:
+            ValueError: the tokenizer has no such token; `use` says what it is needed for.
+        """
+        found = getattr(tokenizer, attribute)
+        if found is None:
+            name = attribute.removesuffix("_token_id")
+            raise ValueError(
+                f"the objective {self.name} needs {use}, and the tokenizer has no {name} token: "
+                "use another tokenizer or another objective."
+            )
+        return int(found)
+
     def corrupt(
         self, rows: TokenRows, rng: np.random.Generator
     ) -> tuple[Arrays, Arrays | np.ndarray]:
@@ -91,7 +112,7 @@ class PretrainingObjective:
         """
         raise NotImplementedError
 
-    def build(self, checkpoint: Any, **options: Any) -> keras.Model:
+    def build(self, checkpoint: ConfigSource, **options: Any) -> keras.Model:
         """Build the model to train, whose inputs have the names of `corrupt`; to be overridden.
 
         Args:
@@ -123,6 +144,8 @@ class PretrainingObjective:
     def check_vocabulary(self, backbone: Backbone) -> Backbone:
         """Return a backbone whose table has a row for every id of the tokenizer.
 
+        Weights that its checkpoint lacks, and that start at random, are named in a log message.
+
         Raises:
             ValueError: it has too few; JAX would then compute with NaN.
         """
@@ -133,7 +156,22 @@ class PretrainingObjective:
                 "token vectors; they belong to different checkpoints, or new tokens were added "
                 "to only one of them."
             )
+        report = getattr(backbone, "load_report", None)
+        if report is not None and report.missing:
+            logger.warning("%s starts with random %s", self.name, first_names(report.missing))
         return backbone
+
+
+def with_ignored(options: Mapping[str, Any], *heads: str) -> dict[str, Any]:
+    """Return options of `build_transformer_model` that let a checkpoint lack some heads.
+
+    Args:
+        options: the options.
+        heads: beginnings of the names of their layers, such as `"NSP-"`.
+    """
+    given = options.get("ignore", ())
+    given = [given] if isinstance(given, str) else [*given]
+    return {**options, "ignore": [*given, *(f"{head}*" for head in heads)]}
 
 
 def named_model(backbone: Backbone, names: Sequence[str], **given: Any) -> keras.Model:
@@ -150,3 +188,23 @@ def named_model(backbone: Backbone, names: Sequence[str], **given: Any) -> keras
     zeros = ops.zeros_like(inputs["token_ids"]) if set(backbone.input_order) - set(tensors) else 0
     output = backbone([tensors.get(name, zeros) for name in backbone.input_order])
     return keras.Model(inputs, output)
+
+
+def predictions(
+    ids: np.ndarray, chosen: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return chosen positions of rows as `masked_positions`, and what is predicted there.
+
+    Args:
+        ids: int (B, L), the token to predict at each position.
+        chosen: bool (B, L), True for positions with a prediction, at most `count` of a row.
+        count: M.
+
+    Returns:
+        Positions in their order and targets, int32 (B, M), where positions without a prediction are
+        0 and their targets `IGNORED`; and where the predictions are, bool (B, M).
+    """
+    positions = np.argsort(~chosen, axis=1, kind="stable")[:, :count].astype("int32")
+    is_target = np.take_along_axis(chosen, positions, axis=1)
+    targets = np.where(is_target, np.take_along_axis(ids, positions, axis=1), IGNORED)
+    return np.where(is_target, positions, 0), targets.astype("int32"), is_target

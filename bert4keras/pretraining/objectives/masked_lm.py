@@ -8,14 +8,15 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 
-from ...data.masking import IGNORED, hide_words
+from ...data.masking import hide_words
 from ...models import build_transformer_model
+from ...models.model_config import ConfigSource
 from ...tokenizers.base import TokenizerBase
 from ..rows import TokenRows
-from .base import Arrays, PretrainingObjective, named_model, register_objective
+from .base import Arrays, PretrainingObjective, named_model, predictions, register_objective
 
 _UNITS = ("words", "tokens", "spans")
-_SPARE = 1.1  # room for predictions, times the mean number of a full row
+_ROOM = 1.1  # room for predictions, times the mean number of a full row
 
 
 @register_objective
@@ -60,21 +61,24 @@ class MaskedLM(PretrainingObjective):
             raise ValueError(f"mean_span must be 1 or more, not {mean_span}.")
         self.rate, self.unit, self.mean_span = rate, unit, mean_span
 
-    def corrupt(self, rows: TokenRows, rng: np.random.Generator) -> tuple[Arrays, np.ndarray]:
+    def corrupt(
+        self, rows: TokenRows, rng: np.random.Generator
+    ) -> tuple[Arrays, Arrays | np.ndarray]:
+        return self.mask_rows(rows, rng)
+
+    def mask_rows(self, rows: TokenRows, rng: np.random.Generator) -> tuple[Arrays, np.ndarray]:
+        """Hide the chosen tokens; arguments and results as of `corrupt`."""
         ids, length = rows.token_ids, rows.token_ids.shape[1]
-        count = min(length, math.ceil(_SPARE * self.rate * length) + 1)
+        count = min(length, math.ceil(_ROOM * self.rate * length) + 1)
         units = self._units(rows, rng)
         chosen = choose_units(units, self.rate, count, rng)
         flat = units + length * np.arange(len(ids), dtype="int64")[:, None]  # number in all rows
         flat = np.where(units < 0, 0, flat)
         assert self.mask_id is not None
         hidden = hide_words(ids, chosen, flat, ids.size, self.plain_ids, self.mask_id, rng)
-        # Chosen positions first, in their order.
-        positions = np.argsort(~chosen, axis=1, kind="stable")[:, :count].astype("int32")
-        is_target = np.take_along_axis(chosen, positions, axis=1)
-        targets = np.where(is_target, np.take_along_axis(ids, positions, axis=1), IGNORED)
+        positions, targets, _ = predictions(ids, chosen, count)
         inputs = {"token_ids": hidden, "document_ids": rows.document_ids}
-        return {**inputs, "masked_positions": np.where(is_target, positions, 0)}, targets
+        return {**inputs, "masked_positions": positions}, targets
 
     def _units(self, rows: TokenRows, rng: np.random.Generator) -> np.ndarray:
         """Number the units of each row from 0, (B, L); -1 for tokens that are never masked."""
@@ -93,7 +97,7 @@ class MaskedLM(PretrainingObjective):
             starts &= first | (rng.random(words.shape) < 1 / self.mean_span)
         return np.where(plain, np.cumsum(starts, axis=1) - 1, -1)
 
-    def build(self, checkpoint: Any, **options: Any) -> keras.Model:
+    def build(self, checkpoint: ConfigSource, **options: Any) -> keras.Model:
         options = {"application": "packed", "with_mlm": "linear", **options}
         backbone = build_transformer_model(checkpoint, masked_positions=True, **options)
         names = ("token_ids", "document_ids", "masked_positions")

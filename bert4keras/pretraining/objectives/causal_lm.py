@@ -1,0 +1,74 @@
+"""Causal language model: predict each token from those before it in its document."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+
+from ... import checkpoints
+from ...config import ConfigError, TransformerConfig
+from ...data.masking import IGNORED
+from ...masks import LM, Packed
+from ...models import build_transformer_model
+from ...models.model_config import ConfigSource
+from ...tokenizers.base import TokenizerBase
+from ..rows import TokenRows
+from .base import Arrays, PretrainingObjective, named_model, register_objective
+
+
+@register_objective
+class CausalLM(PretrainingObjective):
+    """Predict each token from those before it in its document.
+
+    Every token but the first of a document is predicted, its end token too, so the head is computed
+    everywhere. GPT families are causal by themselves; for the others, such as BERT, the config that
+    is saved says `is_decoder: true`, so that `build_transformer_model` makes the same mask.
+
+    Args:
+        tokenizer: of the model.
+
+    Raises:
+        ConfigError: from `build`, a family whose config cannot say that it is causal.
+    """
+
+    name: ClassVar[str] = "lm"
+
+    def corrupt(self, rows: TokenRows, rng: np.random.Generator) -> tuple[Arrays, np.ndarray]:
+        ids, documents = rows.token_ids, rows.document_ids
+        targets = np.full_like(ids, IGNORED)
+        together = (documents[:, 1:] == documents[:, :-1]) & (documents[:, 1:] > 0)
+        targets[:, :-1] = np.where(together, ids[:, 1:], IGNORED)
+        return {"token_ids": ids, "document_ids": documents}, targets
+
+    def build(self, checkpoint: ConfigSource, **options: Any) -> keras.Model:
+        options = {"application": LM() & Packed(), "with_mlm": "linear", **options}
+        backbone = build_transformer_model(checkpoint, **options)
+        transformer = backbone.transformer
+        if "encoder_token_ids" in backbone.input_order:
+            raise ConfigError(
+                f"the objective lm cannot train {backbone.config.model_type}, whose decoder reads "
+                "an encoder: choose the objective t5, or another family."
+            )
+        if transformer.native_application != "lm" and not backbone.config.reads_is_decoder:
+            raise ConfigError(
+                f"the objective lm cannot train {backbone.config.model_type}: its config has no "
+                "key that says that a checkpoint is causal, so it would be read as an encoder. "
+                "Choose a GPT, or a family such as bert, roberta or roformer."
+            )
+        return named_model(self.check_vocabulary(backbone), ("token_ids", "document_ids"))
+
+    def save(self, model: keras.Model, directory: Path, tokenizer: TokenizerBase) -> None:
+        backbone = self.backbone(model)
+        checkpoints.save(backbone, directory, config=_causal(backbone.config))
+        tokenizer.save(directory)
+
+
+def _causal(config: TransformerConfig) -> TransformerConfig:
+    """Return a config that asks for the mask of a language model."""
+    if not config.reads_is_decoder:
+        return config
+    return dataclasses.replace(config, extra={**config.extra, "is_decoder": True})
