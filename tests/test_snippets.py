@@ -54,7 +54,7 @@ def test_small_helpers():
     assert not snippets.is_one_of(array, [np.ones(3)])
     assert snippets.string_matching("deep learning", ["x", "l.arn"])
     assert not snippets.string_matching("deep learning", ["^learn"])
-    assert importlib.import_module("bert4keras.data").to_array is snippets.to_array
+    assert importlib.import_module("bert4keras.data.padding").to_array is snippets.to_array
 
 
 @pytest.mark.parametrize("options", [{"workers": 2}, {"workers": 3, "dummy": True}])
