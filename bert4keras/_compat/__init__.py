@@ -36,7 +36,13 @@ from .numerics import (
 from .openvino import extend_trainer, openvino_function, openvino_graph
 from .recurrent import recurrent_loop
 from .removed import note_removed_names, output_at
-from .saving import object_loaded_as, remember_loaded, seed_states
+from .saving import (
+    generator_states,
+    object_loaded_as,
+    remember_loaded,
+    restore_generators,
+    seed_states,
+)
 from .trainer import (
     TrainerCall,
     TrainerCalls,
@@ -73,6 +79,7 @@ __all__ = [
     "flat_inputs",
     "full_precision",
     "fused_attention",
+    "generator_states",
     "has_fused_attention",
     "inner_layers",
     "is_functional",
@@ -92,6 +99,7 @@ __all__ = [
     "recurrent_loop",
     "remember_loaded",
     "repeatable_seed",
+    "restore_generators",
     "run_graph",
     "seed_states",
     "set_keras_mask",

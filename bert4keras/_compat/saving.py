@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import keras
+import numpy as np
 
 
 def remember_loaded(value: Any, identity: int | None) -> None:
@@ -33,3 +35,35 @@ def seed_states(model: keras.Model) -> list[keras.Variable]:
     return [
         v for v in model.variables if isinstance(v, keras.Variable) and "seed_generator" in v.path
     ]
+
+
+def generator_states() -> dict[str, list[str]]:
+    """Return the states of torch's own generators, by device, from which it draws dropout.
+
+    Keras on torch draws from them in a `Dropout` layer without a seed; the other backends draw
+    everything from the states of `seed_states`.
+    """
+    if keras.backend.backend() != "torch":
+        return {}
+    import torch
+
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    states = {"cpu": [torch.get_rng_state()], "cuda": cuda}
+    return {
+        device: [base64.b64encode(state.cpu().numpy().tobytes()).decode() for state in found]
+        for device, found in states.items()
+    }
+
+
+def restore_generators(states: dict[str, list[str]]) -> None:
+    """Set torch's generators to states of `generator_states`, on the devices that exist."""
+    if keras.backend.backend() != "torch" or not states:
+        return
+    import torch
+
+    def state(text: str) -> Any:
+        return torch.from_numpy(np.frombuffer(base64.b64decode(text), "uint8").copy())
+
+    torch.set_rng_state(state(states["cpu"][0]))
+    for device, text in enumerate(states["cuda"][: torch.cuda.device_count()]):
+        torch.cuda.set_rng_state(state(text), device)

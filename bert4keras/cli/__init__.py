@@ -21,6 +21,7 @@ __all__ = ["main"]
 # Name -> its line in the help. The module is called like the command, with "_" for "-".
 COMMANDS = {
     "train": "Train a task on a file, and write a task directory.",
+    "pretrain": "Train a language model on raw texts, and write a checkpoint.",
     "predict": "Answer the texts of a file or of standard input.",
     "evaluate": "Score a task on a labelled file, and show its errors.",
     "debug-data": "Check labelled files before training.",

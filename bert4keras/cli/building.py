@@ -37,7 +37,7 @@ def build_task(kind: Kind, samples: Sequence[Any], reading: Reading, settings: S
     Raises:
         Failure: options that the task does not take, or samples with one label only.
     """
-    given = _parse_options(settings.options)
+    given = parse_options(settings.options)
     for name in ("head", "pooling"):
         if value := getattr(settings, name):
             given[name] = value
@@ -81,7 +81,7 @@ def _of_samples(kind: Kind, samples: Sequence[Any], reading: Reading) -> dict[st
     return found
 
 
-def _parse_options(options: Sequence[str]) -> dict[str, Any]:
+def parse_options(options: Sequence[str]) -> dict[str, Any]:
     """Return the values of `NAME=VALUE` texts; a value is JSON, or else a text.
 
     Raises:

@@ -23,14 +23,15 @@ class TrainingLog(keras.callbacks.Callback):
 
     Args:
         path: JSON file of the rows, from which an earlier process is continued.
+        steps: steps of an epoch, for lines that count steps.
 
     Attributes:
         rows: for each epoch its number, loss, scores and seconds.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, steps: int | None = None):
         super().__init__()
-        self.path = path
+        self.path, self.steps = path, steps
         self.rows: list[dict[str, Any]] = []
         if path.is_file():
             self.rows = json.loads(path.read_text(encoding="utf-8"))
@@ -40,7 +41,7 @@ class TrainingLog(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.rows = [row for row in self.rows if row["epoch"] <= epoch]
         self._begun = time.perf_counter()
-        name = f"epoch {epoch + 1}/{self.params['epochs']}"
+        name = self._name(epoch)
         steps = self.params.get("steps")
         self._bar = tqdm(
             total=steps, desc=name, unit="batch", leave=False, disable=None, file=sys.stderr
@@ -60,8 +61,14 @@ class TrainingLog(keras.callbacks.Callback):
         self.rows.append(row)
         with atomic_file(self.path) as new:
             new.write_text(json.dumps(self.rows) + "\n", encoding="utf-8")
-        shown = "  ".join(f"{name} {number:.4f}" for name, number in list(numbers.items())[:4])
-        note(f"epoch {epoch + 1}/{self.params['epochs']}  {shown}  ({seconds:.1f} s)")
+        shown = "  ".join(f"{name} {number:.4f}" for name, number in list(numbers.items())[:5])
+        note(f"{self._name(epoch)}  {shown}  ({seconds:.1f} s)")
+
+    def _name(self, epoch: int) -> str:
+        """Return how an epoch is called, with the number of all."""
+        count = self.steps or 1
+        unit = "step" if self.steps else "epoch"
+        return f"{unit} {(epoch + 1) * count}/{self.params['epochs'] * count}"
 
     def curves(self) -> dict[str, list[float]]:
         """Return the loss and the first score of all epochs, for `display.plot_history`."""

@@ -89,7 +89,7 @@ def train(kind: Kind, reading: Reading, settings: Settings) -> None:
         note(f"{settings.output} is complete; nothing to resume.")
         _report(settings.output, done)
         return
-    _tensorboard(settings.tensorboard)  # raises before any work if it is not installed
+    tensorboard(settings.tensorboard)  # raises before any work if it is not installed
     begun = time.perf_counter()
     with quiet_libraries():  # it seeds TensorFlow too, and so imports it on every backend
         keras.utils.set_random_seed(settings.seed)
@@ -102,7 +102,7 @@ def train(kind: Kind, reading: Reading, settings: Settings) -> None:
         f"{task.model.count_params():,} weights" + (f", {frozen} layers frozen" if frozen else "")
     )
     state.mkdir(parents=True, exist_ok=True)
-    _write_json(state / "options.json", values)
+    write_indented(state / "options.json", values)
     if kind.name == "novelty":
         task.fit(train_set, held_out=valid if settings.valid else None)  # type: ignore[attr-defined]
         result: dict[str, Any] = {"threshold": task.threshold}  # type: ignore[attr-defined]
@@ -137,10 +137,10 @@ def _check_places(
         report, options = output / _REPORT, state / "options.json"
         if not options.is_file() and report.is_file():
             done = json.loads(report.read_text(encoding="utf-8"))
-            _check_same(report, done["options"], values)
+            check_same(report, done["options"], values)
             return done
         if options.is_file():
-            _check_same(options, json.loads(options.read_text(encoding="utf-8")), values)
+            check_same(options, json.loads(options.read_text(encoding="utf-8")), values)
         return None
     if not settings.force:
         if state.exists():
@@ -151,7 +151,8 @@ def _check_places(
     return None
 
 
-def _check_same(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def check_same(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise Failure if options that were written to a file have changed."""
     for name in now:
         if before.get(name) != now[name]:
             raise Failure(
@@ -224,7 +225,7 @@ def _fit_task(
     )
     log = TrainingLog(state / "epochs.json")
     backup = BackupAndRestore(state / "backup", batches, delete_checkpoint=False)
-    callbacks = [evaluator, log, backup, *_tensorboard(settings.tensorboard)]
+    callbacks = [evaluator, log, backup, *tensorboard(settings.tensorboard)]
     if len(log.rows) < settings.epochs:
         model.fit(batches, epochs=settings.epochs, callbacks=callbacks, verbose=0)
     else:  # killed after the last epoch: only the best weights are missing
@@ -243,7 +244,8 @@ def _scores_of(kind: Kind, task: Task, samples: Sequence[Any]) -> dict[str, floa
     return {name: float(value) for name, value in task.evaluate(samples).items()}
 
 
-def _tensorboard(directory: Path | None) -> list[keras.callbacks.Callback]:
+def tensorboard(directory: Path | None) -> list[keras.callbacks.Callback]:
+    """Return the callback of --tensorboard, if a directory is given."""
     if directory is None:
         return []
     for name in ("tensorflow", "tensorboard"):
@@ -259,7 +261,7 @@ def _save(task: Task, output: Path, result: Mapping[str, Any], log: TrainingLog 
     ):  # AdamW's state would triple the file, for no use later
         task.model.compile("sgd", task.loss)
     task.save(output, f"{model_card(task)}\n{_card(result)}")
-    _write_json(output / _REPORT, result)
+    write_indented(output / _REPORT, result)
     if log is not None and importlib.util.find_spec("matplotlib") is not None:
         _draw_curves(log.curves(), output / PICTURE)
 
@@ -305,7 +307,8 @@ def _report(output: Path, result: Mapping[str, Any]) -> None:
     emit({"output": str(output), **result}, "\n".join(lines))
 
 
-def _write_json(path: Path, values: Any) -> None:
+def write_indented(path: Path, values: Any) -> None:
+    """Write values as an indented JSON file, atomically."""
     with atomic_file(path) as new:
         text = json.dumps(values, ensure_ascii=False, indent=1) + "\n"
         new.write_text(text, encoding="utf-8")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .corpus import PretrainingCorpus
+from .loop import SaveCheckpoint, pretrain
 from .objectives import (
     PRETRAINING_OBJECTIVES,
     CausalLM,
@@ -15,7 +17,11 @@ from .objectives import (
     UniLMMixture,
     register_objective,
 )
+from .optimization import learning_rate_schedule, pretraining_optimizer
+from .packing import RowPacker
 from .rows import TokenRows
+from .stream import PretrainingStream, StreamPosition
+from .throughput import measure_peak
 
 __all__ = [
     "PRETRAINING_OBJECTIVES",
@@ -23,11 +29,20 @@ __all__ = [
     "MaskedLM",
     "NextSentence",
     "PermutationLM",
+    "PretrainingCorpus",
     "PretrainingObjective",
+    "PretrainingStream",
     "ReplacedTokens",
+    "RowPacker",
+    "SaveCheckpoint",
     "SentenceOrder",
     "SpanCorruption",
+    "StreamPosition",
     "TokenRows",
     "UniLMMixture",
+    "learning_rate_schedule",
+    "measure_peak",
+    "pretrain",
+    "pretraining_optimizer",
     "register_objective",
 ]

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from .._compat import seed_states, start_at_epoch
+from .._compat import generator_states, restore_generators, seed_states, start_at_epoch
 from .._files import atomic_file
 from ..data import DataGenerator
 from ..saving import save_weights
@@ -56,19 +56,19 @@ class BackupAndRestore(keras.callbacks.Callback):
                 f"save_freq={save_freq!r} must be 'epoch', after each epoch. For more frequent "
                 "backups use shorter epochs: fit(generator.forfit(), steps_per_epoch=...)."
             )
-        if not isinstance(data, DataGenerator) or data.steps is None:
-            raise ValueError(
-                f"data must be a DataGenerator whose data has a length, not {type(data).__name__}: "
-                "the order of anything else cannot be restored."
-            )
-        self.directory, self.data = Path(backup_dir), data
+        self._check_data(data)
+        self.directory = Path(backup_dir)
+        self.data: Any = data  # of a kind that `_check_data` allows
         self.delete_checkpoint = delete_checkpoint
         self._state = self._read()
-        if self._state is not None:
-            data.order.seed = self._state["seed"]
-            data.order.epoch, data.order.skipped = divmod(self._state["batches"], len(data))
-        self._seen = data.order.epoch * len(data) + data.order.skipped  # batches before this `fit`
+        self._seen = self._resume(self._state)  # batches before this `fit`
         self._reached, self._first = self._seen, None
+        self._generators: dict[str, list[str]] = {}
+
+    @property
+    def epochs_done(self) -> int:
+        """Number of whole epochs of the backup that was found; 0 if there is none."""
+        return 0 if self._state is None else self._state["epoch"]
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         self._first = None
@@ -81,6 +81,7 @@ class BackupAndRestore(keras.callbacks.Callback):
         if len(states) == len(saved):
             for state, value in zip(states, saved, strict=True):
                 state.assign(np.array(value, "int64").astype(state.dtype))
+        self._generators = self._state.get("generators", {})
         start_at_epoch(self.model, self._state["epoch"])
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
@@ -88,16 +89,24 @@ class BackupAndRestore(keras.callbacks.Callback):
             self._first, self._state = epoch, None
             start_at_epoch(self.model, 0)  # otherwise the next `fit` would begin there too
 
+    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
+        # Between two epochs, and before the first one, torch's data loaders draw numbers too, not
+        # equally often in a resumed training. So each epoch starts from the state of the last end.
+        if self._generators:
+            restore_generators(self._generators)
+            self._generators = {}
+
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        self._generators = generator_states()
         weights = f"epoch-{epoch + 1:05d}.weights.h5"
         save_weights(self.model, self.directory / weights)
         self._reached = self._seen + self.params["steps"] * (epoch + 1 - self._first)
         state = {
             "epoch": epoch + 1,
             "weights": weights,
-            "seed": self.data.seed,
-            "batches": self._reached,
             "dropout": [ops.convert_to_numpy(s).tolist() for s in seed_states(self.model)],
+            "generators": self._generators,
+            **self._position(self._reached),
             **self._data(),
         }
         with atomic_file(
@@ -117,7 +126,29 @@ class BackupAndRestore(keras.callbacks.Callback):
             if self.directory.is_dir() and not any(self.directory.iterdir()):
                 self.directory.rmdir()
 
-    def _data(self) -> dict[str, int]:
+    # What depends on the kind of the data; another kind overrides these.
+
+    def _check_data(self, data: Any) -> None:
+        """Raise ValueError if the order of this data cannot be restored."""
+        if not isinstance(data, DataGenerator) or data.steps is None:
+            raise ValueError(
+                f"data must be a DataGenerator whose data has a length, not {type(data).__name__}: "
+                "the order of anything else cannot be restored."
+            )
+
+    def _resume(self, state: dict[str, Any] | None) -> int:
+        """Set the data to the position of a backup, if any; return the number of batches so far."""
+        order, steps = self.data.order, len(self.data)
+        if state is not None:
+            order.seed = state["seed"]
+            order.epoch, order.skipped = divmod(state["batches"], steps)
+        return order.epoch * steps + order.skipped
+
+    def _position(self, batches: int) -> dict[str, Any]:
+        """Return the position of the data after a number of batches."""
+        return {"seed": self.data.seed, "batches": batches}
+
+    def _data(self) -> dict[str, Any]:
         """Return the sizes by which the data of a backup is recognised."""
         return {"samples": len(self.data.data), "batch_size": self.data.batch_size}
 
@@ -128,7 +159,7 @@ class BackupAndRestore(keras.callbacks.Callback):
             return None
         try:
             state = json.loads(path.read_text(encoding="utf-8"))
-            numbers = [state[k] for k in ("epoch", "seed", "batches", "samples", "batch_size")]
+            numbers = [state[k] for k in ("epoch", "seed", "batches", "batch_size")]
             ok = all(type(n) is int and n >= 0 for n in numbers)
             ok = (
                 ok
@@ -142,9 +173,9 @@ class BackupAndRestore(keras.callbacks.Callback):
                 f"{path} is not a backup that can be resumed; remove the directory to start over."
             )
         for name, here in self._data().items():
-            if state[name] != here:
+            if state.get(name) != here:
                 raise ValueError(
-                    f"the backup in {self.directory} is of data with {name}={state[name]}, but "
+                    f"the backup in {self.directory} is of data with {name}={state.get(name)}, but "
                     f"this data has {here}, so training cannot be resumed. Remove the directory to "
                     "start over."
                 )
