@@ -17,7 +17,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ..data import DataFileError, parse_json_text, read_blocks
+from ..data import DataFileError, parse_json_text
+from ..data.text_blocks import read_blocks
 
 LONGEST_TEXT = 1 << 15  # characters of a text, at most
 DOCUMENTS = ("paragraphs", "lines", "files")
