@@ -40,6 +40,7 @@ CAPTIONS = {
     "masks": "who attends to whom",
     "registry": "families by name",
     "optimizers": "extensions of optimizers",
+    "distribution": "many devices and hosts",
     "display": "answers in a terminal",
     "cli": "the command bert4keras",
     "serving": "answers over HTTP",

@@ -133,10 +133,11 @@ class Task(Generic[_AnswerT]):
     def run(self, inputs: Any) -> Any:
         """Run the model on a batch; return its outputs, (B, ...) each.
 
-        Override it if the outputs are too large to be kept for all windows, or if the model runs
-        more than once.
+        Override it if the outputs of all windows are too large to be kept, or for several runs.
         """
-        return self.model.predict_on_batch(split_over_devices(inputs))
+        if isinstance(self.model, keras.Model):  # and not an export, which runs without Keras
+            inputs = split_over_devices(inputs)
+        return self.model.predict_on_batch(inputs)
 
     def condense(self, output: Any) -> Any:
         """Reduce the model's output for one window to what `decode` needs; by default keep it all.
