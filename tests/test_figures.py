@@ -26,11 +26,11 @@ LIMITS = {
     "dialect": 0,
     "dialect-outside": 0,
     "repeated-name": 5,
-    "repeated-private-name": 40,
+    "repeated-private-name": 39,
     "unused-export": 0,
     "undocumented-export": 0,
     "absolute-import": 0,
-    "any": 190,
+    "any": 188,
 }
 MAX_SHARE_OF_ANY = 0.07
 # Lines of code, in functions that run: directory -> vectors, and what each task adds to it.

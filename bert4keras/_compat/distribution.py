@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import keras
 
-_Inputs = TypeVar("_Inputs")
+_Structure = TypeVar("_Structure")
 
 
 def distribution_works() -> bool:
@@ -39,7 +39,7 @@ def tensorflow_replicas() -> int:
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
-def split_over_devices(inputs: _Inputs) -> _Inputs:
+def split_over_devices(inputs: _Structure) -> _Structure:
     """Give each device its part of the rows of a batch, where Keras would copy all rows to all.
 
     `predict_on_batch` does not distribute its inputs. Without a distribution, with several

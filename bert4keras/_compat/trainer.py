@@ -29,7 +29,7 @@ class TrainerCall(NamedTuple):
     epoch: int | None
 
 
-_ARGUMENTS = ("initial_epoch", "epochs", "steps_per_epoch", "class_weight")
+_DATA_ARGUMENTS = ("initial_epoch", "epochs", "steps_per_epoch", "class_weight")
 
 
 class TrainerCalls:
@@ -54,7 +54,7 @@ class TrainerCalls:
                 variables = frame.f_locals
                 owner = variables.get("self")
                 if isinstance(owner, keras.Model) and "callbacks" in variables:
-                    given = {key: variables[key] for key in _ARGUMENTS if key in variables}
+                    given = {key: variables[key] for key in _DATA_ARGUMENTS if key in variables}
                     epoch = variables.get("epoch") if name == "fit" else None
                     self._seen = _Remembered.of(TrainerCall(owner, name, given, epoch))
                     return self._seen.call(epoch)

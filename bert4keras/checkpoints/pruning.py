@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 KeepTokens: TypeAlias = "Sequence[int] | Callable[[TokenizerBase], Sequence[int]]"
 # Settings of transformers that hold for the smaller tokenizer, too, and that it is saved without.
-_SETTINGS = (
+_KEPT_SETTINGS = (
     "model_max_length",
     "model_input_names",
     "padding_side",
@@ -44,7 +44,7 @@ def pruned_vocabulary(source: Path, keep: KeepTokens, destination: Path) -> Voca
     old = source / path.name
     if old.is_file():
         known = json.loads(old.read_text(encoding="utf-8-sig"))
-        values = {key: known[key] for key in _SETTINGS if key in known}
+        values = {key: known[key] for key in _KEPT_SETTINGS if key in known}
         values |= json.loads(path.read_text(encoding="utf-8"))
         text = json.dumps(values, ensure_ascii=False, indent=2)
         path.write_text(text + "\n", encoding="utf-8")

@@ -21,7 +21,7 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,20 @@ import click
 from .errors import DEBUG, Failure
 
 BACKENDS = ("tensorflow", "jax", "torch", "openvino")  # the last one only predicts
+FILE_PATH = click.Path(path_type=Path)
+PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 _JSON = "bert4keras.json"
+
+
+def add_options(options: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
+    """Return a decorator that gives a command options, in this order in its help."""
+
+    def decorate(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
 
 
 def _kept_option(key: str) -> Callable[[click.Context, click.Parameter, Any], None]:

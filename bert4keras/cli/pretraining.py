@@ -42,7 +42,7 @@ from .errors import Failure
 from .progress import TrainingLog
 from .training import check_same, tensorboard, write_indented
 
-_REPORT = "pretraining.json"
+_SUMMARY = "pretraining.json"
 _SMALL = {"hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4}
 # Options that do not change the weights of a run.
 _FREE = ("force", "output", "tensorboard", "workers", "keep_every", "valid_rows")
@@ -59,9 +59,9 @@ def run_pretraining(corpus: Sequence[Path], options: Mapping[str, Any]) -> None:
     state = output.parent / (output.name + ".training")
     values = {k: v for k, v in options.items() if k not in _FREE} | {"corpus": corpus}
     values = json.loads(json.dumps(values, default=str))
-    if done := _check_places(output, state, values, options["force"]):
+    if done := _check_output(output, state, values, options["force"]):
         note(f"{output} is complete; nothing to continue.")
-        _report(output, done)
+        _print_summary(output, done)
         return
     callbacks = tensorboard(options["tensorboard"])  # raises before any work if not installed
     with quiet_libraries():
@@ -70,7 +70,7 @@ def run_pretraining(corpus: Sequence[Path], options: Mapping[str, Any]) -> None:
     texts = _corpus(corpus, options)
     state.mkdir(parents=True, exist_ok=True)
     write_indented(state / "options.json", values)
-    tokenizer, source, build = _source(options, texts, state)
+    tokenizer, source, build = _tokenizer_and_model(options, texts, state)
     objective = _objective(options, tokenizer)
     packer = RowPacker(tokenizer, options["maxlen"], options["words"])
     stream = PretrainingStream(
@@ -99,12 +99,12 @@ def run_pretraining(corpus: Sequence[Path], options: Mapping[str, Any]) -> None:
     pretrain(model, stream, state, count * per, per, evaluation, callbacks, peak)
     result = {"steps": count * per, "log": log.rows, "options": values, "peak": peak}
     result |= {"bert4keras": __version__, "backend": keras.backend.backend()}
-    write_indented(output / _REPORT, result)
+    write_indented(output / _SUMMARY, result)
     shutil.rmtree(state)
-    _report(output, result)
+    _print_summary(output, result)
 
 
-def _check_places(
+def _check_output(
     output: Path, state: Path, values: Mapping[str, Any], force: bool
 ) -> dict[str, Any] | None:
     """Check output and state before anything is read; return the report of a finished run."""
@@ -112,9 +112,9 @@ def _check_places(
         raise Failure(f"{output} is a file; --output names a directory.")
     if force:
         shutil.rmtree(state, ignore_errors=True)
-        (output / _REPORT).unlink(missing_ok=True)
+        (output / _SUMMARY).unlink(missing_ok=True)
         return None
-    options, report = state / "options.json", output / _REPORT
+    options, report = state / "options.json", output / _SUMMARY
     if not (state / "backup" / "backup.json").is_file():  # nothing is trained yet
         shutil.rmtree(state, ignore_errors=True)
     elif options.is_file():
@@ -136,7 +136,7 @@ def _corpus(sources: Sequence[Path], options: Mapping[str, Any]) -> PretrainingC
     return PretrainingCorpus(tuple(sources), *reading, held_out=share)
 
 
-def _source(
+def _tokenizer_and_model(
     options: Mapping[str, Any], texts: PretrainingCorpus, state: Path
 ) -> tuple[TokenizerBase, Any, dict[str, Any]]:
     """Return the tokenizer, the checkpoint or config, and options of the model."""
@@ -213,7 +213,7 @@ def _steps(options: Mapping[str, Any], stream: PretrainingStream, state: Path) -
     return max(1, options["epochs"] * rows // stream.batch_size)
 
 
-def _report(output: Path, result: Mapping[str, Any]) -> None:
+def _print_summary(output: Path, result: Mapping[str, Any]) -> None:
     last = result["log"][-1] if result["log"] else {}
     lines = [f"{name} {value:.4g}" for name, value in last.items() if name not in ("epoch", "step")]
     emit({"output": str(output), **result}, "\n".join([*lines, f"saved {output}"]))

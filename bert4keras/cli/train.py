@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
-from .common import ModelCommand
+from .common import FILE_PATH, PRECISIONS, ModelCommand, add_options
 from .config_file import config_option
 from .data import TASK_KINDS, Reading, kind_named, reading_options
 
-_FILE = click.Path(path_type=Path)
 _TASKS = ", ".join(name for name, kind in TASK_KINDS.items() if not kind.refusal)
-_PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 _OBJECTIVES = ("cosent", "simcse", "pairs")
 
 _TRAIN_OPTIONS = (
-    click.option("--train", required=True, type=_FILE, help="File to train on."),
-    click.option("--valid", type=_FILE, help="File that chooses the epoch. Default: a tenth."),
-    click.option("--test", type=_FILE, help="File to report scores on at the end."),
+    click.option("--train", required=True, type=FILE_PATH, help="File to train on."),
+    click.option("--valid", type=FILE_PATH, help="File that chooses the epoch. Default: a tenth."),
+    click.option("--test", type=FILE_PATH, help="File to report scores on at the end."),
     click.option("--model", metavar="NAME|DIR|hf://...", help="Pretrained encoder."),
     click.option("--from-scratch", is_flag=True, help="A small encoder with random weights."),
-    click.option("--output", required=True, type=_FILE, help="Task directory to write."),
+    click.option("--output", required=True, type=FILE_PATH, help="Task directory to write."),
     click.option("--force", is_flag=True, help="Replace a task, or an interrupted training."),
     click.option("--resume", is_flag=True, help="Continue after the last whole epoch."),
     click.option("--epochs", default=3, type=click.IntRange(1), show_default=True),
@@ -43,7 +40,7 @@ _TRAIN_OPTIONS = (
     click.option("--maxlen", type=click.IntRange(8), help="Largest number of tokens of a row."),
     click.option("--seed", default=1, type=click.IntRange(0), show_default=True),
     click.option("--limit", type=click.IntRange(1), help="Train on the first samples only."),
-    click.option("--precision", type=click.Choice(_PRECISIONS), default="float32"),
+    click.option("--precision", type=click.Choice(PRECISIONS), default="float32"),
     click.option(
         "--frozen", default=0, type=click.IntRange(0), help="Keep embeddings and first N blocks."
     ),
@@ -63,20 +60,16 @@ _TRAIN_OPTIONS = (
         metavar="NAME=VALUE",
         help="Another option of the task's `build`, such as units=word; values are JSON or text.",
     ),
-    click.option("--tensorboard", type=_FILE, metavar="DIR", help="Write events for TensorBoard."),
+    click.option(
+        "--tensorboard", type=FILE_PATH, metavar="DIR", help="Write events for TensorBoard."
+    ),
 )
-
-
-def _with_options(command: Any) -> Any:
-    for option in reversed(_TRAIN_OPTIONS):
-        command = option(command)
-    return command
 
 
 @click.command("train", cls=ModelCommand)
 @click.argument("task")
 @config_option
-@_with_options
+@add_options(_TRAIN_OPTIONS)
 @reading_options
 def command(task: str, reading: Reading, **options: Any) -> None:
     """Train TASK on a file, and write a task directory.

@@ -22,7 +22,11 @@ from ..data.text_blocks import read_blocks
 
 LONGEST_TEXT = 1 << 15  # characters of a text, at most
 DOCUMENTS = ("paragraphs", "lines", "files")
-_JSON, _TABLES, _COMPRESSED = (".json", ".jsonl", ".ndjson"), (".csv", ".tsv"), (".gz", ".xz")
+_JSON_FILES, _TABLE_FILES, _COMPRESSIONS = (
+    (".json", ".jsonl", ".ndjson"),
+    (".csv", ".tsv"),
+    (".gz", ".xz"),
+)
 _MAX_LINE = 1 << 26  # characters of a line of JSON or of a row of a table
 _OPEN_FILES = 8  # files that are read at the same time
 _BLANK_LINE = re.compile(r"\n[ \t\r]*\n")
@@ -125,13 +129,13 @@ class PretrainingCorpus:
     def _read(self, path: Path) -> Iterator[str]:
         suffixes = [suffix.lower() for suffix in path.suffixes]
         kind = suffixes[-1] if suffixes else ""
-        if kind in _COMPRESSED:
+        if kind in _COMPRESSIONS:
             kind = suffixes[-2] if len(suffixes) > 1 else ""
         if kind == ".parquet":
             return _read_parquet(path, self.text_column)
-        if kind in _JSON:
+        if kind in _JSON_FILES:
             return _read_json(path, self.text_column, self.encoding)
-        if kind in _TABLES:
+        if kind in _TABLE_FILES:
             return _read_table(
                 path, self.text_column, self.encoding, "," if kind == ".csv" else "\t"
             )
@@ -169,7 +173,7 @@ def _documents(blocks: Iterable[str], separator: re.Pattern[str] | None) -> Iter
     yield rest
 
 
-def _lines(path: Path, encoding: str | None) -> Iterator[tuple[int, str]]:
+def _numbered_lines(path: Path, encoding: str | None) -> Iterator[tuple[int, str]]:
     """Yield the whole lines of a file with their numbers, from 1; they keep their ends."""
     number, parts, size = 1, [], 0
     for block in read_blocks(path, encoding):
@@ -186,7 +190,7 @@ def _lines(path: Path, encoding: str | None) -> Iterator[tuple[int, str]]:
 
 
 def _read_json(path: Path, column: str, encoding: str | None) -> Iterator[str]:
-    for number, line in _lines(path, encoding):
+    for number, line in _numbered_lines(path, encoding):
         if not line.strip():
             continue
         if number == 1 and line.lstrip().startswith("["):
@@ -201,7 +205,7 @@ def _read_json(path: Path, column: str, encoding: str | None) -> Iterator[str]:
 
 
 def _read_table(path: Path, column: str, encoding: str | None, mark: str) -> Iterator[str]:
-    lines = (line for _, line in _lines(path, encoding))
+    lines = (line for _, line in _numbered_lines(path, encoding))
     reader = csv.reader(lines, delimiter=mark, strict=True)
     if mark != ",":
         reader = csv.reader(lines, delimiter=mark, quoting=csv.QUOTE_NONE)

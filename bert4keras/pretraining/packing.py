@@ -107,7 +107,7 @@ class RowPacker:
                 found, _ = self.tokenizer.encode_batch(texts, pattern="**")
                 ids = [np.array(x, "int32") for x in found]
                 assert self.continues is not None
-                return ids, [_numbered(~self.continues[x]) for x in ids]
+                return ids, [_word_numbers(~self.continues[x]) for x in ids]
             encoded = self.tokenizer.encode_batch(texts, pattern="**", return_offsets=True)
         ids = [np.array(x, "int32") for x in encoded[0]]
         spans = [np.array(x, "int32").reshape(-1, 2) for x in encoded[2]]
@@ -118,7 +118,7 @@ class RowPacker:
         assert callable(self.segment)
         first = np.array([start for (start, _), _ in locate_words(self.segment, text)], "int32")
         word = np.searchsorted(first, spans[:, 0], side="right")
-        return _numbered(np.diff(word, prepend=-1) != 0)
+        return _word_numbers(np.diff(word, prepend=-1) != 0)
 
 
 def place(texts: Sequence[np.ndarray], packer: RowPacker) -> list[_Placement]:
@@ -150,7 +150,7 @@ def place(texts: Sequence[np.ndarray], packer: RowPacker) -> list[_Placement]:
     for text, starts in enumerate(texts):
         start, end = 0, int(starts[-1])
         while end - start > packer.most:
-            size = _cut(starts, start, packer.most)
+            size = _piece_length(starts, start, packer.most)
             put(text, start, size)
             start += size
         if end > start:
@@ -163,7 +163,7 @@ def place(texts: Sequence[np.ndarray], packer: RowPacker) -> list[_Placement]:
             text, start, size = take(fits)
         elif room >= least:
             text, start, whole = take(-1)
-            size = _cut(texts[text], start, room)
+            size = _piece_length(texts[text], start, room)
             put(text, start + size, whole - size)
         else:
             row, at = row + 1, 0
@@ -178,7 +178,7 @@ def word_starts(numbers: np.ndarray) -> np.ndarray:
     return np.append(np.flatnonzero(np.diff(numbers, prepend=-1)), len(numbers))
 
 
-def _cut(word_starts: np.ndarray, start: int, room: int) -> int:
+def _piece_length(word_starts: np.ndarray, start: int, room: int) -> int:
     """Return the length of the piece from `start` on that fills the room.
 
     It ends before a word, unless that leaves more than a 64th of the room empty.
@@ -187,7 +187,7 @@ def _cut(word_starts: np.ndarray, start: int, room: int) -> int:
     return int(last) if last >= room - max(1, room // 64) else room
 
 
-def _numbered(starts: np.ndarray) -> np.ndarray:
+def _word_numbers(starts: np.ndarray) -> np.ndarray:
     """Number words from 0 by bools that are True where one starts."""
     if len(starts):
         starts[0] = True

@@ -135,7 +135,7 @@ class PretrainingStream:
                 break
         if not found:
             raise ValueError(self._is_empty())
-        whole = _cut(_join(parts), slice(0, count))
+        whole = _take_rows(_join_rows(parts), slice(0, count))
         return whole.inputs, whole.targets
 
     def count_rows(self) -> int:
@@ -175,16 +175,16 @@ class PretrainingStream:
             barren = 0 if len(found.tokens) else barren + 1
             if barren > 1000:
                 raise ValueError(self._is_empty())
-            found, taken, skipped = _cut(found, slice(skipped, None)), skipped, 0
+            found, taken, skipped = _take_rows(found, slice(skipped, None)), skipped, 0
             carried = 0 if rest is None else len(rest.tokens)
-            rows = found if rest is None else _join([rest, found])
+            rows = found if rest is None else _join_rows([rest, found])
             count = len(rows.tokens) // whole
             for number in range(count):
-                part = _cut(rows, slice(number * whole, (number + 1) * whole))
-                own = _cut(part, mine) if size > 1 else part
+                part = _take_rows(rows, slice(number * whole, (number + 1) * whole))
+                own = _take_rows(part, mine) if size > 1 else part
                 after = position._replace(row=taken + (number + 1) * whole - carried)
                 yield PretrainingBatch(own.inputs, own.targets, int(part.tokens.sum()), after)
-            rest = _cut(rows, slice(count * whole, None))
+            rest = _take_rows(rows, slice(count * whole, None))
 
     def _is_empty(self) -> str:
         names = ", ".join(path.name for path in self.corpus.files()[:3])
@@ -219,10 +219,10 @@ def _rebuilt(like: _PoolRows, leaves: list[np.ndarray]) -> _PoolRows:
     return _PoolRows(inputs, targets, leaves[-1])
 
 
-def _cut(rows: _PoolRows, part: slice) -> _PoolRows:
+def _take_rows(rows: _PoolRows, part: slice) -> _PoolRows:
     return _rebuilt(rows, [leaf[part] for leaf in _leaves(rows)])
 
 
-def _join(parts: list[_PoolRows]) -> _PoolRows:
+def _join_rows(parts: list[_PoolRows]) -> _PoolRows:
     columns = zip(*map(_leaves, parts), strict=True)
     return _rebuilt(parts[0], [np.concatenate(column) for column in columns])

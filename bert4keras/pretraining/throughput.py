@@ -14,7 +14,7 @@ from ..models import Backbone
 if TYPE_CHECKING:
     from .loop import StreamFeed
 
-_SECONDS = 0.3
+_TRIAL_SECONDS = 0.3
 
 
 class Throughput(keras.callbacks.Callback):
@@ -105,7 +105,7 @@ def measure_peak(dtype: str | None = None) -> float:
         x = ops.ones((size, size), dtype=dtype) / size
         _wait(ops.matmul(x, x))
         begun, count = time.perf_counter(), 0
-        while time.perf_counter() - begun < _SECONDS / 4 or not count:
+        while time.perf_counter() - begun < _TRIAL_SECONDS / 4 or not count:
             y = x
             for _ in range(4):
                 y = ops.matmul(y, x)
@@ -113,7 +113,7 @@ def measure_peak(dtype: str | None = None) -> float:
             count += 4
         seconds = time.perf_counter() - begun
         best = max(best, 2.0 * size**3 * count / seconds)
-        if seconds > _SECONDS:  # a larger size would take eight times as long
+        if seconds > _TRIAL_SECONDS:  # a larger size would take eight times as long
             break
     return best
 

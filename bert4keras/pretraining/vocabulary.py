@@ -12,7 +12,7 @@ from ..tokenizers import SubwordTokenizer, Tokenizer
 from ..tokenizers.added import AddedToken
 from ..tokenizers.base import TokenizerBase
 
-_SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+_SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 _SAMPLE = 1 << 28  # characters
 
 
@@ -33,7 +33,7 @@ def train_wordpiece(
     model.normalizer = rust.normalizers.BertNormalizer(lowercase=do_lower_case)
     model.pre_tokenizer = rust.pre_tokenizers.BertPreTokenizer()
     trainer = rust.trainers.WordPieceTrainer(
-        vocab_size=vocab_size, min_frequency=2, special_tokens=_SPECIAL, show_progress=False
+        vocab_size=vocab_size, min_frequency=2, special_tokens=_SPECIAL_TOKENS, show_progress=False
     )
     used, repeats = itertools.count(), set[str]()
     seen: set[str] = set()

@@ -41,7 +41,7 @@ def used_tokens(
     """
     used: set[int] = set()
     alphabet: set[str] = set()
-    for some in _batches(texts):
+    for some in _in_batches(texts):
         encoded = tokenizer.encode_batch(some)[0]
         used.update(*encoded)
         alphabet.update(*some)
@@ -123,7 +123,7 @@ def prune_tokenizer(
     return smaller, keep_tokens
 
 
-def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
+def _in_batches(texts: Iterable[str]) -> Iterator[list[str]]:
     """Yield lists of texts."""
     texts = iter(texts)
     while some := list(itertools.islice(texts, _TEXTS_AT_A_TIME)):

@@ -10,7 +10,7 @@ from .errors import TokenizerError
 _COMMON = "Common"  # digits, punctuation, symbols: characters of no script in particular
 ASCII = "ASCII"  # in a list of scripts: Latin letters without accents
 SPLITS = ("none", "punctuation", "characters")
-_WIDTHS = ("FULLWIDTH", "HALFWIDTH")
+_WIDTH_WORDS = ("FULLWIDTH", "HALFWIDTH")
 _HAN = ("Cjk", "Ideographic")  # first words of names: "CJK UNIFIED IDEOGRAPH-4E2D", "々", "〇"
 
 
@@ -25,7 +25,7 @@ def script_of(char: str) -> str:
     if category in ("Cc", "Co"):  # control characters, private use
         return "Unassigned"
     words = unicodedata.name(char, "").replace("-", " ").split()
-    first = next((word for word in words if word not in _WIDTHS), "").title()
+    first = next((word for word in words if word not in _WIDTH_WORDS), "").title()
     if category in ("Lo", "Lm", "Nl") and first in _HAN:
         return "Han"
     return first if category[0] in "LM" or category == "Nd" else _COMMON
