@@ -12,9 +12,7 @@ from .source import FUNCTIONS, Place, Source
 
 # The import paths of bert4keras on Keras 2, which repeat names on purpose.
 FACADES = ("bert4keras/backend.py", "bert4keras/snippets.py", "bert4keras/legacy/")
-# New packages, whose pages are still being written.
-GROWING = ("bert4keras/pretraining/", "bert4keras/tokenizers/", "bert4keras/distribution")
-LEFT_OUT = (*FACADES, *GROWING, "bert4keras/_compat/")
+LEFT_OUT = (*FACADES, "bert4keras/_compat/")
 CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
 
 
@@ -136,9 +134,8 @@ def undocumented_exports(sources: Iterable[Source], readable: Iterable[Source]) 
     A name that only the reference lists is not found by those who need it, or is no name for them:
     then it is not exported. Of pages only code counts: prose about a loss does not mention `loss`.
 
-    Left out are private modules; the import paths of bert4keras 0.11 and the layers of Keras that
-    `bert4keras.layers` adds for old scripts, since the page on migrating tells of them as a whole;
-    and the packages in `GROWING`.
+    Left out are private modules, and, since the page on migrating tells of them as a whole, the
+    import paths of bert4keras 0.11 and the layers of Keras that `bert4keras.layers` adds to them.
 
     Args:
         sources: modules of the package.

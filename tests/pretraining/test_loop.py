@@ -145,4 +145,5 @@ def test_operations_of_a_token_by_hand():
     backbone = next(layer for layer in shared.layers if hasattr(layer, "transformer"))
     mapping = 0 if backbone.config.embedding_size == 8 else backbone.config.embedding_size * 8
     assert operations_per_token(backbone, 32) - 6 * mapping == 6 * 2 * block + 12 * 2 * 32 * 8
-    assert measure_peak("float32") > 1e8
+    for dtype in ("float32", "bfloat16"):
+        assert measure_peak(dtype) > 1e8
