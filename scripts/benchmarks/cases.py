@@ -7,8 +7,8 @@ import sys
 
 from .contest import Side
 
-NAMES = ("encode", "train", "epoch", "tokenize", "generate", "crf", "memm", "techniques", "load")
-NAMES += ("openvino", "import")
+NAMES = ("encode", "train", "pretrain", "epoch", "tokenize", "generate", "crf", "memm")
+NAMES += ("techniques", "load", "openvino", "import")
 BACKENDS = ("tensorflow", "jax", "torch")
 OURS = "bert4keras"
 
@@ -36,7 +36,7 @@ class Contest:
 
 def contests(wanted: list[str], backends: list[str], peers: dict[str, str]) -> list[Contest]:
     """Return the contests of the wanted cases, with the peers whose environments exist."""
-    makers = {"encode": on_backends, "train": on_backends, "epoch": epoch}
+    makers = {"encode": on_backends, "train": on_backends, "pretrain": pretrain, "epoch": epoch}
     makers |= {"tokenize": tokenize, "generate": generate, "crf": crf, "memm": memm, "load": load}
     makers |= {"techniques": techniques, "openvino": openvino}
     found = []
@@ -66,6 +66,18 @@ def on_backends(case: str, backends: list[str], peers: dict[str, str]) -> list[C
             sides.append(Side("ancestor", "ancestor", peers["ancestor"]))
         judged = tuple(side.label for side in sides[1:])
         found.append(Contest(case, f"{title}, {backend}", unit, sides, 1.0, judged))
+    return found
+
+
+def pretrain(case: str, backends: list[str], peers: dict[str, str]) -> list[Contest]:
+    found = []
+    for backend in backends:
+        sides = [ours(backend)]
+        if "transformers" in peers:
+            sides.append(Side("transformers", "hugging_face", peers["transformers"]))
+        target = 1.0 if backend == "torch" else 1.2  # transformers is on torch
+        title = f"masked LM from texts 16x128, {backend}"
+        found.append(Contest(case, title, "step", sides, target, ("transformers",)))
     return found
 
 

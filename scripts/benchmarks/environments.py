@@ -12,7 +12,7 @@ CACHE = Path(__file__).resolve().parents[2] / ".cache" / "benchmark"
 TORCH = "torch==2.13.0"
 PEERS = {  # name: the pip commands' arguments
     "keras-hub": [["keras-hub", "tensorflow", "jax", TORCH]],  # brings tensorflow-text itself
-    "transformers": [["transformers", TORCH]],
+    "transformers": [["transformers", "accelerate", TORCH]],
     # --no-deps: the ancestor requires a Keras that can no longer be installed
     "pytorch-crf": [[TORCH, "numpy"], ["pytorch-crf"]],
     "ancestor": [["tensorflow", "tf-keras"], ["--no-deps", "bert4keras==0.11.5"]],

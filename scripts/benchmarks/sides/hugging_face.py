@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 
 import torch
 import transformers
@@ -60,6 +61,36 @@ def train(options: dict):
     return run, steps
 
 
+def pretrain(options: dict):
+    """Trainer and its collator, on blocks cut out of the concatenated texts beforehand."""
+    steps, length = options["steps"], inputs.LENGTH
+    tokenizer = transformers.AutoTokenizer.from_pretrained(options["checkpoint"])
+    texts, _ = inputs.read_samples(options["samples"])
+    ids = [i for text in texts for i in tokenizer(text)["input_ids"]]
+    rows = [{"input_ids": ids[i : i + length]} for i in range(0, len(ids) - length, length)]
+    trainer = transformers.Trainer(
+        transformers.BertForMaskedLM(config()),
+        transformers.TrainingArguments(
+            tempfile.mkdtemp(),
+            per_device_train_batch_size=inputs.BATCH,
+            max_steps=steps,
+            learning_rate=inputs.LEARNING_RATE,
+            use_cpu=True,
+            save_strategy="no",
+            logging_strategy="no",
+            report_to=[],
+            disable_tqdm=True,
+        ),
+        transformers.DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.15),
+        rows,
+    )
+
+    def run() -> None:
+        trainer.train()
+
+    return run, steps
+
+
 def generate(options: dict):
     """BERT under a causal mask, greedy, with its default cache; nothing ends early."""
     model = transformers.BertLMHeadModel(
@@ -92,4 +123,5 @@ def load(options: dict):
     return run, 1
 
 
-CASES = {"encode": encode, "train": train, "generate": generate, "tokenize": tokenize, "load": load}
+CASES = {"encode": encode, "train": train, "pretrain": pretrain, "generate": generate}
+CASES |= {"tokenize": tokenize, "load": load}

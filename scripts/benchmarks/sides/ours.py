@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from benchmarks import inputs
-from benchmarks.sides import generation, labelling, techniques
+from benchmarks.sides import generation, labelling, pretraining, techniques
 from benchmarks.sides.keras_common import encode_case, train_case
 from bert4keras import DataGenerator, Tokenizer, build_transformer_model
 from bert4keras.tasks import SentenceEncoder
@@ -139,5 +139,6 @@ CASES = {
     "load_floor": load_floor,
     **generation.CASES,
     **labelling.CASES,
+    **pretraining.CASES,
     **techniques.cases(classifier),
 }
