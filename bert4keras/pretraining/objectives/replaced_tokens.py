@@ -30,6 +30,9 @@ from .masked_lm import MaskedLM
 
 _GENERATOR = "generator"  # directory of the generator in that of the discriminator
 _TIED_LAYERS = ("Embedding-Token", "Embedding-Segment", "Embedding-Position")
+# Of the names of the generator's layers. Keras on torch finds the weights of a model by their
+# paths: of two with the same one, it would reset the gradients of only one after a step.
+_PREFIX = "Generator-"
 _OF_THE_DISCRIMINATOR = (  # options that a trained generator does not share
     *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
     *("attention_head_size", "attention_key_size"),
@@ -126,9 +129,13 @@ class ReplacedTokens(MaskedLM):
         name = family.name if family.name in FAMILIES else family.transformer
         shared |= {"model": "electra_generator" if name == "electra" else name}
         shared |= {"with_mlm": "linear", "masked_positions": True, "name": _GENERATOR}
-        shared |= {"layers": {name: layers[name] for name in _TIED_LAYERS if name in layers}}
-        source = generator or self.generator_config(family, config)
-        filler = build_transformer_model(source, **shared)
+        tied = {_PREFIX + name: layers[name] for name in _TIED_LAYERS if name in layers}
+        if generator is None:
+            start = self.generator_config(family, config)
+            filler = build_transformer_model(start, prefix=_PREFIX, layers=tied, **shared)
+        else:  # the names of a checkpoint have no prefix
+            trained = build_transformer_model(generator, **shared)
+            filler = _same_model(trained, prefix=_PREFIX, layers=tied)
         return _joint_model(filler, discriminator)
 
     def generator_config(self, family: Family, config: TransformerConfig) -> TransformerConfig:
@@ -161,7 +168,7 @@ class ReplacedTokens(MaskedLM):
 
     def save(self, model: keras.Model, directory: Path, tokenizer: TokenizerBase) -> None:
         inner = Path(directory) / _GENERATOR
-        checkpoints.save(model.get_layer(_GENERATOR), inner)
+        checkpoints.save(_same_model(model.get_layer(_GENERATOR)), inner)
         tokenizer.save(inner)
         super().save(model, directory, tokenizer)
 
@@ -170,6 +177,18 @@ def _overrides(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of `build_transformer_model` that are fields of the config."""
     own = inspect.signature(build_transformer_model).parameters
     return {name: value for name, value in options.items() if name not in own}
+
+
+def _same_model(generator: Backbone, **options: Any) -> Backbone:
+    """Return a generator with the same weights and other names of its layers."""
+    heads: dict[str, Any] = {"with_mlm": "linear", "application": "packed"}
+    heads["masked_positions"] = True
+    config = generator.config
+    made = build_transformer_model(
+        config, model=config.model_type, name=_GENERATOR, **heads, **options
+    )
+    made.set_weights(generator.get_weights())
+    return made
 
 
 def _joint_model(generator: Backbone, discriminator: Backbone) -> keras.Model:
