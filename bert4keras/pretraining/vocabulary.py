@@ -21,6 +21,9 @@ def train_wordpiece(
 ) -> Tokenizer:
     """Make a WordPiece tokenizer from the first 270 million characters of some texts.
 
+    Two runs may give different vocabularies: the trainer of the library `tokenizers` chooses among
+    pieces of equal frequency in no fixed order. To repeat a run exactly, keep its tokenizer.
+
     Args:
         texts: the texts.
         vocab_size: number of tokens, at most.
