@@ -22,7 +22,16 @@ RUN = (
     "assistants.md",
     "distributed.md",
     "guides/pretraining_objectives.md",
+    "guides/resuming.md",
+    "latent.md",
+    "pretraining.md",
+    "words.md",
 )
+# Files that the code of a page reads, and where they are here.
+FILES = {
+    "pretraining.md": {"texts": "corpus_en.txt"},
+    "words.md": {"news.tsv": "titles/train.tsv", "general.txt": "corpus_zh.txt"},
+}
 
 
 pytestmark = [
@@ -73,8 +82,10 @@ def test_both_languages_have_the_same_structure(page):
 def test_code_prints_what_the_page_shows(page, tmp_path, monkeypatch, minilm):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "minilm-l6").symlink_to(minilm)  # a directory of the name goes first
+    for name, shipped in FILES.get(page, {}).items():
+        (tmp_path / name).symlink_to(ROOT / "examples" / "datasets" / shipped)
     found = printed_and_shown(DOCS / page)
-    assert len(found) >= 2
+    assert any(printed for printed, _ in found)
     assert [pair for pair in found if not alike(*pair)] == []
 
 
