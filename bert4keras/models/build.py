@@ -85,6 +85,7 @@ def build_transformer_model(
     with_discriminator: bool | str = False,
     masked_positions: bool = False,
     document_starts: bool = False,
+    last_hidden_state: bool = False,
     keep_tokens: Sequence[int] | None = None,
     compound_tokens: Sequence | None = None,
     dropout_rate: float | None = None,
@@ -116,6 +117,7 @@ def build_transformer_model(
             see `PretrainingHeads`. With None, `with_mlm` follows from the application: the language
             models have it if given by name (`"lm"`). With a mask object (`LM() & ...`) say
             `with_mlm=True`.
+        last_hidden_state: also return the last hidden state, besides the heads.
         keep_tokens: old ids of the tokens to keep, in their new order. Ids of special tokens in
             the config (`pad_token_id`, `eos_token_id`, ...) are translated.
         compound_tokens: rows to append as means of others, see `bert4keras.checkpoints.load`.
@@ -158,9 +160,8 @@ def build_transformer_model(
         with_mlm = _is_language_model(application, family)
     if with_mlm:
         _require_tied(config)
-    heads = PretrainingHeads(
-        with_pool, with_nsp, with_mlm, with_discriminator, masked_positions, document_starts
-    )
+    choice = with_pool, with_nsp, with_mlm, with_discriminator
+    heads = PretrainingHeads(*choice, masked_positions, document_starts, last_hidden_state)
     own_options |= {"pretraining_heads": heads, "prefix": prefix, "layers": layers}
     own_options |= {"condition": condition, "additional_inputs": sources}
     transformer = family.transformer(config=config, application=application, **own_options)

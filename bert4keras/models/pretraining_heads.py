@@ -34,6 +34,7 @@ class PretrainingHeads:
             `with_mlm` are computed only there, (B, M, V), which saves most of their work.
         document_starts: True: the model has an input `document_starts` (B, K), and pools the tokens
             there instead of the first ones: (B, K, D) or (B, K, 2), for packed documents.
+        last_hidden_state: True: the last hidden state (B, T, D) is an output besides the heads.
     """
 
     with_pool: bool | str = False
@@ -42,6 +43,7 @@ class PretrainingHeads:
     with_discriminator: bool | str = False
     masked_positions: bool = False
     document_starts: bool = False
+    last_hidden_state: bool = False
 
     def __post_init__(self) -> None:
         if self.document_starts and not (self.with_pool or self.with_nsp):
@@ -87,8 +89,8 @@ class PretrainingHeads:
             outputs.append(transformer.apply_language_model(chosen, context))
         if self.with_discriminator:
             outputs.append(transformer.apply_discriminator(x))
-        if not outputs:
-            return x
+        if self.last_hidden_state or not outputs:
+            outputs.append(x)
         return outputs[0] if len(outputs) == 1 else outputs
 
 

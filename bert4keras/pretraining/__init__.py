@@ -7,6 +7,7 @@ from .loop import SaveCheckpoint, pretrain
 from .objectives import (
     PRETRAINING_OBJECTIVES,
     CausalLM,
+    DistilledMaskedLM,
     MaskedLM,
     NextSentence,
     PermutationLM,
@@ -26,6 +27,7 @@ from .throughput import measure_peak
 __all__ = [
     "PRETRAINING_OBJECTIVES",
     "CausalLM",
+    "DistilledMaskedLM",
     "MaskedLM",
     "NextSentence",
     "PermutationLM",

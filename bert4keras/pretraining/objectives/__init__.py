@@ -10,6 +10,7 @@ from .base import (
     register_objective,
 )
 from .causal_lm import CausalLM
+from .distillation import DistilledMaskedLM
 from .masked_lm import MaskedLM
 from .permutation_lm import PermutationLM
 from .replaced_tokens import ReplacedTokens
@@ -20,6 +21,7 @@ from .unilm import UniLMMixture
 __all__ = [
     "PRETRAINING_OBJECTIVES",
     "CausalLM",
+    "DistilledMaskedLM",
     "MaskedLM",
     "NextSentence",
     "PermutationLM",
