@@ -5,9 +5,9 @@ tokens (`DistilledMaskedLM`). OUTPUT becomes a checkpoint in the Hugging Face la
 float16 and a model card. With --hours the steps that fit are found by a short trial; the same
 command continues a run that was killed, from OUTPUT.training.
 
-Seen on one core: 1,800 tokens a second with tensorflow, 1,200 with jax, 1,000 with torch, of which
-the teacher takes half. If two cores do twice as much, 2.5 hours are up to 30 million tokens, 7,000
-steps of 32 rows of 128 tokens.
+Seen on one core: 1,800 tokens a second with tensorflow, 1,200 with jax, 1,000 with torch, and about
+half of the arithmetic is the teacher's. If two cores do twice as much, 2.5 hours are up to 29
+million tokens, 7,000 steps of 32 rows of 128 tokens.
 
 Example: scripts/pretrain_small small wiki/ --text news=a.txt,b.txt --hours 2.5 --licence "CC BY-SA"
 """
@@ -46,7 +46,7 @@ from bert4keras.pretraining.loop import intervals
 
 TEACHER = "multilingual-e5-small-zh-en"
 _TRIAL = 8  # steps that are timed
-_RESERVE = 0.06  # share of the time for evaluations and backups
+_RESERVE = 0.1  # share of the time for evaluations and backups
 _INTERVALS = 20
 
 _CARD = """\
@@ -159,7 +159,7 @@ def run(options: argparse.Namespace) -> None:
         corpus, packer, objective, options.batch_size, options.seed, options.workers
     )
     config = student_config(options, tokenizer)
-    steps = plan_steps(options, state, stream, config, teacher)
+    steps = plan_steps(options, state, stream, config, teacher, begun)
     count, per = intervals(steps, max(10, steps // _INTERVALS))
     model = compiled(options, objective, config, teacher, count * per)
     weights = objective.backbone(model).count_params()
@@ -211,6 +211,7 @@ def plan_steps(
     stream: PretrainingStream,
     config: dict[str, Any],
     teacher: Backbone,
+    begun: float,
 ) -> int:
     """Return the number of steps, the same when the run is continued.
 
@@ -228,7 +229,8 @@ def plan_steps(
     steps = options.steps
     if not steps:
         seconds = time_step(compiled(options, stream.objective, config, teacher, 100), stream)
-        steps = max(1, int(3600 * options.hours * (1 - _RESERVE) / seconds))
+        left = 3600 * options.hours - (time.perf_counter() - begun)
+        steps = max(1, int(left * (1 - _RESERVE) / seconds))
         print(f"{seconds:.2f} seconds a step", flush=True)
     state.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as new:
