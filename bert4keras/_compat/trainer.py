@@ -46,7 +46,7 @@ class TrainerCalls:
         self._seen: _Remembered | None = None
 
     def current(self) -> TrainerCall | None:
-        """Return the call; None for data that nobody or a callback in the middle of it asks for."""
+        """Return the call; None outside of one, and for data that a callback makes for itself."""
         frame: FrameType | None = sys._getframe(1)
         while frame is not None:
             name = frame.f_code.co_name
@@ -56,8 +56,9 @@ class TrainerCalls:
                 if isinstance(owner, keras.Model) and "callbacks" in variables:
                     given = {key: variables[key] for key in _DATA_ARGUMENTS if key in variables}
                     epoch = variables.get("epoch") if name == "fit" else None
-                    self._seen = _Remembered.of(TrainerCall(owner, name, given, epoch))
-                    return self._seen.call(epoch)
+                    call = TrainerCall(owner, name, given, epoch)
+                    self._seen = _Remembered.of(call)
+                    return call
                 if isinstance(owner, keras.callbacks.Callback):
                     return None
             frame = frame.f_back
@@ -65,11 +66,8 @@ class TrainerCalls:
             return None
         return self._seen.call_of_worker()
 
-    def __getstate__(self) -> dict:
-        return {}  # a copy in another process works for no call of this one
-
-    def __setstate__(self, state: dict) -> None:
-        self.__init__()
+    def __reduce__(self) -> tuple[type[TrainerCalls], tuple[()]]:
+        return type(self), ()  # a copy in another process works for no call of this one
 
 
 class _Remembered(NamedTuple):
@@ -87,19 +85,17 @@ class _Remembered(NamedTuple):
             return cls(weakref.ref(call.model), lambda: None, call.name, call.arguments)
         return cls(weakref.ref(call.model), weakref.ref(history), call.name, call.arguments)
 
-    def call(self, epoch: int | None) -> TrainerCall | None:
-        model = self.model()
-        return None if model is None else TrainerCall(model, self.name, self.arguments, epoch)
-
     def call_of_worker(self) -> TrainerCall | None:
         """Return the call; its epoch is read from the `History` that a `fit` makes as it begins."""
-        call = self.call(None)
-        history = getattr(call and call.model, "history", None)
-        if call is None or self.name != "fit" or history is None or history is self.history():
-            return call
-        begun_at = call.model._initial_epoch or self.arguments["initial_epoch"]
-        epoch = history.epoch[-1] + 1 if history.epoch else begun_at
-        return call._replace(epoch=epoch, arguments={**call.arguments, "initial_epoch": begun_at})
+        model = self.model()
+        if model is None:
+            return None
+        history, arguments, epoch = getattr(model, "history", None), self.arguments, None
+        if self.name == "fit" and history is not None and history is not self.history():
+            begun_at = model._initial_epoch or arguments["initial_epoch"]
+            epoch = history.epoch[-1] + 1 if history.epoch else begun_at
+            arguments = {**arguments, "initial_epoch": begun_at}
+        return TrainerCall(model, self.name, arguments, epoch)
 
 
 def model_in_fit() -> keras.Model | None:
