@@ -102,14 +102,16 @@ class Served:
         """
         self._check_size(samples)
         try:
-            answers = asyncio.wrap_future(self.submit(samples, options))
+            answers = self.submit(samples, options)
         except (Busy, Stopped) as error:
             raise _refusal(error) from None
-        answered = await self.wait(request, answers)
         try:
-            return answered.result()
+            return (await self.wait(request, asyncio.wrap_future(answers))).result()
         except SampleError as error:
             raise self._failure(error.__cause__, error.index, len(samples)) from None
+        finally:
+            # At once: the loop would pass it on only after the client has its refusal.
+            answers.cancel()
 
     async def stream(
         self, request: Request, sample: object, options: Options

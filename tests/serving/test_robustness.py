@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import contextlib
 import socket
@@ -9,6 +10,9 @@ import time
 
 import pytest
 
+from bert4keras.serving.errors import ApiError
+from bert4keras.serving.served import Served
+from bert4keras.serving.settings import ServerSettings
 from helpers.http_server import Counting, port_of, serving, wait_until
 
 JSON = {"Content-Type": "application/json"}
@@ -82,6 +86,23 @@ def test_no_answer_in_time_and_nothing_is_done_for_it(task, client):
     assert first.result().status_code == 504
     assert works(client)
     assert not any("late" in batch for batch in task.batches_seen)
+
+
+def test_the_queue_knows_of_a_refusal_before_the_client_does(monkeypatch):
+    class Silent:
+        async def receive(self):
+            await asyncio.Event().wait()
+
+    served = Served("count", Counting(), ServerSettings(timeout=0.01), lambda name, count: None)
+    queued = concurrent.futures.Future()
+    monkeypatch.setattr(served, "submit", lambda samples, options: queued)
+
+    async def ask_late():
+        with pytest.raises(ApiError, match=r"^there was no answer within 0.01 s\."):
+            await served.ask(Silent(), ["late"])
+        return queued.cancelled()  # before the loop runs on
+
+    assert asyncio.run(ask_late())
 
 
 def test_nothing_is_done_for_a_client_that_has_left(task, client):
