@@ -1,9 +1,10 @@
 """Make a small Chinese and English BERT from raw texts: masked LM, and distillation of a teacher.
 
-The student has the teacher's vocabulary, and learns its last hidden states besides the masked
-tokens (`DistilledMaskedLM`). OUTPUT becomes a checkpoint in the Hugging Face layout with weights in
-float16 and a model card. With --hours the steps that fit are found by a short trial; the same
-command continues a run that was killed, from OUTPUT.training.
+The student has the teacher's vocabulary and starts with its token vectors, reduced by PCA. It
+learns the teacher's last hidden states besides the masked tokens (`DistilledMaskedLM`). OUTPUT
+becomes a checkpoint in the Hugging Face layout with weights in float16 and a model card. With
+--hours the steps that fit are found by a short trial; the same command continues a run that was
+killed, from OUTPUT.training.
 
 Seen on one core: 1,800 tokens a second with tensorflow, 1,200 with jax, 1,000 with torch, and about
 half of the arithmetic is the teacher's. If two cores do twice as much, 2.5 hours are up to 29
@@ -41,6 +42,7 @@ from bert4keras.pretraining import (
     learning_rate_schedule,
     pretrain,
     pretraining_optimizer,
+    reduce_token_vectors,
 )
 from bert4keras.pretraining.loop import intervals
 
@@ -59,10 +61,10 @@ pipeline_tag: fill-mask
 # {name}
 
 A small BERT for Chinese and English: {sizes}, {weights} weights stored as float16.
-It was trained from random weights as a masked language model together with distillation from the
-frozen teacher {teacher}: a linear projection of its last hidden states, dropped
-afterwards, learned those of the teacher for the text without masks (1 - cosine, times {weight}).
-The vocabulary is the teacher's.
+It was trained as a masked language model together with distillation from the frozen teacher
+{teacher}: a linear projection of its last hidden states, dropped afterwards, learned
+those of the teacher for the text without masks (1 - cosine, times {weight}). The vocabulary is
+the teacher's. {start}
 
 - Training: {steps} steps of {batch} rows of {length} tokens, in which texts are packed;
   {rate} as the highest learning rate, seed {seed}, backend {backend}.
@@ -108,8 +110,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--licence", default="not stated", help="of the result, for the model card")
     # The teacher's vectors are narrow: the distance to their mean is only about 0.2.
     add("--weight", type=float, default=10.0, help="of the distance from the teacher (10)")
-    for name, default in (("layers", 4), ("hidden", 312), ("heads", 12), ("inner", 0)):
+    for name, default in (("layers", 4), ("hidden", 256), ("heads", 4), ("inner", 0)):
         add(f"--{name}", type=int, default=default, help=f"(default: {default or '4 x hidden'})")
+    add("--random-token-vectors", action="store_true", help="do not start with the teacher's")
     add("--batch-size", type=int, default=32, help="rows")
     add("--length", type=int, default=128, help="tokens of a row")
     add("--learning-rate", type=float, default=1e-3)
@@ -200,6 +203,9 @@ def compiled(
     """Build the model, the same for the same seed, with the optimizer for some steps."""
     keras.utils.set_random_seed(options.seed)
     model = objective.build(config, teacher=teacher)
+    if not options.random_token_vectors:
+        share = reduce_token_vectors(teacher, objective.backbone(model))
+        print(f"token vectors keep {share:.0%} of the teacher's variance", flush=True)
     rate = learning_rate_schedule(options.learning_rate, steps, "linear", 0.05)
     model.compile(pretraining_optimizer(rate), objective.loss, metrics=objective.metrics)
     return model
@@ -285,6 +291,9 @@ def write_card(
     measured = {k: v for k, v in logs.items() if k.startswith("val_")}
     figures = f"Measured at the end on held-out texts: {show(measured)}.\n\n" if measured else ""
     texts = (f"{name} ({path.name})" if name else path.name for name, path in options.texts)
+    start = "Its weights were random at the start" + (
+        "." if options.random_token_vectors else ", but the token vectors: the teacher's, by PCA."
+    )
     sizes = f"{config['num_hidden_layers']} layers of width {config['hidden_size']}"
     card = _CARD.format(
         name=options.output.resolve().name,
@@ -292,6 +301,7 @@ def write_card(
         weights=f"{weights:,}",
         teacher=Path(options.teacher).name if options.teacher else TEACHER,
         weight=options.weight,
+        start=start,
         steps=steps,
         batch=options.batch_size,
         length=options.length,

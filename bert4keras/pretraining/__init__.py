@@ -16,6 +16,7 @@ from .objectives import (
     SentenceOrder,
     SpanCorruption,
     UniLMMixture,
+    reduce_token_vectors,
     register_objective,
 )
 from .optimization import learning_rate_schedule, pretraining_optimizer
@@ -46,5 +47,6 @@ __all__ = [
     "measure_peak",
     "pretrain",
     "pretraining_optimizer",
+    "reduce_token_vectors",
     "register_objective",
 ]

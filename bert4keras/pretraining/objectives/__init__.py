@@ -10,7 +10,7 @@ from .base import (
     register_objective,
 )
 from .causal_lm import CausalLM
-from .distillation import DistilledMaskedLM
+from .distillation import DistilledMaskedLM, reduce_token_vectors
 from .masked_lm import MaskedLM
 from .permutation_lm import PermutationLM
 from .replaced_tokens import ReplacedTokens
@@ -32,5 +32,6 @@ __all__ = [
     "UniLMMixture",
     "named_model",
     "predictions",
+    "reduce_token_vectors",
     "register_objective",
 ]

@@ -134,6 +134,40 @@ class DistilledMaskedLM(MaskedLM):
         return {"tokens": [SparseCategoricalAccuracy()]}
 
 
+def reduce_token_vectors(teacher: Backbone, student: Backbone) -> float:
+    """Start a student with its teacher's token vectors, reduced to its width by PCA.
+
+    Even tokens that the texts do not have start with a meaning so. The mean is left out: in a
+    softmax over tied vectors it has no effect. Where the student is wider, the other dimensions
+    keep their values.
+
+    Args:
+        teacher, student: models with the same ids; the student is changed.
+
+    Returns:
+        The share of the teacher's variance that the student's vectors keep.
+
+    Raises:
+        ValueError: the teacher has fewer rows of token vectors.
+    """
+    layers = [model.get_layer("Embedding-Token") for model in (teacher, student)]
+    given, table = (ops.convert_to_numpy(layer.embeddings) for layer in layers)
+    if len(given) < len(table):
+        raise ValueError(
+            f"the teacher has only {len(given)} rows of token vectors, the student {len(table)}: "
+            "use the teacher's tokenizer."
+        )
+    centered = given[: len(table)].astype("float64")
+    centered -= centered.mean(axis=0)
+    variances, directions = np.linalg.eigh(centered.T @ centered)  # the largest comes last
+    kept = min(table.shape[1], given.shape[1])
+    # A copy: what JAX gives is read only.
+    table = np.array(table)
+    table[:, :kept] = centered @ directions[:, ::-1][:, :kept]
+    layers[1].embeddings.assign(table)
+    return float(variances[::-1][:kept].sum() / variances.sum())
+
+
 class _DistanceToTeacher(EndsMask, keras.layers.Layer):
     """1 - cosine between vectors (B, L, D) and the last hidden states of a teacher: (B, L).
 

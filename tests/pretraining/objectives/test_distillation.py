@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bert4keras import build_transformer_model
-from bert4keras.pretraining import DistilledMaskedLM
+from bert4keras.pretraining import DistilledMaskedLM, reduce_token_vectors
 from helpers.packed_rows import CONFIG, TOKENIZER, cross_entropy, make_rows, outputs
 
 ROWS = make_rows(6, 24, (5, 10), letters=3)
@@ -93,6 +93,28 @@ def test_the_teacher_reads_the_original_text():
     np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (once, again)))  # no dropout
 
 
+def test_reduced_token_vectors():
+    """The distances between tokens are those of the best approximation of so few dimensions."""
+    teacher = make_teacher()
+    student = build_transformer_model({**STUDENT, "hidden_size": 4}, with_mlm="linear")
+    tables = [x.get_layer("Embedding-Token") for x in (teacher, student)]
+    share = reduce_token_vectors(teacher, student)
+    given, found = (keras.ops.convert_to_numpy(layer.embeddings) for layer in tables)
+    given = given - given.mean(0)
+    left, sizes, _ = np.linalg.svd(given, full_matrices=False)
+    best = (left[:, :4] * sizes[:4] ** 2) @ left[:, :4].T
+    np.testing.assert_allclose(found @ found.T, best, atol=1e-6)
+    assert np.abs(found @ found.T - given @ given.T).max() > 1e-4  # four are too few to be exact
+    assert abs(share - (sizes[:4] ** 2).sum() / (sizes**2).sum()) < 1e-6
+
+    wide = build_transformer_model({**STUDENT, "hidden_size": 16}, model="bert")
+    before = wide.get_layer("Embedding-Token").get_weights()[0]
+    assert abs(reduce_token_vectors(teacher, wide) - 1) < 1e-6
+    after = wide.get_layer("Embedding-Token").get_weights()[0]
+    np.testing.assert_allclose(after[:, :12] @ after[:, :12].T, given @ given.T, atol=1e-6)
+    np.testing.assert_array_equal(after[:, 12:], before[:, 12:])
+
+
 @pytest.mark.spread
 def test_errors(tmp_path):
     with pytest.raises(ValueError, match="weight must be 0 or more, not -1"):
@@ -104,3 +126,5 @@ def test_errors(tmp_path):
             OBJECTIVE.build(STUDENT, teacher=make_teacher(**options))
     with pytest.raises(ValueError, match="the teacher only 9 rows of token vectors"):
         OBJECTIVE.build(STUDENT, teacher=make_teacher(vocab_size=9))
+    with pytest.raises(ValueError, match="has only 9 rows of token vectors, the student"):
+        reduce_token_vectors(make_teacher(vocab_size=9), build_transformer_model(STUDENT))
