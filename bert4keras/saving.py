@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 
+from ._compat import without_distribution
 from ._files import atomic_file
 
 
@@ -43,7 +44,7 @@ def save_model(model: keras.Model, filepath: str | os.PathLike, overwrite: bool 
     if optimizer is not None and not optimizer.built:
         # On loading Keras builds the optimizer and looks for its variables in the file.
         optimizer.build(model.trainable_variables)
-    with atomic_file(filepath) as new:
+    with without_distribution(), atomic_file(filepath) as new:
         keras.saving.save_model(model, new)
 
 
@@ -62,7 +63,7 @@ def save_weights(model: keras.Model, filepath: str | os.PathLike) -> None:
     """
     if not str(filepath).endswith(".weights.h5"):
         raise ValueError(f"save_weights writes '.weights.h5' files, not {os.fspath(filepath)!r}.")
-    with atomic_file(filepath) as new:
+    with without_distribution(), atomic_file(filepath) as new:
         model.save_weights(new)
 
 

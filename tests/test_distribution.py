@@ -23,7 +23,7 @@ CHILD = Path(__file__).parent / "helpers" / "distributed_child.py"
 PAGE = CHILD.parents[2] / "docs" / "distributed.md"
 FAST = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 # All that is promised, in few models: each is compiled for every number of devices.
-NAMES = ["tags+rdrop", "crf+fgm+clip+accumulate+lookahead+ema"]
+NAMES = ["tags+rdrop", "crf+fgm+clip+accumulate+lookahead+ema", "mlm"]
 EACH = ["tags+widths", "crf", "fgm", "rdrop", "accumulate", "lookahead", "ema", "clip"]
 
 on_jax = pytest.mark.skipif(keras.backend.backend() != "jax", reason="distributes on JAX only")
@@ -68,6 +68,7 @@ def run_processes(directory: Path, names: list[str], alone: list[str]) -> list[d
     for rank in range(2):
         path = directory / f"process{rank}.json"
         options = {"names": names, "alone": alone, "port": port, "rank": rank, "size": 2}
+        options["directory"] = str(directory)
         started[path] = start("processes", path, 2, **options)
     return results(started)
 
@@ -93,11 +94,14 @@ def test_four_devices_train_as_one_does(one_and_four, name):
 
 @on_jax
 def test_two_processes_train_as_one_does(one_and_four, tmp_path):
-    name = NAMES[0]
-    first, second = run_processes(tmp_path, [name], [name])
+    names = [NAMES[0], "mlm"]
+    first, second = run_processes(tmp_path, names, names[:1])
+    for name in names:
+        expected = one_and_four[f"{name} 0"]
+        assert gap(first[name], second[name]) < 1e-7
+        assert gap(first[name], expected) < 1e-5
+    name = names[0]
     expected = one_and_four[f"{name} 0"]
-    assert gap(first[name], second[name]) < 1e-7
-    assert gap(first[name], expected) < 1e-5
     # Without its part of the data, each process trains on the same batches.
     assert gap(first[f"{name} alone"], expected) > 1e-3
 

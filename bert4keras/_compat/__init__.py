@@ -12,6 +12,7 @@ from .distribution import (
     process_place,
     split_over_devices,
     tensorflow_replicas,
+    without_distribution,
 )
 from .graph import (
     flat_inputs,
@@ -112,6 +113,7 @@ __all__ = [
     "variable_index",
     "with_implicit_mask",
     "with_mask_of",
+    "without_distribution",
     "wrapped_function",
     "write_rows",
 ]

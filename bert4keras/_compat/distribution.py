@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import TypeVar
 
 import keras
@@ -28,6 +30,21 @@ def process_place() -> tuple[int, int]:
     import jax
 
     return jax.process_index(), jax.process_count()
+
+
+@contextlib.contextmanager
+def without_distribution() -> Iterator[None]:
+    """Set the distribution in effect aside, so that one process can do something alone.
+
+    While Keras saves a model, it makes an optimizer to see what attributes it has; the variables
+    of that one would wait for all processes.
+    """
+    distribution = keras.distribution.distribution()
+    keras.distribution.set_distribution(None)
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(distribution)
 
 
 def tensorflow_replicas() -> int:

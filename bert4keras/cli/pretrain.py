@@ -63,6 +63,7 @@ _PRETRAIN_OPTIONS = (
     ),
     click.option("--ema", type=_FRACTION, help="Momentum of averaged weights, which are saved."),
     click.option("--precision", type=click.Choice(PRECISIONS), default="float32"),
+    click.option("--data-parallel", is_flag=True, help="Train on all devices of JAX."),
     click.option("--remat", is_flag=True, help="Recompute activations, to save memory."),
     click.option("--seed", default=1, type=click.IntRange(0), show_default=True),
     click.option(

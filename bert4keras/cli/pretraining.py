@@ -18,6 +18,7 @@ import keras
 
 from .. import __version__
 from .._files import atomic_directory
+from ..distribution import data_parallel
 from ..models import FAMILIES, Backbone
 from ..optimizers import WithEMA
 from ..pretraining import (
@@ -67,6 +68,8 @@ def run_pretraining(corpus: Sequence[Path], options: Mapping[str, Any]) -> None:
     with quiet_libraries():
         keras.utils.set_random_seed(options["seed"])
     keras.config.set_dtype_policy(options["precision"])
+    if options["data_parallel"]:
+        keras.distribution.set_distribution(data_parallel())
     texts = _corpus(corpus, options)
     state.mkdir(parents=True, exist_ok=True)
     write_indented(state / "options.json", values)

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from ..distribution import num_replicas
 from ..tokenizers.base import TokenizerBase
 from ..training import BackupAndRestore
 from .objectives import PretrainingObjective
@@ -96,7 +97,7 @@ class PretrainingBackup(BackupAndRestore):
             "seed": stream.seed,
             "batch_size": stream.batch_size,
             "length": stream.packer.length,
-            "shard": list(stream.shard),
+            "processes": stream.shard[1],
             "files": stream.corpus.fingerprint(),
         }
 
@@ -145,7 +146,8 @@ def pretrain(
 
     Weights, optimizer, dropout and the position in the stream are saved after every interval, in
     `DIRECTORY/backup`. A continued run ends with the same weights, to the bit, on the same machine
-    with the same versions; what was trained after the last whole interval is trained again.
+    with the same versions; what was trained after the last whole interval is trained again. Several
+    processes need the same directory; the first one writes.
 
     Args:
         model: of `objective.build`, compiled.
@@ -154,7 +156,8 @@ def pretrain(
         steps: number of batches; rounded up to whole intervals.
         interval: batches between two backups, evaluations and callbacks at the end of an epoch:
             for Keras an interval is an epoch.
-        evaluation: inputs and targets to evaluate on, from `PretrainingStream.rows`.
+        evaluation: inputs and targets to evaluate on, from `PretrainingStream.rows`. On several
+            devices the last rows are left out if they do not divide equally.
         callbacks: of `fit`.
         peak: the most floating-point operations in a second, from `measure_peak`; None: the share
             of it is not reported.
@@ -163,8 +166,10 @@ def pretrain(
         The numbers of all intervals of this process: loss, metrics, `tokens_per_second`, ...
 
     Raises:
-        ValueError: the state is of another corpus, seed or size of batches.
+        ValueError: the state is of another corpus, seed or size of batches; rows that cannot be
+            divided over the devices.
     """
+    evaluation = _divided(stream, evaluation)
     count, per = intervals(steps, interval)
     feed = StreamFeed(stream)
     backup = PretrainingBackup(Path(directory) / "backup", feed)
@@ -185,6 +190,22 @@ def pretrain(
     finally:
         feed.close()
     return history.history
+
+
+def _divided(
+    stream: PretrainingStream, evaluation: tuple[Any, Leaves] | None
+) -> tuple[Any, Leaves] | None:
+    """Check the size of batches; return the rows to evaluate on that devices can share."""
+    devices = num_replicas()
+    rows = stream.batch_size * stream.shard[1]
+    if rows % devices:
+        raise ValueError(f"a batch of {rows} rows cannot be divided over {devices} devices.")
+    if evaluation is None or devices == 1:
+        return evaluation
+    count = len(keras.tree.flatten(evaluation)[0]) // devices * devices
+    if not count:
+        raise ValueError(f"there are fewer than {devices} rows to evaluate on, one a device.")
+    return keras.tree.map_structure(lambda rows: rows[:count], evaluation)
 
 
 def intervals(steps: int, interval: int) -> tuple[int, int]:

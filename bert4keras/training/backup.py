@@ -10,7 +10,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from .._compat import generator_states, restore_generators, seed_states, start_at_epoch
+from .._compat import (
+    generator_states,
+    process_place,
+    restore_generators,
+    seed_states,
+    start_at_epoch,
+)
 from .._files import atomic_file
 from ..data import DataGenerator
 from ..saving import save_weights
@@ -25,7 +31,8 @@ class BackupAndRestore(keras.callbacks.Callback):
     the position in `forfit()`; and if the process is killed while it saves, the weights of one
     epoch may be left with the number of another.
 
-    Create it before `fit` takes batches, and with the same data in the same order.
+    Create it before `fit` takes batches, and with the same data in the same order. Of several
+    processes that train together the first one saves, in a directory that all of them can read.
 
     Args:
         backup_dir: directory only for the backup, created if needed; removed when training ends.
@@ -99,7 +106,6 @@ class BackupAndRestore(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         self._generators = generator_states()
         weights = f"epoch-{epoch + 1:05d}.weights.h5"
-        save_weights(self.model, self.directory / weights)
         self._reached = self._seen + self.params["steps"] * (epoch + 1 - self._first)
         state = {
             "epoch": epoch + 1,
@@ -109,6 +115,12 @@ class BackupAndRestore(keras.callbacks.Callback):
             **self._position(self._reached),
             **self._data(),
         }
+        if process_place()[0] == 0:
+            self._write(state)
+
+    def _write(self, state: dict[str, Any]) -> None:
+        weights = state["weights"]
+        save_weights(self.model, self.directory / weights)
         with atomic_file(
             self.directory / "backup.json"
         ) as new:  # from here on the new backup is valid

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from .._compat import process_place, without_distribution
 from .._files import atomic_file
 
 _NOTE = "bert4keras.evaluator"  # attribute of a weight file: result and epoch of the weights
@@ -36,7 +37,7 @@ class Evaluator(keras.callbacks.Callback):
         evaluate: function without arguments that returns a number, or a dict of numbers.
         filepath: path of the best weights, `*.weights.h5`; their result is noted in the file. All
             results go to a JSON file of the same name, `*.weights.json`. Both are replaced
-            atomically. None keeps the weights only in memory.
+            atomically, by the first of several processes. None keeps the weights only in memory.
         monitor: key of the number that decides; None: the first.
         mode: `"max"` or `"min"`.
         restore_best: put the best weights back into the model when training ends.
@@ -154,7 +155,7 @@ class Evaluator(keras.callbacks.Callback):
         if better:
             self.best, self.best_epoch = value, epoch + 1
             self._keep(monitor)
-        if self.filepath is not None:
+        if self._writes():
             self._write_results()
         if self.verbose:
             numbers = "  ".join(f"{key} {number:.4f}" for key, number in results.items())
@@ -172,11 +173,15 @@ class Evaluator(keras.callbacks.Callback):
     def _keep(self, monitor: str) -> None:
         if self.restore_best:
             self._weights = self.model.get_weights()
-        if self.filepath is not None:
-            with atomic_file(self.filepath) as new:
+        if self._writes():
+            with without_distribution(), atomic_file(self.filepath) as new:
                 self.model.save_weights(new)
                 note = {"best": self.best, "epoch": self.best_epoch, "monitor": monitor}
                 _write_note(new, {**note, "mode": self.mode})
+
+    def _writes(self) -> bool:
+        """Of several processes that train together, which all evaluate, the first one writes."""
+        return self.filepath is not None and process_place()[0] == 0
 
     def _results_path(self) -> Path:
         return self.filepath.with_name(self.filepath.name.removesuffix(".h5") + ".json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import keras
 import pytest
 
 from bert4keras.tasks import FillMask
@@ -39,6 +40,19 @@ def test_from_scratch_and_continued(tmp_path):
     sizes = [json.loads((path / "config.json").read_text()) for path in (output, tmp_path / "more")]
     assert sizes[1]["vocab_size"] > sizes[0]["vocab_size"]
     assert sizes[1]["max_position_embeddings"] == 1024
+
+
+def test_data_parallel(tmp_path):
+    options = ["--documents=lines", "--from-scratch", "--steps=1", "--data-parallel", *SIZES]
+    try:
+        found = run("pretrain", CORPUS, "--output", tmp_path / "out", *options)
+    finally:
+        keras.distribution.set_distribution(None)
+    if keras.backend.backend() == "jax":
+        assert found.exit_code == 0, found.stderr
+        assert (tmp_path / "out" / "model.safetensors").is_file()
+    else:
+        assert "error: keras.distribution does nothing on" in found.stderr.lower()
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 import keras
@@ -23,7 +24,15 @@ from bert4keras.layers import FirstToken
 from bert4keras.losses import SparseCategoricalCrossentropy
 from bert4keras.models import build_transformer_model
 from bert4keras.optimizers import EMA, Accumulate, Clip, ExtendedOptimizer, Lookahead
+from bert4keras.pretraining import (
+    MaskedLM,
+    PretrainingCorpus,
+    PretrainingStream,
+    RowPacker,
+    pretrain,
+)
 from bert4keras.tasks.tagging.crf import ConditionalRandomField
+from bert4keras.tokenizers import Tokenizer
 from bert4keras.training import FGM, RDrop, RegularizedModel
 
 CLASSES, BATCH, EPOCHS = 3, 8, 2
@@ -89,21 +98,64 @@ def model(parts: list[str], dropout: float = 0.2) -> keras.Model:
     return made
 
 
+def pretrained(directory: Path, shard: tuple[int, int], dropout: float) -> dict:
+    """Pretrain a masked LM in two parts, the second from a backup; its losses and weights."""
+    letters = "abcdefghijklmno"
+    texts = [" ".join(letters[(n * k) % 15] for k in range(2 + n % 9)) for n in range(80)]
+    if shard[0] == 0:
+        (directory / "texts.txt").write_text("\n".join(texts), encoding="utf-8")
+    wait_for_all(shard[1])
+    tokenizer = Tokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters])
+    objective = MaskedLM(tokenizer, rate=0.3)
+    corpus = PretrainingCorpus([directory / "texts.txt"], "lines")
+    parts = corpus, RowPacker(tokenizer, 12), objective
+    stream = PretrainingStream(*parts, BATCH // shard[1], workers=0, shard=shard)
+    losses = []
+    for steps in (3, 6):
+        wait_for_all(shard[1])  # the first one writes the backup
+        keras.utils.set_random_seed(0)
+        rates = {"dropout_rate": dropout, "attention_dropout_rate": dropout}
+        made = objective.build({**CONFIG, **rates})
+        made.compile(keras.optimizers.SGD(0.2, momentum=0.9), objective.loss)
+        rows = stream.rows(BATCH)
+        history = pretrain(made, stream, directory / "state", steps, 3, rows)
+        losses += history["loss"] + history["val_loss"]
+    return {"loss": losses[::2], "evaluated": losses[1::2], "weights": flat_weights(made)}
+
+
+def wait_for_all(size: int) -> None:
+    if size > 1:
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices("files")
+
+
+def flat_weights(made: keras.Model) -> list[float]:
+    return np.concatenate(
+        [np.ravel(keras.ops.convert_to_numpy(v)) for v in made.trainable_variables]
+    ).tolist()
+
+
 def train(
     name: str,
     shard: tuple[int, int] | None = None,
     dropout: float = 0.2,
     scope=contextlib.nullcontext,
+    directory: str | None = None,
 ) -> dict:
-    """Train one model; return its losses, its weights, and its averages if it has any."""
+    """Train one model; return its losses, its weights, and its averages if it has any.
+
+    Files go to `directory`.
+    """
     parts = name.split("+")
+    if "mlm" in parts:
+        with tempfile.TemporaryDirectory() as own:
+            return pretrained(Path(directory or own), shard or (0, 1), dropout)
     with scope():
         made = model(parts, dropout)
     history = made.fit(generator(parts, shard=shard), epochs=EPOCHS, verbose=0)
     found = {"loss": history.history["loss"]}
-    found["weights"] = np.concatenate(
-        [np.ravel(keras.ops.convert_to_numpy(v)) for v in made.trainable_variables]
-    ).tolist()
+    found["weights"] = flat_weights(made)
     if "ema" in parts:
         found["averages"] = [float(v.sum()) for v in made.optimizer.average_values().values()]
     if "tags" in parts:
@@ -131,11 +183,14 @@ def devices(names: list[str], counts: list[int | str]) -> dict:
     return found
 
 
-def processes(names: list[str], port: int, rank: int, size: int, alone: list[str]) -> dict:
+def processes(
+    names: list[str], port: int, rank: int, size: int, alone: list[str], directory: str
+) -> dict:
     """Train each model as one process of several; those of `alone` with no part of the data."""
     keras.distribution.initialize(f"localhost:{port}", size, rank)
     keras.distribution.set_distribution(distribution.data_parallel())
-    found = {name: train(name, distribution.data_shard()) for name in names}
+    shard = distribution.data_shard()
+    found = {name: train(name, shard, directory=directory) for name in names}
     found |= {f"{name} alone": train(name, (0, 1)) for name in alone}
     return found
 

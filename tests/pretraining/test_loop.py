@@ -19,6 +19,7 @@ from bert4keras.pretraining import (
     RowPacker,
     SaveCheckpoint,
     learning_rate_schedule,
+    loop,
     measure_peak,
     pretrain,
     pretraining_optimizer,
@@ -101,6 +102,23 @@ def test_errors(tmp_path):
         learning_rate_schedule(1.0, 10, "step")
     with pytest.raises(ValueError, match=r"warmup=1 must lie in \[0, 1\)"):
         learning_rate_schedule(1.0, 10, warmup=1)
+
+
+@pytest.mark.spread
+def test_rows_are_divided_over_devices(tmp_path, monkeypatch):
+    stream = make_stream(tmp_path)  # batches of 4 rows
+    rows = stream.rows(5)
+    assert loop._divided(stream, rows) is rows
+    monkeypatch.setattr(loop, "num_replicas", lambda: 2)
+    inputs, targets = loop._divided(stream, rows)
+    np.testing.assert_array_equal(inputs["token_ids"], rows[0]["token_ids"][:4])
+    np.testing.assert_array_equal(targets, rows[1][:4])
+    assert loop._divided(stream, None) is None
+    with pytest.raises(ValueError, match="fewer than 2 rows to evaluate on"):
+        loop._divided(stream, stream.rows(1))
+    monkeypatch.setattr(loop, "num_replicas", lambda: 3)
+    with pytest.raises(ValueError, match="4 rows cannot be divided over 3 devices"):
+        loop._divided(stream, None)
 
 
 @pytest.mark.spread
