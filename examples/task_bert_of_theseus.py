@@ -15,7 +15,7 @@ from pathlib import Path
 
 import keras
 
-from bert4keras.data import split
+from bert4keras.data import read_parts
 from bert4keras.optimizers import warm_up
 from bert4keras.tasks import TextClassifier, open_encoder
 from bert4keras.tasks.classification import read_labelled_texts
@@ -40,15 +40,10 @@ parser.add_argument("--seed", type=int, default=1, help="default: %(default)s")
 options = parser.parse_args()
 keras.utils.set_random_seed(options.seed)
 
-train, rows = read_labelled_texts(options.train), {}
-for name in ("valid", "test"):
-    path = getattr(options, name)
-    if path is None and options.train == DATA / "train.tsv":
-        path = DATA / f"{name}.tsv"
-    if path is None:
-        train, rows[name] = split(train, (0.1,))
-    else:
-        rows[name] = read_labelled_texts(path)
+if options.train == DATA / "train.tsv":
+    options.valid = options.valid or DATA / "valid.tsv"
+    options.test = options.test or DATA / "test.tsv"
+train, valid, test = read_parts(read_labelled_texts, options.train, options.valid, options.test)
 labels = sorted({label for _, label in train})
 train = train[: options.limit]
 
@@ -63,9 +58,9 @@ def fit(task: TextClassifier) -> TextClassifier:
         batches,
         epochs=options.epochs,
         verbose=1 if sys.stdout.isatty() else 2,
-        callbacks=[Evaluator(lambda: task.evaluate(rows["valid"]))],
+        callbacks=[Evaluator(lambda: task.evaluate(valid))],
     )
-    print(f"{task.model.count_params():,} weights, test: {task.evaluate(rows['test'])}")
+    print(f"{task.model.count_params():,} weights, test: {task.evaluate(test)}")
     return task
 
 
@@ -82,7 +77,7 @@ fit(TextClassifier(tokenizer, theseus.model, labels, maxlen=options.maxlen))
 small, _ = theseus.successor()
 task = fit(TextClassifier(tokenizer, small, labels, maxlen=options.maxlen))
 
-for text, label in rows["test"][:3]:
+for text, label in test[:3]:
     print(f"{text}\n  {task(text)}; right is {label}")
 
 if options.save:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import keras
 
-from bert4keras.data import read_lines, split
+from bert4keras.data import read_lines, read_parts
 from bert4keras.optimizers import warm_up
 from bert4keras.tasks import CCKS2019Linker
 from bert4keras.tasks.linking import read_knowledge_base, read_linked_texts, read_word_vectors
@@ -48,13 +48,12 @@ parser.add_argument("--limit", type=int, help="train on only so many texts")
 options = parser.parse_args()
 keras.utils.set_random_seed(options.seed)
 
-base, train = read_knowledge_base(options.kb), read_linked_texts(options.train)
 if options.train == DATA / "train.jsonl":
-    valid, test = (read_linked_texts(DATA / f"{part}.jsonl") for part in ("valid", "test"))
-else:
-    train, valid, test = split(train, (0.1, 0.1), options.seed)
-valid = read_linked_texts(options.valid) if options.valid else valid
-test = read_linked_texts(options.test) if options.test else test
+    options.valid = options.valid or DATA / "valid.jsonl"
+    options.test = options.test or DATA / "test.jsonl"
+paths = options.train, options.valid, options.test
+train, valid, test = read_parts(read_linked_texts, *paths, options.seed)
+base = read_knowledge_base(options.kb)
 train = train[: options.limit]
 base, dropped = base.without_common_names(train)
 print(f"{base}; mostly ordinary words and not looked for: {', '.join(dropped) or '-'}")

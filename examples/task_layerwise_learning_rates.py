@@ -16,7 +16,7 @@ from pathlib import Path
 
 import keras
 
-from bert4keras.data import read_lines, split
+from bert4keras.data import read_lines, read_parts
 from bert4keras.optimizers import (
     ExtendedOptimizer,
     LearningRateMultipliers,
@@ -47,15 +47,10 @@ parser.add_argument("--seed", type=int, default=1, help="default: %(default)s")
 options = parser.parse_args()
 keras.utils.set_random_seed(options.seed)
 
-train, rows = read_labelled_texts(options.train), {}
-for name in ("valid", "test"):
-    path = getattr(options, name)
-    if path is None and options.train == DATA / "train.tsv":
-        path = DATA / f"{name}.tsv"
-    if path is None:
-        train, rows[name] = split(train, (0.1,))
-    else:
-        rows[name] = read_labelled_texts(path)
+if options.train == DATA / "train.tsv":
+    options.valid = options.valid or DATA / "valid.tsv"
+    options.test = options.test or DATA / "test.tsv"
+train, valid, test = read_parts(read_labelled_texts, options.train, options.valid, options.test)
 labels = sorted({label for _, label in train})
 train = train[: options.limit]
 task = TextClassifier.build(options.checkpoint, labels, maxlen=options.maxlen)
@@ -71,12 +66,12 @@ task.model.fit(
     batches,
     epochs=options.epochs,
     verbose=1 if sys.stdout.isatty() else 2,
-    callbacks=[Evaluator(lambda: task.evaluate(rows["valid"]))],
+    callbacks=[Evaluator(lambda: task.evaluate(valid))],
 )
 
-scores = task.evaluate(rows["test"])
+scores = task.evaluate(test)
 print("test:", {name: round(score, 4) for name, score in scores.items()})
-for text, label in rows["test"][:3]:
+for text, label in test[:3]:
     print(f"{text}\n  {task(text)}; right is {label}")
 
 if options.predict:

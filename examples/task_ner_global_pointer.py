@@ -17,7 +17,7 @@ from pathlib import Path
 import keras
 
 from bert4keras import tasks
-from bert4keras.data import split
+from bert4keras.data import read_parts
 from bert4keras.optimizers import warm_up
 from bert4keras.tasks.tagging import read_entities
 from bert4keras.training import Evaluator
@@ -59,14 +59,12 @@ options.epochs = options.epochs or (4 if options.checkpoint else 10)
 options.learning_rate = options.learning_rate or (2e-4 if options.checkpoint else 1e-3)
 keras.utils.set_random_seed(options.seed)
 
-train = read_entities(options.train)
-if options.train.parent == DATA:
+if options.train == DATA / "train.json":
     options.valid = options.valid or DATA / "valid.json"
     options.test = options.test or DATA / "test.json"
-if not (options.valid and options.test):
-    train, valid, test = split(train, (0.1, 0.1), options.seed)
-valid = read_entities(options.valid) if options.valid else valid
-test = read_entities(options.test) if options.test else test
+train, valid, test = read_parts(
+    read_entities, options.train, options.valid, options.test, options.seed
+)
 train = train[: options.limit]
 
 checkpoint, tokenizer = options.checkpoint, None

@@ -18,7 +18,7 @@ from pathlib import Path
 import keras
 
 from bert4keras import tasks
-from bert4keras.data import split
+from bert4keras.data import read_parts
 from bert4keras.optimizers import ExtendedOptimizer, LearningRateMultipliers, warm_up
 from bert4keras.tasks.sql import read_table_questions
 from bert4keras.training import Evaluator
@@ -54,13 +54,12 @@ parser.add_argument("--limit", type=int, help="train on only so many rows")
 options = parser.parse_args()
 keras.utils.set_random_seed(options.seed)
 
-train = read_table_questions(options.train)
-if options.train.parent == DATA:
-    valid, test = (read_table_questions(DATA / f"{name}.jsonl") for name in ("valid", "test"))
-elif not (options.valid and options.test):
-    train, valid, test = split(train, (0.1, 0.1), options.seed)
-valid = read_table_questions(options.valid) if options.valid else valid
-test = read_table_questions(options.test) if options.test else test
+if options.train == DATA / "train.jsonl":
+    options.valid = options.valid or DATA / "valid.jsonl"
+    options.test = options.test or DATA / "test.jsonl"
+train, valid, test = read_parts(
+    read_table_questions, options.train, options.valid, options.test, options.seed
+)
 train = train[: options.limit]
 print(f"{len(train)}, {len(valid)} and {len(test)} questions")
 

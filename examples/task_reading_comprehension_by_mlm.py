@@ -18,7 +18,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from bert4keras.data import DataGenerator, parse_json_text, read_text, split
+from bert4keras.data import DataGenerator, parse_json_text, read_parts, read_text
 from bert4keras.optimizers import warm_up
 from bert4keras.tasks import FillMask, checkpoint_argument, from_scratch
 from bert4keras.tasks.filling import most_probable_span
@@ -107,13 +107,11 @@ def answer(rows):
 
 
 cut = set()  # passages that the model sees only in part
-paths = [options.train or DATA / "train.json", options.valid, options.test]
 if options.train is None:
-    paths = [paths[0], paths[1] or DATA / "valid.json", paths[2] or DATA / "test.json"]
-train, *others = [list(read(path)) for path in paths if path]
-if not others:
-    train, *others = split(train, (0.1, 0.1), options.seed)
-valid, test = others[0], others[-1]
+    options.train = DATA / "train.json"
+    options.valid = options.valid or DATA / "valid.json"
+    options.test = options.test or DATA / "test.json"
+train, valid, test = read_parts(read, options.train, options.valid, options.test, options.seed)
 train = train[: options.limit]
 
 if options.checkpoint:

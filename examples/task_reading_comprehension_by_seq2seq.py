@@ -19,7 +19,7 @@ from pathlib import Path
 import keras
 
 from bert4keras import tasks
-from bert4keras.data import read_text, split
+from bert4keras.data import read_parts, read_text
 from bert4keras.generation import SpansOfPrompt
 from bert4keras.optimizers import warm_up
 from bert4keras.training import Evaluator
@@ -67,14 +67,10 @@ def read(path: Path) -> list[tuple[str, str, str]]:
     return rows
 
 
-train = read(options.train)
-if options.train.parent == DATA:
+if options.train == DATA / "train.json":
     options.valid = options.valid or DATA / "valid.json"
     options.test = options.test or DATA / "test.json"
-if not (options.valid and options.test):
-    train, valid, test = split(train, (0.1, 0.1))
-valid = read(options.valid) if options.valid else valid
-test = read(options.test) if options.test else test
+train, valid, test = read_parts(read, options.train, options.valid, options.test)
 train = train[: options.limit]
 print(f"{len(train)} training, {len(valid)} validation, {len(test)} test rows")
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import keras
 
 from bert4keras import tasks
-from bert4keras.data import read_json_rows, split
+from bert4keras.data import read_json_rows, read_parts
 from bert4keras.optimizers import warm_up
 from bert4keras.tasks.reading import read_questions
 from bert4keras.training import Evaluator
@@ -44,15 +44,12 @@ parser.add_argument("--seed", type=int, default=1)
 options = parser.parse_args()
 keras.utils.set_random_seed(options.seed)
 
-train = read_questions(options.train)
 if options.train == DATA / "train.json":
     options.valid = options.valid or DATA / "valid.json"
     options.test = options.test or DATA / "test.json"
-held_out = [None, None]
-if not (options.valid and options.test):  # all questions of a passage stay in one part
-    train, *held_out = split(train, group=lambda sample: sample[0].passages)
-valid = read_questions(options.valid) if options.valid else held_out[0]
-test = read_questions(options.test) if options.test else held_out[1]
+paths = options.train, options.valid, options.test
+# All questions of a passage stay in one part.
+train, valid, test = read_parts(read_questions, *paths, group=lambda sample: sample[0].passages)
 train = train[: options.limit]
 
 tokenizer = None

@@ -18,7 +18,7 @@ from pathlib import Path
 import keras
 
 from bert4keras import tasks
-from bert4keras.data import split
+from bert4keras.data import read_parts
 from bert4keras.optimizers import warm_up
 from bert4keras.tasks.relations import read_relations
 from bert4keras.training import Evaluator
@@ -53,13 +53,12 @@ options.epochs = options.epochs or (8 if options.checkpoint else 20)
 options.learning_rate = options.learning_rate or (2e-4 if options.checkpoint else 1e-3)
 keras.utils.set_random_seed(options.seed)
 
-train = read_relations(options.train)
-if options.train.parent == DATA:
-    valid, test = read_relations(DATA / "valid.json"), read_relations(DATA / "test.json")
-elif not (options.valid and options.test):
-    train, valid, test = split(train, (0.1, 0.1), options.seed)
-valid = read_relations(options.valid) if options.valid else valid
-test = read_relations(options.test) if options.test else test
+if options.train == DATA / "train.json":
+    options.valid = options.valid or DATA / "valid.json"
+    options.test = options.test or DATA / "test.json"
+train, valid, test = read_parts(
+    read_relations, options.train, options.valid, options.test, options.seed
+)
 train = train[: options.limit]
 predicates = sorted({predicate for sample in train for _, predicate, _ in sample.triples})
 print(f"{len(train)}, {len(valid)} and {len(test)} texts, {len(predicates)} predicates")

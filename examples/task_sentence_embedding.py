@@ -20,7 +20,7 @@ from pathlib import Path
 import keras
 
 from bert4keras import tasks
-from bert4keras.data import read_lines, split
+from bert4keras.data import read_lines, read_parts
 from bert4keras.optimizers import warm_up
 from bert4keras.tasks.similarity import ProductQuantizer, read_scored_pairs
 from bert4keras.training import Evaluator
@@ -58,13 +58,15 @@ parser.add_argument("--seed", type=int, default=1)
 options = parser.parse_args()
 keras.utils.set_random_seed(options.seed)
 
-train = read_scored_pairs(options.train, options.columns)
-if options.train.parent == DATA:
-    valid, test = (read_scored_pairs(DATA / f"{name}.tsv") for name in ("valid", "test"))
-else:
-    train, valid, test = split(train, (0.1, 0.1), options.seed)
-valid = read_scored_pairs(options.valid, options.columns) if options.valid else valid
-test = read_scored_pairs(options.test, options.columns) if options.test else test
+
+def read(path):
+    return read_scored_pairs(path, options.columns)
+
+
+if options.train == DATA / "train.tsv":
+    options.valid = options.valid or DATA / "valid.tsv"
+    options.test = options.test or DATA / "test.tsv"
+train, valid, test = read_parts(read, options.train, options.valid, options.test, options.seed)
 train = train[: options.limit]
 texts = list(dict.fromkeys(text for pair, _ in train for text in pair))
 print(f"{len(train)} pairs to train on, {len(valid)} to choose the epoch, {len(test)} to test on")

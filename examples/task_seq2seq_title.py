@@ -19,7 +19,7 @@ from pathlib import Path
 import keras
 
 from bert4keras import tasks
-from bert4keras.data import read_lines, split
+from bert4keras.data import read_lines, read_parts
 from bert4keras.generation import BeamSearch, Greedy
 from bert4keras.optimizers import warm_up
 from bert4keras.tasks.generation import read_text_pairs
@@ -61,14 +61,10 @@ def read(path: Path) -> list[tuple[str, str]]:
     return read_text_pairs(path, columns=(1, 0))
 
 
-train = read(options.train)
-if options.train.parent == DATA:
+if options.train == DATA / "train.tsv":
     options.valid = options.valid or DATA / "valid.tsv"
     options.test = options.test or DATA / "test.tsv"
-if not (options.valid and options.test):
-    train, valid, test = split(train, (0.1, 0.1))
-valid = read(options.valid) if options.valid else valid
-test = read(options.test) if options.test else test
+train, valid, test = read_parts(read, options.train, options.valid, options.test)
 train = train[: options.limit]
 print(f"{len(train)} training, {len(valid)} validation, {len(test)} test rows")
 

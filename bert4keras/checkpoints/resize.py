@@ -42,8 +42,31 @@ def orthogonally_resize(array: np.ndarray, shape: Sequence[int], window: int = 2
     return result * (np.linalg.norm(array) / norm) if norm else result
 
 
+def repeat_positions(array: np.ndarray, rows: int) -> np.ndarray:
+    """Repeat or cut a table of position vectors; the rows that it has stay as they are.
+
+    So a model computes the same as before for texts of the old length.
+
+    Args:
+        array: vectors (N, D).
+        rows: new number of rows.
+
+    Source: Beltagy et al., Longformer, 2020 (arXiv:2004.05150), section 5.
+    """
+    old = len(array)
+    # RoBERTa's table has two rows before its first position, 514 in all. A round period leaves
+    # these out: row 514 becomes a copy of row 2.
+    period = old // 64 * 64 or old
+    index = np.arange(rows)
+    later = index >= old
+    index[later] -= ((index[later] - old) // period + 1) * period
+    return array[index]
+
+
 def fit_weight(path: str, array: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     """Resize a weight and scale it, so that the outputs of its layer keep about their size.
+
+    Positions are repeated without scaling, see `repeat_positions`.
 
     Args:
         path: path of the weight, which tells queries, keys and feed-forward layers apart.
@@ -53,6 +76,9 @@ def fit_weight(path: str, array: np.ndarray, shape: Sequence[int]) -> np.ndarray
     shape = tuple(shape)
     if array.shape == shape:
         return array
+    if path.startswith("Embedding-Position/"):
+        array = repeat_positions(array, shape[0])
+        return array if array.shape == shape else orthogonally_resize(array, shape)
     result, names = orthogonally_resize(array, shape), path.split("/")
     if "query" in names or "key" in names:  # half the exponent each, since scores are products
         return result * (shape[-1] / array.shape[-1]) ** 0.25

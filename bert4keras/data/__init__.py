@@ -9,7 +9,7 @@ from .packing import PackedRows, pack
 from .padding import sequence_padding
 from .permutation import ordered_inputs, permute_tokens, random_ranks
 from .shared_prefix import PackedCandidates, pack_candidates
-from .splits import split
+from .splits import read_parts, split
 from .text_files import (
     DataFileError,
     parse_json_text,
@@ -36,6 +36,7 @@ __all__ = [
     "random_ranks",
     "read_json_rows",
     "read_lines",
+    "read_parts",
     "read_table",
     "read_text",
     "sequence_padding",

@@ -1,9 +1,10 @@
-"""Random splits into training, validation and test sets."""
+"""Training, validation and test sets: from files, or split at random."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Hashable, Sequence
+from os import PathLike
 from typing import Any
 
 
@@ -53,3 +54,35 @@ def split(
         parts.append([samples[i] for i in sorted(order[start : start + size])])
         start += size
     return [parts[-1], *parts[:-1]]
+
+
+def read_parts(
+    read: Callable[[Any], Sequence[Any]],
+    train: str | PathLike,
+    valid: str | PathLike | None = None,
+    test: str | PathLike | None = None,
+    seed: int = 0,
+    group: Callable[[Any], Hashable] | None = None,
+) -> tuple[list[Any], list[Any], list[Any]]:
+    """Read training, validation and test samples; a part without a file is a tenth of `train`.
+
+    Args:
+        read: function path -> samples, such as `read_labelled_texts`.
+        train: file of the training samples.
+        valid, test: files of the others, or None.
+        seed, group: of `split`.
+
+    Returns:
+        The three lists.
+
+    Raises:
+        ValueError: `train` has too few samples.
+        DataFileError: from `read`.
+    """
+    samples, paths = list(read(train)), (valid, test)
+    missing = sum(path is None for path in paths)
+    held_out = []
+    if missing:
+        samples, *held_out = split(samples, [0.1] * missing, seed, group)
+    parts = [held_out.pop(0) if path is None else list(read(path)) for path in paths]
+    return samples, parts[0], parts[1]

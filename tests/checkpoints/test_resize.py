@@ -58,6 +58,38 @@ def test_what_cannot_be_resized(array, shape):
         orthogonally_resize(np.zeros(array), shape)
 
 
+@pytest.mark.parametrize(("old", "first"), [(6, 0), (128, 0), (130, 2)])
+def test_more_positions_repeat_those_that_are_trained(old, first):
+    array = np.arange(float(old))[:, None] + 1
+    found = fit_weight("Embedding-Position/embeddings", array, (3 * old, 1))[:, 0] - 1
+    np.testing.assert_array_equal(found[:old], array[:, 0] - 1)
+    period = old - first
+    again = [first + (n - first) % period for n in range(3 * old)]
+    np.testing.assert_array_equal(found[first:], again[first:])
+    cut = fit_weight("Embedding-Position/embeddings", array, (4, 1))
+    np.testing.assert_array_equal(cut, array[:4])
+    wider = fit_weight("Embedding-Position/embeddings", array.repeat(2, 1), (2 * old, 4))
+    assert wider.shape == (2 * old, 4)
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+def test_a_longer_model_computes_the_same_for_short_texts(family, tmp_path):
+    from bert4keras.checkpoints import save
+
+    short = tiny.build(model_type=family, max_position=16)
+    save(short, tmp_path, config=short.config)
+    longer = build_transformer_model(tmp_path, max_position=32, autoresize_weights=True)
+    ids = np.random.default_rng(0).integers(5, 12, (2, 28))
+    rows = [ids if "token" in name else 0 * ids for name in short.input_order]
+    part = [row[:, :12] for row in rows]
+    expected = short.predict(part, verbose=0)
+    np.testing.assert_allclose(longer.predict(part, verbose=0), expected, atol=1e-6)
+    assert longer.predict(rows, verbose=0).shape[1] == 28
+    old = short.get_layer("Embedding-Position").get_weights()[0]
+    longer.get_layer("Embedding-Position").set_weights([orthogonally_resize(old, (32, 8))])
+    assert np.abs(longer.predict(part, verbose=0) - expected).max() > 1e-3
+
+
 def test_a_wider_model_starts_from_a_narrow_one(tmp_path):
     from bert4keras.checkpoints import save
 

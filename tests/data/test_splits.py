@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bert4keras.data import split
+from bert4keras.data import read_parts, split
 
 pytestmark = pytest.mark.spread
 
@@ -29,3 +29,20 @@ def test_groups_are_not_divided():
     assert [len(names) for names in kept] == [24, 3, 3]
     assert sorted(sample for part in parts for sample in part) == sorted(samples)
     assert len(set.union(*kept)) == 30
+
+
+def test_parts_without_a_file_are_held_out():
+    """Each file that is given keeps its samples, and costs the training set none."""
+    files = {"train": range(100), "valid": range(100, 103), "test": range(200, 205)}
+    for given in ({}, {"valid": "valid"}, {"test": "test"}, {"valid": "valid", "test": "test"}):
+        train, valid, test = read_parts(files.__getitem__, "train", **given, seed=1)
+        assert len(train) == 100 - 10 * (2 - len(given))
+        assert valid == [*files["valid"]] if "valid" in given else len(valid) == 10
+        assert test == [*files["test"]] if "test" in given else len(test) == 10
+        assert not set(train) & {*valid, *test}
+        assert not set(valid) & set(test)
+    assert list(read_parts(files.__getitem__, "train", seed=1)) == split(range(100), seed=1)
+    pairs = read_parts(lambda path: files[path], "train", test="test", group=lambda n: n // 2)
+    assert {n // 2 for n in pairs[0]} & {n // 2 for n in pairs[1]} == set()
+    with pytest.raises(ValueError, match="too few to hold out"):
+        read_parts(lambda path: [1], "train", test="test")
