@@ -118,11 +118,12 @@ class PretrainingCorpus:
             if not text or text.isspace():
                 continue
             if self.held_out or wants:
-                sum_of = zlib.crc32(text[:_HASHED].encode("utf-8", "replace"))
+                beginning = getattr(text, "beginning", text)[:_HASHED]
+                sum_of = zlib.crc32(beginning.encode("utf-8", "replace"))
                 if (sum_of < self.held_out * 2**32) != wants:
                     continue
             if len(text) <= LONGEST_TEXT:
-                yield text
+                yield str(text)
             else:
                 yield from divided(text)
 
@@ -145,6 +146,17 @@ class PretrainingCorpus:
         return _documents(blocks, _BLANK_LINE if self.documents == "paragraphs" else None)
 
 
+class _Part(str):
+    """A part of a document, with the beginning of the whole, so that all have the same checksum."""
+
+    beginning: str
+
+    def __new__(cls, text: str, beginning: str) -> _Part:
+        part = super().__new__(cls, text)
+        part.beginning = beginning
+        return part
+
+
 def divided(text: str) -> Iterator[str]:
     """Divide a long text at the last end of a line, or else blank, that is not too late."""
     start = 0
@@ -163,14 +175,19 @@ def _is_hidden(path: Path) -> bool:
 
 def _documents(blocks: Iterable[str], separator: re.Pattern[str] | None) -> Iterator[str]:
     """Join blocks and split them at a separator; what is too long for a document is divided."""
-    rest = ""
+    rest, beginning = "", ""  # of the document that is being read, once it is divided
     for block in blocks:
         *whole, rest = separator.split(rest + block) if separator else [rest + block]
-        yield from whole
+        if whole:
+            yield _Part(whole[0], beginning or whole[0])
+            yield from whole[1:]
+            beginning = ""
         if len(rest) > LONGEST_TEXT:
             *whole, rest = divided(rest)
-            yield from whole
-    yield rest
+            beginning = beginning or whole[0][:_HASHED]
+            for part in whole:
+                yield _Part(part, beginning)
+    yield _Part(rest, beginning or rest)
 
 
 def _numbered_lines(path: Path, encoding: str | None) -> Iterator[tuple[int, str]]:

@@ -8,7 +8,7 @@ import lzma
 
 import pytest
 
-from bert4keras.data import DataFileError
+from bert4keras.data import DataFileError, text_blocks
 from bert4keras.pretraining import PretrainingCorpus
 from bert4keras.pretraining.corpus import LONGEST_TEXT, divided
 
@@ -68,6 +68,27 @@ def test_a_text_longer_than_memory_comes_in_pieces(tmp_path):
         assert len(pieces) == 3
         assert all(piece.endswith("word ") for piece in pieces)
     assert [len(piece) for piece in divided("x" * (LONGEST_TEXT + 1))] == [LONGEST_TEXT, 1]
+
+
+def test_all_parts_of_a_document_are_held_out_or_none(tmp_path, monkeypatch):
+    """Long paragraphs, which are divided before their end is known; short ones between them."""
+    monkeypatch.setattr(text_blocks, "_BLOCK", LONGEST_TEXT)
+    texts = []
+    for n in range(24):
+        long = " ".join(f"long{n}-{k}" for k in range(LONGEST_TEXT // 3))
+        texts += [long, f"short{n}- a b"]
+    (tmp_path / "a.txt").write_text("\n\n".join(texts), encoding="utf-8")
+    found = {
+        part: list(PretrainingCorpus(tmp_path, held_out=0.4, part=part).texts())
+        for part in ("train", "held_out")
+    }
+    names = {part: {text.split("-")[0] for text in texts} for part, texts in found.items()}
+    assert names["train"] & names["held_out"] == set()
+    assert len(names["train"] | names["held_out"]) == 48
+    assert sum(name.startswith("long") for name in names["held_out"]) > 3
+    assert sum(name.startswith("short") for name in names["held_out"]) > 3
+    assert sum(map(len, found["held_out"])) > 3 * LONGEST_TEXT
+    assert {type(text) for text in found["train"]} == {str}
 
 
 @pytest.mark.parametrize(
