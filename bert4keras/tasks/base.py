@@ -77,9 +77,11 @@ class Task(Generic[_AnswerT]):
         model: functional model from the encoder's inputs to scores.
         maxlen: largest number of tokens of a row, special tokens included; None takes what the
             encoder allows, at most 512. Longer texts are read in windows of that size.
+        encoder_config: config of the encoder with the keys of transformers, for tasks that have
+            `save_huggingface`; `build` and `from_huggingface` know it.
 
     Attributes:
-        tokenizer, model, maxlen: as given.
+        tokenizer, model, maxlen, encoder_config: as given.
         encoder: `EncoderFacts` of the model; `encoder.select(token_ids, segment_ids)` makes a row.
         loss: loss for `model.compile`.
     """
@@ -93,8 +95,15 @@ class Task(Generic[_AnswerT]):
     # Options that are too long for `repr` and the model card.
     hidden_options: ClassVar[frozenset[str]] = frozenset({"encoder_config"})
 
-    def __init__(self, tokenizer: TokenizerBase, model: keras.Model, maxlen: int | None = None):
+    def __init__(
+        self,
+        tokenizer: TokenizerBase,
+        model: keras.Model,
+        maxlen: int | None = None,
+        encoder_config: Mapping[str, Any] | None = None,
+    ):
         self.tokenizer, self.model = tokenizer, model
+        self.encoder_config = None if encoder_config is None else dict(encoder_config)
         self.encoder = self.read_encoder(model)
         check_agreement(tokenizer, model)
         longest = self.encoder.max_length
@@ -166,7 +175,8 @@ class Task(Generic[_AnswerT]):
 
     def get_config(self) -> dict[str, Any]:
         """Return the options of `__init__` besides tokenizer and model, as plain JSON values."""
-        return {"maxlen": self.maxlen}
+        known = {} if self.encoder_config is None else {"encoder_config": self.encoder_config}
+        return {"maxlen": self.maxlen, **known}
 
     def read_encoder(self, model: keras.Model) -> EncoderFacts:
         """Return facts about the encoder; override it for an encoder of another library."""

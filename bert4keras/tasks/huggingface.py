@@ -10,12 +10,14 @@ The heads of a family are registered with it, see `models.task_heads`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from .._files import atomic_directory
 from .._json import short_repr
 from ..checkpoints import WeightTable, load, save
 from ..layers import FirstToken, MaskedMeanPooling, get_activation
@@ -24,7 +26,7 @@ from ..models.task_heads import TaskHead
 from ..registry import FAMILIES, class_prefix, get_family
 from ..tokenizers import Tokenizer
 from ..tokenizers.base import TokenizerBase
-from .base import TaskError
+from .base import Task, TaskError
 from .pooling import LastToken
 from .pretrained import WITHOUT_TOKENIZER, locate, open_encoder, read_config
 
@@ -233,6 +235,56 @@ def save_with_head(
     tables = _tables_with(family, head_of(family, kind))
     known = get_family(family).transformer.config_class.from_dict(config)
     return save(model, directory, tables=tables, config=known)
+
+
+@contextmanager
+def replaced(
+    directory: str | Path, encoder_config: Mapping[str, Any] | None, known: str = "config.json"
+) -> Iterator[Path]:
+    """Write a checkpoint into the yielded directory, which replaces `directory` as a whole.
+
+    Args:
+        directory: destination; if it exists it is empty or has a file called `known`.
+        encoder_config: config of the task's encoder, which must not be None.
+        known: name of a file that marks such a directory.
+
+    Raises:
+        TaskError: the directory holds something else, or there is no `encoder_config`.
+    """
+    directory = Path(directory)
+    if encoder_config is None:
+        raise TaskError(
+            "the config of the encoder is not known: give encoder_config=bert.config.to_json_dict()"
+            " when the task is made."
+        )
+    if directory.exists() and not (directory / known).is_file() and any(directory.iterdir()):
+        raise TaskError(f"{directory} exists and holds something else; it is not replaced.")
+    with atomic_directory(directory) as staging:
+        yield staging
+
+
+def write_task(
+    task: Task, kind: str, directory: str | Path, config: Mapping[str, Any] | None = None
+) -> None:
+    """Write a task whose model has a head of transformers: weights, config and tokenizer.
+
+    Args:
+        task: the task.
+        kind: of `save_with_head`.
+        directory: of `replaced`.
+        config: further keys, such as `id2label`.
+    """
+    with replaced(directory, task.encoder_config) as new:
+        task.tokenizer.save(new)
+        save_with_head(task.model, kind, {**(task.encoder_config or {}), **(config or {})}, new)
+
+
+def label_config(names: Sequence[str]) -> dict[str, Any]:
+    """Return the keys of a config that name its labels."""
+    return {
+        "id2label": {str(i): name for i, name in enumerate(names)},
+        "label2id": {name: i for i, name in enumerate(names)},
+    }
 
 
 def architecture(family: str, kind: str) -> str:

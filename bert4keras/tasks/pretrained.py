@@ -114,3 +114,16 @@ def read_config(directory: Path) -> dict[str, Any]:
     if not path.is_file():
         raise TaskError(f"{directory} has no config.json, so it is no checkpoint of transformers.")
     return read_json(path, TaskError)
+
+
+def config_of(checkpoint: Any) -> dict[str, Any] | None:
+    """Return the config of an encoder, with the keys of transformers; None without encoder.
+
+    Args:
+        checkpoint: as in `locate`, a `Backbone`, or None.
+    """
+    if checkpoint is None:
+        return None
+    if isinstance(checkpoint, Backbone):
+        return checkpoint.config.to_json_dict()
+    return read_config(locate(checkpoint))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from ...losses import multilabel_categorical_crossentropy
 from ...tokenizers.base import TokenizerBase
 from ..base import Encoded, Task, TaskError, answers_by_label, register_task
+from ..pretrained import config_of
 from ..report import Report, ranked
 from ..windows import text_windows
 from .metrics import (
@@ -62,8 +63,8 @@ class TextClassifier(Task[Classification]):
     highest one counts (multi-label: a label holds for the text if it holds for a part of it).
 
     Args:
-        tokenizer, model, maxlen: of `Task`; the model's output are scores (B, C) without
-            activation (single and multi-label), or (B, 1).
+        tokenizer, model, maxlen, encoder_config: of `Task`; the model's output are scores (B, C)
+            without activation (single and multi-label), or (B, 1).
         labels: names of the C labels; empty for regression.
         problem: "single_label", "multi_label" (trained with ZLPR; a label holds if its score is
             above 0, that is its probability above 0.5) or "regression".
@@ -88,8 +89,9 @@ class TextClassifier(Task[Classification]):
         labels: Sequence[str] = (),
         problem: str = "single_label",
         maxlen: int | None = None,
+        encoder_config: Mapping[str, Any] | None = None,
     ):
-        super().__init__(tokenizer, model, maxlen)
+        super().__init__(tokenizer, model, maxlen, encoder_config)
         if problem not in PROBLEMS:
             raise TaskError(f"problem={problem!r} must be one of {', '.join(PROBLEMS)}.")
         labels = [str(label) for label in labels]
@@ -134,7 +136,7 @@ class TextClassifier(Task[Classification]):
         tokenizer, model = build_with_head(
             checkpoint, "sequence", len(labels) or 1, dropout, tokenizer, options
         )
-        return cls(tokenizer, model, labels, problem, maxlen)
+        return cls(tokenizer, model, labels, problem, maxlen, config_of(checkpoint))
 
     @property
     def loss(self) -> Any:
@@ -228,7 +230,22 @@ class TextClassifier(Task[Classification]):
         from ..huggingface import load_with_head
 
         tokenizer, model, config = load_with_head(directory, "sequence", options)
-        return cls(tokenizer, model, *_problem_of(config))
+        return cls(tokenizer, model, *_problem_of(config), encoder_config=config)
+
+    def save_huggingface(self, directory: str | Path) -> None:
+        """Save for transformers' class `...ForSequenceClassification`.
+
+        Args:
+            directory: destination; replaced as a whole if it holds a checkpoint.
+
+        Raises:
+            TaskError: no `encoder_config`, or a directory of something else.
+        """
+        from ..huggingface import label_config, write_task
+
+        problem = self.problem if self.problem == "regression" else f"{self.problem}_classification"
+        labels = label_config(self.labels or ["LABEL_0"])
+        write_task(self, "sequence", directory, {**labels, "problem_type": problem})
 
 
 def _label_list(label: Any) -> list[str]:

@@ -10,11 +10,10 @@ import keras
 from ..._types import Tensor
 from ...layers.embeddings import SegmentEmbedding, TokenEmbedding
 from ...layers.masking import PaddingMask
-from ...models import Backbone
 from ...tokenizers.base import TokenizerBase
 from ..base import TaskError
 from ..huggingface import build_with_head
-from ..pretrained import WITHOUT_TOKENIZER, locate, open_encoder, read_config
+from ..pretrained import WITHOUT_TOKENIZER, open_encoder
 from .dgcnn import DGCNN
 from .matching import MATCH_FEATURES
 
@@ -82,12 +81,3 @@ def check_segments(model: keras.Model) -> None:
             f"{max(known, default=0)}. Build it with segment_vocab_size=4, or set "
             "match_segments=False."
         )
-
-
-def config_of(checkpoint: Any) -> dict[str, Any] | None:
-    """Return the config of an encoder, with the keys of transformers; None without encoder."""
-    if checkpoint is None:
-        return None
-    if isinstance(checkpoint, Backbone):
-        return checkpoint.config.to_json_dict()
-    return read_config(locate(checkpoint))

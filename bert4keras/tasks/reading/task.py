@@ -13,10 +13,11 @@ import numpy as np
 from ..._types import Shape, Tensor
 from ...tokenizers.base import TokenizerBase
 from ..base import Encoded, Task, TaskError, register_task
-from ..huggingface import load_with_head, save_with_head
+from ..huggingface import load_with_head, write_task
+from ..pretrained import config_of
 from ..report import Report
 from .answers import PassageAnswers, aggregate_answers, read_answers, read_probabilities
-from .building import build_reader, check_segments, config_of
+from .building import build_reader, check_segments
 from .dgcnn import DGCNN
 from .labels import answer_texts, as_answers, as_question
 from .matching import mark_matches, match_features, token_features
@@ -83,8 +84,9 @@ class ExtractiveQA(Task):
         metric: str = "squad",
         match_segments: bool = False,
         maxlen: int | None = None,
+        encoder_config: Mapping[str, Any] | None = None,
     ):
-        super().__init__(tokenizer, model, maxlen)
+        super().__init__(tokenizer, model, maxlen, encoder_config)
         _check_options(head, max_answer_length, no_answer_threshold, metric)
         shape: Shape = getattr(model.output, "shape", ())
         if len(shape) != 3 or shape[-1] != 2:
@@ -94,7 +96,6 @@ class ExtractiveQA(Task):
         self.head, self.max_answer_length = head, max_answer_length
         self.no_answer_threshold = float(no_answer_threshold)
         self.metric, self.match_segments = metric, match_segments
-        self.checkpoint_config: Mapping[str, Any] | None = None
 
     @classmethod
     def build(
@@ -127,7 +128,7 @@ class ExtractiveQA(Task):
         """
         _check_options(head, max_answer_length, no_answer_threshold, metric)
         tokenizer, model = build_reader(checkpoint, head, tokenizer, dropout, units, options)
-        task = cls(
+        return cls(
             tokenizer,
             model,
             head=head,
@@ -136,9 +137,8 @@ class ExtractiveQA(Task):
             metric=metric,
             match_segments=match_segments,
             maxlen=maxlen,
+            encoder_config=config_of(checkpoint),
         )
-        task.checkpoint_config = config_of(checkpoint)
-        return task
 
     @property
     def loss(self) -> Callable[[Tensor, Tensor], Tensor]:
@@ -351,32 +351,23 @@ class ExtractiveQA(Task):
             **options: of `build_transformer_model`.
         """
         tokenizer, model, config = load_with_head(directory, "question", options)
-        task = cls(tokenizer, model, no_answer_threshold=0.0)
-        task.checkpoint_config = config
-        return task
+        return cls(tokenizer, model, no_answer_threshold=0.0, encoder_config=config)
 
-    def save_huggingface(
-        self, directory: str | Path, config: Mapping[str, Any] | None = None
-    ) -> None:
+    def save_huggingface(self, directory: str | Path) -> None:
         """Save for transformers' class `...ForQuestionAnswering`.
 
         Args:
-            directory: destination.
-            config: config of the encoder, with the keys of transformers; by default that of the
-                checkpoint that `build` or `from_huggingface` read.
+            directory: destination; replaced as a whole if it holds a checkpoint.
 
         Raises:
-            TaskError: another head, or no config.
+            TaskError: the head "dgcnn", no `encoder_config`, or a directory of something else.
         """
-        config = config or self.checkpoint_config
-        if self.head != "span" or config is None:
-            reason = "the head is DGCNN" if self.head != "span" else "its config is not known"
+        if self.head != "span":
             raise TaskError(
-                f"this task cannot be saved for transformers: {reason}. Use a task that "
-                'build(checkpoint, head="span") or from_huggingface made, or pass config=.'
+                "this task cannot be saved for transformers: the head is DGCNN. Use a task that "
+                'build(checkpoint, head="span") or from_huggingface made.'
             )
-        save_with_head(self.model, "question", config, directory)
-        self.tokenizer.save(directory)
+        write_task(self, "question", directory)
 
 
 def _answer_tokens(

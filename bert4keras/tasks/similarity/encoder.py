@@ -74,7 +74,7 @@ class SentenceEncoder(Task[Any]):
         maxlen: int | None = None,
         encoder_config: Mapping[str, Any] | None = None,
     ):
-        super().__init__(tokenizer, model, maxlen)
+        super().__init__(tokenizer, model, maxlen, encoder_config)
         if isinstance(model.output, (list, tuple)) or len(model.output.shape) != 2:
             shapes = [tuple(x.shape) for x in flatten(model.output)]
             raise TaskError(f"the model's output must be vectors (B, D), not {shapes}.")
@@ -85,7 +85,6 @@ class SentenceEncoder(Task[Any]):
             raise TaskError(f"long_texts={long_texts!r} must be 'mean' or 'truncate'.")
         self.prompts, self.default_prompt = dict(prompts or {}), default_prompt
         self.similarity_name, self.long_texts, self.lower_case = similarity, long_texts, lower_case
-        self.encoder_config = None if encoder_config is None else dict(encoder_config)
         self.prompt_text(default_prompt)
 
     @classmethod
@@ -345,7 +344,6 @@ class SentenceEncoder(Task[Any]):
             "similarity": self.similarity_name,
             "long_texts": self.long_texts,
             "lower_case": self.lower_case,
-            "encoder_config": self.encoder_config,
         }
 
     @classmethod

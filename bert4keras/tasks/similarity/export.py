@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
-from ..._files import atomic_directory
 from ..._json import short_repr
 from ...checkpoints import save
 from ...checkpoints.writers import write_safetensors
 from ...registry import class_prefix, get_family
 from ..base import TaskError
+from ..huggingface import replaced
 from .pooling import SentencePooling
 from .sentence_transformers import (
     ACTIVATIONS,
@@ -32,32 +31,6 @@ if TYPE_CHECKING:
     from .encoder import SentenceEncoder
 
 
-@contextmanager
-def replaced(
-    directory: str | Path, encoder_config: Mapping[str, Any] | None, known: str = MODULES_FILE
-) -> Iterator[Path]:
-    """Write a checkpoint into the yielded directory, which replaces `directory` as a whole.
-
-    Args:
-        directory: destination; if it exists it is empty or has a file called `known`.
-        encoder_config: config of the task's encoder, which must not be None.
-        known: name of a file that marks such a directory.
-
-    Raises:
-        TaskError: the directory holds something else, or there is no `encoder_config`.
-    """
-    directory = Path(directory)
-    if encoder_config is None:
-        raise TaskError(
-            "the config of the encoder is not known: give encoder_config=bert.config.to_json_dict()"
-            " when the task is made."
-        )
-    if directory.exists() and not (directory / known).is_file() and any(directory.iterdir()):
-        raise TaskError(f"{directory} exists and holds something else; it is not replaced.")
-    with atomic_directory(directory) as staging:
-        yield staging
-
-
 def write_task(task: SentenceEncoder, directory: str | Path) -> None:
     """See `SentenceEncoder.save_huggingface`."""
     settings = {
@@ -66,7 +39,7 @@ def write_task(task: SentenceEncoder, directory: str | Path) -> None:
         "similarity_fn_name": task.similarity_name,
     }
     lengths = {"max_seq_length": task.maxlen, "do_lower_case": task.lower_case}
-    with replaced(directory, task.encoder_config) as new:
+    with replaced(directory, task.encoder_config, MODULES_FILE) as new:
         task.tokenizer.save(new)
         _write_encoder(new, task.model, task.encoder_config or {}, lengths, settings)
 

@@ -16,9 +16,10 @@ from ...data import DataGenerator
 from ...models import Backbone
 from ...tokenizers.base import TokenizerBase
 from ..base import Encoded, Task, TaskError, register_task
-from ..pretrained import locate, read_config
+from ..huggingface import replaced
+from ..pretrained import config_of, locate
 from ..windows import text_windows
-from .export import replaced, write_json
+from .export import write_json
 from .ranking_metrics import pair_scores, ranking_scores
 from .sentence_transformers import SETTINGS, TORCH
 
@@ -59,7 +60,7 @@ class Reranker(Task[float | list[Ranked]]):
         tokenizer, model, maxlen: as in `Task`; the model's output is scores (B, 1) without
             activation.
         activation: "sigmoid", which makes the scores probabilities, or "identity".
-        encoder_config: config.json of the encoder, which `save_huggingface` writes.
+        encoder_config: of `Task`.
 
     Raises:
         TaskError: options do not fit.
@@ -85,14 +86,13 @@ class Reranker(Task[float | list[Ranked]]):
         maxlen: int | None = None,
         encoder_config: Mapping[str, Any] | None = None,
     ):
-        super().__init__(tokenizer, model, maxlen)
+        super().__init__(tokenizer, model, maxlen, encoder_config)
         shapes = [tuple(x.shape) for x in flatten(model.output)]
         if len(shapes) != 1 or shapes[0][1:] != (1,):
             raise TaskError(f"the model's output must be scores (B, 1), not {shapes}.")
         if activation not in _ACTIVATIONS:
             raise TaskError(f"activation={activation!r} must be 'sigmoid' or 'identity'.")
         self.activation = activation
-        self.encoder_config = None if encoder_config is None else dict(encoder_config)
 
     @classmethod
     def build(
@@ -116,13 +116,8 @@ class Reranker(Task[float | list[Ranked]]):
         """
         from ..huggingface import build_with_head
 
-        if isinstance(checkpoint, Backbone):
-            config = checkpoint.config.to_json_dict()
-        else:
-            checkpoint = locate(checkpoint)
-            config = read_config(checkpoint)
         tokenizer, model = build_with_head(checkpoint, "sequence", 1, dropout, tokenizer, options)
-        return cls(tokenizer, model, activation, maxlen, config)
+        return cls(tokenizer, model, activation, maxlen, config_of(checkpoint))
 
     @property
     def loss(self) -> Any:
@@ -225,8 +220,7 @@ class Reranker(Task[float | list[Ranked]]):
         return ranking_scores(ordered)
 
     def get_config(self) -> dict[str, Any]:
-        options = {"activation": self.activation, "encoder_config": self.encoder_config}
-        return {**super().get_config(), **options}
+        return {**super().get_config(), "activation": self.activation}
 
     @classmethod
     def reads(cls, directory: Path, config: Mapping[str, Any]) -> int:

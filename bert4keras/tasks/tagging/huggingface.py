@@ -11,7 +11,7 @@ import keras
 
 from ...tokenizers.base import TokenizerBase
 from ..base import TaskError
-from ..huggingface import load_with_head, save_with_head
+from ..huggingface import label_config, load_with_head, write_task
 from .schemes import OUTSIDE, PLAIN, find_scheme, split_tag
 from .tag_spelling import standard_tags
 
@@ -20,13 +20,13 @@ _TAG = re.compile(r"[BIEMSLUW]|[BIEMSLUW][-_/:|].+|.+[-_/:|][BIEMSLUW]", re.IGNO
 
 def load_tags(
     directory: str | Path, options: Mapping[str, Any]
-) -> tuple[TokenizerBase, keras.Model, list[str], str, list[str]]:
-    """Read tokenizer, model, labels, scheme and tags of a fine-tuned checkpoint."""
+) -> tuple[tuple[TokenizerBase, keras.Model, list[str], str, list[str]], dict[str, Any]]:
+    """Read (tokenizer, model, labels, scheme, tags) and the config of a fine-tuned checkpoint."""
     tokenizer, model, config = load_with_head(directory, "token", options)
     names = {int(i): str(name) for i, name in (config.get("id2label") or {}).items()}
     width = model.output.shape[-1]
     names = [names.get(i, f"LABEL_{i}") for i in range(width)]
-    return tokenizer, model, *read_tags(names)
+    return (tokenizer, model, *read_tags(names)), config
 
 
 def read_tags(names: Sequence[str]) -> tuple[list[str], str, list[str]]:
@@ -63,7 +63,7 @@ def read_tags(names: Sequence[str]) -> tuple[list[str], str, list[str]]:
     )
 
 
-def save_tags(task: Any, directory: str | Path, config: Mapping[str, Any]) -> None:
+def save_tags(task: Any, directory: str | Path) -> None:
     """Write a tagger, see `Tagger.save_huggingface`.
 
     Raises:
@@ -76,9 +76,4 @@ def save_tags(task: Any, directory: str | Path, config: Mapping[str, Any]) -> No
         )
     plain = task.scheme == PLAIN
     names = [tag.removeprefix("I-") if plain else tag for tag in task.tags]
-    labels = {
-        "id2label": {str(i): name for i, name in enumerate(names)},
-        "label2id": {name: i for i, name in enumerate(names)},
-    }
-    save_with_head(task.model, "token", {**config, **labels}, directory)
-    task.tokenizer.save(directory)
+    write_task(task, "token", directory, label_config(names))

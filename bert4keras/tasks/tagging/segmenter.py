@@ -9,6 +9,7 @@ import keras
 
 from ...tokenizers.base import TokenizerBase
 from ..base import Encoded, register_task
+from ..pretrained import config_of
 from .entity import Entity, TaggedText
 from .task import Tagger
 
@@ -22,7 +23,7 @@ class WordSegmenter(Tagger):
     word.
 
     Args:
-        tokenizer, model, tags, units, maxlen: of `Tagger`.
+        tokenizer, model, tags, units, maxlen, encoder_config: of `Tagger`.
         scheme: of `Tagger`; "BMES" if None.
         labels: types of words; [""] for none.
 
@@ -46,8 +47,18 @@ class WordSegmenter(Tagger):
         tags: Sequence[str] | None = None,
         units: str = "token",
         maxlen: int | None = None,
+        encoder_config: Mapping[str, Any] | None = None,
     ):
-        super().__init__(tokenizer, model, labels, scheme or "BMES", tags, units, maxlen=maxlen)
+        super().__init__(
+            tokenizer,
+            model,
+            labels,
+            scheme or "BMES",
+            tags,
+            units,
+            maxlen=maxlen,
+            encoder_config=encoder_config,
+        )
 
     @classmethod
     def build(  # type: ignore[override]  # labels are optional: there is one, words
@@ -67,7 +78,10 @@ class WordSegmenter(Tagger):
         tokenizer, model = cls._new_model(
             checkpoint, labels, head, scheme, dropout, tokenizer, head_options, options
         )
-        return cls(tokenizer, model, labels, scheme, units=units, maxlen=maxlen)
+        config = config_of(checkpoint)
+        return cls(
+            tokenizer, model, labels, scheme, units=units, maxlen=maxlen, encoder_config=config
+        )
 
     def words(self, text: str | TaggedText) -> list[str]:
         """Return the words of a text."""

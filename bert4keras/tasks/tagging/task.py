@@ -14,6 +14,7 @@ from ..._json import short_repr
 from ..._types import Shape, Tensor
 from ...tokenizers.base import TokenizerBase
 from ..base import Encoded, Task, TaskError, register_task
+from ..pretrained import config_of
 from ..report import Report
 from ..windows import text_windows
 from .entity import Entity, TaggedText
@@ -46,7 +47,7 @@ class Tagger(Task):
     characters [start, end) of the text as it is, blanks and newlines included, from 0.
 
     Args:
-        tokenizer, model, maxlen: of `Task`. The head is a layer of the model: a
+        tokenizer, model, maxlen, encoder_config: of `Task`. The head is a layer of the model: a
             `ConditionalRandomField` or a `MaximumEntropyMarkovModel` (scores (B, T, C) of C tags),
             or a `GlobalPointer` (scores (B, H, T, T) of H labels). Without one, the head is a
             softmax over C.
@@ -87,8 +88,9 @@ class Tagger(Task):
         nested: bool = False,
         threshold: float | None = None,
         maxlen: int | None = None,
+        encoder_config: Mapping[str, Any] | None = None,
     ):
-        super().__init__(tokenizer, model, maxlen)
+        super().__init__(tokenizer, model, maxlen, encoder_config)
         self.labels = _distinct_labels(labels)
         if units not in UNITS:
             raise TaskError(f"units={units!r} must be one of {', '.join(UNITS)}.")
@@ -183,6 +185,7 @@ class Tagger(Task):
             nested=nested,
             threshold=threshold,
             maxlen=maxlen,
+            encoder_config=config_of(checkpoint),
         )
 
     @classmethod
@@ -337,19 +340,21 @@ class Tagger(Task):
         """
         from .huggingface import load_tags
 
-        tokenizer, model, labels, scheme, tags = load_tags(directory, options)
-        return cls(tokenizer, model, labels, scheme, tags, units)
+        parts, config = load_tags(directory, options)
+        return cls(*parts, units, encoder_config=config)
 
-    def save_huggingface(self, directory: str | Path, config: Mapping[str, Any]) -> None:
+    def save_huggingface(self, directory: str | Path) -> None:
         """Save a softmax tagger for transformers' class `...ForTokenClassification`.
 
         Args:
-            directory: destination.
-            config: content of config.json of the encoder's checkpoint.
+            directory: destination; replaced as a whole if it holds a checkpoint.
+
+        Raises:
+            TaskError: another head, no `encoder_config`, or a directory of something else.
         """
         from .huggingface import save_tags
 
-        save_tags(self, directory, config)
+        save_tags(self, directory)
 
 
 def _distinct_labels(labels: Sequence[str]) -> list[str]:

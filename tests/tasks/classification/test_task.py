@@ -8,6 +8,7 @@ import math
 import keras
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from bert4keras import tasks
 from bert4keras.models import build_transformer_model
@@ -287,17 +288,46 @@ def test_other_directories(tmp_path, fixtures, classifier):
     assert (tmp_path / "thesis.txt").exists()
 
 
-def test_a_class_of_transformers_is_loaded(fixtures, checkpoint, tmp_path):
+@pytest.mark.parametrize("problem", ["", "-multilabel", "-regression"])
+def test_a_class_of_transformers_both_ways(fixtures, checkpoint, tmp_path, problem):
     directory = tmp_path / "hub"
     directory.mkdir()
-    source = fixtures / "task_heads" / "BertForSequenceClassification"
+    source = fixtures / "task_heads" / f"BertForSequenceClassification{problem}"
     for path in (*source.iterdir(), checkpoint / "vocab.txt"):
         (directory / path.name).write_bytes(path.read_bytes())
     lines = (directory / "vocab.txt").read_text().split("\n")[:40]
     (directory / "vocab.txt").write_text("\n".join(lines) + "\n")
-    task = tasks.load(directory)
-    assert task.labels == ["negative", "neutral", "positive"]
-    assert task("good").label in task.labels
+    task = TextClassifier.load(directory)
+    if not problem:
+        assert task.labels == ["negative", "neutral", "positive"]
+        assert task("good").label in task.labels
+    task.save(tmp_path / "task")
+    saved = tasks.load(tmp_path / "task")
+    assert saved.get_config() == task.get_config()
+    saved.save_huggingface(tmp_path / "back")
+    saved.save_huggingface(tmp_path / "back")  # replaces what it wrote
+    configs = [json.loads((x / "config.json").read_text()) for x in (directory, tmp_path / "back")]
+    keys = ("architectures", "problem_type", "model_type")
+    assert [configs[0].get(k) or "single_label_classification" for k in keys] == [
+        configs[1][k] for k in keys
+    ]
+    assert list(configs[1]["id2label"].values()) == (task.labels or ["LABEL_0"])
+    written, original = (load_file(x / "model.safetensors") for x in (tmp_path / "back", source))
+    assert written.keys() == original.keys()
+    for name, value in original.items():
+        np.testing.assert_array_equal(written[name], value, err_msg=name)
+    assert TextClassifier.load(tmp_path / "back")("good") == task("good")
+
+
+def test_a_new_classifier_is_written_for_transformers(checkpoint, tmp_path):
+    task = TextClassifier.build(checkpoint, LABELS)
+    task.save_huggingface(tmp_path / "new")
+    assert tasks.load(tmp_path / "new")("good film") == task("good film")
+    with pytest.raises(TaskError, match="exists and holds something else; it is not replaced"):
+        task.save_huggingface(tmp_path)
+    unknown = TextClassifier(task.tokenizer, task.model, LABELS)
+    with pytest.raises(TaskError, match="the config of the encoder is not known: give"):
+        unknown.save_huggingface(tmp_path / "other")
 
 
 def test_a_registered_task_of_somebody_else(classifier, tmp_path):

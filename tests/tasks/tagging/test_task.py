@@ -459,7 +459,7 @@ def hub(tmp_path, fixtures, names):
     config["id2label"] = {str(i): name for i, name in enumerate(names)}
     config["label2id"] = {name: i for i, name in enumerate(names)}
     (directory / "config.json").write_text(json.dumps(config))
-    return directory, config
+    return directory
 
 
 @pytest.mark.filterwarnings("ignore:.*unknown to the vocabulary")
@@ -472,7 +472,7 @@ def hub(tmp_path, fixtures, names):
     ],
 )
 def test_a_class_of_transformers(tmp_path, fixtures, names, scheme, labels):
-    directory, config = hub(tmp_path, fixtures, names)
+    directory = hub(tmp_path, fixtures, names)
     task = tasks.load(directory)
     assert (type(task), task.head, task.scheme) == (Tagger, "softmax", scheme)
     assert (task.labels, task.units) == (labels, "word")
@@ -483,7 +483,8 @@ def test_a_class_of_transformers(tmp_path, fixtures, names, scheme, labels):
     wanted = decode_tags([task.tags[i] for i in best])
     units = [n for n, char in enumerate(text) if char != " "]
     assert spans(task(text)) == [(units[a], units[b - 1] + 1, label) for a, b, label in wanted]
-    task.save_huggingface(tmp_path / "back", config)
+    task.save(tmp_path / "task")
+    tasks.load(tmp_path / "task").save_huggingface(tmp_path / "back")
     again = tasks.load(tmp_path / "back")
     assert again.tags == task.tags
     assert again(text) == task(text)
@@ -494,12 +495,12 @@ def test_a_class_of_transformers(tmp_path, fixtures, names, scheme, labels):
 
 def test_a_head_that_transformers_has_not(tagger, tmp_path):
     with pytest.raises(TaskError, match='no class for the head "crf"'):
-        tagger.save_huggingface(tmp_path, {})
+        tagger.save_huggingface(tmp_path)
 
 
 @pytest.mark.spread
 def test_classes_that_name_no_entity(tmp_path, fixtures):
-    directory, _ = hub(tmp_path, fixtures, ["O"])
+    directory = hub(tmp_path, fixtures, ["O"])
     from bert4keras.tasks.tagging.huggingface import read_tags
 
     with pytest.raises(TaskError, match=r"none of the classes \['O'\] names an entity"):
