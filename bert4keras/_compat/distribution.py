@@ -34,7 +34,7 @@ def process_place() -> tuple[int, int]:
 
 @contextlib.contextmanager
 def without_distribution() -> Iterator[None]:
-    """Set the distribution in effect aside, so that one process can do something alone.
+    """Set the distribution in effect aside, for what one process does without the others.
 
     While Keras saves a model, it makes an optimizer to see what attributes it has; the variables
     of that one would wait for all processes.

@@ -42,7 +42,7 @@ def orthogonally_resize(array: np.ndarray, shape: Sequence[int], window: int = 2
     return result * (np.linalg.norm(array) / norm) if norm else result
 
 
-def repeat_positions(array: np.ndarray, rows: int) -> np.ndarray:
+def _repeat_positions(array: np.ndarray, rows: int) -> np.ndarray:
     """Repeat or cut a table of position vectors; the rows that it has stay as they are.
 
     So a model computes the same as before for texts of the old length.
@@ -66,7 +66,7 @@ def repeat_positions(array: np.ndarray, rows: int) -> np.ndarray:
 def fit_weight(path: str, array: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     """Resize a weight and scale it, so that the outputs of its layer keep about their size.
 
-    Positions are repeated without scaling, see `repeat_positions`.
+    Positions are repeated, without scaling.
 
     Args:
         path: path of the weight, which tells queries, keys and feed-forward layers apart.
@@ -77,7 +77,7 @@ def fit_weight(path: str, array: np.ndarray, shape: Sequence[int]) -> np.ndarray
     if array.shape == shape:
         return array
     if path.startswith("Embedding-Position/"):
-        array = repeat_positions(array, shape[0])
+        array = _repeat_positions(array, shape[0])
         return array if array.shape == shape else orthogonally_resize(array, shape)
     result, names = orthogonally_resize(array, shape), path.split("/")
     if "query" in names or "key" in names:  # half the exponent each, since scores are products

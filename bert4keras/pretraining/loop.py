@@ -169,7 +169,7 @@ def pretrain(
         ValueError: the state is of another corpus, seed or size of batches; rows that cannot be
             divided over the devices.
     """
-    evaluation = _divided(stream, evaluation)
+    evaluation = _for_devices(stream, evaluation)
     count, per = intervals(steps, interval)
     feed = StreamFeed(stream)
     backup = PretrainingBackup(Path(directory) / "backup", feed)
@@ -192,7 +192,7 @@ def pretrain(
     return history.history
 
 
-def _divided(
+def _for_devices(
     stream: PretrainingStream, evaluation: tuple[Any, Leaves] | None
 ) -> tuple[Any, Leaves] | None:
     """Check the size of batches; return the rows to evaluate on that devices can share."""

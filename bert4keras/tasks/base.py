@@ -77,11 +77,10 @@ class Task(Generic[_AnswerT]):
         model: functional model from the encoder's inputs to scores.
         maxlen: largest number of tokens of a row, special tokens included; None takes what the
             encoder allows, at most 512. Longer texts are read in windows of that size.
-        encoder_config: config of the encoder with the keys of transformers, for tasks that have
-            `save_huggingface`; `build` and `from_huggingface` know it.
 
     Attributes:
-        tokenizer, model, maxlen, encoder_config: as given.
+        tokenizer, model, maxlen: as given.
+        encoder_config: config of the encoder with the keys of transformers, for `save_huggingface`.
         encoder: `EncoderFacts` of the model; `encoder.select(token_ids, segment_ids)` makes a row.
         loss: loss for `model.compile`.
     """
@@ -94,16 +93,10 @@ class Task(Generic[_AnswerT]):
     not_exported: ClassVar[str] = ""  # why `export` refuses the task, as a clause
     # Options that are too long for `repr` and the model card.
     hidden_options: ClassVar[frozenset[str]] = frozenset({"encoder_config"})
+    encoder_config: Mapping[str, Any] | None = None
 
-    def __init__(
-        self,
-        tokenizer: TokenizerBase,
-        model: keras.Model,
-        maxlen: int | None = None,
-        encoder_config: Mapping[str, Any] | None = None,
-    ):
+    def __init__(self, tokenizer: TokenizerBase, model: keras.Model, maxlen: int | None = None):
         self.tokenizer, self.model = tokenizer, model
-        self.encoder_config = None if encoder_config is None else dict(encoder_config)
         self.encoder = self.read_encoder(model)
         check_agreement(tokenizer, model)
         longest = self.encoder.max_length
@@ -124,8 +117,7 @@ class Task(Generic[_AnswerT]):
     def encode_label(self, label: Any, encoded: Encoded, window: int = 0) -> Any:
         """Turn the label of a training sample into the loss's label for one of its windows.
 
-        It is called in `fit`, when the row is first used. Check labels in `training_windows`, and
-        `batches` raises.
+        `fit` calls it when a row is first used; what `training_windows` checks, `batches` raises.
         """
         raise NotImplementedError(f"{type(self).__name__} must override `encode_label`.")
 
@@ -175,8 +167,8 @@ class Task(Generic[_AnswerT]):
 
     def get_config(self) -> dict[str, Any]:
         """Return the options of `__init__` besides tokenizer and model, as plain JSON values."""
-        known = {} if self.encoder_config is None else {"encoder_config": self.encoder_config}
-        return {"maxlen": self.maxlen, **known}
+        config = {"encoder_config": self.encoder_config} if self.encoder_config else {}
+        return {"maxlen": self.maxlen, **config}
 
     def read_encoder(self, model: keras.Model) -> EncoderFacts:
         """Return facts about the encoder; override it for an encoder of another library."""
@@ -286,8 +278,7 @@ class Task(Generic[_AnswerT]):
         rows = []
         for sample, label in pairs_of(samples):
             encoded = self.encode(sample)
-            windows = self.training_windows(label, encoded)
-            rows += [(encoded, label, window) for window in windows]
+            rows += [(encoded, label, window) for window in self.training_windows(label, encoded)]
         return rows
 
     def save(self, directory: str | Path, card: str | None = None) -> None:
@@ -348,9 +339,8 @@ class Task(Generic[_AnswerT]):
     def __repr__(self) -> str:
         shown = {k: v for k, v in self.get_config().items() if k not in self.hidden_options}
         options = json.dumps(shown, ensure_ascii=False, default=str)
-        return (
-            f"{type(self).__name__}({type(self.tokenizer).__name__}, {self.model.name}, {options})"
-        )
+        names = type(self).__name__, type(self.tokenizer).__name__
+        return f"{names[0]}({names[1]}, {self.model.name}, {options})"
 
     # Running the model
 

@@ -263,7 +263,7 @@ def replaced(
         yield staging
 
 
-def write_task(
+def write_with_head(
     task: Task, kind: str, directory: str | Path, config: Mapping[str, Any] | None = None
 ) -> None:
     """Write a task whose model has a head of transformers: weights, config and tokenizer.

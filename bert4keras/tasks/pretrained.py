@@ -122,8 +122,6 @@ def config_of(checkpoint: Any) -> dict[str, Any] | None:
     Args:
         checkpoint: as in `locate`, a `Backbone`, or None.
     """
-    if checkpoint is None:
-        return None
     if isinstance(checkpoint, Backbone):
         return checkpoint.config.to_json_dict()
-    return read_config(locate(checkpoint))
+    return None if checkpoint is None else read_config(locate(checkpoint))

@@ -108,17 +108,17 @@ def test_errors(tmp_path):
 def test_rows_are_divided_over_devices(tmp_path, monkeypatch):
     stream = make_stream(tmp_path)  # batches of 4 rows
     rows = stream.rows(5)
-    assert loop._divided(stream, rows) is rows
+    assert loop._for_devices(stream, rows) is rows
     monkeypatch.setattr(loop, "num_replicas", lambda: 2)
-    inputs, targets = loop._divided(stream, rows)
+    inputs, targets = loop._for_devices(stream, rows)
     np.testing.assert_array_equal(inputs["token_ids"], rows[0]["token_ids"][:4])
     np.testing.assert_array_equal(targets, rows[1][:4])
-    assert loop._divided(stream, None) is None
+    assert loop._for_devices(stream, None) is None
     with pytest.raises(ValueError, match="fewer than 2 rows to evaluate on"):
-        loop._divided(stream, stream.rows(1))
+        loop._for_devices(stream, stream.rows(1))
     monkeypatch.setattr(loop, "num_replicas", lambda: 3)
     with pytest.raises(ValueError, match="4 rows cannot be divided over 3 devices"):
-        loop._divided(stream, None)
+        loop._for_devices(stream, None)
 
 
 @pytest.mark.spread

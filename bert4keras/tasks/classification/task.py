@@ -91,7 +91,8 @@ class TextClassifier(Task[Classification]):
         maxlen: int | None = None,
         encoder_config: Mapping[str, Any] | None = None,
     ):
-        super().__init__(tokenizer, model, maxlen, encoder_config)
+        super().__init__(tokenizer, model, maxlen)
+        self.encoder_config = encoder_config
         if problem not in PROBLEMS:
             raise TaskError(f"problem={problem!r} must be one of {', '.join(PROBLEMS)}.")
         labels = [str(label) for label in labels]
@@ -241,11 +242,11 @@ class TextClassifier(Task[Classification]):
         Raises:
             TaskError: no `encoder_config`, or a directory of something else.
         """
-        from ..huggingface import label_config, write_task
+        from ..huggingface import label_config, write_with_head
 
         problem = self.problem if self.problem == "regression" else f"{self.problem}_classification"
         labels = label_config(self.labels or ["LABEL_0"])
-        write_task(self, "sequence", directory, {**labels, "problem_type": problem})
+        write_with_head(self, "sequence", directory, {**labels, "problem_type": problem})
 
 
 def _label_list(label: Any) -> list[str]:

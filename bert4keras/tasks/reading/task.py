@@ -13,7 +13,7 @@ import numpy as np
 from ..._types import Shape, Tensor
 from ...tokenizers.base import TokenizerBase
 from ..base import Encoded, Task, TaskError, register_task
-from ..huggingface import load_with_head, write_task
+from ..huggingface import load_with_head, write_with_head
 from ..pretrained import config_of
 from ..report import Report
 from .answers import PassageAnswers, aggregate_answers, read_answers, read_probabilities
@@ -86,7 +86,8 @@ class ExtractiveQA(Task):
         maxlen: int | None = None,
         encoder_config: Mapping[str, Any] | None = None,
     ):
-        super().__init__(tokenizer, model, maxlen, encoder_config)
+        super().__init__(tokenizer, model, maxlen)
+        self.encoder_config = encoder_config
         _check_options(head, max_answer_length, no_answer_threshold, metric)
         shape: Shape = getattr(model.output, "shape", ())
         if len(shape) != 3 or shape[-1] != 2:
@@ -367,7 +368,7 @@ class ExtractiveQA(Task):
                 "this task cannot be saved for transformers: the head is DGCNN. Use a task that "
                 'build(checkpoint, head="span") or from_huggingface made.'
             )
-        write_task(self, "question", directory)
+        write_with_head(self, "question", directory)
 
 
 def _answer_tokens(

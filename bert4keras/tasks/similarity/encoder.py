@@ -74,7 +74,8 @@ class SentenceEncoder(Task[Any]):
         maxlen: int | None = None,
         encoder_config: Mapping[str, Any] | None = None,
     ):
-        super().__init__(tokenizer, model, maxlen, encoder_config)
+        super().__init__(tokenizer, model, maxlen)
+        self.encoder_config = encoder_config
         if isinstance(model.output, (list, tuple)) or len(model.output.shape) != 2:
             shapes = [tuple(x.shape) for x in flatten(model.output)]
             raise TaskError(f"the model's output must be vectors (B, D), not {shapes}.")

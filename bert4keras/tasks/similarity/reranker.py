@@ -86,7 +86,8 @@ class Reranker(Task[float | list[Ranked]]):
         maxlen: int | None = None,
         encoder_config: Mapping[str, Any] | None = None,
     ):
-        super().__init__(tokenizer, model, maxlen, encoder_config)
+        super().__init__(tokenizer, model, maxlen)
+        self.encoder_config = encoder_config
         shapes = [tuple(x.shape) for x in flatten(model.output)]
         if len(shapes) != 1 or shapes[0][1:] != (1,):
             raise TaskError(f"the model's output must be scores (B, 1), not {shapes}.")

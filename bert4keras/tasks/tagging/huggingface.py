@@ -11,7 +11,7 @@ import keras
 
 from ...tokenizers.base import TokenizerBase
 from ..base import TaskError
-from ..huggingface import label_config, load_with_head, write_task
+from ..huggingface import label_config, load_with_head, write_with_head
 from .schemes import OUTSIDE, PLAIN, find_scheme, split_tag
 from .tag_spelling import standard_tags
 
@@ -76,4 +76,4 @@ def save_tags(task: Any, directory: str | Path) -> None:
         )
     plain = task.scheme == PLAIN
     names = [tag.removeprefix("I-") if plain else tag for tag in task.tags]
-    write_task(task, "token", directory, label_config(names))
+    write_with_head(task, "token", directory, label_config(names))

@@ -90,7 +90,8 @@ class Tagger(Task):
         maxlen: int | None = None,
         encoder_config: Mapping[str, Any] | None = None,
     ):
-        super().__init__(tokenizer, model, maxlen, encoder_config)
+        super().__init__(tokenizer, model, maxlen)
+        self.encoder_config = encoder_config
         self.labels = _distinct_labels(labels)
         if units not in UNITS:
             raise TaskError(f"units={units!r} must be one of {', '.join(UNITS)}.")
