@@ -59,11 +59,17 @@ def command(
 
     SOURCE is a directory, a *.safetensors file, a TensorFlow prefix *.ckpt, a name such as
     minilm-l6, or hf://org/name. Its config and vocabulary are converted too. Tensors that are left
-    out are listed.
+    out are listed. Of a saved task, a checkpoint that transformers opens is written.
 
     Example: bert4keras convert chinese_bert/bert_model.ckpt out --format huggingface
     Example: bert4keras convert multilingual-e5-small out --keep-tokens-of mine.txt
+    Example: bert4keras convert my_tagger for_transformers
     """
+    if (Path(source) / "task.json").is_file():
+        if keep_tokens_of or keep_scripts or max_shard_size or format == "google":
+            raise Failure("a task is converted whole, to the format huggingface in one file.")
+        _convert_task(source, destination, force)
+        return
     from ..checkpoints import PRESETS, convert, fetch
     from ..data import read_lines
     from ..tokenizers import select_vocabulary
@@ -105,3 +111,23 @@ def command(
     values = {"files": [str(path) for path in done.files], "tensors": len(done.tensors)}
     values |= {"ignored": dict(done.ignored), "unexpected": list(done.unexpected)}
     emit(values, str(done))
+
+
+def _convert_task(source: str, destination: Path, force: bool) -> None:
+    """Write a saved task for transformers."""
+    from .. import tasks
+
+    with quiet_libraries():
+        task = tasks.load(source)
+    if not hasattr(task, "save_huggingface"):
+        known = [name for name, cls in tasks.TASKS.items() if hasattr(cls, "save_huggingface")]
+        raise Failure(
+            f"{source} holds a {type(task).__name__}; transformers has classes for "
+            f"{', '.join(known)}."
+        )
+    used = destination.is_file() or (destination.is_dir() and any(destination.iterdir()))
+    if used and not force:
+        raise Failure(f"{destination} exists; give another destination, or --force.")
+    task.save_huggingface(destination)
+    files = sorted(path.name for path in destination.iterdir())
+    emit({"directory": str(destination), "files": files}, f"{destination}: {', '.join(files)}")

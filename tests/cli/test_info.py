@@ -167,6 +167,25 @@ def test_convert_with_fewer_tokens(tmp_path, fixtures):
     assert "error: No token is written in the script 'Thai'." in done.stderr
 
 
+def test_convert_a_task(tmp_path, fixtures, tagger):
+    task = tasks.TextClassifier.build(fixtures / "bert_gelu", ["bad", "good"])
+    task.save(tmp_path / "task")
+    found = run_json("convert", tmp_path / "task", tmp_path / "out")
+    assert {"config.json", "model.safetensors", "vocab.txt"} <= set(found["files"])
+    assert tasks.load(tmp_path / "out")("good film") == task("good film")
+    again = run("convert", tmp_path / "task", tmp_path / "out")
+    assert (again.exit_code, "exists; give another" in again.stderr) == (1, True)
+    assert run("convert", tmp_path / "task", tmp_path / "out", "--force").exit_code == 0
+    few = run("convert", tmp_path / "task", tmp_path / "few", "--keep-scripts", "Han")
+    assert "error: a task is converted whole" in few.stderr
+    crf = run("convert", tagger, tmp_path / "crf")
+    assert 'error: transformers has no class for the head "crf"' in crf.stderr
+    tasks.RelationExtractor.build(fixtures / "bert_gelu", ["of"]).save(tmp_path / "relations")
+    other = run("convert", tmp_path / "relations", tmp_path / "other")
+    assert "holds a RelationExtractor; transformers has classes for Tagger, " in other.stderr
+    assert not (tmp_path / "other").exists()
+
+
 def test_download(tmp_path, fixtures, monkeypatch):
     monkeypatch.setattr(checkpoints, "fetch", lambda name: fixtures / "bert_gelu")
     assert run("download", "minilm-l6").stdout == f"{fixtures / 'bert_gelu'}\n"

@@ -124,7 +124,7 @@ class FillMask(Task[list[Filling] | FilledText]):
         """Read a checkpoint of transformers (`...ForMaskedLM`, `...ForPreTraining`)."""
         return cls.build(directory, **options)
 
-    def to_huggingface(self, directory: str | Path) -> None:
+    def save_huggingface(self, directory: str | Path) -> None:
         """Write model and tokenizer so that transformers opens them as `...ForMaskedLM`."""
         save_masked_lm(self.model, directory)
         self.tokenizer.save(directory)

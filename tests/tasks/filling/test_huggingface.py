@@ -63,7 +63,7 @@ def test_logits_and_tensors(directory, tmp_path):
     other = run(task, {**reference, "token_ids": np.roll(reference["token_ids"], 1, 0)})
     assert np.abs(other - wanted)[real].max() > 1e-2
 
-    task.to_huggingface(tmp_path)
+    task.save_huggingface(tmp_path)
     written, original = (load_file(p / "model.safetensors") for p in (tmp_path, directory))
     left_out = {name for name in original if name not in written}
     pretraining = config["architectures"][0].endswith("ForPreTraining")
@@ -97,7 +97,7 @@ def test_a_checkpoint_without_the_head(fixtures, tmp_path):
     bert = started.model
     own = FillMask(tokenizer, keras.Model(bert.inputs, bert.output))
     with pytest.raises(TaskError, match="transformers has no class for it"):
-        own.to_huggingface(tmp_path)
+        own.save_huggingface(tmp_path)
 
 
 def test_models_that_fill_nothing(fixtures):
@@ -123,7 +123,7 @@ def test_loaded_from_files(fixtures, tmp_path):
     shutil.copytree(fixtures / "bert_gelu", tmp_path / "hub")
     task = tasks.load(tmp_path / "hub")
     assert isinstance(task, FillMask)
-    task.to_huggingface(tmp_path / "again")
+    task.save_huggingface(tmp_path / "again")
     names = {path.name for path in (tmp_path / "again").iterdir()}
     assert {"config.json", "model.safetensors", "vocab.txt"} <= names
     assert tasks.load(tmp_path / "again")("a [MASK] film") == task("a [MASK] film")
