@@ -162,6 +162,18 @@ class PretrainingObjective:
         return backbone
 
 
+def check_fraction(name: str, value: float) -> None:
+    """Raise ValueError unless an option lies between 0 and 1."""
+    if not 0 < value < 1:
+        raise ValueError(f"{name} must lie between 0 and 1, not {value}.")
+
+
+def check_at_least(name: str, value: float, least: float) -> None:
+    """Raise ValueError if an option is below `least`, or no number."""
+    if not value >= least:
+        raise ValueError(f"{name} must be {least} or more, not {value}.")
+
+
 def with_ignored(options: Mapping[str, Any], *heads: str) -> dict[str, Any]:
     """Return options of `build_transformer_model` that let a checkpoint lack some heads.
 

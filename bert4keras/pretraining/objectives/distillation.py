@@ -22,7 +22,7 @@ from ...models.model_config import ConfigSource
 from ...tokenizers.base import TokenizerBase
 from ...training import SparseCategoricalAccuracy
 from ..rows import TokenRows
-from .base import Arrays, named_model, register_objective
+from .base import Arrays, check_at_least, named_model, register_objective
 from .masked_lm import MaskedLM
 
 _TINY = 1e-12  # least squared length of a vector
@@ -61,8 +61,7 @@ class DistilledMaskedLM(MaskedLM):
         **options: Any,
     ):
         super().__init__(tokenizer, **options)
-        if not weight >= 0:
-            raise ValueError(f"weight must be 0 or more, not {weight}.")
+        check_at_least("weight", weight, 0)
         self.weight, self.teacher = weight, teacher
 
     def corrupt(

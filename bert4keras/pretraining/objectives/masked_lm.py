@@ -13,7 +13,15 @@ from ...models import build_transformer_model
 from ...models.model_config import ConfigSource
 from ...tokenizers.base import TokenizerBase
 from ..rows import TokenRows
-from .base import Arrays, PretrainingObjective, named_model, predictions, register_objective
+from .base import (
+    Arrays,
+    PretrainingObjective,
+    check_at_least,
+    check_fraction,
+    named_model,
+    predictions,
+    register_objective,
+)
 
 _UNITS = ("words", "tokens", "spans")
 _ROOM = 1.1  # room for predictions, times the mean number of a full row
@@ -53,12 +61,10 @@ class MaskedLM(PretrainingObjective):
         mean_span: float = 3.0,
     ):
         super().__init__(tokenizer)
-        if not 0 < rate < 1:
-            raise ValueError(f"rate must lie between 0 and 1, not {rate}.")
+        check_fraction("rate", rate)
         if unit not in _UNITS:
             raise ValueError(f"unit must be one of {', '.join(_UNITS)}, not {unit!r}.")
-        if not mean_span >= 1:
-            raise ValueError(f"mean_span must be 1 or more, not {mean_span}.")
+        check_at_least("mean_span", mean_span, 1)
         self.rate, self.unit, self.mean_span = rate, unit, mean_span
 
     def corrupt(

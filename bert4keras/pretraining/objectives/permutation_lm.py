@@ -14,7 +14,14 @@ from ...models import TwoStream, build_transformer_model
 from ...models.model_config import ConfigSource
 from ...tokenizers.base import TokenizerBase
 from ..rows import TokenRows
-from .base import Arrays, PretrainingObjective, named_model, predictions, register_objective
+from .base import (
+    Arrays,
+    PretrainingObjective,
+    check_fraction,
+    named_model,
+    predictions,
+    register_objective,
+)
 
 
 @register_objective
@@ -40,8 +47,7 @@ class PermutationLM(PretrainingObjective):
 
     def __init__(self, tokenizer: TokenizerBase, rate: float = 1 / 6):
         super().__init__(tokenizer)
-        if not 0 < rate < 1:
-            raise ValueError(f"rate must lie between 0 and 1, not {rate}.")
+        check_fraction("rate", rate)
         self.rate = rate
 
     def corrupt(self, rows: TokenRows, rng: np.random.Generator) -> tuple[Arrays, np.ndarray]:

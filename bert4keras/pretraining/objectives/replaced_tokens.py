@@ -25,7 +25,7 @@ from ...registry import Family
 from ...tokenizers.base import TokenizerBase
 from ...training import SparseCategoricalAccuracy
 from ..rows import TokenRows
-from .base import Arrays, register_objective, with_ignored
+from .base import Arrays, check_at_least, register_objective, with_ignored
 from .masked_lm import MaskedLM
 
 _GENERATOR = "generator"  # directory of the generator in that of the discriminator
@@ -82,8 +82,7 @@ class ReplacedTokens(MaskedLM):
         super().__init__(tokenizer, **options)
         if not 0 < generator_size <= 1:
             raise ValueError(f"generator_size must lie in (0, 1], not {generator_size}.")
-        if not weight >= 0:
-            raise ValueError(f"weight must be 0 or more, not {weight}.")
+        check_at_least("weight", weight, 0)
         self.generator_size, self.weight = generator_size, weight
 
     def corrupt(

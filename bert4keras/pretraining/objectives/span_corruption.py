@@ -14,7 +14,14 @@ from ...models import build_transformer_model
 from ...models.model_config import ConfigSource
 from ...tokenizers.base import TokenizerBase
 from ..rows import TokenRows
-from .base import Arrays, PretrainingObjective, named_model, register_objective
+from .base import (
+    Arrays,
+    PretrainingObjective,
+    check_at_least,
+    check_fraction,
+    named_model,
+    register_objective,
+)
 from .segments import find_documents
 from .spans import draw_spans, replace_spans
 
@@ -62,10 +69,8 @@ class SpanCorruption(PretrainingObjective):
         sentinel_ids: tuple[int, ...] | None = None,
     ):
         super().__init__(tokenizer)
-        if not 0 < rate < 1:
-            raise ValueError(f"rate must lie between 0 and 1, not {rate}.")
-        if not mean_span >= 1:
-            raise ValueError(f"mean_span must be 1 or more, not {mean_span}.")
+        check_fraction("rate", rate)
+        check_at_least("mean_span", mean_span, 1)
         self.rate, self.mean_span = rate, mean_span
         self.end_id = self.required_id(tokenizer, "sep_token_id", "an end of each target")
         self.start_id = self.required_id(tokenizer, "pad_token_id", "a start of each target")
