@@ -56,6 +56,18 @@ def test_best_weights_come_back(mode, best, tmp_path):
     assert sorted(file.name for file in path.parent.iterdir()) == [path.name, RESULTS]
 
 
+def test_of_several_processes_the_first_one_writes(tmp_path, monkeypatch):
+    path = tmp_path / "best.weights.h5"
+    monkeypatch.setattr("bert4keras.training.evaluator.process_place", lambda: (1, 2))
+    run = Counting()
+    evaluator = run.fit([0.2, 0.7, 0.1], filepath=path, verbose=0)
+    assert (evaluator.best, run.weight()) == (0.7, run.weights[1])
+    assert not any(tmp_path.iterdir())
+    monkeypatch.setattr("bert4keras.training.evaluator.process_place", lambda: (0, 2))
+    Counting().fit([0.2, 0.7, 0.1], filepath=path, verbose=0)
+    assert path.is_file()
+
+
 def test_last_weights_stay_without_restoring():
     run = Counting()
     run.fit([0.9, 0.1], restore_best=False, verbose=0)
