@@ -19,7 +19,7 @@ import keras
 from .. import __version__
 from .._files import atomic_directory
 from ..distribution import data_parallel
-from ..models import FAMILIES, Backbone
+from ..models import FAMILIES
 from ..optimizers import WithEMA
 from ..pretraining import (
     PRETRAINING_OBJECTIVES,
@@ -94,7 +94,6 @@ def run_pretraining(corpus: Sequence[Path], options: Mapping[str, Any]) -> None:
         options["ema"],
     )
     model.compile(optimizer, loss=objective.loss, metrics=objective.metrics)
-    _note_new_weights(objective.backbone(model))
     note(f"{model.count_params():,} weights, {count * per} steps of {stream.batch_size} rows")
     save = SaveCheckpoint(objective, output, tokenizer, per, options["keep_every"])
     log = TrainingLog(state / "log.json", per)
@@ -174,13 +173,6 @@ def _tokenizer_and_model(
     if tokenizer.pad_token_id is not None:
         config["pad_token_id"] = tokenizer.pad_token_id
     return tokenizer, config, build
-
-
-def _note_new_weights(backbone: Backbone) -> None:
-    """Say which weights the checkpoint lacks, such as those of a head it was saved without."""
-    report = getattr(backbone, "load_report", None)
-    if report and report.missing:
-        note(f"not in the checkpoint, so they start at random: {', '.join(report.missing)}")
 
 
 def _objective(options: Mapping[str, Any], tokenizer: TokenizerBase) -> PretrainingObjective:
