@@ -137,7 +137,7 @@ class TextClassifier(Task[Classification]):
         tokenizer, model = build_with_head(
             checkpoint, "sequence", len(labels) or 1, dropout, tokenizer, options
         )
-        return cls(tokenizer, model, labels, problem, maxlen, config_of(checkpoint))
+        return cls(tokenizer, model, labels, problem, maxlen, config_of(checkpoint, options))
 
     @property
     def loss(self) -> Any:

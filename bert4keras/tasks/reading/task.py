@@ -138,7 +138,7 @@ class ExtractiveQA(Task):
             metric=metric,
             match_segments=match_segments,
             maxlen=maxlen,
-            encoder_config=config_of(checkpoint),
+            encoder_config=config_of(checkpoint, options),
         )
 
     @property

@@ -118,7 +118,7 @@ class Reranker(Task[float | list[Ranked]]):
         from ..huggingface import build_with_head
 
         tokenizer, model = build_with_head(checkpoint, "sequence", 1, dropout, tokenizer, options)
-        return cls(tokenizer, model, activation, maxlen, config_of(checkpoint))
+        return cls(tokenizer, model, activation, maxlen, config_of(checkpoint, options))
 
     @property
     def loss(self) -> Any:

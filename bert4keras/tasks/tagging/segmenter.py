@@ -78,7 +78,7 @@ class WordSegmenter(Tagger):
         tokenizer, model = cls._new_model(
             checkpoint, labels, head, scheme, dropout, tokenizer, head_options, options
         )
-        config = config_of(checkpoint)
+        config = config_of(checkpoint, options)
         return cls(
             tokenizer, model, labels, scheme, units=units, maxlen=maxlen, encoder_config=config
         )

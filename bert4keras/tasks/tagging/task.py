@@ -186,7 +186,7 @@ class Tagger(Task):
             nested=nested,
             threshold=threshold,
             maxlen=maxlen,
-            encoder_config=config_of(checkpoint),
+            encoder_config=config_of(checkpoint, options),
         )
 
     @classmethod

@@ -20,7 +20,7 @@ from bert4keras.tasks.classification import (
     regression_scores,
 )
 from bert4keras.tasks.windows import text_windows
-from bert4keras.tokenizers import Tokenizer
+from bert4keras.tokenizers import Tokenizer, prune_tokenizer
 from bert4keras.training import VAT, RegularizedModel
 
 pytestmark = pytest.mark.spread
@@ -323,6 +323,11 @@ def test_a_new_classifier_is_written_for_transformers(checkpoint, tmp_path):
     task = TextClassifier.build(checkpoint, LABELS)
     task.save_huggingface(tmp_path / "new")
     assert tasks.load(tmp_path / "new")("good film") == task("good film")
+    fewer, kept = prune_tokenizer(task.tokenizer, task.tokenizer.encode("good film")[0])
+    changes = {"tokenizer": fewer, "keep_tokens": kept, "num_hidden_layers": 1}
+    smaller = TextClassifier.build(checkpoint, LABELS, **changes)
+    smaller.save_huggingface(tmp_path / "smaller")  # its config has these sizes
+    assert tasks.load(tmp_path / "smaller")("good film") == smaller("good film")
     with pytest.raises(TaskError, match="exists and holds something else; it is not replaced"):
         task.save_huggingface(tmp_path)
     unknown = TextClassifier(task.tokenizer, task.model, LABELS)
