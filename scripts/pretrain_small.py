@@ -165,7 +165,11 @@ def run(options: argparse.Namespace) -> None:
     steps = plan_steps(options, state, stream, config, teacher, begun)
     count, per = intervals(steps, max(10, steps // _INTERVALS))
     model = compiled(options, objective, config, teacher, count * per)
-    weights = objective.backbone(model).count_params()
+    student = objective.backbone(model)
+    if not options.random_token_vectors:
+        share = reduce_token_vectors(teacher, student)
+        print(f"token vectors keep {share:.0%} of the teacher's variance", flush=True)
+    weights = student.count_params()
     print(f"{weights:,} weights, {count * per} steps of {options.batch_size} rows", flush=True)
     save = SaveCheckpoint(objective, output, tokenizer, per)
     end = begun + 3600 * options.hours if options.hours else float("inf")
@@ -203,9 +207,6 @@ def compiled(
     """Build the model, the same for the same seed, with the optimizer for some steps."""
     keras.utils.set_random_seed(options.seed)
     model = objective.build(config, teacher=teacher)
-    if not options.random_token_vectors:
-        share = reduce_token_vectors(teacher, objective.backbone(model))
-        print(f"token vectors keep {share:.0%} of the teacher's variance", flush=True)
     rate = learning_rate_schedule(options.learning_rate, steps, "linear", 0.05)
     model.compile(pretraining_optimizer(rate), objective.loss, metrics=objective.metrics)
     return model

@@ -125,8 +125,9 @@ def _convert_task(source: str, destination: Path, force: bool) -> None:
             f"{source} holds a {type(task).__name__}; transformers has classes for "
             f"{', '.join(known)}."
         )
-    used = destination.is_file() or (destination.is_dir() and any(destination.iterdir()))
-    if used and not force:
+    if destination.is_file():
+        raise Failure(f"{destination} is a file; a task becomes a directory.")
+    if destination.is_dir() and any(destination.iterdir()) and not force:
         raise Failure(f"{destination} exists; give another destination, or --force.")
     task.save_huggingface(destination)
     files = sorted(path.name for path in destination.iterdir())

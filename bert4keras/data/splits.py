@@ -81,8 +81,7 @@ def read_parts(
     """
     samples, paths = list(read(train)), (valid, test)
     missing = sum(path is None for path in paths)
-    held_out = []
     if missing:
         samples, *held_out = split(samples, [0.1] * missing, seed, group)
-    parts = [held_out.pop(0) if path is None else list(read(path)) for path in paths]
-    return samples, parts[0], parts[1]
+    valid, test = (held_out.pop(0) if path is None else list(read(path)) for path in paths)
+    return samples, valid, test

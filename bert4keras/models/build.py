@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import importlib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, overload
 
 import keras
@@ -177,20 +177,6 @@ def build_transformer_model(
         return transformer.model
     loading = (keep_tokens, compound_tokens, ignore == ("*",), autoresize_weights)
     return _legacy("builder").as_old_builder(transformer, *loading)
-
-
-def built_config(config_path: ConfigSource, options: Mapping[str, Any]) -> TransformerConfig:
-    """Return the config of the model that `build_transformer_model(config_path, **options)` builds.
-
-    Args:
-        config_path, options: of `build_transformer_model`.
-    """
-    named = inspect.signature(build_transformer_model).parameters
-    changes = {key: value for key, value in options.items() if key not in named}
-    rate = options.get("dropout_rate")
-    _, config, _ = read_model_config(config_path, options.get("model"), rate, changes)
-    edit = VocabularyEdit.of(options.get("keep_tokens"), options.get("compound_tokens"))
-    return _after_edit(config, edit) if edit else config
 
 
 def _own_options(model: Any, options: dict[str, Any]) -> dict[str, Any]:

@@ -152,7 +152,7 @@ def build_with_head(
     dropout: float,
     tokenizer: TokenizerBase | None,
     options: Mapping[str, Any],
-) -> tuple[TokenizerBase, keras.Model]:
+) -> tuple[TokenizerBase, keras.Model, dict[str, Any]]:
     """Build a pretrained encoder with a new head of its family.
 
     Args:
@@ -162,6 +162,9 @@ def build_with_head(
         dropout: rate before each dense layer.
         tokenizer: required with a `Backbone`; otherwise it replaces the checkpoint's own.
         options: of `build_transformer_model`.
+
+    Returns:
+        (tokenizer, model, config of the encoder with the keys of transformers).
 
     Raises:
         TaskError: a `Backbone` is given without a tokenizer.
@@ -173,13 +176,13 @@ def build_with_head(
         pooled = isinstance(bert.output, (list, tuple)) or len(bert.output.shape) != 3
         if head.pooling == "pooler" and not pooled:
             head = dataclasses.replace(head, pooling="first")
-        return tokenizer, attach(bert, head, width, dropout)
+        return tokenizer, attach(bert, head, width, dropout), bert.config.to_json_dict()
     checkpoint = locate(checkpoint)
     head = _new_head(read_config(checkpoint).get("model_type", "bert"), kind)
     if head.pooling == "pooler":
         options = {"with_pool": True, "ignore": ("Pooler-Dense/*",), **options}
     tokenizer, bert = open_encoder(checkpoint, tokenizer, options)
-    return tokenizer, attach(bert, head, width, dropout)
+    return tokenizer, attach(bert, head, width, dropout), bert.config.to_json_dict()
 
 
 def load_with_head(

@@ -12,7 +12,6 @@ from .._json import read_json
 from ..checkpoints import PRESETS, CheckpointError, fetch
 from ..checkpoints.hub import resolve
 from ..models import Backbone, build_transformer_model
-from ..models.build import built_config
 from ..tokenizers import Tokenizer
 from ..tokenizers.base import TokenizerBase
 from .base import TaskError
@@ -115,15 +114,3 @@ def read_config(directory: Path) -> dict[str, Any]:
     if not path.is_file():
         raise TaskError(f"{directory} has no config.json, so it is no checkpoint of transformers.")
     return read_json(path, TaskError)
-
-
-def config_of(checkpoint: Any, options: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the config of an encoder, with the keys of transformers; None without encoder.
-
-    Args:
-        checkpoint: as in `locate`, a `Backbone`, or None.
-        options: of `build_transformer_model`, which may change sizes.
-    """
-    if isinstance(checkpoint, Backbone):
-        return checkpoint.config.to_json_dict()
-    return checkpoint and built_config(locate(checkpoint), options).to_json_dict()

@@ -176,6 +176,9 @@ def test_convert_a_task(tmp_path, fixtures, tagger):
     again = run("convert", tmp_path / "task", tmp_path / "out")
     assert (again.exit_code, "exists; give another" in again.stderr) == (1, True)
     assert run("convert", tmp_path / "task", tmp_path / "out", "--force").exit_code == 0
+    (tmp_path / "file").touch()
+    file = run("convert", tmp_path / "task", tmp_path / "file", "--force")
+    assert "file is a file; a task becomes a directory" in file.stderr
     few = run("convert", tmp_path / "task", tmp_path / "few", "--keep-scripts", "Han")
     assert "error: a task is converted whole" in few.stderr
     crf = run("convert", tagger, tmp_path / "crf")

@@ -13,7 +13,6 @@ import numpy as np
 from ...losses import multilabel_categorical_crossentropy
 from ...tokenizers.base import TokenizerBase
 from ..base import Encoded, Task, TaskError, answers_by_label, register_task
-from ..pretrained import config_of
 from ..report import Report, ranked
 from ..windows import text_windows
 from .metrics import (
@@ -134,10 +133,10 @@ class TextClassifier(Task[Classification]):
         from ..huggingface import build_with_head
 
         problem = problem or ("single_label" if labels else "regression")
-        tokenizer, model = build_with_head(
+        tokenizer, model, config = build_with_head(
             checkpoint, "sequence", len(labels) or 1, dropout, tokenizer, options
         )
-        return cls(tokenizer, model, labels, problem, maxlen, config_of(checkpoint, options))
+        return cls(tokenizer, model, labels, problem, maxlen, config)
 
     @property
     def loss(self) -> Any:

@@ -25,8 +25,11 @@ def build_reader(
     dropout: float,
     units: int,
     options: Mapping[str, Any],
-) -> tuple[TokenizerBase, keras.Model]:
+) -> tuple[TokenizerBase, keras.Model, dict[str, Any] | None]:
     """Build a model with output (B, T, 2); arguments of `ExtractiveQA.build`.
+
+    Returns:
+        (tokenizer, model, config of the encoder, which only the head "span" needs).
 
     Raises:
         TaskError: the tokenizer is missing, or the encoder for the head "span".
@@ -39,14 +42,14 @@ def build_reader(
         return build_with_head(checkpoint, "question", 2, dropout, tokenizer, options)
     if checkpoint is not None:
         tokenizer, bert = open_encoder(checkpoint, tokenizer, options)
-        return tokenizer, _attach_dgcnn(bert.inputs, bert.output, units, dropout)
+        return tokenizer, _attach_dgcnn(bert.inputs, bert.output, units, dropout), None
     if tokenizer is None:
         raise TaskError(WITHOUT_TOKENIZER)
     ids = keras.Input((None,), dtype="int32", name="Input-Token")
     x = TokenEmbedding(tokenizer.vocab_size, units, name="Embedding-Token")(ids)
     x = PaddingMask(tokenizer.token_pad_id, name="Embedding-Mask")([x, ids])
     x = keras.layers.Dropout(dropout, name="Embedding-Dropout")(x)
-    return tokenizer, _attach_dgcnn([ids], x, units, dropout)
+    return tokenizer, _attach_dgcnn([ids], x, units, dropout), None
 
 
 def _attach_dgcnn(inputs: Sequence[Tensor], x: Tensor, units: int, dropout: float) -> keras.Model:

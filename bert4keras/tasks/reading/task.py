@@ -14,7 +14,6 @@ from ..._types import Shape, Tensor
 from ...tokenizers.base import TokenizerBase
 from ..base import Encoded, Task, TaskError, register_task
 from ..huggingface import load_with_head, write_with_head
-from ..pretrained import config_of
 from ..report import Report
 from .answers import PassageAnswers, aggregate_answers, read_answers, read_probabilities
 from .building import build_reader, check_segments
@@ -128,7 +127,8 @@ class ExtractiveQA(Task):
             **options: of `build_transformer_model`.
         """
         _check_options(head, max_answer_length, no_answer_threshold, metric)
-        tokenizer, model = build_reader(checkpoint, head, tokenizer, dropout, units, options)
+        built = build_reader(checkpoint, head, tokenizer, dropout, units, options)
+        tokenizer, model, config = built
         return cls(
             tokenizer,
             model,
@@ -138,7 +138,7 @@ class ExtractiveQA(Task):
             metric=metric,
             match_segments=match_segments,
             maxlen=maxlen,
-            encoder_config=config_of(checkpoint, options),
+            encoder_config=config,
         )
 
     @property

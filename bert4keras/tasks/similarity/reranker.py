@@ -17,7 +17,7 @@ from ...models import Backbone
 from ...tokenizers.base import TokenizerBase
 from ..base import Encoded, Task, TaskError, register_task
 from ..huggingface import replaced
-from ..pretrained import config_of, locate
+from ..pretrained import locate
 from ..windows import text_windows
 from .export import write_json
 from .ranking_metrics import pair_scores, ranking_scores
@@ -117,8 +117,9 @@ class Reranker(Task[float | list[Ranked]]):
         """
         from ..huggingface import build_with_head
 
-        tokenizer, model = build_with_head(checkpoint, "sequence", 1, dropout, tokenizer, options)
-        return cls(tokenizer, model, activation, maxlen, config_of(checkpoint, options))
+        built = build_with_head(checkpoint, "sequence", 1, dropout, tokenizer, options)
+        tokenizer, model, config = built
+        return cls(tokenizer, model, activation, maxlen, config)
 
     @property
     def loss(self) -> Any:

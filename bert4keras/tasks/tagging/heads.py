@@ -45,7 +45,7 @@ def build_tagger(
     tokenizer: TokenizerBase | None,
     head_options: Mapping[str, Any],
     options: Mapping[str, Any],
-) -> tuple[TokenizerBase, keras.Model]:
+) -> tuple[TokenizerBase, keras.Model, dict[str, Any]]:
     """Build a model: pretrained encoder, dense layer of one score per tag, head.
 
     Args:
@@ -57,10 +57,15 @@ def build_tagger(
         tokenizer: required with a `Backbone`; otherwise replaces the checkpoint's own.
         head_options: options of the head layer.
         options: of `build_transformer_model`.
+
+    Returns:
+        (tokenizer, model, config of the encoder), as `build_with_head`.
     """
-    tokenizer, model = build_with_head(checkpoint, "token", len(tags), dropout, tokenizer, options)
+    tokenizer, model, config = build_with_head(
+        checkpoint, "token", len(tags), dropout, tokenizer, options
+    )
     if head == "softmax":
-        return tokenizer, model
+        return tokenizer, model, config
     # Transitions begin at 0 and need a higher learning rate: https://kexue.fm/archives/7196.
     defaults = {"lr_multiplier": 100.0, "allowed": allowed_transitions(tags, scheme)}
     if head == "crf":
@@ -68,7 +73,7 @@ def build_tagger(
     else:
         defaults |= {"bidirectional": head == "bi-memm", "name": "MEMM"}
         layer = MaximumEntropyMarkovModel(**{**defaults, **head_options})
-    return tokenizer, keras.Model(model.input, layer(model.output))
+    return tokenizer, keras.Model(model.input, layer(model.output)), config
 
 
 def build_pointer(
@@ -79,14 +84,14 @@ def build_pointer(
     tokenizer: TokenizerBase | None,
     head_options: Mapping[str, Any],
     options: Mapping[str, Any],
-) -> tuple[TokenizerBase, keras.Model]:
+) -> tuple[TokenizerBase, keras.Model, dict[str, Any]]:
     """Build a model: pretrained encoder and GlobalPointer; arguments as of `build_tagger`."""
     tokenizer, bert = open_encoder(checkpoint, tokenizer, options)
     layer = POINTERS[head](
         **{"heads": len(labels), "head_size": 64, "name": "Spans", **head_options}
     )
     x = keras.layers.Dropout(dropout, name="Spans-Dropout")(bert.output)
-    return tokenizer, keras.Model(bert.input, layer(x))
+    return tokenizer, keras.Model(bert.input, layer(x)), bert.config.to_json_dict()
 
 
 def find_head(model: keras.Model) -> Any:

@@ -9,7 +9,6 @@ import keras
 
 from ...tokenizers.base import TokenizerBase
 from ..base import Encoded, register_task
-from ..pretrained import config_of
 from .entity import Entity, TaggedText
 from .task import Tagger
 
@@ -75,10 +74,9 @@ class WordSegmenter(Tagger):
         **options: Any,
     ) -> WordSegmenter:
         """Put a new head on a pretrained encoder; arguments and `options` as for `Tagger.build`."""
-        tokenizer, model = cls._new_model(
+        tokenizer, model, config = cls._new_model(
             checkpoint, labels, head, scheme, dropout, tokenizer, head_options, options
         )
-        config = config_of(checkpoint, options)
         return cls(
             tokenizer, model, labels, scheme, units=units, maxlen=maxlen, encoder_config=config
         )

@@ -14,7 +14,6 @@ from ..._json import short_repr
 from ..._types import Shape, Tensor
 from ...tokenizers.base import TokenizerBase
 from ..base import Encoded, Task, TaskError, register_task
-from ..pretrained import config_of
 from ..report import Report
 from ..windows import text_windows
 from .entity import Entity, TaggedText
@@ -174,7 +173,7 @@ class Tagger(Task):
             **options: of `build_transformer_model`.
         """
         scheme = scheme or (None if head in POINTERS else "BIO")
-        tokenizer, model = cls._new_model(
+        tokenizer, model, config = cls._new_model(
             checkpoint, labels, head, scheme, dropout, tokenizer, head_options, options
         )
         return cls(
@@ -186,7 +185,7 @@ class Tagger(Task):
             nested=nested,
             threshold=threshold,
             maxlen=maxlen,
-            encoder_config=config_of(checkpoint, options),
+            encoder_config=config,
         )
 
     @classmethod
@@ -200,8 +199,8 @@ class Tagger(Task):
         tokenizer: TokenizerBase | None,
         head_options: Mapping[str, Any] | None,
         options: Mapping[str, Any],
-    ) -> tuple[TokenizerBase, keras.Model]:
-        """Build tokenizer and model; arguments as of `build`."""
+    ) -> tuple[TokenizerBase, keras.Model, dict[str, Any]]:
+        """Build tokenizer and model; arguments as of `build`, result as of `build_with_head`."""
         check_head(head)
         labels, common = (
             _distinct_labels(labels),
