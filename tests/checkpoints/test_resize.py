@@ -8,7 +8,7 @@ import pytest
 from bert4keras.checkpoints import CheckpointError
 from bert4keras.checkpoints.resize import fit_weight, orthogonally_resize
 from bert4keras.models import build_transformer_model
-from helpers import tiny
+from helpers import families, tiny
 
 pytestmark = pytest.mark.spread
 
@@ -72,21 +72,22 @@ def test_more_positions_repeat_those_that_are_trained(old, first):
     assert wider.shape == (2 * old, 4)
 
 
-@pytest.mark.parametrize("family", ["bert", "roberta"])
-def test_a_longer_model_computes_the_same_for_short_texts(family, tmp_path):
-    from bert4keras.checkpoints import save
-
-    short = tiny.build(model_type=family, max_position=16)
-    save(short, tmp_path, config=short.config)
-    longer = build_transformer_model(tmp_path, max_position=32, autoresize_weights=True)
-    ids = np.random.default_rng(0).integers(5, 12, (2, 28))
-    rows = [ids if "token" in name else 0 * ids for name in short.input_order]
-    part = [row[:, :12] for row in rows]
+@pytest.mark.parametrize(("family", "first"), [("ernie", 0), ("roberta", 2)])
+def test_a_longer_model_computes_the_same_for_short_texts(family, first):
+    directory = families.FAMILIES / family
+    short = build_transformer_model(directory)
+    rows = short.config.max_position
+    assert short.transformer.position.offset(short.config) == first
+    longer = build_transformer_model(directory, max_position=2 * rows, autoresize_weights=True)
+    ids = np.random.default_rng(0).integers(5, 12, (2, 2 * rows - 4))
+    given = [ids if "token" in name else 0 * ids for name in short.input_order]
+    part = [row[:, : rows - 4] for row in given]
     expected = short.predict(part, verbose=0)
     np.testing.assert_allclose(longer.predict(part, verbose=0), expected, atol=1e-6)
-    assert longer.predict(rows, verbose=0).shape[1] == 28
-    old = short.get_layer("Embedding-Position").get_weights()[0]
-    longer.get_layer("Embedding-Position").set_weights([orthogonally_resize(old, (32, 8))])
+    assert longer.predict(given, verbose=0).shape[1] == 2 * rows - 4
+    layer, old = longer.get_layer("Embedding-Position"), short.get_layer("Embedding-Position")
+    mixed = orthogonally_resize(old.get_weights()[0], layer.get_weights()[0].shape)
+    layer.set_weights([mixed])
     assert np.abs(longer.predict(part, verbose=0) - expected).max() > 1e-3
 
 

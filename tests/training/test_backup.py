@@ -61,6 +61,14 @@ def test_resumed_as_if_never_stopped(feed, at, dropout, tmp_path):
     assert not equal(whole, train(tmp_path / "other", feed, dropout=dropout, seed=5))
 
 
+@pytest.mark.parametrize(("place", "files"), [((1, 2), 0), ((0, 2), 2)])
+def test_of_several_processes_the_first_one_saves(place, files, tmp_path, monkeypatch):
+    monkeypatch.setattr("bert4keras.training.backup.process_place", lambda: place)
+    with pytest.raises(InterruptedError):
+        train(tmp_path / "a", at=(1, 2), seed=4)
+    assert len(list((tmp_path / "a").glob("*"))) == files
+
+
 def test_resumed_by_the_callback_of_keras_with_a_seed(tmp_path):
     with pytest.raises(InterruptedError):
         train(tmp_path / "a", at=(1, 2), plain=True, seed=4)
