@@ -50,11 +50,13 @@ TEACHER = "multilingual-e5-small-zh-en"
 _TRIAL = 8  # steps that are timed
 _RESERVE = 0.1  # share of the time for evaluations and backups
 _INTERVALS = 20
+# Licences that a model card can name.
+_LICENCES = ("apache-2.0", "mit", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0")
 
 _CARD = """\
 ---
 language: [zh, en]
-license: other
+license: {identifier}
 library_name: transformers
 pipeline_tag: fill-mask
 ---
@@ -295,9 +297,11 @@ def write_card(
     start = "Its weights were random at the start" + (
         "." if options.random_token_vectors else ", but the token vectors: the teacher's, by PCA."
     )
+    identifier = options.licence.lower().replace(" ", "-")
     sizes = f"{config['num_hidden_layers']} layers of width {config['hidden_size']}"
     card = _CARD.format(
         name=options.output.resolve().name,
+        identifier=identifier if identifier in _LICENCES else "other",
         sizes=f"{sizes}, {config['vocab_size']:,} tokens",
         weights=f"{weights:,}",
         teacher=Path(options.teacher).name if options.teacher else TEACHER,

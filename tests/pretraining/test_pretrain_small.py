@@ -57,7 +57,8 @@ def test_checkpoint_card_and_resuming(given, tmp_path, monkeypatch, capsys):
         np.testing.assert_array_equal(reader.read(name), array.astype("float16"))
     reader.close()
     card = (output / "README.md").read_text(encoding="utf-8")
-    for text in ("1 layers of width 8", "letters (a.txt)", "made it: Apache-2.0", "by PCA."):
+    licence = "license: apache-2.0", "made it: Apache-2.0"
+    for text in ("1 layers of width 8", "letters (a.txt)", *licence, "by PCA."):
         assert text in card
     assert len(FillMask.build(output)("a b [MASK] d")) > 0
     assert pretrain_small.main(command) == 1
