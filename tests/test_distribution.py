@@ -29,12 +29,20 @@ EACH = ["tags+widths", "crf", "fgm", "rdrop", "accumulate", "lookahead", "ema", 
 on_jax = pytest.mark.skipif(keras.backend.backend() != "jax", reason="distributes on JAX only")
 
 
-def start(job: str, output: Path, count: int, backend: str = "jax", **options) -> subprocess.Popen:
-    """Start a process with a number of virtual devices."""
+def start(
+    job: str,
+    output: Path,
+    count: int,
+    backend: str = "jax",
+    variables: dict | None = None,
+    **options,
+) -> subprocess.Popen:
+    """Start a process with a number of virtual devices, and with environment variables."""
     flags = f"--xla_force_host_platform_device_count={count} {FAST}"
     search = os.pathsep.join([str(CHILD.parents[2]), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "KERAS_BACKEND": backend, "XLA_FLAGS": flags, "PYTHONPATH": search}
     environment.pop("JAX_COMPILATION_CACHE_DIR", None)  # of programs for other devices
+    environment |= variables or {}
     command = [sys.executable, "-W", "ignore", str(CHILD), job, str(output), json.dumps(options)]
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
@@ -63,13 +71,24 @@ def free_port() -> int:
         return free.getsockname()[1]
 
 
-def run_processes(directory: Path, names: list[str], alone: list[str]) -> list[dict]:
+def slurm_step(rank: int, job: int) -> dict[str, str]:
+    """Return the variables that `srun --ntasks=2` sets; JAX derives the port from the job."""
+    values = {"JOB_ID": job, "STEP_NODELIST": "localhost", "STEP_NUM_NODES": 1}
+    values |= {"NTASKS": 2, "PROCID": rank, "LOCALID": rank}
+    return {f"SLURM_{name}": str(value) for name, value in values.items()}
+
+
+def run_processes(
+    directory: Path, names: list[str], alone: list[str], slurm: bool = False
+) -> list[dict]:
+    """Start two processes with two devices each; return what each has written."""
+    options = {"names": names, "alone": alone, "directory": str(directory)}
     port, started = free_port(), {}
     for rank in range(2):
         path = directory / f"process{rank}.json"
-        options = {"names": names, "alone": alone, "port": port, "rank": rank, "size": 2}
-        options["directory"] = str(directory)
-        started[path] = start("processes", path, 2, **options)
+        place = None if slurm else (f"localhost:{port}", 2, rank)
+        variables = slurm_step(rank, port) if slurm else {}
+        started[path] = start("processes", path, 2, variables=variables, place=place, **options)
     return results(started)
 
 
@@ -93,9 +112,9 @@ def test_four_devices_train_as_one_does(one_and_four, name):
 
 
 @on_jax
-def test_two_processes_train_as_one_does(one_and_four, tmp_path):
+def test_two_processes_of_slurm_train_as_one_does(one_and_four, tmp_path):
     names = [NAMES[0], "mlm"]
-    first, second = run_processes(tmp_path, names, names[:1])
+    first, second = run_processes(tmp_path, names, names[:1], slurm=True)
     for name in names:
         expected = one_and_four[f"{name} 0"]
         assert gap(first[name], second[name]) < 1e-7

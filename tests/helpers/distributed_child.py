@@ -184,10 +184,14 @@ def devices(names: list[str], counts: list[int | str]) -> dict:
 
 
 def processes(
-    names: list[str], port: int, rank: int, size: int, alone: list[str], directory: str
+    names: list[str], place: tuple[str, int, int] | None, alone: list[str], directory: str
 ) -> dict:
-    """Train each model as one process of several; those of `alone` with no part of the data."""
-    keras.distribution.initialize(f"localhost:{port}", size, rank)
+    """Train each model as one process of several; those of `alone` with no part of the data.
+
+    `place` is the address of the first process, their number, and the number of this one; without
+    it, all come from environment variables.
+    """
+    keras.distribution.initialize(*(place or ()))
     keras.distribution.set_distribution(distribution.data_parallel())
     shard = distribution.data_shard()
     found = {name: train(name, shard, directory=directory) for name in names}
