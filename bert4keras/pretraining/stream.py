@@ -163,10 +163,8 @@ class PretrainingStream:
 
     def _batches(self, pool: WorkerPool, start: StreamPosition) -> Iterator[PretrainingBatch]:
         rank, size = self.shard
-        whole, mine = (
-            size * self.batch_size,
-            slice(rank * self.batch_size, (rank + 1) * self.batch_size),
-        )
+        whole = size * self.batch_size
+        mine = slice(rank * self.batch_size, (rank + 1) * self.batch_size)
         tasks, order = itertools.tee(self._tasks(start))
         skipped, barren = start.row, 0
         rest: _PoolRows | None = None

@@ -121,17 +121,16 @@ class BackupAndRestore(keras.callbacks.Callback):
     def _write(self, state: dict[str, Any]) -> None:
         weights = state["weights"]
         save_weights(self.model, self.directory / weights)
-        with atomic_file(
-            self.directory / "backup.json"
-        ) as new:  # from here on the new backup is valid
+        with atomic_file(self.directory / "backup.json") as new:
             new.write_text(json.dumps(state), encoding="utf-8")
+        # From here on the new backup is valid.
         for path in self.directory.glob("epoch-*.weights.h5"):
             if path.name != weights:
                 path.unlink()
 
     def on_train_end(self, logs: dict | None = None) -> None:
         self._seen = self._reached
-        if self.delete_checkpoint:
+        if self.delete_checkpoint and process_place()[0] == 0:
             paths = self.directory.glob("epoch-*.weights.h5")
             for path in (self.directory / "backup.json", *paths):
                 path.unlink(missing_ok=True)
@@ -173,11 +172,8 @@ class BackupAndRestore(keras.callbacks.Callback):
             state = json.loads(path.read_text(encoding="utf-8"))
             numbers = [state[k] for k in ("epoch", "seed", "batches", "batch_size")]
             ok = all(type(n) is int and n >= 0 for n in numbers)
-            ok = (
-                ok
-                and (self.directory / state["weights"]).is_file()
-                and state["dropout"] is not None
-            )
+            ok = ok and state["dropout"] is not None
+            ok = ok and (self.directory / state["weights"]).is_file()
         except (ValueError, KeyError, TypeError, RecursionError):
             ok = False
         if not ok:

@@ -67,6 +67,10 @@ def test_of_several_processes_the_first_one_saves(place, files, tmp_path, monkey
     with pytest.raises(InterruptedError):
         train(tmp_path / "a", at=(1, 2), seed=4)
     assert len(list((tmp_path / "a").glob("*"))) == files
+    if files:  # another one that ends earlier leaves the backup
+        monkeypatch.setattr("bert4keras.training.backup.process_place", lambda: (1, 2))
+        train(tmp_path / "a", seed=4)
+        assert len(list((tmp_path / "a").glob("*"))) == files
 
 
 def test_resumed_by_the_callback_of_keras_with_a_seed(tmp_path):
