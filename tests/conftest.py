@@ -128,3 +128,21 @@ def minilm() -> Path:
             'files of that name. bert4keras.checkpoints.fetch("minilm-l6") fetches it.'
         )
     return directory
+
+
+@pytest.fixture(scope="session")
+def _cache_of_minilm(tmp_path_factory, minilm) -> Path:
+    place = tmp_path_factory.mktemp("cache") / "minilm-l6" / "package"
+    for path in minilm.rglob("*"):
+        if path.is_file() and path.name != "fetched.json":
+            (place / path.relative_to(minilm)).parent.mkdir(parents=True, exist_ok=True)
+            (place / path.relative_to(minilm)).symlink_to(path.resolve())
+    presets._write_receipt(place, "package", "a test", {})
+    return place.parents[1]
+
+
+@pytest.fixture
+def minilm_by_name(_cache_of_minilm, monkeypatch) -> str:
+    """The name of the pretrained MiniLM, in a cache that has nothing else."""
+    monkeypatch.setenv("BERT4KERAS_CACHE", str(_cache_of_minilm))
+    return "minilm-l6"

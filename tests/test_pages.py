@@ -79,9 +79,8 @@ def test_both_languages_have_the_same_structure(page):
 # On torch, which compiles nothing: several small models are trained.
 @pytest.mark.spread(over="torch")
 @pytest.mark.parametrize("page", RUN)
-def test_code_prints_what_the_page_shows(page, tmp_path, monkeypatch, minilm):
+def test_code_prints_what_the_page_shows(page, tmp_path, monkeypatch, minilm_by_name):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "minilm-l6").symlink_to(minilm)  # a directory of the name goes first
     for name, shipped in FILES.get(page, {}).items():
         (tmp_path / name).symlink_to(ROOT / "examples" / "datasets" / shipped)
     found = printed_and_shown(DOCS / page)

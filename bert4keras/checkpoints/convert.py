@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import re
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -16,8 +17,9 @@ from .._json import read_json
 from ..registry import TABLES
 from .directories import copy_modules, find_config, model_directory
 from .errors import CheckpointError
-from .hub import TOKENIZER_PATTERNS, is_address, resolve
+from .hub import TOKENIZER_PATTERNS
 from .lazy_tensor import LazyTensor, fuse_lazily
+from .presets import local_path
 from .pruning import KeepTokens, pruned_vocabulary
 from .readers import CheckpointReader, CheckpointSource, open_checkpoint
 from .table import WeightMap, WeightTable
@@ -101,7 +103,8 @@ def convert(
     folder = destination.parent if explicit else destination
     if not overwrite:
         _refuse_existing(destination, explicit)
-    source = resolve(source) if is_address(source) else source
+    if isinstance(source, str | os.PathLike):
+        source = local_path(source)
     beside = _directory_of(source)
     config = _read_config(beside)
     with contextlib.ExitStack() as stack:

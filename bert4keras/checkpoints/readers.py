@@ -21,7 +21,7 @@ from .._json import require_regular_file
 from .base import CheckpointReader, returned_dtype, to_returned_dtype
 from .directories import WEIGHTS, WEIGHTS_INDEX, indexed_files, list_files, model_directory
 from .errors import CheckpointError, require_finite
-from .hub import resolve
+from .presets import local_path
 from .safetensors_reader import SafetensorsReader, ShardedReader
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,8 @@ CheckpointSource: TypeAlias = str | os.PathLike | Mapping[str, Any] | Checkpoint
 
 _ACCEPTED = (
     "Accepted are a directory, a .safetensors file, a .safetensors.index.json of shards, "
-    "a TensorFlow checkpoint prefix such as bert_model.ckpt, hf://org/name, or a dict of arrays."
+    "a TensorFlow checkpoint prefix such as bert_model.ckpt, hf://org/name, a name of PRESETS, or "
+    "a dict of arrays."
 )
 _OBJECT_GRAPH, _SLOT = "_CHECKPOINTABLE_OBJECT_GRAPH", ".OPTIMIZER_SLOT"
 _PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle")
@@ -43,8 +44,8 @@ def open_checkpoint(source: CheckpointSource) -> CheckpointReader:
 
     Args:
         source: a directory, a TensorFlow prefix (with or without `.index`), a `.safetensors`
-            file, a `.safetensors.index.json`, `hf://org/name[@revision]`, or a mapping from names
-            to arrays.
+            file, a `.safetensors.index.json`, a name of `PRESETS`, `hf://org/name[@revision]`, or
+            a mapping from names to arrays.
 
     Returns:
         A `CheckpointReader`.
@@ -60,7 +61,7 @@ def open_checkpoint(source: CheckpointSource) -> CheckpointReader:
         raise CheckpointError(
             f"cannot read a checkpoint from a {type(source).__name__}. {_ACCEPTED}"
         )
-    path = resolve(source)
+    path = local_path(source)
     return _open_file(_find_in(model_directory(path)) if path.is_dir() else path)
 
 

@@ -70,7 +70,7 @@ def command(
             raise Failure("a task is converted whole, to the format huggingface in one file.")
         _convert_task(source, destination, force)
         return
-    from ..checkpoints import PRESETS, convert, fetch
+    from ..checkpoints import convert
     from ..data import read_lines
     from ..tokenizers import select_vocabulary
 
@@ -90,8 +90,6 @@ def command(
         )
     if format is None:
         format = "google" if destination.suffix == ".ckpt" else "huggingface"
-    if source in PRESETS and not Path(source).exists():
-        source = str(fetch(source))
     if (
         format == "google"
         or source.endswith((".ckpt", ".index"))

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from .._json import read_json
-from ..checkpoints import PRESETS, CheckpointError, fetch, open_checkpoint
+from ..checkpoints import PRESETS, CheckpointError, open_checkpoint
 from ..checkpoints.directories import find_config, list_files, model_directory
-from ..checkpoints.hub import is_address, resolve
+from ..checkpoints.presets import local_path
 from ..registry import FAMILIES
 from .common import quiet_libraries
 from .data import TASK_KINDS
@@ -82,12 +82,8 @@ def describe_model(name: str) -> dict[str, Any]:
 
 
 def _locate(name: str) -> Path:
-    path = Path(name)
+    path = local_path(name, weights=False)
     if not path.exists():
-        if name in PRESETS:
-            return fetch(name)
-        if is_address(name):
-            return resolve(name, weights=False)
         names = ", ".join(PRESETS)
         raise Failure(f"{name} is no directory. Give one, hf://org/name, or one of {names}.")
     if not path.is_dir():

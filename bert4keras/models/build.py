@@ -103,7 +103,8 @@ def build_transformer_model(
     Args:
         config_path: a directory in Hugging Face or Google layout (its weights are loaded too), a
             config json (weights stay random without `checkpoint_path`), its content as a dict, a
-            `TransformerConfig`, or `"hf://org/name[@revision]"` (needs bert4keras[hub]).
+            `TransformerConfig`, a name of `checkpoints.PRESETS`, or `"hf://org/name[@revision]"`
+            (needs bert4keras[hub]).
         checkpoint_path: weights; anything that `bert4keras.checkpoints.open_checkpoint` takes.
         model: family name or a `Transformer` class; None takes `model_type` from the config.
         application: mask strategy: `"encoder"`, `"lm"`, `"unilm"`, `"prefix"`, `"permutation"`,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .._json import short_repr
 from ..checkpoints.directories import CONFIGS, find_config, model_directory
-from ..checkpoints.hub import resolve
+from ..checkpoints.presets import PRESETS, local_path
 from ..config import ConfigError, TransformerConfig, errors_from, read_config_json
 from ..registry import FAMILIES, Family, get_family
 from .agreement import check_tokenizer
@@ -87,14 +87,15 @@ def _read(config_path: ConfigSource) -> tuple[dict[str, Any], Path | None, Path 
         return config_path.to_dict(), None, None
     if isinstance(config_path, Mapping):
         return dict(config_path), None, None
-    path = resolve(config_path)
+    path = local_path(config_path)
     if path.is_dir():
         path = model_directory(path)
         file = _config_file(path)
         return read_config_json(file), path, file
     if not path.exists():
         raise ConfigError(
-            f"{path} does not exist. Give a checkpoint directory or the path of its config json."
+            f"{path} does not exist. Give a checkpoint directory, the path of its config json, "
+            f"hf://org/name, or one of {', '.join(PRESETS)}."
         )
     return read_config_json(path), None, path
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from .._json import read_json
-from ..checkpoints import PRESETS, CheckpointError, fetch
-from ..checkpoints.hub import resolve
+from ..checkpoints import PRESETS, CheckpointError
+from ..checkpoints.presets import local_path
 from ..models import Backbone, build_transformer_model
 from ..tokenizers import Tokenizer
 from ..tokenizers.base import TokenizerBase
@@ -34,7 +34,7 @@ def locate(checkpoint: str | Path) -> Path:
             f"a checkpoint is a directory, hf://org/name, one of {', '.join(PRESETS)}, or a "
             f"Backbone (what build_transformer_model returns), not a {type(checkpoint).__name__}."
         )
-    directory = find(checkpoint)
+    directory = local_path(checkpoint)
     if not directory.is_dir():
         raise TaskError(
             f"{directory} is no directory; give one that exists, hf://org/name, or one of "
@@ -61,13 +61,6 @@ def checkpoint_argument(checkpoint: str) -> Path:
             f"{error} Without a network, pass the directory of a checkpoint, or start from "
             "random weights if there is an option for that."
         ) from error
-
-
-def find(checkpoint: str | Path) -> Path:
-    """Return the path of a checkpoint as `locate` does, without a check that it exists."""
-    if str(checkpoint) in PRESETS and not Path(checkpoint).is_dir():
-        return fetch(str(checkpoint))
-    return resolve(checkpoint)
 
 
 def open_encoder(

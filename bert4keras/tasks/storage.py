@@ -19,12 +19,12 @@ from .._files import atomic_directory, atomic_file, recover_directory
 from .._json import read_json, require_regular_file, short_repr
 from ..checkpoints.directories import model_directory
 from ..checkpoints.hub import is_address
+from ..checkpoints.presets import local_path
 from ..export import ExportedModel
 from ..export.storage import EXPORT_FILE, open_export
 from ..saving import save_model
 from ..tokenizers import Tokenizer
 from .base import TASKS, Task, TaskError
-from .pretrained import find
 
 _FORMAT = 1
 TASK, _MODEL, _CARD = "task.json", "model.keras", "README.md"
@@ -102,7 +102,7 @@ def load_task(
     """
     if not is_address(directory):
         recover_directory(Path(directory))
-    directory = find(directory)
+    directory = local_path(directory)
     if not directory.is_dir():
         raise TaskError(
             f"{directory} is no directory; give what Task.save wrote, or hf://org/name."

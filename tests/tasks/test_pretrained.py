@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from bert4keras import tasks
-from bert4keras.checkpoints import CheckpointError
-from bert4keras.tasks import pretrained
+from bert4keras.checkpoints import CheckpointError, presets
 
 pytestmark = pytest.mark.spread
 
@@ -27,7 +26,7 @@ def test_an_argument_names_a_checkpoint(monkeypatch, capsys):
     def unreachable(name):
         raise CheckpointError(f"{name} could not be downloaded: no network.")
 
-    monkeypatch.setattr(pretrained, "fetch", unreachable)
+    monkeypatch.setattr(presets, "fetch", unreachable)
     assert parse("--checkpoint", str(TINY)) == TINY
     assert parse("--random-weights") is None  # and nothing is fetched
     for arguments in ([], ["--checkpoint", "nowhere"]):
