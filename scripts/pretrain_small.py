@@ -74,7 +74,7 @@ the teacher's. {start}
 - Licence, as stated by who made it: {licence}.
 
 {figures}Made with `scripts/pretrain_small` of bert4keras. Load it with
-`bert4keras.build_transformer_model(DIR)`, `bert4keras.tasks.FillMask.build(DIR)` or transformers.
+`bert4keras.build_transformer_model(DIR)`, `bert4keras.tasks.load(DIR)` or transformers.
 """
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..checkpoints.presets import local_path
+from ..checkpoints.presets import PRESETS, local_path
 from ..registry import TOKENIZERS
 from .added import AddedToken
 from .base import TokenizerBase
@@ -44,9 +44,10 @@ def load_tokenizer(
     directory = local_path(directory, weights=False)
     if not directory.is_dir():
         raise TokenizerNotFoundError(
-            f"{directory} is not a directory. A tokenizer can also be made from a file: "
-            "Tokenizer('path/to/vocab.txt', do_lower_case=...), SubwordTokenizer("
-            "'path/to/tokenizer.json') or SpTokenizer('path/to/spiece.model', ...)."
+            f"{directory} is not a directory, and none of the names {', '.join(PRESETS)}. A "
+            "tokenizer can also be made from a file: Tokenizer('path/to/vocab.txt', "
+            "do_lower_case=...), SubwordTokenizer('path/to/tokenizer.json') or "
+            "SpTokenizer('path/to/spiece.model', ...)."
         )
     files = TokenizerFiles(directory)
     ours = files.ours

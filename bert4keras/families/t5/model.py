@@ -236,7 +236,7 @@ class T511Decoder(T5Decoder):
     config: T511Config
 
 
-@register_model("mt5", "mt5.1.1", tokenizer=MT5_TOKENIZER)
+@register_model("mt5", "mt5.1.1", tokenizer=MT5_TOKENIZER, class_prefix="MT5")
 @register_model("t5.1.1", tables="t5")
 class T511(T5):
     """T5 with gated feed-forward layers and an untied output layer.

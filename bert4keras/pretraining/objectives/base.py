@@ -26,6 +26,7 @@ from ...data.masking import IGNORED
 from ...losses import SparseCategoricalCrossentropy
 from ...models import Backbone
 from ...models.model_config import ConfigSource
+from ...registry import class_prefix
 from ...tokenizers.base import TokenizerBase
 from ...training import SparseCategoricalAccuracy
 from ..rows import TokenRows
@@ -54,6 +55,8 @@ class PretrainingObjective:
     Class attributes:
         name: as on the command line.
         needs_mask: True if the vocabulary must have a mask token.
+        architecture: end of the name of the class of transformers that has the saved heads, by
+            which `tasks.load` finds the task; None: there is no such class.
 
     Attributes:
         vocab_size: V.
@@ -67,6 +70,7 @@ class PretrainingObjective:
 
     name: ClassVar[str]
     needs_mask: ClassVar[bool] = False
+    architecture: ClassVar[str | None] = None
 
     def __init__(self, tokenizer: TokenizerBase):
         self.vocab_size = tokenizer.vocab_size
@@ -138,8 +142,16 @@ class PretrainingObjective:
 
     def save(self, model: keras.Model, directory: Path, tokenizer: TokenizerBase) -> None:
         """Write a checkpoint in the Hugging Face layout: config, weights and tokenizer."""
-        checkpoints.save(self.backbone(model), directory)
+        backbone = self.backbone(model)
+        checkpoints.save(backbone, directory, config=self.saved_config(backbone))
         tokenizer.save(directory)
+
+    def saved_config(self, backbone: Backbone) -> dict[str, Any]:
+        """Return the values of config.json for a trained backbone."""
+        values = backbone.config.to_json_dict()
+        if self.architecture is not None:
+            values["architectures"] = [class_prefix(values["model_type"]) + self.architecture]
+        return values
 
     def check_vocabulary(self, backbone: Backbone) -> Backbone:
         """Return a backbone whose table has a row for every id of the tokenizer.

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
-from pathlib import Path
 from typing import Any, ClassVar
 
 import keras
 import numpy as np
 
-from ... import checkpoints
-from ...config import ConfigError, TransformerConfig
+from ...config import ConfigError
 from ...data.masking import IGNORED
 from ...masks import LM, Packed
-from ...models import build_transformer_model
+from ...models import Backbone, build_transformer_model
 from ...models.model_config import ConfigSource
-from ...tokenizers.base import TokenizerBase
+from ...registry import class_prefix
 from ..rows import TokenRows
 from .base import Arrays, PretrainingObjective, named_model, register_objective
+
+_WITH_CLASS = ("bert", "gpt2", "openai-gpt")  # families with a class ...LMHeadModel in transformers
 
 
 @register_objective
@@ -61,14 +60,10 @@ class CausalLM(PretrainingObjective):
             )
         return named_model(self.check_vocabulary(backbone), ("token_ids", "document_ids"))
 
-    def save(self, model: keras.Model, directory: Path, tokenizer: TokenizerBase) -> None:
-        backbone = self.backbone(model)
-        checkpoints.save(backbone, directory, config=_causal(backbone.config))
-        tokenizer.save(directory)
-
-
-def _causal(config: TransformerConfig) -> TransformerConfig:
-    """Return a config that asks for the mask of a language model."""
-    if not config.reads_is_decoder:
-        return config
-    return dataclasses.replace(config, extra={**config.extra, "is_decoder": True})
+    def saved_config(self, backbone: Backbone) -> dict[str, Any]:
+        values = super().saved_config(backbone)
+        if values["model_type"] in _WITH_CLASS:
+            values["architectures"] = [class_prefix(values["model_type"]) + "LMHeadModel"]
+        if backbone.config.reads_is_decoder:
+            values["is_decoder"] = True
+        return values

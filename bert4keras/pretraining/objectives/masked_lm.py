@@ -52,6 +52,7 @@ class MaskedLM(PretrainingObjective):
 
     name: ClassVar[str] = "mlm"
     needs_mask: ClassVar[bool] = True
+    architecture: ClassVar[str | None] = "ForMaskedLM"
 
     def __init__(
         self,

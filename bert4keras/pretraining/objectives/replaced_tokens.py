@@ -21,7 +21,7 @@ from ...layers.masking import EndsMask
 from ...losses import BinaryCrossentropy, SparseCategoricalCrossentropy
 from ...models import FAMILIES, Backbone, Transformer, build_transformer_model
 from ...models.model_config import ConfigSource, read_model_config
-from ...registry import Family
+from ...registry import Family, class_prefix
 from ...tokenizers.base import TokenizerBase
 from ...training import SparseCategoricalAccuracy
 from ..rows import TokenRows
@@ -167,9 +167,18 @@ class ReplacedTokens(MaskedLM):
 
     def save(self, model: keras.Model, directory: Path, tokenizer: TokenizerBase) -> None:
         inner = Path(directory) / _GENERATOR
-        checkpoints.save(_same_model(model.get_layer(_GENERATOR)), inner)
+        generator = _same_model(model.get_layer(_GENERATOR))
+        checkpoints.save(generator, inner, config=self.saved_config(generator))
         tokenizer.save(inner)
         super().save(model, directory, tokenizer)
+
+    def saved_config(self, backbone: Backbone) -> dict[str, Any]:
+        values = super().saved_config(backbone)
+        heads = backbone.transformer.pretraining_heads
+        if not heads.gives_logits:
+            ending = "ForPreTraining" if heads.with_discriminator else "Model"
+            values["architectures"] = [class_prefix(values["model_type"]) + ending]
+        return values
 
 
 def _overrides(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -52,6 +52,7 @@ class SentenceOrder(MaskedLM):
     """
 
     name: ClassVar[str] = "sentence-order"
+    architecture: ClassVar[str | None] = "ForPreTraining"
 
     def __init__(self, tokenizer: TokenizerBase, **options: Any):
         super().__init__(tokenizer, **options)

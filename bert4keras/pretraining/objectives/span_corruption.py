@@ -60,6 +60,7 @@ class SpanCorruption(PretrainingObjective):
     """
 
     name: ClassVar[str] = "t5"
+    architecture: ClassVar[str | None] = "ForConditionalGeneration"
 
     def __init__(
         self,
