@@ -44,7 +44,7 @@ parser.add_argument("--predict", type=Path, help="text file, a pair a line, sepa
 parser.add_argument("--save", type=Path, help="directory for the trained task")
 parser.add_argument("--epochs", type=int, default=6)
 parser.add_argument("--batch-size", type=int, default=16)
-parser.add_argument("--learning-rate", type=float, default=1e-4)
+parser.add_argument("--learning-rate", type=float, default=1e-4, help="of 12 layers better 5e-5")
 parser.add_argument("--maxlen", type=int, default=128, help="tokens of a pair")
 parser.add_argument("--limit", type=int, help="train on only so many pairs")
 parser.add_argument("--seed", type=int, default=1)
