@@ -26,10 +26,11 @@ setup(
     description="BERT-family models on Keras 3: load a checkpoint, put a task on top, fine-tune.",
     long_description=readme(),
     long_description_content_type="text/markdown",
-    license="Apache-2.0",
+    # The code, and the weights in bert4keras/pretrained, whose model card has the reasons.
+    license="Apache-2.0 AND CC-BY-SA-4.0",
     license_files=["LICENSE"],
     packages=find_packages(include=["bert4keras", "bert4keras.*"]),
-    package_data={"bert4keras": ["**/*.json", "serving/*.html"]},
+    package_data={"bert4keras": ["**/*.json", "serving/*.html", "pretrained/*/*"]},
     python_requires=">=3.10",
     # Keras runs on any one of three backends, so none of them is forced upon the user:
     # `pip install bert4keras[tensorflow]` is the default choice, [jax] and [torch] the others.

@@ -48,7 +48,8 @@ def distributions(tmp_path_factory):
 
 
 def package_files() -> set[str]:
-    files = (path for path in PACKAGE.rglob("*") if path.suffix in (".py", ".json", ".html"))
+    kinds = (".py", ".json", ".html", ".safetensors", ".md")
+    files = (path for path in PACKAGE.rglob("*") if path.suffix in kinds)
     return {path.relative_to(ROOT).as_posix() for path in files}
 
 
@@ -78,7 +79,8 @@ def test_metadata(distributions):
     assert metadata["Name"] == "bert4keras"
     assert metadata["Version"] == bert4keras.__version__
     assert metadata["Requires-Python"] == ">=3.10"
-    assert "Apache-2.0" in (metadata["License-Expression"], metadata["License"])
+    licence = metadata["License-Expression"] or metadata["License"]
+    assert licence == "Apache-2.0 AND CC-BY-SA-4.0"
     backends = {"tensorflow", "jax", "torch", "openvino"}
     extras = backends | {"hub", "sentencepiece", "plot", "serve", "test"}
     extras |= {"ray", "spark", "export", "litert", "docs"}

