@@ -163,6 +163,17 @@ def class_prefix(family: str) -> str:
     return CLASS_PREFIXES.get(family, family.capitalize())
 
 
+# Families with a language model in transformers -> end of the name of its class.
+_LANGUAGE_MODELS = dict.fromkeys(("bert", "gpt2", "openai-gpt"), "LMHeadModel")
+_LANGUAGE_MODELS |= dict.fromkeys(("t5", "mt5"), "ForConditionalGeneration")
+
+
+def language_model_class(family: str) -> str | None:
+    """Return the name of a family's language model in transformers, or None: "GPT2LMHeadModel"."""
+    ending = _LANGUAGE_MODELS.get(family)
+    return ending and class_prefix(family) + ending
+
+
 def register_tables(family: str, tables: Iterable[WeightTable]) -> None:
     """Make tables known to `load`, `save` and `convert` when none are passed.
 

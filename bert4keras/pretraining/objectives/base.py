@@ -149,6 +149,7 @@ class PretrainingObjective:
     def saved_config(self, backbone: Backbone) -> dict[str, Any]:
         """Return the values of config.json for a trained backbone."""
         values = backbone.config.to_json_dict()
+        values.pop("architectures", None)  # of the checkpoint that was trained on
         if self.architecture is not None:
             values["architectures"] = [class_prefix(values["model_type"]) + self.architecture]
         return values

@@ -12,11 +12,9 @@ from ...data.masking import IGNORED
 from ...masks import LM, Packed
 from ...models import Backbone, build_transformer_model
 from ...models.model_config import ConfigSource
-from ...registry import class_prefix
+from ...registry import language_model_class
 from ..rows import TokenRows
 from .base import Arrays, PretrainingObjective, named_model, register_objective
-
-_WITH_CLASS = ("bert", "gpt2", "openai-gpt")  # families with a class ...LMHeadModel in transformers
 
 
 @register_objective
@@ -62,8 +60,8 @@ class CausalLM(PretrainingObjective):
 
     def saved_config(self, backbone: Backbone) -> dict[str, Any]:
         values = super().saved_config(backbone)
-        if values["model_type"] in _WITH_CLASS:
-            values["architectures"] = [class_prefix(values["model_type"]) + "LMHeadModel"]
+        if name := language_model_class(values["model_type"]):
+            values["architectures"] = [name]
         if backbone.config.reads_is_decoder:
             values["is_decoder"] = True
         return values

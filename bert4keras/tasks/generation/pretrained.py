@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...checkpoints import save
 from ...models import Backbone, build_transformer_model
-from ...registry import get_family
+from ...registry import get_family, language_model_class
 from ...tokenizers import Tokenizer, used_tokens
 from ...tokenizers.base import TokenizerBase
 from ..base import TaskError
@@ -16,14 +16,6 @@ from ..pretrained import WITHOUT_TOKENIZER, locate, read_config
 
 if TYPE_CHECKING:
     from .task import Generator
-
-_CLASSES = {
-    "gpt2": "GPT2LMHeadModel",
-    "openai-gpt": "OpenAIGPTLMHeadModel",
-    "t5": "T5ForConditionalGeneration",
-    "mt5": "MT5ForConditionalGeneration",
-    "bert": "BertLMHeadModel",
-}
 
 
 def open_generator(
@@ -78,7 +70,7 @@ def write_generator(task: Generator, directory: str | Path) -> None:
         TaskError: transformers has no class for the model.
     """
     values = task.model.config.to_json_dict()
-    name = _CLASSES.get(values.get("model_type", ""))
+    name = language_model_class(values.get("model_type", ""))
     if name is None or task.kind == "unilm" or task.conditions:
         raise TaskError(
             f"transformers has no class for a {values.get('model_type')} that writes as "

@@ -20,6 +20,9 @@ SAVED = [
     ("sentence-order", "albert", "AlbertForPreTraining", tasks.FillMask),
     ("lm", "bert", "BertLMHeadModel", tasks.Generator),
     ("lm", "gpt2", "GPT2LMHeadModel", tasks.Generator),
+    ("lm", "roformer", None, None),
+    ("mlm", "roberta", "RobertaForMaskedLM", tasks.FillMask),
+    ("mlm", "deberta-v2", "DebertaV2ForMaskedLM", tasks.FillMask),
     ("t5", "mt5", "MT5ForConditionalGeneration", tasks.Generator),
     ("electra", "electra", "ElectraForPreTraining", None),
     ("electra", "bert", "BertModel", None),
@@ -30,7 +33,13 @@ SAVED = [
 @pytest.mark.parametrize(("name", "family", "named", "kind"), SAVED)
 def test_the_class_and_its_task(name, family, named, kind, tmp_path):
     objective = PRETRAINING_OBJECTIVES[name](TOKENIZER)
-    model = objective.build({**CONFIG, "hidden_size": 16, "model_type": family})
+    config = {
+        **CONFIG,
+        "hidden_size": 16,
+        "model_type": family,
+        "architectures": ["OldForMaskedLM"],
+    }
+    model = objective.build(config)
     objective.save(model, tmp_path, TOKENIZER)
     config = json.loads((tmp_path / "config.json").read_text())
     assert config.get("architectures") == (named and [named])
