@@ -164,13 +164,13 @@ def class_prefix(family: str) -> str:
 
 
 # Families with a language model in transformers -> end of the name of its class.
-_LANGUAGE_MODELS = dict.fromkeys(("bert", "gpt2", "openai-gpt"), "LMHeadModel")
-_LANGUAGE_MODELS |= dict.fromkeys(("t5", "mt5"), "ForConditionalGeneration")
+_LANGUAGE_MODEL_SUFFIXES = dict.fromkeys(("bert", "gpt2", "openai-gpt"), "LMHeadModel")
+_LANGUAGE_MODEL_SUFFIXES |= dict.fromkeys(("t5", "mt5"), "ForConditionalGeneration")
 
 
 def language_model_class(family: str) -> str | None:
     """Return the name of a family's language model in transformers, or None: "GPT2LMHeadModel"."""
-    ending = _LANGUAGE_MODELS.get(family)
+    ending = _LANGUAGE_MODEL_SUFFIXES.get(family)
     return ending and class_prefix(family) + ending
 
 
