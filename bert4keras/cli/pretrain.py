@@ -59,7 +59,11 @@ _PRETRAIN_OPTIONS = (
     ),
     click.option("--weight-decay", default=0.01, type=click.FloatRange(0), show_default=True),
     click.option(
-        "--clip", default=1.0, type=click.FloatRange(0), help="Norm of gradients; 0: none."
+        "--clip",
+        default=1.0,
+        type=click.FloatRange(0),
+        show_default=True,
+        help="Highest norm of all gradients as one vector; 0: none.",
     ),
     click.option("--ema", type=_FRACTION, help="Momentum of averaged weights, which are saved."),
     click.option("--precision", type=click.Choice(PRECISIONS), default="float32"),

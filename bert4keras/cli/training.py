@@ -51,6 +51,7 @@ class Settings:
     learning_rate: float
     warmup: float
     weight_decay: float
+    clip: float
     maxlen: int | None
     seed: int
     limit: int | None
@@ -214,7 +215,9 @@ def _fit_task(
         loss = loss if settings.objective == "cosent" else None
     steps = settings.epochs * len(batches)
     rate = warm_up(settings.learning_rate, int(settings.warmup * steps), steps)
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay)
+    optimizer = keras.optimizers.AdamW(
+        rate, weight_decay=settings.weight_decay, global_clipnorm=settings.clip or None
+    )
     model.compile(optimizer, loss)
     evaluator = Evaluator(
         lambda: _scores_of(kind, task, valid),
@@ -271,7 +274,7 @@ def _card(result: Mapping[str, Any]) -> str:
     options = result["options"]
     lines = ["## Training", f"- data: {Path(options['train']).name}, {result['samples']} samples"]
     lines += [f"- from: {options['model'] or 'random weights'}"]
-    names = ("epochs", "batch_size", "learning_rate", "weight_decay", "seed", "precision")
+    names = ("epochs", "batch_size", "learning_rate", "weight_decay", "clip", "seed", "precision")
     lines += ["- " + ", ".join(f"{name} {options[name]}" for name in names)]
     if "best_epoch" in result:
         lines += [f"- best epoch: {result['best_epoch']}"]

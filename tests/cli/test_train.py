@@ -145,6 +145,29 @@ def test_frozen_blocks_do_not_move(trained):
     assert "Transformer-1-FeedForward" not in frozen
 
 
+def test_gradients_are_clipped(tmp_path):
+    """Gradients far below Adam's epsilon change nothing, as a rate of nearly 0 does."""
+    files = ["--train", head("reviews/train.tsv", tmp_path, 12)]
+    files += ["--valid", head("reviews/valid.tsv", tmp_path, 6), "--weight-decay", 0]
+    weights = {}
+    for name, options in {
+        "clipped": ["--clip", 1e-15],
+        "slow": ["--learning-rate", 1e-30],
+        "default": [],
+        "none": ["--clip", 0],
+    }.items():
+        given = [*files, *tiny_options(), *SHORT, *options, "--output", tmp_path / name]
+        run_json("train", "text-classifier", *given)
+        weights[name] = tasks.load(tmp_path / name).model.get_weights()
+    difference = {
+        name: max(abs(a - b).max() for a, b in zip(weights[name], weights["slow"], strict=True))
+        for name in weights
+    }
+    assert difference["clipped"] < 1e-7
+    assert difference["default"] > 1e-4
+    assert difference["none"] > 1e-4
+
+
 def test_a_finished_training_is_not_repeated(trained):
     done, directory, arguments, _ = trained
     before = (directory / "model.keras").read_bytes()
