@@ -32,6 +32,16 @@ from .errors import DEBUG, Failure
 BACKENDS = ("tensorflow", "jax", "torch", "openvino")  # the last one only predicts
 FILE_PATH = click.Path(path_type=Path)
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
+OPTIMIZER_OPTIONS = (
+    click.option("--weight-decay", default=0.01, type=click.FloatRange(0), show_default=True),
+    click.option(
+        "--clip",
+        default=1.0,
+        type=click.FloatRange(0),
+        show_default=True,
+        help="Highest norm of all gradients as one vector; 0: none.",
+    ),
+)
 _JSON = "bert4keras.json"
 
 

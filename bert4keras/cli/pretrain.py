@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .common import FILE_PATH, PRECISIONS, ModelCommand, add_options
+from .common import FILE_PATH, OPTIMIZER_OPTIONS, PRECISIONS, ModelCommand, add_options
 from .config_file import config_option
 
 _FRACTION = click.FloatRange(0, 1, max_open=True)
@@ -57,14 +57,7 @@ _PRETRAIN_OPTIONS = (
     click.option(
         "--warmup", default=0.05, type=_FRACTION, show_default=True, help="Share of steps."
     ),
-    click.option("--weight-decay", default=0.01, type=click.FloatRange(0), show_default=True),
-    click.option(
-        "--clip",
-        default=1.0,
-        type=click.FloatRange(0),
-        show_default=True,
-        help="Highest norm of all gradients as one vector; 0: none.",
-    ),
+    *OPTIMIZER_OPTIONS,
     click.option("--ema", type=_FRACTION, help="Momentum of averaged weights, which are saved."),
     click.option("--precision", type=click.Choice(PRECISIONS), default="float32"),
     click.option("--data-parallel", is_flag=True, help="Train on all devices of JAX."),

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .common import FILE_PATH, PRECISIONS, ModelCommand, add_options
+from .common import FILE_PATH, OPTIMIZER_OPTIONS, PRECISIONS, ModelCommand, add_options
 from .config_file import config_option
 from .data import TASK_KINDS, Reading, kind_named, reading_options
 
@@ -36,14 +36,7 @@ _TRAIN_OPTIONS = (
         show_default=True,
         help="Share of the steps in which the rate rises; then it falls linearly to 0.",
     ),
-    click.option("--weight-decay", default=0.01, type=click.FloatRange(0), show_default=True),
-    click.option(
-        "--clip",
-        default=1.0,
-        type=click.FloatRange(0),
-        show_default=True,
-        help="Highest norm of all gradients as one vector; 0: none.",
-    ),
+    *OPTIMIZER_OPTIONS,
     click.option("--maxlen", type=click.IntRange(8), help="Largest number of tokens of a row."),
     click.option("--seed", default=1, type=click.IntRange(0), show_default=True),
     click.option("--limit", type=click.IntRange(1), help="Train on the first samples only."),

@@ -123,6 +123,7 @@ def test_the_directory_and_its_report(trained):
     report = json.loads((directory / "training.json").read_text(encoding="utf-8"))
     assert report["options"]["epochs"] == 2  # the command line wins over the file
     assert report["options"]["learning_rate"] == 0.01
+    assert report["options"]["clip"] == 1.0
     assert [row["epoch"] for row in report["epochs"]] == [1, 2]
     best = max(report["epochs"], key=lambda row: row["f1"])
     assert report["best_epoch"] == best["epoch"]
